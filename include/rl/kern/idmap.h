@@ -1,0 +1,83 @@
+/*
+ * idmap.h - which ids a user may map, and writing uid_map and gid_map.
+ *
+ * Model: a map is chosen once per command, in the caller's own user namespace, from who the caller is:
+ *   identity  the caller is root: the user namespace maps every id onto itself (capabilities stay inside it)
+ *   ranged    container 0 is the caller, 1..n are the caller's subordinate ids (newuidmap and newgidmap write it)
+ *   single    container 0 is the caller and nothing else exists (no subordinate ids, or no newuidmap)
+ *   keepid    as ranged, but one chosen container id is the caller and 0.. run through the subordinate ids
+ * `key` names the on-disk form of layers unpacked for the map (one directory per key below layers/); it contains the
+ * subordinate range, so that a changed /etc/subuid selects (and has unpacked) another directory.
+ *
+ * Sources: user_namespaces(7), subuid(5), newuidmap(1); kernel/user_namespace.c (340 extents at most, and a single
+ * self map needs setgroups denied first).
+ *
+ * Calling sequence:  idmap_detect -> clone with CLONE_NEWUSER -> idmap_start(pid) -> other work -> idmap_finish.
+ * Context: host side, any role that may fork. The child waits for a handshake step before using its ids.
+ * Errors worth telling apart: -EPERM from the map write (AppArmor's userns restriction): the hint names the remedy.
+ */
+#ifndef RL_KERN_IDMAP_H
+#define RL_KERN_IDMAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "rl/base/err.h"
+#include "rl/base/proc.h"
+
+enum { IDMAP_EXTENTS_MAX = 16, IDMAP_KEY_SIZE = 64 };
+enum { IDMAP_UNMAPPED = 0xffffffffu };
+
+enum idmap_form { IDMAP_IDENTITY, IDMAP_RANGED, IDMAP_SINGLE, IDMAP_KEEPID };
+
+struct idmap_extent {
+	uint32_t inside;
+	uint32_t outside;
+	uint32_t count;
+};
+
+struct idmap {
+	enum idmap_form form;
+	struct idmap_extent uid[IDMAP_EXTENTS_MAX];
+	struct idmap_extent gid[IDMAP_EXTENTS_MAX];
+	size_t nuid;
+	size_t ngid;
+	char key[IDMAP_KEY_SIZE];     /* "identity", "single", "sub-<uid start>-<count>-<gid start>-<count>", ... */
+	char why_single[160];	      /* for IDMAP_SINGLE chosen by itself: the reason, "" otherwise */
+};
+
+/* The map of this caller. `force_single` skips the search for subordinate ids (also RL_IDMAP=single in the
+ * environment, for tests). Reads /etc/subuid and /etc/subgid by name and by number, and looks for newuidmap and
+ * newgidmap in PATH and /usr/bin. Never fails for lack of subordinate ids: that is IDMAP_SINGLE. */
+int idmap_detect(bool force_single, struct idmap *ret_map, struct err *e) RL_CHECK;
+
+/* From a ranged map make the one where container uid/gid (`uid`, `gid`) are the caller (docker and podman users:
+ * --userns=keep-id). A single map stays single with inside ids changed. -EINVAL when the id is outside the range. */
+int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct idmap *ret_map, struct err *e) RL_CHECK;
+
+/* Host id of a container id and back; IDMAP_UNMAPPED if there is none. */
+uint32_t idmap_uid_to_host(const struct idmap *map, uint32_t inside);
+uint32_t idmap_gid_to_host(const struct idmap *map, uint32_t inside);
+uint32_t idmap_uid_from_host(const struct idmap *map, uint32_t outside);
+uint32_t idmap_gid_from_host(const struct idmap *map, uint32_t outside);
+
+/* Writing of a map in progress: newuidmap and newgidmap run at the same time. */
+struct idmap_job {
+	struct proc_child newuidmap;
+	struct proc_child newgidmap;
+};
+
+/* Begin to write the maps of process `pid` (which sits in a fresh user namespace). For maps that need no helper the
+ * files are written at once and the job is empty. */
+int idmap_start(const struct idmap *map, pid_t pid, struct idmap_job *ret_job, struct err *e) RL_CHECK;
+int idmap_finish(struct idmap_job *job, struct err *e) RL_CHECK;
+void idmap_cancel(struct idmap_job *job);
+
+/* Fork a child into a new user namespace (plus `clone_flags`, e.g. CLONE_NEWNS) with this map, as its root with all
+ * capabilities there, and call fn(arg) in it; fn's return value (0..255) becomes the exit status. The child holds
+ * every descriptor of the caller (they are close-on-exec, it need not exec). Returns when the map is in place. */
+int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
+		 struct proc_child *ret_child, struct err *e) RL_CHECK;
+
+#endif

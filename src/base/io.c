@@ -1,0 +1,354 @@
+#include "rl/base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+
+int io_write_all(int fd, const void *data, size_t len, struct err *e)
+{
+	const char *p = data;
+	while (len) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(e, errno, "write");
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+ssize_t io_read_full(int fd, void *data, size_t len, struct err *e)
+{
+	char *p = data;
+	size_t got = 0;
+	while (got < len) {
+		ssize_t n = read(fd, p + got, len - got);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(e, errno, "read");
+		}
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	return (ssize_t)got;
+}
+
+int io_read_rest(int fd, size_t max, const char *what, struct str *out, struct err *e)
+{
+	size_t start = out->len;
+	for (;;) {
+		size_t chunk = RL_MAX((size_t)4096, RL_MIN((size_t)1 << 20, out->size));
+		str_reserve(out, chunk);
+		ssize_t n = read(fd, out->buf + out->len, chunk);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(e, errno, "read %s", what);
+		}
+		if (n == 0)
+			return 0;
+		out->len += (size_t)n;
+		out->buf[out->len] = '\0';
+		if (out->len - start > max)
+			return err_set(e, EFBIG, "%s is larger than %zu bytes", what, max);
+	}
+}
+
+int io_read_file(int dirfd, const char *path, size_t max, struct str *out, struct err *e)
+{
+	/* O_NONBLOCK: a fifo in a place we read configuration from must not hang us. */
+	autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, errno, "open %s", path);
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "stat %s", path);
+	if (S_ISDIR(st.st_mode))
+		return err_sys(e, EISDIR, "read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, EINVAL, "%s is not a regular file", path);
+	if (st.st_size > 0 && (size_t)st.st_size <= max)
+		str_reserve(out, (size_t)st.st_size + 1);
+	return io_read_rest(fd, max, path, out, e);
+}
+
+int io_write_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, struct err *e)
+{
+	autofd int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return err_sys(e, errno, "create %s", path);
+	if (io_write_all(fd, data, len, e) < 0)
+		return err_ctx(e, "%s", path);
+	return 0;
+}
+
+int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, bool durable,
+		    struct err *e)
+{
+	char suffix[17];
+	io_random_hex(8, suffix);
+	autofree char *temporary = xasprintf("%s.%s.tmp", path, suffix);
+	autofd int fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return err_sys(e, errno, "create %s", temporary);
+	int r = io_write_all(fd, data, len, e);
+	if (r < 0)
+		r = err_ctx(e, "%s", path);
+	else if (durable && fsync(fd) < 0)
+		r = err_sys(e, errno, "sync %s", path);
+	else if (renameat(dirfd, temporary, dirfd, path) < 0)
+		r = err_sys(e, errno, "rename to %s", path);
+	if (r < 0)
+		unlinkat(dirfd, temporary, 0);
+	return r;
+}
+
+int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
+{
+	if (mkdirat(dirfd, path, mode) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT)
+		return err_sys(e, errno, "mkdir %s", path);
+	autofree char *part = xstrdup(path);
+	for (char *p = part + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdirat(dirfd, part, mode) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "mkdir %s", part);
+		*p = '/';
+	}
+	if (mkdirat(dirfd, path, mode) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "mkdir %s", path);
+	return 0;
+}
+
+int io_open_dir(int dirfd, const char *path, bool create, mode_t mode, struct err *e)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT || !create)
+		return err_sys(e, errno, "open directory %s", path);
+	int r = io_mkdirs(dirfd, path, mode, e);
+	if (r < 0)
+		return r;
+	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open directory %s", path);
+	return fd;
+}
+
+/* Depth is bounded by PATH_MAX-independent recursion on fds: each level holds one descriptor, so very deep hostile
+ * trees are cut by moving their subdirectories up to the top before descending further. */
+enum { REMOVE_DEPTH_MAX = 64 };
+
+static int remove_children(int dirfd, const char *path, int topfd, unsigned depth, struct err *e);
+
+static int remove_entry(int dirfd, const char *name, int topfd, unsigned depth, struct err *e)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM && errno != EACCES)
+		return err_sys(e, errno, "remove %s", name);
+	int unlink_errno = errno;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTDIR)
+		return err_sys(e, unlink_errno, "remove %s", name);
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return err_sys(e, errno, "remove directory %s", name);
+	if (depth >= REMOVE_DEPTH_MAX) {
+		char unique[2 * 8 + 4];
+		io_random_hex(8, unique);
+		memcpy(unique + 16, ".rm", 4);
+		if (renameat(dirfd, name, topfd, unique) == 0)
+			return 0; /* the top level loop meets it again */
+	}
+	int r = remove_children(dirfd, name, topfd, depth + 1, e);
+	if (r < 0)
+		return r;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "remove directory %s", name);
+	return 0;
+}
+
+static int remove_children(int dirfd, const char *path, int topfd, unsigned depth, struct err *e)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(dirfd, path, flags);
+	if (fd < 0 && errno == EACCES && fchmodat(dirfd, path, 0700, 0) == 0)
+		fd = openat(dirfd, path, flags);
+	if (fd < 0)
+		return err_sys(e, errno, "open directory %s", path);
+	autodir DIR *d = fdopendir(fd);
+	if (!d) {
+		int errnum = errno;
+		close(fd);
+		return err_sys(e, errnum, "open directory %s", path);
+	}
+	if (topfd < 0)
+		topfd = fd;
+	bool widened = false;
+	for (bool again = true; again;) {
+		again = false;
+		rewinddir(d);
+		struct dirent *entry;
+		while ((entry = readdir(d))) {
+			if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
+				continue;
+			int r = remove_entry(fd, entry->d_name, topfd, depth, e);
+			if (r == -EACCES && !widened && fchmod(fd, 0700) == 0) {
+				widened = true;
+				again = true;
+				if (e)
+					err_clear(e);
+				continue;
+			}
+			if (r < 0)
+				return r;
+			if (depth == 0 && topfd == fd)
+				again = true;
+		}
+	}
+	return 0;
+}
+
+int io_remove_tree(int dirfd, const char *path, struct err *e)
+{
+	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTDIR)
+		return err_sys(e, EPERM, "remove %s", path);
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return err_sys(e, errno, "remove directory %s", path);
+	int r = remove_children(dirfd, path, -1, 0, e);
+	if (r < 0)
+		return err_ctx(e, "remove %s", path);
+	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "remove directory %s", path);
+	return 0;
+}
+
+static int lock_fd(int fd, int operation, struct err *e)
+{
+	while (flock(fd, operation) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno == EWOULDBLOCK)
+			return 0;
+		if (errno == ENOLCK || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS) {
+			log_debug(LOG_STORE, "this file system has no locks: %s", strerrorname_np(errno));
+			return 1;
+		}
+		return err_sys(e, errno, "lock");
+	}
+	return 1;
+}
+
+int io_lock(int fd, bool exclusive, struct err *e)
+{
+	int r = lock_fd(fd, exclusive ? LOCK_EX : LOCK_SH, e);
+	return r < 0 ? r : 0;
+}
+
+int io_try_lock(int fd, bool exclusive, struct err *e)
+{
+	return lock_fd(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB, e);
+}
+
+void io_random(void *data, size_t len)
+{
+	char *p = data;
+	while (len) {
+		ssize_t n = getrandom(p, len, 0);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			log_line("getrandom: %s", strerrordesc_np(errno));
+			_exit(EXIT_RL_FAILED);
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+void io_hex(const void *data, size_t n, char *ret_hex)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *p = data;
+	for (size_t i = 0; i < n; i++) {
+		ret_hex[2 * i] = digits[p[i] >> 4];
+		ret_hex[2 * i + 1] = digits[p[i] & 15];
+	}
+	ret_hex[2 * n] = '\0';
+}
+
+void io_random_hex(size_t n, char *ret_hex)
+{
+	unsigned char raw[64];
+	n = RL_MIN(n, sizeof(raw));
+	io_random(raw, n);
+	io_hex(raw, n, ret_hex);
+}
+
+int io_close_from(int first, struct err *e)
+{
+	if (syscall(SYS_close_range, (unsigned)first, ~0U, 0) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM)
+		return err_sys(e, errno, "close_range");
+	/* Linux before 5.9, or a seccomp filter that does not know the call: walk our own list. */
+	autodir DIR *d = opendir("/proc/self/fd");
+	if (!d)
+		return err_sys(e, errno, "open /proc/self/fd");
+	struct dirent *entry;
+	while ((entry = readdir(d))) {
+		int fd = -1;
+		if (sscanf(entry->d_name, "%d", &fd) == 1 && fd >= first && fd != dirfd(d))
+			close(fd);
+	}
+	return 0;
+}
+
+int io_move_high(int fd, struct err *e)
+{
+	if (fd > 2)
+		return fd;
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (high < 0)
+		return err_sys(e, errno, "dup");
+	close(fd);
+	return high;
+}
+
+int io_set_cloexec(int fd, bool on, struct err *e)
+{
+	if (fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0)
+		return err_sys(e, errno, "set close-on-exec");
+	return 0;
+}
+
+int io_set_nonblock(int fd, bool on, struct err *e)
+{
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0)
+		return err_sys(e, errno, "set O_NONBLOCK");
+	return 0;
+}

@@ -1,0 +1,164 @@
+#include "rl/base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_SIZE 2048
+#define START_ENV "RL_DEBUG_START"
+
+unsigned log_active_mask;
+
+static const char *program_name = "rl";
+static const char *role_name = "";
+static bool quiet_warnings;
+static long long start_ns;
+
+static const struct {
+	unsigned bit;
+	const char *name;
+} mask_names[] = {
+	{LOG_CMD, "cmd"},	  {LOG_RUN, "run"},	    {LOG_MNT, "mnt"},		{LOG_IDMAP, "idmap"},
+	{LOG_NET, "net"},	  {LOG_STORE, "store"},	    {LOG_ARCHIVE, "archive"},	{LOG_SECURITY, "security"},
+	{LOG_REGISTRY, "registry"}, {LOG_STDIO, "stdio"},   {LOG_CGROUP, "cgroup"},	{LOG_BUILD, "build"},
+	{LOG_ALL, "all"},
+};
+
+static long long now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (long long)ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+void log_init(const char *program)
+{
+	program_name = program;
+	const char *names = getenv("RL_DEBUG");
+	if (!names || !*names)
+		return;
+	log_set_debug(names);
+	const char *start = getenv(START_ENV);
+	if (start)
+		start_ns = strtoll(start, NULL, 10);
+	if (start_ns <= 0 || start_ns > now_ns())
+		start_ns = now_ns();
+}
+
+bool log_set_debug(const char *names)
+{
+	bool known_all = true;
+	if (!start_ns)
+		start_ns = now_ns();
+	while (*names) {
+		size_t n = strcspn(names, ",");
+		bool known = n == 0;
+		for (size_t i = 0; i < ARRAY_SIZE(mask_names); i++) {
+			if (strlen(mask_names[i].name) == n && !strncmp(mask_names[i].name, names, n)) {
+				log_active_mask |= mask_names[i].bit;
+				known = true;
+			}
+		}
+		known_all = known_all && known;
+		names += n;
+		names += *names == ',';
+	}
+	return known_all;
+}
+
+void log_export(void)
+{
+	if (!log_active_mask)
+		return;
+	char text[256] = "";
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(mask_names); i++) {
+		if (!(log_active_mask & mask_names[i].bit))
+			continue;
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof(text) - used, "%s%s", used ? "," : "", mask_names[i].name);
+	}
+	setenv("RL_DEBUG", text, 1);
+	snprintf(text, sizeof(text), "%lld", start_ns);
+	setenv(START_ENV, text, 1);
+}
+
+void log_set_role(const char *role)
+{
+	role_name = role;
+}
+
+void log_set_quiet(bool quiet)
+{
+	quiet_warnings = quiet;
+}
+
+long log_elapsed_us(void)
+{
+	return start_ns ? (long)((now_ns() - start_ns) / 1000) : 0;
+}
+
+/* Hostile names end up in our messages; a terminal must not interpret them. */
+static size_t escape_into(char *dst, size_t size, const char *src)
+{
+	size_t n = 0;
+	for (; *src && n + 5 < size; src++) {
+		unsigned char c = (unsigned char)*src;
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			n += (size_t)snprintf(dst + n, size - n, "\\x%02x", c);
+		else
+			dst[n++] = (char)c;
+	}
+	return n;
+}
+
+static void emit(const char *prefix, const char *fmt, va_list ap)
+{
+	int saved_errno = errno;
+	char text[LINE_SIZE / 2];
+	char line[LINE_SIZE];
+	vsnprintf(text, sizeof(text), fmt, ap);
+	size_t n = (size_t)snprintf(line, sizeof(line), "%s", prefix);
+	n += escape_into(line + n, sizeof(line) - n - 1, text);
+	line[n++] = '\n';
+	(void)!write(STDERR_FILENO, line, n);
+	errno = saved_errno;
+}
+
+void log_line(const char *fmt, ...)
+{
+	char prefix[64];
+	snprintf(prefix, sizeof(prefix), "%s: ", program_name);
+	va_list ap;
+	va_start(ap, fmt);
+	emit(prefix, fmt, ap);
+	va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	if (quiet_warnings)
+		return;
+	char prefix[64];
+	snprintf(prefix, sizeof(prefix), "%s: warning: ", program_name);
+	va_list ap;
+	va_start(ap, fmt);
+	emit(prefix, fmt, ap);
+	va_end(ap);
+}
+
+void log_debug_line(enum log_mask mask, const char *module, const char *fmt, ...)
+{
+	(void)mask;
+	const char *slash = strrchr(module, '/');
+	char prefix[160];
+	snprintf(prefix, sizeof(prefix), "[%8ld us] %s[%d]%s%s %s: ", log_elapsed_us(), program_name, (int)getpid(),
+		 *role_name ? " " : "", role_name, slash ? slash + 1 : module);
+	va_list ap;
+	va_start(ap, fmt);
+	emit(prefix, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,241 @@
+#include "rl/base/str.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rl/base/mem.h"
+
+char str_empty_buf[1];
+static char *empty_argv[1];
+
+void str_reserve(struct str *s, size_t extra)
+{
+	if (s->len + extra < s->size)
+		return;
+	size_t size = s->size ? s->size : 64;
+	while (size <= s->len + extra)
+		size *= 2;
+	char *old = s->size ? s->buf : NULL;
+	s->buf = xrealloc(old, size);
+	s->buf[s->len] = '\0';
+	s->size = size;
+}
+
+void str_add(struct str *s, const void *data, size_t len)
+{
+	if (!len)
+		return;
+	str_reserve(s, len);
+	memcpy(s->buf + s->len, data, len);
+	s->len += len;
+	s->buf[s->len] = '\0';
+}
+
+void str_adds(struct str *s, const char *text)
+{
+	str_add(s, text, strlen(text));
+}
+
+void str_addc(struct str *s, char c)
+{
+	str_add(s, &c, 1);
+}
+
+void str_addf(struct str *s, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	autofree char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	str_adds(s, text);
+}
+
+void str_cut(struct str *s, size_t len)
+{
+	if (len < s->len) {
+		s->len = len;
+		s->buf[len] = '\0';
+	}
+}
+
+void str_free(struct str *s)
+{
+	if (s->size)
+		free(s->buf);
+	s->buf = str_empty_buf;
+	s->len = 0;
+	s->size = 0;
+}
+
+char *str_take(struct str *s)
+{
+	char *p = s->size ? s->buf : xstrdup("");
+	s->buf = str_empty_buf;
+	s->len = 0;
+	s->size = 0;
+	return p;
+}
+
+void strv_add_owned(struct strv *v, char *text)
+{
+	if (v->count + 2 > v->size) {
+		v->size = v->size ? v->size * 2 : 8;
+		v->items = xreallocarray(v->items, v->size, sizeof(char *));
+	}
+	v->items[v->count++] = text;
+	v->items[v->count] = NULL;
+}
+
+void strv_add(struct strv *v, const char *text)
+{
+	strv_add_owned(v, xstrdup(text));
+}
+
+void strv_addf(struct strv *v, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	strv_add_owned(v, xvasprintf(fmt, ap));
+	va_end(ap);
+}
+
+void strv_add_all(struct strv *v, const struct strv *other)
+{
+	for (size_t i = 0; i < other->count; i++)
+		strv_add(v, other->items[i]);
+}
+
+void strv_remove(struct strv *v, size_t index)
+{
+	free(v->items[index]);
+	memmove(v->items + index, v->items + index + 1, (v->count - index) * sizeof(char *));
+	v->count--;
+}
+
+bool strv_has(const struct strv *v, const char *text)
+{
+	for (size_t i = 0; i < v->count; i++)
+		if (str_eq(v->items[i], text))
+			return true;
+	return false;
+}
+
+void strv_split(struct strv *v, const char *text, char sep)
+{
+	for (;;) {
+		const char *end = strchr(text, sep);
+		if (!end)
+			break;
+		strv_add_owned(v, xstrndup(text, (size_t)(end - text)));
+		text = end + 1;
+	}
+	strv_add(v, text);
+}
+
+char **strv_argv(const struct strv *v)
+{
+	return v->items ? v->items : empty_argv;
+}
+
+void strv_free(struct strv *v)
+{
+	for (size_t i = 0; i < v->count; i++)
+		free(v->items[i]);
+	free(v->items);
+	v->items = NULL;
+	v->count = 0;
+	v->size = 0;
+}
+
+static size_t env_index(const struct strv *v, const char *key)
+{
+	size_t n = strlen(key);
+	for (size_t i = 0; i < v->count; i++)
+		if (!strncmp(v->items[i], key, n) && v->items[i][n] == '=')
+			return i;
+	return v->count;
+}
+
+void strv_env_set(struct strv *v, const char *key, const char *value)
+{
+	char *item = xasprintf("%s=%s", key, value);
+	size_t i = env_index(v, key);
+	if (i == v->count) {
+		strv_add_owned(v, item);
+		return;
+	}
+	free(v->items[i]);
+	v->items[i] = item;
+}
+
+const char *strv_env_get(const struct strv *v, const char *key)
+{
+	size_t i = env_index(v, key);
+	return i < v->count ? v->items[i] + strlen(key) + 1 : NULL;
+}
+
+void strv_env_unset(struct strv *v, const char *key)
+{
+	size_t i = env_index(v, key);
+	if (i < v->count)
+		strv_remove(v, i);
+}
+
+int str_to_u64(const char *text, uint64_t max, const char *what, uint64_t *ret_value, struct err *e)
+{
+	uint64_t v = 0;
+	if (!*text)
+		return err_set(e, EINVAL, "%s: a number is missing", what);
+	for (const char *p = text; *p; p++) {
+		if (*p < '0' || *p > '9')
+			return err_set(e, EINVAL, "%s: '%s' is not a number", what, text);
+		unsigned digit = (unsigned)(*p - '0');
+		if (v > (UINT64_MAX - digit) / 10)
+			return err_set(e, ERANGE, "%s: '%s' is too large", what, text);
+		v = v * 10 + digit;
+	}
+	if (v > max)
+		return err_set(e, ERANGE, "%s: %s is above %llu", what, text, (unsigned long long)max);
+	*ret_value = v;
+	return 0;
+}
+
+/* Levenshtein distance, with the row on the stack: names longer than the row are never "near". */
+static size_t edit_distance(const char *a, const char *b)
+{
+	enum { ROW = 64 };
+	size_t n = strlen(a);
+	size_t m = strlen(b);
+	if (n >= ROW || m >= ROW)
+		return ROW;
+	size_t row[ROW];
+	for (size_t j = 0; j <= m; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			size_t above = row[j];
+			size_t best = RL_MIN(above, row[j - 1]) + 1;
+			row[j] = RL_MIN(best, diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[m];
+}
+
+const char *str_nearest(const char *text, const char *const *candidates)
+{
+	const char *best = NULL;
+	size_t best_distance = strlen(text) / 3 + 1;
+	for (; *candidates; candidates++) {
+		size_t d = edit_distance(text, *candidates);
+		if (d <= best_distance && (!best || d < best_distance)) {
+			best = *candidates;
+			best_distance = d;
+		}
+	}
+	return best;
+}

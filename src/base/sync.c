@@ -1,0 +1,130 @@
+#include "rl/base/sync.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "rl/base/mem.h"
+
+struct wire_header {
+	uint32_t step;
+	uint32_t len;
+};
+
+int sync_pair(int ret_fds[2], struct err *e)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0)
+		return err_sys(e, errno, "socketpair");
+	return 0;
+}
+
+int sync_send(int sock, uint32_t step, const void *data, size_t len, const int *fds, int nfds, struct err *e)
+{
+	if (len > SYNC_DATA_MAX || nfds > SYNC_FDS_MAX)
+		return err_set(e, EMSGSIZE, "message of step %u is too large", step);
+	struct wire_header header = {.step = step, .len = (uint32_t)len};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, len}};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * SYNC_FDS_MAX)] = {0};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = len ? 2 : 1};
+	if (nfds) {
+		mh.msg_control = control;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)nfds);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)nfds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)nfds);
+	}
+	while (sendmsg(sock, &mh, MSG_NOSIGNAL) < 0) {
+		if (errno == EINTR)
+			continue;
+		return err_sys(e, errno, "send step %u", step);
+	}
+	return 0;
+}
+
+void sync_send_err(int sock, const struct err *cause)
+{
+	(void)!sync_send(sock, SYNC_STEP_ERROR, cause, sizeof(*cause), NULL, 0, NULL);
+}
+
+void sync_close_fds(struct sync_msg *msg)
+{
+	for (int i = 0; i < msg->nfds; i++)
+		close(msg->fds[i]);
+	msg->nfds = 0;
+}
+
+static void collect_fds(struct msghdr *mh, struct sync_msg *msg)
+{
+	msg->nfds = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int *fds = (int *)(void *)CMSG_DATA(c);
+		for (size_t i = 0; i < n; i++) {
+			if (msg->nfds < SYNC_FDS_MAX)
+				msg->fds[msg->nfds++] = fds[i];
+			else
+				close(fds[i]);
+		}
+	}
+}
+
+int sync_recv(int sock, const char *peer, struct sync_msg *msg, struct err *e)
+{
+	struct wire_header header;
+	struct iovec iov[2] = {{&header, sizeof(header)}, {msg->data, sizeof(msg->data)}};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * SYNC_FDS_MAX)];
+	struct msghdr mh = {
+		.msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n;
+	do
+		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != ECONNRESET)
+		return err_sys(e, errno, "receive from %s", peer);
+	if (n <= 0)
+		return err_set(e, EPIPE, "%s died", peer);
+	collect_fds(&mh, msg);
+	if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(header) ||
+	    (size_t)n - sizeof(header) != header.len) {
+		sync_close_fds(msg);
+		return err_set(e, EPROTO, "malformed message from %s", peer);
+	}
+	msg->step = header.step;
+	msg->len = header.len;
+	if (msg->step != SYNC_STEP_ERROR)
+		return 0;
+	sync_close_fds(msg);
+	if (msg->len != sizeof(struct err))
+		return err_set(e, EPROTO, "malformed error from %s", peer);
+	struct err received;
+	memcpy(&received, msg->data, sizeof(received));
+	received.text[sizeof(received.text) - 1] = '\0';
+	received.hint[sizeof(received.hint) - 1] = '\0';
+	if (received.code <= 0)
+		received.code = EIO;
+	if (e)
+		*e = received;
+	return -received.code;
+}
+
+int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_msg, struct err *e)
+{
+	autofree struct sync_msg *own = NULL;
+	if (!ret_msg)
+		ret_msg = own = xmalloc(sizeof(*own));
+	int r = sync_recv(sock, peer, ret_msg, e);
+	if (r < 0)
+		return r;
+	if (own)
+		sync_close_fds(own);
+	if (ret_msg->step != step) {
+		sync_close_fds(ret_msg);
+		return err_set(e, EPROTO, "%s sent step %u where %u was due", peer, ret_msg->step, step);
+	}
+	return 0;
+}
