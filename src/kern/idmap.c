@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +35,6 @@ enum {
 	KERNEL_EXTENTS_MAX = 340,		   /* of one map */
 	OWN_MAP_MAX = KERNEL_EXTENTS_MAX * 40,	   /* bytes of /proc/self/uid_map */
 	SUB_RANGES_MAX = IDMAP_EXTENTS_MAX - 2,	   /* the caller takes one, keep-id may split one */
-	PASSWD_BUFFER = 16 * 1024,
 };
 
 #define IDS_ALL ((uint64_t)UINT32_MAX) /* ids 0 .. 2^32-2; 2^32-1 is none */
@@ -223,14 +221,21 @@ static bool privileges_can_be_gained(char *why, size_t size)
 	return helper_works("newuidmap", why, size) && helper_works("newgidmap", why, size);
 }
 
-static bool find_ranges(char kind, const char *user, uint32_t uid, struct idmap_extent *ext, size_t *n, char *why,
-			size_t size)
+struct user {
+	char name[IDMAP_USER_NAME_SIZE];
+	uint32_t uid;
+	enum idmap_source source;
+};
+
+static bool find_ranges(const struct user *user, char kind, struct idmap_extent *ext, size_t *n, char *why, size_t size)
 {
 	struct idmap_extent ranges[SUB_RANGES_MAX];
-	const char *source;
-	size_t nranges = idmap_find_subids(kind, user, uid, ranges, ARRAY_SIZE(ranges), &source);
+	const char *where = kind == 'u' ? "/etc/subuid" : "/etc/subgid";
+	if (user->source == IDMAP_SOURCE_LIBSUBID)
+		where = "the subid source of /etc/nsswitch.conf";
+	size_t nranges = idmap_find_subids(user->source, kind, user->name, user->uid, ranges, ARRAY_SIZE(ranges));
 	if (nranges == 0) {
-		snprintf(why, size, "user %.60s has no range in %s", user, source);
+		snprintf(why, size, "user %.60s has no range in %s", user->name, where);
 		return false;
 	}
 	struct own_ids own;
@@ -241,7 +246,8 @@ static bool find_ranges(char kind, const char *user, uint32_t uid, struct idmap_
 	for (size_t i = 0; i < nranges; i++)
 		append_existing(ext, n, &own, &ranges[i]);
 	if (*n == 1) {
-		snprintf(why, size, "none of the ids of user %.60s in %s exists in this user namespace", user, source);
+		snprintf(why, size, "the ids of user %.60s in %s do not exist in this user namespace", user->name,
+			 where);
 		return false;
 	}
 	return true;
@@ -254,20 +260,17 @@ static void detect_user(struct idmap *map, uint32_t uid, uint32_t gid)
 	ranged.gid[0] = (struct idmap_extent){.inside = 0, .outside = gid, .count = 1};
 	char *why = map->why_single;
 	size_t size = sizeof(map->why_single);
+	struct user user = {.uid = uid};
 
-	struct passwd pw;
-	struct passwd *found = NULL;
-	autofree char *buffer = xmalloc(PASSWD_BUFFER);
-	getpwuid_r(uid, &pw, buffer, PASSWD_BUFFER, &found);
 	make_single(map, uid, gid);
-	if (!found) {
+	if (!idmap_user_name(uid, user.name, sizeof(user.name))) {
 		/* newuidmap refuses such callers, whatever the files say. */
 		snprintf(why, size, "uid %u has no user name", uid);
 		return;
 	}
-	if (!find_ranges('u', pw.pw_name, uid, ranged.uid, &ranged.nuid, why, size) ||
-	    !find_ranges('g', pw.pw_name, uid, ranged.gid, &ranged.ngid, why, size) ||
-	    !privileges_can_be_gained(why, size))
+	user.source = idmap_subid_source();
+	if (!find_ranges(&user, 'u', ranged.uid, &ranged.nuid, why, size) ||
+	    !find_ranges(&user, 'g', ranged.gid, &ranged.ngid, why, size) || !privileges_can_be_gained(why, size))
 		return;
 	make_range_key(&ranged, "sub");
 	*map = ranged;

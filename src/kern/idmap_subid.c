@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +85,54 @@ void idmap_parse_subids(const char *text, size_t len, const char *user, uint32_t
 	}
 }
 
-/* Feed the file to the parser in blocks that end at a newline. A line longer than a block cannot be a valid one and is
- * dropped whole. */
-static void read_subid_file(const char *path, const char *user, uint32_t uid, struct idmap_extent *ranges, size_t max,
-			    size_t *n)
+struct subid_search {
+	const char *user;
+	uint32_t uid;
+	struct idmap_extent *ranges;
+	size_t max;
+	size_t n;
+};
+
+static bool search_block(const char *text, size_t len, void *arg)
+{
+	struct subid_search *s = arg;
+	idmap_parse_subids(text, len, s->user, s->uid, s->ranges, s->max, &s->n);
+	return s->n < s->max;
+}
+
+struct name_search {
+	uint32_t uid;
+	char *name;
+	size_t size;
+	bool found;
+};
+
+/* Lines "name:password:uid:..."; the first with our number counts, as for getpwuid(3). */
+static bool search_passwd_block(const char *text, size_t len, void *arg)
+{
+	struct name_search *s = arg;
+	const char *end = text + len;
+	for (const char *line = text; line < end && !s->found;) {
+		const char *stop = memchr(line, '\n', (size_t)(end - line));
+		if (!stop)
+			stop = end;
+		const char *a = memchr(line, ':', (size_t)(stop - line));
+		const char *b = a ? memchr(a + 1, ':', (size_t)(stop - a - 1)) : NULL;
+		const char *c = b ? memchr(b + 1, ':', (size_t)(stop - b - 1)) : NULL;
+		uint32_t uid;
+		if (c && a > line && *line != '#' && *line != '+' && *line != '-' && (size_t)(a - line) < s->size &&
+		    parse_u32(b + 1, c, &uid) && uid == s->uid) {
+			snprintf(s->name, s->size, "%.*s", (int)(a - line), line);
+			s->found = true;
+		}
+		line = stop + 1;
+	}
+	return !s->found;
+}
+
+/* Feed the file to fn in blocks that end at a newline, until fn says false. A line longer than a block cannot be a
+ * valid one of these files and is dropped whole. */
+static void each_block(const char *path, bool (*fn)(const char *text, size_t len, void *arg), void *arg)
 {
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -119,12 +164,26 @@ static void read_subid_file(const char *path, const char *user, uint32_t uid, st
 			from = first ? first + 1 : block + whole;
 			overlong = false;
 		}
-		idmap_parse_subids(from, (size_t)(block + whole - from), user, uid, ranges, max, n);
-		if (last)
+		if (!fn(from, (size_t)(block + whole - from), arg) || last)
 			return;
 		kept = len - whole;
 		memmove(block, block + whole, kept);
 	}
+}
+
+bool idmap_user_name(uint32_t uid, char *ret_name, size_t size)
+{
+	/* The name service costs more system calls than all the rest of the detection, and its first use faults in
+	 * its code; people are nearly always in the file. */
+	struct name_search s = {.uid = uid, .name = ret_name, .size = size};
+	each_block("/etc/passwd", search_passwd_block, &s);
+	if (s.found)
+		return true;
+	struct passwd pw;
+	struct passwd *found = NULL;
+	autofree char *buffer = xmalloc(BLOCK_SIZE);
+	getpwuid_r(uid, &pw, buffer, BLOCK_SIZE, &found);
+	return found && (size_t)snprintf(ret_name, size, "%s", pw.pw_name) < size;
 }
 
 /* Does nsswitch.conf name a source of subordinate ids other than the files? */
@@ -180,19 +239,20 @@ static void read_libsubid(char kind, const char *user, struct idmap_extent *rang
 	free(found);
 }
 
-size_t idmap_find_subids(char kind, const char *user, uint32_t uid, struct idmap_extent *ranges, size_t max,
-			 const char **ret_source)
+enum idmap_source idmap_subid_source(void)
 {
-	const char *path = kind == 'u' ? "/etc/subuid" : "/etc/subgid";
-	size_t n = 0;
-	if (has_other_source()) {
-		*ret_source = "the subid source of /etc/nsswitch.conf";
-		read_libsubid(kind, user, ranges, max, &n);
-	} else {
-		*ret_source = path;
-		read_subid_file(path, user, uid, ranges, max, &n);
-	}
-	return n;
+	return has_other_source() ? IDMAP_SOURCE_LIBSUBID : IDMAP_SOURCE_FILES;
+}
+
+size_t idmap_find_subids(enum idmap_source source, char kind, const char *user, uint32_t uid,
+			 struct idmap_extent *ranges, size_t max)
+{
+	struct subid_search s = {.user = user, .uid = uid, .ranges = ranges, .max = max};
+	if (source == IDMAP_SOURCE_LIBSUBID)
+		read_libsubid(kind, user, ranges, max, &s.n);
+	else
+		each_block(kind == 'u' ? "/etc/subuid" : "/etc/subgid", search_block, &s);
+	return s.n;
 }
 
 bool idmap_find_helper(const char *name, char *ret_path, size_t size)
