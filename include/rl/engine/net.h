@@ -116,14 +116,15 @@ struct net_device {
 struct net_watch;
 
 struct net_slirp {
-	struct proc_child child; /* the started program; its work goes on in the process behind pidfd of the READY message */
+	struct proc_child child; /* the program as started: makes the worker and exits */
+	int worker_pidfd;	 /* the worker, once its message has been read */
 	int control_fd;
 	struct net_watch *watch;
 };
 
 #define NET_SLIRP_NONE                                                                                                 \
 	{                                                                                                              \
-		.child = PROC_CHILD_NONE, .control_fd = -1                                                             \
+		.child = PROC_CHILD_NONE, .worker_pidfd = -1, .control_fd = -1                                                            \
 	}
 
 /* Frames dropped, by reason: see net_frame.h for what each means. */
