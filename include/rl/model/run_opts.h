@@ -245,6 +245,10 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) R
  * --host-access all. port_handler= is accepted and has no meaning here. */
 int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
 
+/* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once, after
+ * all options. Rules between options (as opposed to values) are cmd's table. */
+int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */
 int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, struct err *e) RL_CHECK;
