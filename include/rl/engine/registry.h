@@ -49,7 +49,8 @@
 enum {
 	REGISTRY_RETRIES_DEFAULT = 3,
 	REGISTRY_RETRY_AFTER_MAX = 60,	/* seconds; a registry that wants more is told to the user instead */
-	REGISTRY_STALL_DEFAULT = 30,	/* seconds below 1 byte/s on average before a transfer is broken off */
+	REGISTRY_STALL_DEFAULT = 30,	/* seconds below REGISTRY_STALL_RATE on average before a transfer is broken off */
+	REGISTRY_STALL_RATE = 256,	/* bytes per second */
 	REGISTRY_PARALLEL_DEFAULT = 4,
 	REGISTRY_PARALLEL_MAX = 32,
 	REGISTRY_TAGS_MAX = 200000,
@@ -198,7 +199,7 @@ struct registry_upload {
 	char ret_digest[IMGREF_DIGEST_SIZE];
 	uint64_t ret_size;
 };
-enum { REGISTRY_CHUNK = 8 << 20 };
+enum { REGISTRY_CHUNK = 6 << 20 };
 
 int registry_push_all(struct registry_repo *repo, struct registry_upload *uploads, size_t n,
 		      const struct registry_transfer *t, struct err *e) RL_CHECK;
