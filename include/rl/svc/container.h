@@ -9,8 +9,12 @@
 #define RL_SVC_CONTAINER_H
 
 #include "rl/base/err.h"
+#include "rl/base/str.h"
 #include "rl/model/run_opts.h"
 
-int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e);
+int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e) RL_CHECK;
+
+/* What container_run would do, one operation a line; nothing is started. */
+int container_explain(const struct run_opts *o, const char *store_root, struct str *ret_text, struct err *e) RL_CHECK;
 
 #endif
