@@ -91,6 +91,15 @@ $(COMPLETIONS): $(B)/bin/rl
 	@mkdir -p $(@D)
 	$(Q)$< completion $(@F) >$@
 
+# The built-in image: an OCI layout made from Debian's static busybox.
+BUSYBOX ?= /bin/busybox
+BUILTIN_IMAGE := $(B)/share/rl/images/index.json
+all: $(BUILTIN_IMAGE)
+$(BUILTIN_IMAGE): src/gen/builtin_image.py $(BUSYBOX)
+	@mkdir -p $(B)/share/rl
+	$(call say,GEN,$@)
+	$(Q)python3 $< $(BUSYBOX) $(@D)
+
 # --- test programs. tests/unit/test_X.c links the archives at or below the layer that src/**/X.c (else X*.c) is in and
 # nothing else, so that a forbidden call fails at link time; tests/platform/*.c links kern and base. A first line like
 # `/* links: engine/net kern base; libs: -lslirp */` says otherwise. Helpers link libc only, unless they say so.
