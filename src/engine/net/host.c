@@ -165,11 +165,11 @@ void net_slirp_stop(struct net_slirp *s)
 		return;
 	/* The launcher blocks SIGTERM from just before it makes the worker until it has told us: once it is gone,
 	 * either the message is in our queue or there is no worker. */
-	(void)proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
+	(void)!proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
 	reap(s->child.pidfd);
 	find_worker(s);
 	if (s->worker_pidfd >= 0) {
-		(void)proc_pidfd_signal(s->worker_pidfd, SIGKILL, NULL);
+		(void)!proc_pidfd_signal(s->worker_pidfd, SIGKILL, NULL);
 		reap(s->worker_pidfd);
 	}
 	net_slirp_forget(s);
