@@ -9,7 +9,7 @@
  *
  * What a rule list means (all three agree, and a test compares them):
  *   - Architectures not in the list: the process is killed.
- *   - A number above the highest one the list mentions: ENOSYS where the default action is a denial, so that a libc
+ *   - A number above the highest one the list mentions (x32 and ARM calls of their own aside): ENOSYS where the default action is a denial, so that a libc
  *     newer than the list falls back; the default action otherwise.
  *   - Among the rules of one system call the first without conditions wins; else the conditions decide; a call without
  *     a matching rule gets the default action.
