@@ -57,9 +57,9 @@ enum archive_compression {
 	ARCHIVE_ZSTD,
 	ARCHIVE_COMPRESSION_N,
 };
-const char *archive_compression_name(enum archive_compression c); /* "none", "gzip", "zstd" */
+const char *archive_compressor_name(enum archive_compression c); /* "none", "gzip", "zstd" */
 /* -EINVAL for unknown names; "uncompressed" and "none" are the same. */
-int archive_compression_parse(const char *name, enum archive_compression *ret, struct err *e) RL_CHECK;
+int archive_compressor_parse(const char *name, enum archive_compression *ret, struct err *e) RL_CHECK;
 
 /* A running confined program. */
 struct archive_job {
