@@ -38,13 +38,14 @@ struct caps_sets {
 
 /* "CAP_CHOWN", "chown" or any other case: 0..63, or -EINVAL with the nearest name suggested. */
 int caps_from_name(const char *name, struct err *e) RL_CHECK;
-/* "CAP_CHOWN"; NULL for numbers without a name. Static. */
-const char *caps_name(int cap);
-/* Every capability that has a name here. The running kernel may have fewer or more. */
+/* "CAP_CHOWN", or "CAP_63" for a number without a name. */
+enum { CAPS_NAME_SIZE = 32 };
+void caps_name(int cap, char ret_name[CAPS_NAME_SIZE]);
+/* Every capability that the kernel headers of the build name. The running kernel may have fewer or more. */
 uint64_t caps_all_known(void);
 /* Every capability of the running kernel (asks the kernel, at most 8 system calls). */
 uint64_t caps_all_kernel(void);
-/* Append "CAP_A,CAP_B" in numerical order; numbers without a name as "CAP_63". */
+/* Append "CAP_A,CAP_B" in numerical order, named by caps_name. */
 void caps_describe(uint64_t set, struct str *out);
 
 /* --cap-add and --cap-drop on top of `base`, as docker does it: add ALL minus the drops; or drop ALL plus the adds; or
