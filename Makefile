@@ -77,10 +77,180 @@ $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
 
+# --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
+SECCOMP_GEN := $(B)/gen/seccomp_gen
+SECCOMP_GEN_OBJS := $(patsubst %,$(B)/obj/%.o,gen/seccomp_gen kern/seccomp kern/seccomp_arch kern/seccomp_rules \
+	kern/seccomp_tree kern/seccomp_compile model/seccomp_profile engine/runtime/seccomp_plan)
+$(SECCOMP_GEN): $(SECCOMP_GEN_OBJS) $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(SECCOMP_GEN_OBJS) $(call lib,base) $(call STATIC,seccomp) $(call STATIC,jansson) -o $@
+$(B)/gen/seccomp_default.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) filters share/seccomp/default.json > $@
+$(B)/gen/seccomp_default_text.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) text share/seccomp/default.json > $@
+$(B)/obj/kern/seccomp_default.o: $(B)/gen/seccomp_default.inc
+$(B)/obj/engine/runtime/seccomp_cache.o: $(B)/gen/seccomp_default_text.inc
+# --- end of seccomp ----------------------------------------------------------------------------------------------
+
+# --- share/ and completions: data. Files of share/ are copied; a generated one, $(B)/share/rl/PATH, adds itself to
+# `all` beside its rule. bin/, libexec/ and share/ lie in $(B) as they do when installed: the build tree runs as it is.
+SHARE_SRC := $(shell find share -type f 2>/dev/null)
+SHARE_COPIES := $(patsubst share/%,$(B)/share/rl/%,$(SHARE_SRC))
+COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
+all: $(SHARE_COPIES) $(COMPLETIONS)
+
+$(SHARE_COPIES): $(B)/share/rl/%: share/%
+	@mkdir -p $(@D)
+	$(Q)cp -p $< $@
+$(COMPLETIONS): $(B)/bin/rl
+	@mkdir -p $(@D)
+	$(Q)$< completion $(@F) >$@
+
+# The built-in image: an OCI layout made from Debian's static busybox.
+BUSYBOX ?= /bin/busybox
+BUILTIN_IMAGE := $(B)/share/rl/images/index.json
+all: $(BUILTIN_IMAGE)
+$(BUILTIN_IMAGE): src/gen/builtin_image.py $(BUSYBOX)
+	@mkdir -p $(B)/share/rl
+	$(call say,GEN,$@)
+	$(Q)python3 $< $(BUSYBOX) $(@D)
+
+# --- test programs. tests/unit/test_X.c links the archives at or below the layer that src/**/X.c (else X*.c) is in and
+# nothing else, so that a forbidden call fails at link time; tests/platform/*.c links kern and base. A first line like
+# `/* links: engine/net kern base; libs: -lslirp */` says otherwise. Helpers link libc only, unless they say so.
+comma := ,
+closure_base := base
+closure_kern := kern base
+closure_model := model base
+closure_svc := $(LAYERS)
+closure = $(or $(closure_$(1)),$(1) kern model base)
+LIBS_base := -ljansson
+LIBS_kern := -lcap-ng -lseccomp
+LIBS_engine/archive := -larchive -lcrypto -lisal -lzstd -lz -lpthread
+LIBS_engine/registry := -lcurl -lcrypto
+LIBS_engine/net := -lslirp
+LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
+
+# Literals as argv, and steps that only prepare and whose failure shows in the next line, are normal in tests.
+TEST_WARN := -Wno-cast-qual -Wno-unused-result
+TEST_SRCS := $(wildcard tests/unit/*.c tests/platform/*.c tests/helpers/*.c)
+# One word per file with such a line: FILE|LAYER,LAYER|FLAG,FLAG
+TEST_LINKS := $(shell grep -m1 -H '^/\* links:' $(TEST_SRCS) /dev/null | \
+	sed -E 's|:/\* links: *([^;*]*)(; *libs: *([^*]*))?\*/.*$$|\|\1\|\3|; s/ +(\||$$)/\1/g; s/ +/,/g')
+test_link_words = $(subst |, ,$(subst ||,|-|,$(filter $(1)|%,$(TEST_LINKS))))
+layer_dirs = $(patsubst src/%/,%,$(dir $(1)))
+module_layer = $(firstword $(call layer_dirs,$(or $(wildcard src/*/$(1).c src/engine/*/$(1).c),\
+	$(wildcard src/*/$(1)*.c src/engine/*/$(1)*.c))))
+default_layers = $(if $(filter tests/platform/%,$(1)),kern base,$(if $(filter tests/helpers/%,$(1)),,\
+	$(call closure,$(or $(call module_layer,$(patsubst test_%,%,$(basename $(notdir $(1))))),unknown-module))))
+test_layers = $(if $(filter $(1)|%,$(TEST_LINKS)),$(filter-out -,$(subst $(comma), ,$(word 2,$(call test_link_words,$(1))))),\
+	$(call default_layers,$(1)))
+test_libs = $(subst $(comma), ,$(word 3,$(call test_link_words,$(1))))
+test_archives = $(foreach l,$(call test_layers,$(1)),$(call lib,$(l)))
+
+define TEST_RULE
+$(B)/$(basename $(1)): $(1) $(call test_archives,$(1))
+	@mkdir -p $$(@D)
+	$$(call say,TEST,$$<)
+	$$(Q)$$(CC) $$(CPPFLAGS) -Itests/unit -I. $$(CFLAGS_ALL) $$(TEST_WARN) -MMD -MP -MF $$@.d $$< $$(LDFLAGS_ALL) \
+		$(if $(call test_archives,$(1)),-Wl$(comma)--start-group $(call test_archives,$(1)) -Wl$(comma)--end-group) \
+		$(foreach l,$(call test_layers,$(1)),$(LIBS_$(l))) $(call test_libs,$(1)) -o $$@
+endef
+$(foreach t,$(TEST_SRCS),$(eval $(call TEST_RULE,$(t))))
+test_programs = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(TEST_SRCS)))
+# The payload runs in root file systems without a libc, under any filter: static and without sanitizers.
+$(B)/tests/helpers/tinit: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
+$(B)/tests/helpers/tinit: LDFLAGS_ALL = -static
+
+tests: $(foreach k,unit platform helpers,$(call test_programs,$(k)))
+unit-tests: $(call test_programs,unit)
+
+# --- running them. check and try install what is missing first; they call make again because what exists (generated
+# files, headers of packages) is only known after that.
+JOBS ?= $(shell nproc)
+submake = $(MAKE) --no-print-directory -j$(JOBS)
+RUN_TESTS = tests/run --build $(B)
+check:
+	@$(MAKE) --no-print-directory deps
+	@$(submake) all tests
+	@$(RUN_TESTS) $(T)
+check-unit: unit-tests
+	@$(RUN_TESTS) unit
+check-cli: all tests
+	@$(RUN_TESTS) cli
+try:
+	@$(MAKE) --no-print-directory deps-try
+	@$(submake) all
+	@tests/helpers/try $(B)
+lint:
+	@$(MAKE) --no-print-directory deps-lint
+	@$(submake) all tests
+	@tests/lint/run $(B)
+bench:
+	@$(MAKE) --no-print-directory deps-bench
+	@$(submake) all tests
+	@tests/perf/bench.sh $(B)
+
+# --- Debian packages
+DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjansson-dev libmount-dev libslirp-dev \
+	libcurl4-openssl-dev libarchive-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libmnl-dev libsystemd-dev \
+	libsubid-dev busybox-static python3
+DEPS_RUN := uidmap iproute2 ca-certificates
+DEPS_TEST := perl util-linux procps passwd python3 tar gzip xz-utils zstd attr libcap2-bin nftables iputils-ping \
+	netcat-openbsd iperf3 strace mmdebstrap docker-registry apache2-utils openssl bubblewrap
+DEPS_LINT := clang-format clang-tidy cppcheck man-db
+DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3
+deps_try := $(DEPS_BUILD) $(DEPS_RUN)
+deps_lint := $(DEPS_BUILD) $(DEPS_LINT)
+deps_bench := $(deps_try) $(DEPS_TEST) $(DEPS_BENCH)
+deps:
+	@tests/helpers/apt-install $(deps_try) $(DEPS_TEST)
+deps-try deps-lint deps-bench: deps-%:
+	@tests/helpers/apt-install $(deps_$*)
+
+# --- installing. install-files is install without building.
+I = $(DESTDIR)$(PREFIX)
+MAN_PAGES := $(wildcard man/*.[1-8])
+install: all install-files
+install-files:
+	$(Q)install -d $(I)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SHAREDIR) $(I)/share/bash-completion/completions \
+		$(I)/share/zsh/site-functions $(I)/share/fish/vendor_completions.d
+	$(Q)install -m 755 $(B)/bin/rl $(I)/bin/rl
+	$(Q)ln -sf rl $(I)/bin/rl-oci
+	$(Q)install -m 755 $(wildcard $(B)/libexec/rl/*) $(DESTDIR)$(LIBEXECDIR)
+	$(Q)[ ! -d $(B)/share/rl ] || cp -r --no-preserve=ownership,mode $(B)/share/rl/. $(DESTDIR)$(SHAREDIR)
+	$(Q)install -m 644 $(B)/completions/bash $(I)/share/bash-completion/completions/rl
+	$(Q)install -m 644 $(B)/completions/zsh $(I)/share/zsh/site-functions/_rl
+	$(Q)install -m 644 $(B)/completions/fish $(I)/share/fish/vendor_completions.d/rl.fish
+	$(Q)for page in $(MAN_PAGES); do \
+		dir=$(I)/share/man/man$${page##*.}; \
+		install -d $$dir && gzip -9nc $$page >$$dir/$${page##*/}.gz && chmod 644 $$dir/$${page##*/}.gz || exit 1; \
+	done
+uninstall:
+	rm -f $(I)/bin/rl $(I)/bin/rl-oci $(I)/share/bash-completion/completions/rl $(I)/share/zsh/site-functions/_rl \
+		$(I)/share/fish/vendor_completions.d/rl.fish
+	rm -f $(foreach page,$(MAN_PAGES),$(I)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)).gz)
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SHAREDIR)
+
 clean:
 	rm -rf $(BUILDROOT)
 
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+help:
+	@echo 'make                  build $(B) (FLAVOUR=release|debug|asan, BUILDROOT=build)'
+	@echo 'make try              install what is missing, build, run a command in a container and show it'
+	@echo 'make check            install what is missing, build, run all tests (T="cli unit NAME" for some of them)'
+	@echo 'make check-unit       the unit tests only;  make check-cli: the command-line tests only'
+	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
+	@echo 'make bench            measure against the other container tools (as an ordinary user)'
+	@echo 'make deps             install the Debian packages for building, running and testing'
+	@echo 'make install          into DESTDIR=, PREFIX=/usr/local;  make uninstall removes it'
+	@echo 'make clean            remove $(BUILDROOT)'
 
-.PHONY: all clean
+-include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
+
+.PHONY: all clean help tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
+	install install-files uninstall
 .DELETE_ON_ERROR:

@@ -67,6 +67,10 @@ int idmap_detect(bool force_single, struct idmap *ret_map, struct err *e) RL_CHE
  * unpack layers for keep-id with. -EINVAL when the id is further out, or for an identity map and an id other than 0. */
 int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct idmap *ret_map, struct err *e) RL_CHECK;
 
+/* From a ranged map the one that leaves the caller out: container n is the caller's n-th subordinate id, and the caller
+ * itself does not exist inside (--userns=nomap). -EINVAL without subordinate ids. */
+int idmap_nomap(const struct idmap *from, struct idmap *ret_map, struct err *e) RL_CHECK;
+
 /* Host id of a container id and back; IDMAP_UNMAPPED if there is none. */
 uint32_t idmap_uid_to_host(const struct idmap *map, uint32_t inside);
 uint32_t idmap_gid_to_host(const struct idmap *map, uint32_t inside);
