@@ -43,11 +43,11 @@ static int setup(scmp_filter_ctx ctx, uint32_t archs, struct err *e)
 		if (r < 0 && r != -EEXIST)
 			return err_sys(e, -r, "libseccomp: add architecture %s", seccomp_arch_name(a));
 	}
-	if (!(archs & SECCOMP_ARCH_BIT(seccomp_arch_native()))) {
-		r = seccomp_arch_remove(ctx, library_arch[seccomp_arch_native()]);
+	if (!(archs & SECCOMP_ARCH_BIT(seccomp_native_arch()))) {
+		r = seccomp_arch_remove(ctx, library_arch[seccomp_native_arch()]);
 		if (r < 0)
 			return err_sys(e, -r, "libseccomp: remove architecture %s",
-				       seccomp_arch_name(seccomp_arch_native()));
+				       seccomp_arch_name(seccomp_native_arch()));
 	}
 	return 0;
 }
@@ -132,4 +132,12 @@ int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_pro
 	memcpy(insns + head.count, body.insns, body.count * sizeof(*insns));
 	*ret_program = (struct seccomp_program){ .insns = insns, .count = count };
 	return 0;
+}
+
+void seccomp_library_version(unsigned int ret_version[3])
+{
+	const struct scmp_version *v = seccomp_version();
+	ret_version[0] = v ? v->major : 0;
+	ret_version[1] = v ? v->minor : 0;
+	ret_version[2] = v ? v->micro : 0;
 }

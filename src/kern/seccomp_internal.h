@@ -9,8 +9,18 @@
 /* What bad architectures get, in built-in and compiled filters alike. */
 #define SECCOMP_BAD_ARCH_ACTION SECCOMP_RET_KILL_PROCESS
 
-/* ARM keeps its private calls (cacheflush, set_tls, ...) far above the ordinary ones. */
-#define SECCOMP_ARM_PRIVATE_BASE 0x0f0000u
+/* Two architectures have calls of their own apart from the numbers that grow with the kernel: ARM far above
+ * (cacheflush, set_tls, ...), x32 at 512 to 547. They say nothing about how new a rule list is. */
+#define SECCOMP_ARM_OWN_FIRST 0x0f0000u
+#define SECCOMP_X32_OWN_FIRST (SECCOMP_X32_BIT | 512)
+#define SECCOMP_X32_OWN_LAST  (SECCOMP_X32_BIT | 547)
+
+static inline bool seccomp_is_own_call(enum seccomp_arch arch, uint32_t nr)
+{
+	if (arch == SECCOMP_ARCH_X32)
+		return nr >= SECCOMP_X32_OWN_FIRST && nr <= SECCOMP_X32_OWN_LAST;
+	return arch == SECCOMP_ARCH_ARM && nr >= SECCOMP_ARM_OWN_FIRST;
+}
 
 /* True for the names libseccomp has a number or a pseudo number for; the others are in our own table or unknown. */
 bool seccomp_name_in_library(const char *name);
@@ -25,7 +35,7 @@ struct seccomp_normal {
 	const struct seccomp_rule **rules;
 	size_t count;
 	bool has_calls[SECCOMP_ARCH_N];	/* the list names at least one call of the architecture */
-	uint32_t max_nr[SECCOMP_ARCH_N]; /* highest such number, ARM's private ones aside */
+	uint32_t max_nr[SECCOMP_ARCH_N]; /* highest such number, the architecture's own aside */
 };
 
 int seccomp_normalise(const struct seccomp_rules *src, struct seccomp_normal *ret_normal, struct err *e) RL_CHECK;

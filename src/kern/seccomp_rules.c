@@ -107,9 +107,7 @@ static void note_max(struct seccomp_normal *n, const char *name)
 		if (!(n->archs & SECCOMP_ARCH_BIT(a)) || !seccomp_syscall_number(a, name, &nr))
 			continue;
 		n->has_calls[a] = true;
-		if (a == SECCOMP_ARCH_ARM && nr >= SECCOMP_ARM_PRIVATE_BASE)
-			continue;
-		if (nr > n->max_nr[a])
+		if (nr > n->max_nr[a] && !seccomp_is_own_call(a, nr))
 			n->max_nr[a] = nr;
 	}
 }

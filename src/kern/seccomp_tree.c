@@ -348,34 +348,46 @@ static void add_range(struct seccomp_range *ranges, size_t *n, uint32_t first, s
 	ranges[(*n)++] = (struct seccomp_range){ .first = first, .leaf = leaf };
 }
 
-/* Append the ranges of `arch`, whose numbers start at `base`. */
-static int add_arch(const struct seccomp_normal *n, enum seccomp_arch arch, bool whole, struct seccomp_range *ranges,
-		    size_t *nranges, struct err *e)
+/* What a number without a rule leads to. */
+static struct seccomp_leaf background(const struct seccomp_normal *n, enum seccomp_arch arch, bool whole, uint32_t nr)
 {
-	const struct seccomp_leaf none = {
+	bool beyond = n->enosys_above_max && n->has_calls[arch] && nr > n->max_nr[arch];
+	if (beyond && !seccomp_is_own_call(arch, nr))
+		return (struct seccomp_leaf){ .kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ERRNO | ENOSYS };
+	return (struct seccomp_leaf){
 		.kind = whole ? SECCOMP_LEAF_RETURN : SECCOMP_LEAF_TAIL,
 		.action = n->default_action,
 	};
-	const struct seccomp_leaf enosys = { .kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ERRNO | ENOSYS };
-	const uint32_t base = arch == SECCOMP_ARCH_X32 ? SECCOMP_X32_BIT : 0;
+}
+
+/* Append the ranges of `arch`. */
+static int add_arch(const struct seccomp_normal *n, enum seccomp_arch arch, bool whole, struct seccomp_range *ranges,
+		    size_t *nranges, struct err *e)
+{
+	/* Where the background changes, ascending. */
+	uint32_t edges[4] = { 0, n->max_nr[arch] + 1 };
+	size_t nedges = 2;
+	if (arch == SECCOMP_ARCH_X32) {
+		edges[0] = SECCOMP_X32_BIT;
+		edges[nedges++] = SECCOMP_X32_OWN_FIRST;
+		edges[nedges++] = SECCOMP_X32_OWN_LAST + 1;
+	} else if (arch == SECCOMP_ARCH_ARM) {
+		edges[nedges++] = SECCOMP_ARM_OWN_FIRST;
+	}
+	if (!n->has_calls[arch])
+		nedges = 1;
 	autofree struct call *calls = xcalloc(n->count + 1, sizeof(*calls));
 	size_t count = 0;
 	int r = collect(n, arch, whole, calls, &count, e);
 	if (r < 0)
 		return r;
-	bool limit = n->enosys_above_max && n->has_calls[arch];
-	add_range(ranges, nranges, base, none);
-	for (size_t i = 0; i <= count; i++) {
-		if (limit && (i == count || calls[i].nr > n->max_nr[arch])) {
-			add_range(ranges, nranges, n->max_nr[arch] + 1, enosys);
-			if (arch == SECCOMP_ARCH_ARM)
-				add_range(ranges, nranges, SECCOMP_ARM_PRIVATE_BASE, none);
-			limit = false;
-		}
+	for (size_t i = 0, k = 0; i <= count; i++) {
+		for (; k < nedges && (i == count || edges[k] <= calls[i].nr); k++)
+			add_range(ranges, nranges, edges[k], background(n, arch, whole, edges[k]));
 		if (i == count)
 			break;
 		add_range(ranges, nranges, calls[i].nr, calls[i].leaf);
-		add_range(ranges, nranges, calls[i].nr + 1, none);
+		add_range(ranges, nranges, calls[i].nr + 1, background(n, arch, whole, calls[i].nr + 1));
 	}
 	return 0;
 }
