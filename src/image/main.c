@@ -9,7 +9,6 @@
  * A verb that needs no store to be changed does not exist here; rl does the rest itself.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,10 +74,7 @@ static int find_record(struct image_ctx *c, const char *manifest, struct store_r
 	if (r != -ENOENT || !c->store.builtin)
 		return r;
 	struct builtin_search search = {manifest, ret};
-	autofd int dirfd = io_open_dir(AT_FDCWD, c->store.builtin, false, 0, e);
-	if (dirfd < 0)
-		return dirfd;
-	int found = store_layout_each(dirfd, match_manifest, &search, e);
+	int found = store_builtin_each(&c->store, match_manifest, &search, e);
 	return found > 0 ? 0 : found < 0 ? found : r;
 }
 
