@@ -115,6 +115,8 @@ static int prepare(struct container *c, const char *store_root, struct err *e)
 		r = image_ensure(&c->store, o->image, o->pull, c->has_map ? &c->map : &single, NULL, &c->image, e);
 		c->has_image = r == 0;
 	}
+	if (r == 0)
+		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
 	if (r == 0 && !o->explain)
 		r = container_dir_make(c, e);
 	if (r == 0)

@@ -129,8 +129,8 @@ static int overlay_dirs(struct container *c, size_t index, struct rt_mount *m, c
 	}
 	autofree char *upper = xasprintf("overlay-%zu/upper", index);
 	autofree char *work = xasprintf("overlay-%zu/work", index);
-	int r = io_mkdirs(c->dirfd, upper, 0755, e);
-	if (r == 0)
+	int r = c->o->explain ? 0 : io_mkdirs(c->dirfd, upper, 0755, e);
+	if (r == 0 && !c->o->explain)
 		r = io_mkdirs(c->dirfd, work, 0700, e);
 	if (r < 0)
 		return r;
@@ -142,7 +142,7 @@ static int overlay_dirs(struct container *c, size_t index, struct rt_mount *m, c
 static int add_bind(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
 {
 	autofree char *source = realpath(o->source, NULL);
-	if (!source && errno == ENOENT && o->create_source) {
+	if (!source && errno == ENOENT && o->create_source && !c->o->explain) {
 		/* docker makes the directory; so do we, and say so, because a typo ends here too. */
 		int r = io_mkdirs(AT_FDCWD, o->source, 0755, e);
 		if (r < 0)
@@ -237,7 +237,8 @@ static int build_root(struct container *c, struct err *e)
 	struct rtspec *s = &c->spec;
 	const struct run_opts *o = c->o;
 	s->root_read_only = o->read_only;
-	s->mount_dir = path_join(c->store.root, "tmp");
+	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. */
+	s->mount_dir = path_join(c->dir, "upper");
 	if (o->rootfs && !o->rootfs_overlay) {
 		s->rootfs = realpath(o->rootfs, NULL);
 		if (!s->rootfs)
