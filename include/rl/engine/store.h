@@ -57,6 +57,7 @@ struct store_image {
 	json_t *config;			       /* the parsed image config document */
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
 						  layers that depend on the ones below (DECISIONS 7) */
+	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
 	bool builtin;			       /* blobs are in the built-in layout */
 };
 
@@ -105,7 +106,7 @@ struct store_layer {
 	int64_t blob_size;
 	char diff_id[STORE_DIGEST_SIZE];
 	char key[STORE_DIGEST_SIZE]; /* 64 hex: of the DiffID, or of the ChainID where the layer needs those below */
-	int64_t unpacked_size;	     /* bytes of the files, -1 while not known */
+	int64_t unpacked_size;	     /* bytes of the files, -1 while it was never unpacked and `key` is a guess */
 };
 
 struct store_record {

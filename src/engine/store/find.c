@@ -390,8 +390,11 @@ int store_find_image(const struct store *s, const char *text, struct store_image
 	struct store_image image = {.name = take_ptr(&w.name), .config = take_ptr(&config), .builtin = w.builtin};
 	memcpy(image.manifest_digest, w.manifest, sizeof(w.manifest));
 	memcpy(image.config_digest, w.record.config, sizeof(image.config_digest));
-	for (size_t i = 0; i < w.record.nlayers; i++)
+	image.keys_known = true;
+	for (size_t i = 0; i < w.record.nlayers; i++) {
 		strv_add(&image.layer_keys, w.record.layers[i].key);
+		image.keys_known = image.keys_known && w.record.layers[i].unpacked_size >= 0;
+	}
 	wanted_free(&w);
 	*ret_image = image;
 	return 0;
@@ -401,6 +404,10 @@ int store_layer_dirs(const struct store *s, const struct store_image *i, const c
 		     size_t *ret_missing, struct err *e)
 {
 	autostrv struct strv dirs = STRV_INIT;
+	if (!i->keys_known) {
+		*ret_missing = 0;
+		return 1;
+	}
 	for (size_t n = 0; n < i->layer_keys.count; n++) {
 		char path[STORE_PATH_SIZE];
 		struct stat st;

@@ -33,12 +33,14 @@ enum { PINS_MAX = 64 << 20 };
 struct marks {
 	struct strv blobs;  /* hex */
 	struct strv layers; /* hex, whatever the map */
+	struct strv builtin; /* manifests of the built-in images */
 };
 
 static void marks_free(struct marks *m)
 {
 	strv_free(&m->blobs);
 	strv_free(&m->layers);
+	strv_free(&m->builtin);
 }
 
 static void marks_sort(struct marks *m)
@@ -66,31 +68,47 @@ static void mark_record(struct marks *m, const struct store_record *r)
 		strv_add(&m->blobs, store_hex(r->extra.items[i]));
 }
 
-static int mark_builtin(const char *name, struct store_record *record, void *arg)
+static int note_builtin(const char *name, struct store_record *record, void *arg)
 {
 	(void)name;
 	mark_record(arg, record);
+	strv_add(&((struct marks *)arg)->builtin, record->manifest);
 	return 0;
+}
+
+/* Our note about an image that is not built in any more (another version of rl was installed). */
+static bool is_stale_note(const struct marks *m, const struct store_record *r)
+{
+	return r->builtin && !strv_has(&m->builtin, r->manifest);
+}
+
+static void drop_record(const struct store *s, const char *manifest_digest)
+{
+	char path[STORE_PATH_SIZE];
+	snprintf(path, sizeof(path), STORE_META "/%s.json", store_hex(manifest_digest));
+	unlinkat(s->rootfd, path, 0); /* if it stays it is met again */
 }
 
 static int mark_images(const struct store *s, struct marks *m, struct err *e)
 {
 	autostrv struct strv digests = STRV_INIT;
+	autofd int dirfd = store_builtin_open(s);
+	if (dirfd >= 0)
+		(void)!store_layout_each(dirfd, note_builtin, m, NULL);
 	int r = store_records_list(s, &digests, e);
 	for (size_t i = 0; r >= 0 && i < digests.count; i++) {
 		struct store_record record = {0};
 		struct err cause = ERR_INIT;
 		int rc = store_record_read(s, digests.items[i], &record, &cause);
-		if (rc >= 0)
+		if (rc >= 0 && is_stale_note(m, &record))
+			drop_record(s, digests.items[i]);
+		else if (rc >= 0)
 			mark_record(m, &record);
 		/* A broken image keeps nothing alive. One that cannot be read now may be whole: collect nothing. */
 		else if (rc != -ENOENT && rc != -EBADMSG && rc != -EINVAL && rc != -EOPNOTSUPP)
 			r = e ? (*e = cause, rc) : rc;
 		store_record_free(&record);
 	}
-	autofd int dirfd = store_builtin_open(s);
-	if (r >= 0 && dirfd >= 0)
-		(void)!store_layout_each(dirfd, mark_builtin, m, NULL);
 	return r;
 }
 
