@@ -73,7 +73,7 @@ static void collect_fds(struct msghdr *mh, struct sync_msg *msg)
 	}
 }
 
-int sync_recv(int sock, const char *peer, struct sync_msg *msg, struct err *e)
+int sync_next(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 {
 	struct wire_header header;
 	struct iovec iov[2] = {{&header, sizeof(header)}, {msg->data, sizeof(msg->data)}};
@@ -87,7 +87,7 @@ int sync_recv(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 	if (n < 0 && errno != ECONNRESET)
 		return err_sys(e, errno, "receive from %s", peer);
 	if (n <= 0)
-		return err_set(e, EPIPE, "%s died", peer);
+		return 0;
 	collect_fds(&mh, msg);
 	if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(header) ||
 	    (size_t)n - sizeof(header) != header.len) {
@@ -97,7 +97,7 @@ int sync_recv(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 	msg->step = header.step;
 	msg->len = header.len;
 	if (msg->step != SYNC_STEP_ERROR)
-		return 0;
+		return 1;
 	sync_close_fds(msg);
 	if (msg->len != sizeof(struct err))
 		return err_set(e, EPROTO, "malformed error from %s", peer);
@@ -110,6 +110,14 @@ int sync_recv(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 	if (e)
 		*e = received;
 	return -received.code;
+}
+
+int sync_recv(int sock, const char *peer, struct sync_msg *ret_msg, struct err *e)
+{
+	int r = sync_next(sock, peer, ret_msg, e);
+	if (r == 0)
+		return err_set(e, EPIPE, "%s died", peer);
+	return r < 0 ? r : 0;
 }
 
 int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_msg, struct err *e)

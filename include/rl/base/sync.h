@@ -39,6 +39,8 @@ void sync_send_err(int sock, const struct err *cause);
 /* Receive one message. peer: who is at the other end, for the error text. Returns 0, or -EPIPE when the peer is gone,
  * or -(the peer's code) with the peer's error when it sent SYNC_STEP_ERROR. */
 int sync_recv(int sock, const char *peer, struct sync_msg *ret_msg, struct err *e) RL_CHECK;
+/* The same where the peer's orderly end is no failure: 1 a message, 0 end of file, -errno otherwise. */
+int sync_next(int sock, const char *peer, struct sync_msg *ret_msg, struct err *e) RL_CHECK;
 /* sync_recv, and anything but `step` is -EPROTO. `ret_msg` may be NULL when nothing but the step matters. */
 int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_msg, struct err *e) RL_CHECK;
 void sync_close_fds(struct sync_msg *msg);

@@ -7,9 +7,20 @@
  * what unpacking found out; containers/, volumes/, networks/, cache/, tmp/ belong to others, this module only makes
  * and names them.
  *
+ * images/meta/MANIFEST-HEX.json is the record of one image: its blobs, its config, its layers and the key under which
+ * each layer is unpacked. An image exists exactly if its record does; a name only points to it.
+ *
  * Rules: an object exists exactly if its final name exists (made in tmp/, synced, renamed). Readers take no lock.
- * Writers of new objects take none either (rename decides races); removal and garbage collection hold the store lock
- * exclusively while publishing holds it shared.
+ * Writers of new objects work in a directory of their own below tmp/ (struct store_work), which they hold flock()ed as
+ * long as they live, and list there what they need ("pins"). Pinning and publishing hold the store lock shared for
+ * microseconds; garbage collection holds it exclusively while it marks (records, pins of live writers, layers of
+ * containers) and moves what nobody needs to tmp/, and deletes after letting go. Entries of tmp/ whose lock is free are
+ * left-overs of a crash: store_sweep removes them.
+ *
+ * Calling sequence of a writer:
+ *     store_work_begin -> { store_pin_blob / store_pin_layer: 1 means it is there already, 0 make it in w.dirfd and
+ *     store_publish_blob / store_publish_layer } -> store_publish_image -> store_tag -> store_work_end
+ * Whatever happens on the way (SIGKILL included) leaves whole objects and garbage in tmp/, nothing else.
  *
  * Context: host side, ordinary user. rl itself links this (jansson only, no digest library): it reads and removes;
  * rl-image adds objects.
@@ -46,8 +57,29 @@ struct store_image {
 	json_t *config;			       /* the parsed image config document */
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
 						  layers that depend on the ones below (DECISIONS 7) */
+	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
 	bool builtin;			       /* blobs are in the built-in layout */
 };
+
+/* One name (or one image without a name) of the store. */
+struct store_entry {
+	char *name; /* canonical reference, "" for an image that has none */
+	char manifest_digest[STORE_DIGEST_SIZE];
+	char config_digest[STORE_DIGEST_SIZE];
+	char *created; /* RFC 3339 as the config says, "" if it does not */
+	int64_t size;  /* bytes of the unpacked layers, of the blobs where that is not known */
+	bool builtin;
+	bool broken; /* the record of the name cannot be read or leads nowhere */
+};
+
+struct store_list {
+	struct store_entry *items;
+	size_t count;
+};
+
+/* Every name, then every image without one, then the built-in images whose name is not taken. Sorted by name. */
+int store_list(const struct store *s, struct store_list *ret_list, struct err *e) RL_CHECK;
+void store_list_free(struct store_list *l);
 
 /* Find an image by reference (short names expanded as docker does), image id or unique prefix of an id. -ENOENT with a
  * hint that suggests the nearest name. */
@@ -58,5 +90,109 @@ void store_image_free(struct store_image *i);
  * 0, or 1 when at least one layer is not unpacked for that map yet (ret_missing gets its index, bottom is 0). */
 int store_layer_dirs(const struct store *s, const struct store_image *i, const char *key, struct strv *ret_dirs,
 		     size_t *ret_missing, struct err *e) RL_CHECK;
+
+/* Hold the store lock shared: nothing is removed until the returned descriptor is closed. `rl run` takes it before it
+ * looks for the layers and lets go when its container's `layers` file names them. */
+int store_lease(const struct store *s, struct err *e) RL_CHECK;
+
+/* Name of the file in a container's directory that keeps its layers alive: absolute paths, one per line. */
+#define STORE_CONTAINER_LAYERS "layers"
+
+/* ---- records ---- */
+
+struct store_layer {
+	char *media_type;
+	char blob[STORE_DIGEST_SIZE];
+	int64_t blob_size;
+	char diff_id[STORE_DIGEST_SIZE];
+	char key[STORE_DIGEST_SIZE]; /* 64 hex: of the DiffID, or of the ChainID where the layer needs those below */
+	int64_t unpacked_size;	     /* bytes of the files, -1 while it was never unpacked and `key` is a guess */
+};
+
+struct store_record {
+	char *media_type; /* of the manifest */
+	char manifest[STORE_DIGEST_SIZE];
+	int64_t manifest_size;
+	char config[STORE_DIGEST_SIZE];
+	int64_t config_size;
+	char *created;
+	struct store_layer *layers; /* bottom first */
+	size_t nlayers;
+	struct strv extra; /* further blobs to keep (an index it was chosen from): digests */
+	bool builtin;	   /* its blobs are in the built-in layout; kept only for the keys of its layers */
+};
+
+void store_record_free(struct store_record *r);
+/* The record of an image of the store (-ENOENT), or made from the documents of a built-in one. */
+int store_record_read(const struct store *s, const char *manifest_digest, struct store_record *ret_record,
+		      struct err *e) RL_CHECK;
+/* Descriptor of a blob, opened for reading, wherever it is (built-in layout included); checked to have `size` bytes
+ * unless size is -1. -ENOENT with a text that says what is missing. */
+int store_open_blob(const struct store *s, const char *digest, int64_t size, struct err *e) RL_CHECK;
+/* A whole blob of at most `max` bytes. */
+int store_read_blob(const struct store *s, const char *digest, size_t max, struct str *out, struct err *e) RL_CHECK;
+/* "layers/KEY/HEX" below the root. */
+char *store_layer_path(const char *key, const char *hex);
+
+/* ---- writers ---- */
+
+struct store_work {
+	const struct store *store;
+	char *name; /* below tmp/ */
+	int dirfd;  /* the directory; holds the lock that tells the living from the crashed */
+	int pinsfd;
+};
+
+int store_work_begin(const struct store *s, struct store_work *ret_work, struct err *e) RL_CHECK;
+/* Removes what was not published. Safe on a zeroed or ended work. */
+void store_work_end(struct store_work *w);
+
+/* Ask for an object and keep it from being collected: 1 it is there (a blob: with `size` bytes, -1: any), 0 it is not. */
+int store_pin_blob(struct store_work *w, const char *digest, int64_t size, struct err *e) RL_CHECK;
+int store_pin_layer(struct store_work *w, const char *key, const char *hex, struct err *e) RL_CHECK;
+/* Rename `name` (a synced file, a synced layer directory {diff,info.json}) in the work directory to its place. The
+ * caller has verified the digest. If somebody else was quicker theirs stays (a damaged one is replaced). */
+int store_publish_blob(struct store_work *w, const char *name, const char *digest, struct err *e) RL_CHECK;
+int store_publish_layer(struct store_work *w, const char *name, const char *key, const char *hex, struct err *e)
+	RL_CHECK;
+/* Write, sync and publish a small blob. */
+int store_put_blob(struct store_work *w, const void *data, size_t len, const char *digest, struct err *e) RL_CHECK;
+/* Write (or rewrite) the record of an image; everything it names must be published. Durable when this returns. */
+int store_publish_image(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
+
+/* ---- names and removal ---- */
+
+/* Let `name` (canonical) point to the image; index.json is rebuilt. */
+int store_tag(const struct store *s, const char *name, const char *manifest_digest, struct err *e) RL_CHECK;
+/* Remove a name; 1 it was there, 0 it was not. The image stays. */
+int store_untag(const struct store *s, const char *name, struct err *e) RL_CHECK;
+/* All names of an image. */
+int store_names(const struct store *s, const char *manifest_digest, struct strv *ret_names, struct err *e) RL_CHECK;
+/* Remove the record; its names must be gone. Follow with store_gc. */
+int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
+int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
+
+struct store_gc_result {
+	struct strv blobs;  /* digests removed */
+	struct strv layers; /* "KEY/HEX" removed */
+	int64_t bytes;	    /* of the blobs */
+	size_t kept;	    /* trees that could not be deleted now (they wait in tmp/) */
+};
+
+/* Remove every blob and layer that no record, live writer or container needs, and sweep tmp/. */
+int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
+void store_gc_result_free(struct store_gc_result *r);
+/* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). */
+int store_sweep(const struct store *s, struct err *e) RL_CHECK;
+/* Remove a tree of ours that may contain files of subordinate ids (then inside a user namespace that has them). */
+int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
+
+/* ---- OCI layout directories that are not ours (the built-in one) ---- */
+
+/* Call `fn` for every image of the layout that suits this machine, with its canonical name ("" if it has none), until
+ * it returns something other than 0, which is then returned. Layer keys are the DiffIDs. Images whose documents are
+ * damaged are left out (debug line). */
+typedef int store_layout_fn(const char *name, struct store_record *record, void *arg);
+int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
 
 #endif

@@ -29,6 +29,8 @@ enum mount_propagation {
 	PROPAGATION_RSHARED,
 };
 
+enum mount_atime { ATIME_DEFAULT, ATIME_NOATIME, ATIME_NODIRATIME, ATIME_RELATIME, ATIME_STRICTATIME };
+
 /* One -v, --mount or --tmpfs. Tri-state options are -1 (not said), 0, 1. */
 struct mount_opt {
 	enum mount_kind kind;
@@ -47,6 +49,8 @@ struct mount_opt {
 	int64_t tmpfs_size; /* bytes, -1 not said */
 	int32_t tmpfs_mode; /* octal bits, -1 not said */
 	char *tmpfs_options; /* further tmpfs options of the allow-list (nr_inodes=, uid=, gid=, ...), or NULL */
+	enum mount_atime atime;
+	char *upperdir, *workdir; /* with overlay: the caller's own upper and work directory, both or neither */
 };
 
 struct ulimit_opt {
@@ -68,6 +72,16 @@ struct env_opt {
 
 enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER, NETWORK_NS, NETWORK_NAMED };
 
+/* The options of slirp, read from network_opt.options by run_opts_parse_slirp. */
+struct slirp_opt {
+	unsigned mtu;		       /* 0: not said */
+	char cidr[48];		       /* "10.0.2.0/24", or "" */
+	int enable_ipv6;	       /* -1 not said, 0, 1 */
+	int allow_host_loopback;       /* -1 not said, 0, 1 */
+	char outbound_addr[48];	       /* IPv4 address or interface name, or "" */
+	char outbound_addr6[48];
+};
+
 struct network_opt {
 	enum network_kind kind;
 	char *name;    /* container, ns path or network name */
@@ -79,6 +93,11 @@ enum ns_share { NS_PRIVATE, NS_HOST, NS_CONTAINER };
 enum userns_kind { USERNS_DEFAULT, USERNS_HOST, USERNS_KEEP_ID, USERNS_NOMAP };
 
 enum pull_policy { PULL_MISSING, PULL_ALWAYS, PULL_NEVER, PULL_NEWER };
+
+enum { RUN_OPTS_OWN_ID = 0xffffffffu };
+
+/* Restart policies; anything but NO needs a detached container. */
+enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
 
 enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
@@ -99,6 +118,8 @@ struct run_opts {
 	char *hostname;
 	char *domainname;
 	bool rm, detach, interactive, tty, init, read_only, privileged, replace;
+	enum restart_policy restart;
+	unsigned restart_retries; /* on-failure:N; 0: without end */
 	char *cidfile;
 	char *pidfile;
 	struct strv labels;	 /* "key=value" */
@@ -113,6 +134,7 @@ struct run_opts {
 	/* process */
 	struct env_opt *env;
 	size_t nenv;		/* in order; --env-file entries first */
+	size_t nenv_files;	/* how many of them came from files */
 	char *workdir;
 	char *user;		/* as typed */
 	struct strv group_add;	/* names, numbers or keep-groups */
@@ -139,7 +161,7 @@ struct run_opts {
 
 	/* namespaces and network */
 	enum userns_kind userns;
-	uint32_t keep_id_uid, keep_id_gid; /* IDMAP_UNMAPPED (0xffffffff): the caller's own */
+	uint32_t keep_id_uid, keep_id_gid; /* RUN_OPTS_OWN_ID (the value of IDMAP_UNMAPPED): the caller's own */
 	enum ns_share pid, ipc, uts, cgroupns;
 	char *pid_container, *ipc_container, *uts_container;
 	struct network_opt network;
@@ -150,7 +172,90 @@ struct run_opts {
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
 };
 
+enum {
+	RUN_OPTS_FILE_MAX = 1 << 20,  /* what callers read of --env-file and --label-file at most */
+	RUN_OPTS_DETACH_MAX = 16,     /* keys of a detach sequence */
+};
+
 void run_opts_init(struct run_opts *o);
 void run_opts_free(struct run_opts *o);
+
+/*
+ * One function per option, named after it: reads one value as typed and stores or appends it. On failure nothing has
+ * been stored. They are the setters behind the option table of `rl run` and `rl create`.
+ */
+
+/* file systems: run_opts_mount.c */
+int run_opts_volume(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* -v */
+int run_opts_mount(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* --mount */
+int run_opts_tmpfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* --tmpfs */
+/* --read-only-tmpfs: a tmpfs on /run, /tmp and /var/tmp wherever no mount was asked for. Called after all options. */
+void run_opts_add_read_only_tmpfs(struct run_opts *o);
+int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+
+/* process: run_opts_process.c */
+/* "KEY=value", "KEY" (the caller's), or "PREFIX*" (all that start so in `environment`, the caller's). */
+int run_opts_env(struct run_opts *o, const char *value, char *const *environment, struct err *e) RL_CHECK;
+/* The text of an env file in docker's format: one variable per line, '#' lines are comments, nothing is unquoted; a
+ * KEY alone is the caller's. They are put before what is there already, so that -e wins; call in the order typed. */
+int run_opts_env_file(struct run_opts *o, const char *text, size_t len, const char *name, struct err *e) RL_CHECK;
+int run_opts_label(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_label_file(struct run_opts *o, const char *text, size_t len, const char *name, struct err *e) RL_CHECK;
+int run_opts_annotation(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_entrypoint(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_workdir(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_user(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_add(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_umask(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_ulimit(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_sysctl(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_oom_score_adj(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_stop_signal(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_stop_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_detach_keys(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_name(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_restart(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_pull(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_platform(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+
+/* security: run_opts_security.c */
+int run_opts_cap_add(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_cap_drop(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_security_opt(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_userns(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_pid(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_ipc(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_uts(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_cgroupns(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+
+/* network: run_opts_network.c */
+int run_opts_network(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostname(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_domainname(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_dns(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_dns_search(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* The text after "slirp:" or "slirp4netns:" (NULL: none). allow_host_loopback=true means the same as
+ * --host-access all. port_handler= is accepted and has no meaning here. */
+int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
+
+/* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once, after
+ * all options. Rules between options (as opposed to values) are cmd's table. */
+int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* Shared grammars. */
+/* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */
+int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, struct err *e) RL_CHECK;
+/* A detach sequence as bytes, e.g. 0x10 0x11 for "ctrl-p,ctrl-q". "" gives none. */
+int run_opts_parse_detach_keys(const char *text, unsigned char ret_keys[RUN_OPTS_DETACH_MAX], size_t *ret_count,
+			       struct err *e) RL_CHECK;
+/* Upper case with CAP_ in front, or "ALL"; `ret_name` is malloc'd. */
+int run_opts_parse_cap(const char *text, const char *what, char **ret_name, struct err *e) RL_CHECK;
 
 #endif

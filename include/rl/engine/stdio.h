@@ -1,0 +1,53 @@
+/*
+ * stdio.h - the terminal between a person and a container.
+ *
+ * Model: with a terminal (-t) the container has its own pty; rl copies bytes both ways between its own terminal and the
+ * pty's master, with its own terminal in raw mode meanwhile. Without -t nothing is copied: the payload has rl's own
+ * descriptors.
+ *
+ * Calling sequence:
+ *     tty_relay_init(&t, master, in, out); tty_relay_start(&t, e);       // raw mode, if `in` is a terminal
+ *     poll: t.in for POLLIN while tty_relay_wants_input(&t), t.master for POLLIN (and POLLOUT while it has input left)
+ *     tty_relay_input / tty_relay_output on events
+ *     tty_relay_resize on SIGWINCH
+ *     tty_relay_drain at the end, tty_relay_stop always (restores the terminal)
+ * Ownership: the master stays the caller's. Buffers are inside the struct; nothing is allocated.
+ */
+#ifndef RL_ENGINE_STDIO_H
+#define RL_ENGINE_STDIO_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "rl/base/err.h"
+#include "rl/kern/pty.h"
+
+enum { TTY_RELAY_BUFFER = 4096 };
+
+struct tty_relay {
+	int master;
+	int in, out;	/* rl's own; in is -1 without -i */
+	bool raw;	/* the saved mode has to be restored */
+	bool input_ended;
+	struct pty_saved saved;
+	char pending[TTY_RELAY_BUFFER]; /* typed, not yet taken by the pty */
+	size_t pending_len;
+};
+
+void tty_relay_init(struct tty_relay *t, int master, int in, int out);
+int tty_relay_start(struct tty_relay *t, struct err *e) RL_CHECK;
+bool tty_relay_wants_input(const struct tty_relay *t);
+
+/* `in` is readable: take what was typed. Returns the signal that a typed character would send to the foreground group
+ * of the pty (SIGINT, SIGQUIT, SIGTSTP) if that group is `init_pid` alone, 0 otherwise: PID 1 of a pid namespace does
+ * not get default actions, so the caller must act for it (DECISIONS 19). */
+int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e) RL_CHECK;
+/* The master takes bytes again. */
+int tty_relay_flush(struct tty_relay *t, struct err *e) RL_CHECK;
+/* The master is readable. Returns 1, or 0 when the last slave was closed. */
+int tty_relay_output(struct tty_relay *t, struct err *e) RL_CHECK;
+void tty_relay_drain(struct tty_relay *t);
+void tty_relay_resize(struct tty_relay *t);
+void tty_relay_stop(struct tty_relay *t);
+
+#endif

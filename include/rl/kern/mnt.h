@@ -1,0 +1,73 @@
+/*
+ * mnt.h - mounts by descriptor.
+ *
+ * operation            system calls (new API)                               where the new API is refused
+ * new file system      fsopen, fsconfig..., fsmount -> detached fd           mount(2) on the target descriptor's /proc path
+ * bind                 open_tree(CLONE [|RECURSIVE]) -> detached fd          mount(2) MS_BIND [| MS_REC]
+ * attributes           mount_setattr(fd [, RECURSIVE])                       mount(2) MS_REMOUNT|MS_BIND (not recursive)
+ * attach               move_mount(fd -> target descriptor)                   (part of the two above)
+ * propagation          mount_setattr(propagation)                            mount(2) MS_PRIVATE...
+ *
+ * Model: sources are looked up in the caller's own mount namespace (the kernel refuses to clone a mount of another one,
+ * so these run in the container's child before pivot_root). Targets are O_PATH descriptors made by rl/kern/safepath.h.
+ * Sources: mount_namespaces(7), fs/namespace.c; open_tree(2), move_mount(2), mount_setattr(2).
+ *
+ * Context: role child (capability SYS_ADMIN over its user namespace). Returned descriptors are close-on-exec and the
+ * caller's. Errors: -EPERM with the kernel's reason named where it is known (locked mounts, masked procfs).
+ */
+#ifndef RL_KERN_MNT_H
+#define RL_KERN_MNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rl/base/err.h"
+
+/* Mount attributes; the values are the kernel's MOUNT_ATTR_* so that no table is needed. */
+enum mnt_attr {
+	MNT_RDONLY = 0x00000001,
+	MNT_NOSUID = 0x00000002,
+	MNT_NODEV = 0x00000004,
+	MNT_NOEXEC = 0x00000008,
+	MNT_NOATIME = 0x00000010,
+	MNT_NOSYMFOLLOW = 0x00200000,
+};
+
+/* What a propagation request means to the kernel: MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE. */
+
+/* Make a new instance of a file system and attach it at `targetfd` (O_PATH).
+ * options: comma separated "key=value" and "flag" words as mount(8) knows them, or NULL.
+ * Returns an O_PATH-like descriptor of the new mount's root. */
+int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
+
+/* Attach a clone of the tree at source (path below `sourcefd`, or "" for the descriptor itself) to `targetfd`.
+ * set/clear: attributes to change on the clone, on every mount in it if `recursive`. Returns the mount's descriptor. */
+int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, unsigned clear, int targetfd,
+	     struct err *e) RL_CHECK;
+
+/* Change attributes of the mount that `fd` lies in. */
+int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err *e) RL_CHECK;
+
+/* Change propagation of the mount at fd (MS_PRIVATE, MS_SLAVE, MS_SHARED), recursively if asked. */
+int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL_CHECK;
+
+/* Make the root of this mount namespace `rootfd` (a mount of its own) and drop the old one, with everything mounted in
+ * it. The caller's working directory is "/" of the new root afterwards. */
+int mnt_pivot(int rootfd, struct err *e) RL_CHECK;
+
+/* Overlay. lower: absolute or fd paths, TOP first, 1..500 (OVL_LOWER_MAX). upper and work: paths or NULL for a
+ * read-only overlay. The option string is kept under one page by /proc/self/fd paths, and above that by short symlinks
+ * in a throw-away tmpfs (DECISIONS 8). Sources: kernel Documentation/filesystems/overlayfs.rst, fs/overlayfs/super.c. */
+enum { OVL_LOWER_MAX = 500 };
+
+struct mnt_overlay {
+	char *const *lower;
+	size_t nlower;
+	const char *upper;
+	const char *work;
+	bool is_volatile;   /* no syncs: only for containers that are thrown away */
+};
+
+int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * tap.h - the two devices whose far end is a file descriptor: a TAP, and an AF_PACKET socket on a veth end.
+ *
+ * tap_open makes a TAP interface in the caller's network namespace (CAP_NET_ADMIN there, /dev/net/tun of the host in
+ * sight). -ENOENT, -EACCES, -EPERM, -ENODEV and -ENXIO mean "no TAP here": the caller tries a veth pair.
+ *
+ * packet_open returns a raw packet socket bound to an interface of the caller's namespace which sees what the peer
+ * sends and not what is sent through the socket itself. An open packet socket keeps its network namespace alive, so
+ * that no process has to stay there.
+ *
+ * Both descriptors are non-blocking and close-on-exec; frames are Ethernet frames, one per read and write.
+ */
+#ifndef RL_KERN_TAP_H
+#define RL_KERN_TAP_H
+
+#include <stdbool.h>
+
+#include "rl/base/err.h"
+
+/* vnet_hdr: each frame is preceded by the 10 bytes of struct virtio_net_hdr. */
+int tap_open(const char *name, bool vnet_hdr, struct err *e) RL_CHECK;
+bool tap_is_absent(int error);
+int packet_open(int ifindex, struct err *e) RL_CHECK;
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * image_proto.h - what rl and rl-image say to each other over descriptor 3 (base/sync.h).
+ *
+ * rl starts `rl-image VERB OPTIONS` with everything a person chose in argv and one end of a sync pair as descriptor 3.
+ * rl-image prints nothing itself: results, progress, notes and the error go through the socket, so that there is one
+ * place that talks to the person. It ends after IMAGE_STEP_DONE or SYNC_STEP_ERROR.
+ *
+ * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
+ *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
+ *     load FILE|DIR|-       (none; names come from the archive)
+ *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
+ *
+ *   step                 sender    when                                   payload
+ *   IMAGE_STEP_START     rl        first                                  struct idmap, as in memory
+ *   IMAGE_STEP_PROGRESS  rl-image  any time                               struct image_progress
+ *   IMAGE_STEP_NOTE      rl-image  any time                               text, no NUL (a warning for the person)
+ *   IMAGE_STEP_IMAGE     rl-image  once per name or unnamed image added   struct image_added
+ *   IMAGE_STEP_DONE      rl-image  last, everything is durable            none
+ *   SYNC_STEP_ERROR      rl-image  last                                   struct err
+ */
+#ifndef RL_MODEL_IMAGE_PROTO_H
+#define RL_MODEL_IMAGE_PROTO_H
+
+#include <stdint.h>
+
+enum { IMAGE_PROTO_FD = 3 };
+
+enum image_step {
+	IMAGE_STEP_START = 1,
+	IMAGE_STEP_PROGRESS,
+	IMAGE_STEP_NOTE,
+	IMAGE_STEP_IMAGE,
+	IMAGE_STEP_DONE,
+	IMAGE_STEP_N,
+};
+
+struct image_progress {
+	char what[80];	/* "layer 1/3 sha256:0123456789ab" */
+	uint64_t done;	/* bytes of input read */
+	uint64_t total; /* 0: not known */
+};
+
+struct image_added {
+	char id[72];	   /* config digest */
+	char manifest[72]; /* manifest digest */
+	char name[480];	   /* canonical reference, "" if it has none */
+};
+
+#endif

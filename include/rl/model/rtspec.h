@@ -1,0 +1,128 @@
+/*
+ * rtspec.h - what a container is to be, fully decided except for what only its own root file system can tell.
+ *
+ * The nouns are those of the OCI runtime specification (config.md, config-linux.md, 1.2); a config.json and the flags of
+ * `rl run` both end up here. Nothing in it is looked up any more except the user (`user_text`, resolved against the
+ * container's own passwd and group files) and the command (PATH of the container).
+ *
+ * Ownership: the struct owns all memory reachable from it; rtspec_free releases it. Descriptors are borrowed.
+ * Trust: image data can get here only through rtdefault's "lower, never raise" rules (see svc/container.c).
+ */
+#ifndef RL_MODEL_RTSPEC_H
+#define RL_MODEL_RTSPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "rl/base/err.h"
+#include "rl/base/str.h"
+
+enum rt_mount_kind {
+	RT_BIND,
+	RT_TMPFS,
+	RT_PROC,
+	RT_SYSFS,
+	RT_DEVPTS,
+	RT_MQUEUE,
+	RT_CGROUP,
+	RT_DEV,	    /* a tmpfs with the standard device nodes and links */
+	RT_OVERLAY, /* source is the lower directory; writes are thrown away */
+};
+
+struct rt_mount {
+	enum rt_mount_kind kind;
+	char *source;	  /* host path, for RT_BIND and RT_OVERLAY */
+	char *target;	  /* absolute path in the container */
+	bool recursive;
+	unsigned set;	  /* enum mnt_attr */
+	unsigned clear;
+	unsigned long propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or 0; with MS_REC for the r-forms */
+	char *options;	  /* file system options, or NULL */
+	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
+	char *upper, *work; /* RT_OVERLAY */
+	bool chown;	  /* :U */
+	bool copy_up;	  /* tmpfs: fill with what the image has there */
+};
+
+struct rt_device {
+	char *source;	  /* host path */
+	char *target;
+	bool read_only;
+};
+
+struct rt_rlimit {
+	int resource;
+	uint64_t soft, hard; /* UINT64_MAX: unlimited */
+	bool lower_to_hard;  /* an image or default value: lowered to the caller's hard limit instead of refused */
+};
+
+/* One namespace: private (new), the caller's, or joined by descriptor. */
+enum rt_ns_mode { RT_NS_NEW, RT_NS_HOST, RT_NS_JOIN };
+
+enum rt_ns_kind { RT_NS_USER, RT_NS_MOUNT, RT_NS_PID, RT_NS_NET, RT_NS_IPC, RT_NS_UTS, RT_NS_CGROUP, RT_NS_COUNT };
+
+struct rt_ns {
+	enum rt_ns_mode mode;
+	int fd; /* RT_NS_JOIN */
+};
+
+struct rtspec {
+	/* process */
+	struct strv args;
+	struct strv env;	/* complete, except HOME, which is added from passwd when absent */
+	char *cwd;		/* absolute */
+	bool make_cwd;		/* the image's WORKDIR is made when missing, a user's -w too (docker) */
+	char *user_text;	/* -u or the image's User, "" is root */
+	struct strv group_add;
+	bool keep_groups;
+	int umask;
+	bool terminal;
+	unsigned short rows, columns; /* of the terminal; 0 0: unknown */
+	bool init;		/* a reaper of ours is PID 1 */
+	uint64_t caps;		/* bounding set; also effective and permitted for uid 0 */
+	bool no_new_privs;
+	int oom_score_adj;
+	bool oom_score_adj_set;
+	struct rt_rlimit *rlimits;
+	size_t nrlimits;
+
+	/* root */
+	char *rootfs;		/* a directory to use as it is, or NULL */
+	struct strv layers;	/* lower directories, top first */
+	char *upper, *work;	/* NULL with read-only stacks */
+	bool is_volatile;
+	bool root_read_only;
+	char *mount_dir;	/* directory of ours the root is mounted on before pivot_root */
+
+	/* file systems */
+	struct rt_mount *mounts;
+	size_t nmounts;
+	struct rt_device *devices;
+	size_t ndevices;
+	struct strv masked;
+	struct strv read_only_paths;
+
+	/* namespaces */
+	struct rt_ns ns[RT_NS_COUNT];
+	char *hostname;
+	char *domainname;
+	struct strv sysctls;	/* "key=value" */
+};
+
+void rtspec_init(struct rtspec *s);
+void rtspec_free(struct rtspec *s);
+
+/* Add a mount and return it for further settings; target and source are copied. */
+struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, const char *source, const char *target,
+				  unsigned set);
+void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
+void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard);
+
+/* docker's masked and read-only paths. */
+void rtspec_default_paths(struct rtspec *s);
+
+const char *rt_mount_kind_name(enum rt_mount_kind kind);
+const char *rt_ns_name(enum rt_ns_kind kind);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * apply.c - runs a plan's operations in order; decides nothing.
+ */
+#include "apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "rl/kern/keyring.h"
+#include "rl/kern/landlock.h"
+#include "rl/kern/mnt.h"
+#include "rl/kern/seccomp.h"
+#include "steps.h"
+
+static int join_ns(struct apply *a, enum rt_ns_kind kind, struct err *e)
+{
+	if (setns(a->plan->spec->ns[kind].fd, 0) < 0)
+		return err_sys(e, errno, "join %s namespace", rt_ns_name(kind));
+	return 0;
+}
+
+static int setup_network(struct apply *a, struct err *e)
+{
+	if (!a->start->net_setup)
+		return 0;
+	autofd int fd = -1;
+	int kind = 0;
+	int r = a->start->net_setup(a->start->net_arg, &fd, &kind, e);
+	if (r < 0)
+		return err_ctx(e, "network");
+	if (fd < 0)
+		return 0;
+	return sync_send(a->sync, STEP_NET_DEVICE, &kind, sizeof(kind), &fd, 1, e);
+}
+
+static int set_hostname(const char *name, struct err *e)
+{
+	if (sethostname(name, strlen(name)) < 0)
+		return err_sys(e, errno, "set hostname %s", name);
+	return 0;
+}
+
+static int set_domainname(const char *name, struct err *e)
+{
+	if (setdomainname(name, strlen(name)) < 0)
+		return err_sys(e, errno, "set domain name %s", name);
+	return 0;
+}
+
+static int receive_only(struct err *e)
+{
+	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "open /");
+	return mnt_propagation(root, true, MS_SLAVE, e);
+}
+
+static int root_read_only(struct err *e)
+{
+	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "open /");
+	return mnt_setattr(root, false, MNT_RDONLY, 0, e);
+}
+
+static int no_new_privs(struct err *e)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "set no_new_privs");
+	return 0;
+}
+
+static int death_signal(struct err *e)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(e, errno, "set the parent death signal");
+	return 0;
+}
+
+/* A user has 200 keys; where they are used up, a container that may call keyctl is refused rather than given the
+ * caller's keys, and one that may not is started. */
+static int new_keyring(struct apply *a, struct err *e)
+{
+	int r = keyring_new_session(e);
+	if (r == -EDQUOT && a->plan->filter)
+		return 0;
+	return r < 0 ? r : 0;
+}
+
+static int scope_abstract(struct err *e)
+{
+	int r = landlock_restrict(LANDLOCK_WANT_SCOPE_SOCKETS, e);
+	if (r == 0)
+		log_warn("this kernel cannot close the host's abstract sockets to a container with the host's network");
+	return r < 0 ? r : 0;
+}
+
+static int run_op(struct apply *a, const struct op *op, struct err *e)
+{
+	switch (op->kind) {
+	case OP_JOIN_NS:
+		return join_ns(a, op->ns, e);
+	case OP_NETWORK:
+		return setup_network(a, e);
+	case OP_HOSTNAME:
+		return set_hostname(op->text, e);
+	case OP_DOMAINNAME:
+		return set_domainname(op->text, e);
+	case OP_PROPAGATION:
+		return receive_only(e);
+	case OP_OPEN_DEVICES:
+		return apply_open_devices(a, e);
+	case OP_ROOT_OVERLAY:
+		return apply_root_overlay(a, e);
+	case OP_ROOT_BIND:
+		return apply_root_bind(a, op->text, e);
+	case OP_MOUNT:
+		return apply_mount(a, op->mount, e);
+	case OP_DEVICE:
+		return apply_device(a, op->device, e);
+	case OP_SYSCTL:
+		return apply_sysctl(a, op->text, e);
+	case OP_MASK:
+		return apply_mask(a, op->text, e);
+	case OP_READ_ONLY:
+		return apply_read_only(a, op->text, e);
+	case OP_PIVOT:
+		return apply_pivot(a, e);
+	case OP_ROOT_READ_ONLY:
+		return root_read_only(e);
+	case OP_OOM_SCORE:
+		return apply_oom_score(a, e);
+	case OP_TERMINAL:
+		return apply_terminal(a, e);
+	case OP_SESSION:
+		return apply_session(a, e);
+	case OP_USER:
+		return apply_user(a, e);
+	case OP_CWD:
+		return apply_cwd(a, e);
+	case OP_RLIMIT:
+		return apply_rlimit(op->rlimit, e);
+	case OP_KEYRING:
+		return new_keyring(a, e);
+	case OP_ABSTRACT_SCOPE:
+		return scope_abstract(e);
+	case OP_INIT:
+		return role_init_fork(a, e);
+	case OP_UMASK:
+		umask((mode_t)a->plan->spec->umask);
+		return 0;
+	case OP_SECCOMP:
+		return seccomp_filter_load(a->plan->filter, 0, e);
+	case OP_IDENTITY:
+		return apply_identity(a, e);
+	case OP_NO_NEW_PRIVS:
+		return no_new_privs(e);
+	case OP_DEATH_SIGNAL:
+		return death_signal(e);
+	case OP_EXEC:
+		return apply_exec(a, e);
+	}
+	return err_set(e, EINVAL, "unknown operation %d", (int)op->kind);
+}
+
+int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e)
+{
+	for (size_t i = 0; i < a->plan->nops; i++) {
+		const struct op *op = &a->plan->ops[i];
+		if (op->stage < first || op->stage > last)
+			continue;
+		if (log_on(LOG_RUN)) {
+			autostr struct str text = STR_INIT;
+			op_print(a->plan, op, &text);
+			log_debug(LOG_RUN, "%s", text.buf);
+		}
+		int r = run_op(a, op, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,63 @@
+/*
+ * apply.h - the executor of a plan, in the container's child.
+ *
+ * State lives in struct apply: descriptors that later operations need. Every function takes it first, returns as err.h
+ * says, and leaves the state usable for nothing but exit when it fails.
+ */
+#ifndef RL_RUNTIME_APPLY_H
+#define RL_RUNTIME_APPLY_H
+
+#include "plan.h"
+#include "rl/base/err.h"
+#include "rl/engine/runtime.h"
+#include "rl/model/user_spec.h"
+
+struct apply {
+	const struct plan *plan;
+	const struct runtime_start *start;
+	int sync;
+	int rootfd; /* root of the container; "/" after the pivot */
+	int procfd; /* procfs for writes of ours, mounted nowhere; -1 until it is needed */
+	int nullfd; /* the host's /dev/null, verified, for masks */
+	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
+	int pty_master, pty_slave;
+	struct user_ids ids;
+	struct strv env;
+};
+
+/* apply.c: run the operations of stages first..last. */
+int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
+
+/* apply_root.c */
+int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
+int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
+int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
+int apply_open_devices(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_mount.c */
+int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_CHECK;
+int apply_mask(struct apply *a, const char *path, struct err *e) RL_CHECK;
+int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
+
+/* apply_dev.c */
+int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_process.c */
+int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
+int apply_oom_score(struct apply *a, struct err *e) RL_CHECK;
+int apply_user(struct apply *a, struct err *e) RL_CHECK;
+int apply_cwd(struct apply *a, struct err *e) RL_CHECK;
+int apply_rlimit(const struct rt_rlimit *l, struct err *e) RL_CHECK;
+int apply_session(struct apply *a, struct err *e) RL_CHECK;
+int apply_identity(struct apply *a, struct err *e) RL_CHECK;
+int apply_exec(struct apply *a, struct err *e) RL_CHECK;
+
+/* role_init.c: fork; returns in the child only. The parent becomes the reaper and never returns. */
+int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
+
+/* role_child.c: what the cloned process does; never returns. */
+RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * apply_dev.c - /dev of the container: a tmpfs with six device nodes bound from the host, links, and the terminal.
+ *
+ * mknod of a device is refused in a user namespace, so the nodes are binds of the host's. Each source is opened by
+ * O_PATH without following a symlink and its device number checked, because what a bind opens is what the payload gets.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "rl/base/mem.h"
+#include "rl/kern/mnt.h"
+#include "rl/kern/pty.h"
+#include "rl/kern/safepath.h"
+#include "steps.h"
+#include "rl/base/sync.h"
+
+static const struct {
+	const char *name;
+	unsigned major, minor;
+} nodes[] = {
+	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+};
+
+static const struct {
+	const char *name;
+	const char *target;
+} links[] = {
+	{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},
+};
+
+/* A mount point in the tmpfs we just made: nobody else can have put anything there. */
+static int make_file(int devfd, const char *name, struct err *e)
+{
+	int fd = openat(devfd, name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (fd < 0)
+		return err_sys(e, errno, "create /dev/%s", name);
+	return fd;
+}
+
+static int bind_node(int devfd, size_t i, struct err *e)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "/dev/%s", nodes[i].name);
+	autofd int source = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (source < 0)
+		return err_sys(e, errno, "open %s", path);
+	struct stat st;
+	if (fstat(source, &st) < 0)
+		return err_sys(e, errno, "stat %s", path);
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(nodes[i].major, nodes[i].minor))
+		return err_set(e, ENODEV, "%s of the host is not the device it should be", path);
+	autofd int target = make_file(devfd, nodes[i].name, e);
+	if (target < 0)
+		return target;
+	autofd int fd = mnt_bind(source, "", false, 0, 0, target, e);
+	return fd < 0 ? err_ctx(e, "%s", path) : 0;
+}
+
+int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	autofd int target = safepath_open(a->rootfd, m->target, O_PATH | O_NOFOLLOW | O_DIRECTORY, 0, NULL);
+	if (target < 0)
+		target = safepath_mountpoint(a->rootfd, m->target, true, 0755, e);
+	if (target < 0)
+		return err_ctx(e, "%s", m->target);
+	struct stat st;
+	if (fstat(target, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
+	autofd int devfd = mnt_new("tmpfs", m->options, m->set, target, e);
+	if (devfd < 0)
+		return err_ctx(e, "%s", m->target);
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		int r = bind_node(devfd, i, e);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (symlinkat(links[i].target, devfd, links[i].name) < 0)
+			return err_sys(e, errno, "link /dev/%s", links[i].name);
+	static const char *const dirs[] = {"pts", "shm", "mqueue"};
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (mkdirat(devfd, dirs[i], 0755) < 0)
+			return err_sys(e, errno, "make /dev/%s", dirs[i]);
+	return 0;
+}
+
+int apply_terminal(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	autofd int pts = safepath_open(a->rootfd, "/dev/pts", O_PATH | O_DIRECTORY, 0, e);
+	if (pts < 0)
+		return pts;
+	struct pty_pair pair;
+	int r = pty_open(pts, &pair, e);
+	if (r < 0)
+		return r;
+	a->pty_master = pair.masterfd;
+	a->pty_slave = pair.slavefd;
+	if (s->rows || s->columns) {
+		r = pty_set_size(a->pty_master, s->rows, s->columns, e);
+		if (r < 0)
+			return r;
+	}
+	/* The slave came from TIOCGPTPEER, not from a path in /dev/pts that could be swapped (CVE-2025-52565). */
+	autofd int target = safepath_mountpoint(a->rootfd, "/dev/console", false, 0600, e);
+	if (target < 0)
+		return err_ctx(e, "/dev/console");
+	autofd int fd = mnt_bind(a->pty_slave, "", false, 0, 0, target, e);
+	if (fd < 0)
+		return err_ctx(e, "/dev/console");
+	r = sync_send(a->sync, STEP_PTY, NULL, 0, &a->pty_master, 1, e);
+	if (r < 0)
+		return r;
+	close_fd(&a->pty_master);
+	return 0;
+}

@@ -1,0 +1,220 @@
+/*
+ * apply_mount.c - everything mounted into the container's root, and what is hidden or frozen there.
+ *
+ * Targets are made and found by safepath beneath the root's descriptor and used as descriptors. For the file systems of
+ * ours (/proc, /sys, /dev) the last component must be a real directory: an image whose /proc is a symlink would
+ * otherwise decide where proc is mounted (CVE-2019-19921, CVE-2026-41579). Binds and tmpfs of the user follow symlinks
+ * inside the root, as docker's do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/kern/mnt.h"
+#include "rl/kern/safepath.h"
+
+static bool is_ours(enum rt_mount_kind kind)
+{
+	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY;
+}
+
+/* The descriptor of the mount point, made when missing. */
+static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, struct err *e)
+{
+	if (is_ours(m->kind)) {
+		int fd = safepath_open(a->rootfd, m->target, O_PATH | O_NOFOLLOW, 0, NULL);
+		struct stat st;
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			return fd;
+		bool exists = fd >= 0;
+		close_fd(&fd);
+		if (exists)
+			return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
+	}
+	int fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	if (fd < 0)
+		return err_ctx(e, "mount point %s", m->target);
+	return fd;
+}
+
+static int mount_proc(struct apply *a, const struct rt_mount *m, int target, struct err *e)
+{
+	struct err fresh = ERR_INIT;
+	if (a->plan->spec->ns[RT_NS_PID].mode == RT_NS_NEW || a->plan->spec->ns[RT_NS_PID].mode == RT_NS_JOIN) {
+		autofd int fd = mnt_new("proc", NULL, m->set, target, &fresh);
+		if (fd >= 0)
+			return 0;
+		if (fresh.code != EPERM) {
+			if (e)
+				*e = fresh;
+			return -fresh.code;
+		}
+	}
+	/* A fresh procfs is refused where the outer one is partly covered (containers of other engines do that), and
+	 * makes no sense where the pid namespace is not ours. Then the outer one, frozen: the kernel already refuses to
+	 * read memory or trace across user namespaces, but outer oom_score_adj could be written (DECISIONS 17). */
+	log_debug(LOG_MNT, "a fresh procfs is refused, binding the outer one read-only");
+	autofd int outer = mnt_bind(AT_FDCWD, "/proc", true, m->set | MNT_RDONLY, 0, target, e);
+	return outer < 0 ? err_ctx(e, "/proc") : 0;
+}
+
+static int mount_sysfs(struct apply *a, const struct rt_mount *m, int target, struct err *e)
+{
+	autofd int fd = -1;
+	if (a->plan->spec->ns[RT_NS_NET].mode == RT_NS_NEW) {
+		fd = mnt_new("sysfs", NULL, m->set, target, NULL);
+		if (fd >= 0)
+			return 0;
+	}
+	/* sysfs belongs to the network namespace; where that is not ours, the outer one (DECISIONS 18). */
+	fd = mnt_bind(AT_FDCWD, "/sys", true, m->set, 0, target, e);
+	return fd < 0 ? err_ctx(e, "/sys") : 0;
+}
+
+/* A file system that not every kernel and not every outer container allows; the container lives without. */
+static int mount_optional(const char *type, const char *host_path, const struct rt_mount *m, int target)
+{
+	struct err why = ERR_INIT;
+	autofd int fd = mnt_new(type, m->options, m->set, target, &why);
+	if (fd < 0 && host_path)
+		fd = mnt_bind(AT_FDCWD, host_path, true, m->set, 0, target, &why);
+	if (fd < 0)
+		log_debug(LOG_MNT, "%s is left out: %s", m->target, why.text);
+	return 0;
+}
+
+static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	autofd int source = open(m->source, O_PATH | O_CLOEXEC);
+	if (source < 0)
+		return err_sys(e, errno, "mount %s: open", m->source);
+	struct stat st;
+	if (fstat(source, &st) < 0)
+		return err_sys(e, errno, "mount %s: stat", m->source);
+	autofd int target = open_target(a, m, S_ISDIR(st.st_mode), e);
+	if (target < 0)
+		return target;
+	autofd int fd = mnt_bind(source, "", m->recursive, m->set, m->clear, target, e);
+	if (fd < 0)
+		return err_ctx(e, "mount %s on %s", m->source, m->target);
+	if (m->propagation)
+		return mnt_propagation(fd, (m->propagation & MS_REC) != 0, m->propagation & ~(unsigned long)MS_REC, e);
+	return 0;
+}
+
+static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	autofd int target = open_target(a, m, true, e);
+	if (target < 0)
+		return target;
+	char *lower[] = {m->source};
+	const struct mnt_overlay o = {.lower = lower, .nlower = 1, .upper = m->upper, .work = m->work};
+	autofd int fd = mnt_overlay(&o, m->set, target, e);
+	if (fd < 0)
+		return err_ctx(e, "overlay of %s on %s", m->source, m->target);
+	return 0;
+}
+
+static int mount_tmpfs(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	autofd int target = open_target(a, m, true, e);
+	if (target < 0)
+		return target;
+	autofd int fd = mnt_new("tmpfs", m->options, m->set, target, e);
+	return fd < 0 ? err_ctx(e, "tmpfs on %s", m->target) : 0;
+}
+
+int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	switch (m->kind) {
+	case RT_BIND:
+		return mount_bind(a, m, e);
+	case RT_TMPFS:
+		return mount_tmpfs(a, m, e);
+	case RT_OVERLAY:
+		return mount_overlay(a, m, e);
+	case RT_DEV:
+		return apply_dev(a, m, e);
+	case RT_PROC:
+	case RT_SYSFS:
+	case RT_DEVPTS:
+	case RT_MQUEUE:
+	case RT_CGROUP:
+		break;
+	}
+	autofd int target = open_target(a, m, true, e);
+	if (target < 0)
+		return target;
+	if (m->kind == RT_PROC)
+		return mount_proc(a, m, target, e);
+	if (m->kind == RT_SYSFS)
+		return mount_sysfs(a, m, target, e);
+	if (m->kind == RT_MQUEUE)
+		return mount_optional("mqueue", "/dev/mqueue", m, target);
+	if (m->kind == RT_CGROUP)
+		return mount_optional("cgroup2", NULL, m, target);
+	autofd int fd = mnt_new("devpts", m->options, m->set, target, e);
+	return fd < 0 ? err_ctx(e, "%s", m->target) : 0;
+}
+
+int apply_device(struct apply *a, const struct rt_device *d, struct err *e)
+{
+	autofd int source = open(d->source, O_PATH | O_CLOEXEC);
+	if (source < 0)
+		return err_sys(e, errno, "device %s", d->source);
+	struct stat st;
+	if (fstat(source, &st) < 0)
+		return err_sys(e, errno, "device %s", d->source);
+	autofd int target = safepath_mountpoint(a->rootfd, d->target, S_ISDIR(st.st_mode), 0755, e);
+	if (target < 0)
+		return err_ctx(e, "device %s", d->target);
+	autofd int fd = mnt_bind(source, "", S_ISDIR(st.st_mode), d->read_only ? MNT_RDONLY : 0, 0, target, e);
+	return fd < 0 ? err_ctx(e, "device %s", d->target) : 0;
+}
+
+/* The empty directory that hides directories: one tmpfs, read-only, cloned for each. */
+static int mask_directory(struct apply *a, int target, struct err *e)
+{
+	autofd int fd = -1;
+	if (a->emptyfd < 0) {
+		a->emptyfd = mnt_new("tmpfs", "size=0,nr_inodes=1,mode=555", MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC,
+				     target, e);
+		return a->emptyfd < 0 ? a->emptyfd : 0;
+	}
+	fd = mnt_bind(a->emptyfd, "", false, 0, 0, target, e);
+	return fd < 0 ? fd : 0;
+}
+
+int apply_mask(struct apply *a, const char *path, struct err *e)
+{
+	autofd int target = safepath_locate(a->rootfd, path, NULL);
+	if (target < 0)
+		return 0; /* nothing there to hide */
+	struct stat st;
+	if (fstat(target, &st) < 0)
+		return err_sys(e, errno, "mask %s", path);
+	int r;
+	if (S_ISDIR(st.st_mode)) {
+		r = mask_directory(a, target, e);
+	} else {
+		autofd int fd = mnt_bind(a->nullfd, "", false, 0, 0, target, e);
+		r = fd < 0 ? fd : 0;
+	}
+	return r < 0 ? err_ctx(e, "mask %s", path) : 0;
+}
+
+int apply_read_only(struct apply *a, const char *path, struct err *e)
+{
+	autofd int target = safepath_locate(a->rootfd, path, NULL);
+	if (target < 0)
+		return 0;
+	autofd int fd = mnt_bind(target, "", true, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, 0, target, e);
+	return fd < 0 ? err_ctx(e, "make %s read-only", path) : 0;
+}

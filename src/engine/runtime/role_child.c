@@ -1,0 +1,103 @@
+/*
+ * role_child.c - the cloned process on its way to being the payload.
+ *
+ *                 at entry                          after STEP_MAPPED                at exec
+ * user ns         new, nothing mapped               mapped; uid 0 of the container   the same
+ * mount ns        new, a copy of the host's         the same                         only the container's
+ * other ns        new (those asked for)             the same                         the same
+ * ids             the caller's (shown as 65534)     0:0                              the payload's
+ * capabilities    all, in the new user namespace    all                              the container's set
+ * descriptors     copies of rl's, all close-on-exec and the sync socket              0, 1, 2
+ *
+ * Should: apply the plan and execute. Mustn't: decide, print, return.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "steps.h"
+
+/* rl blocks signals to read them from a descriptor; the payload starts with none blocked and default actions. */
+static void reset_signals(void)
+{
+	sigset_t none;
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	/* rl itself changes only these two; what its caller ignored (nohup) stays ignored, as with exec. */
+	sigaction(SIGPIPE, &dfl, NULL);
+	sigaction(SIGTSTP, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Descriptors that rl's caller left open without close-on-exec must not reach the payload. */
+static int close_on_exec_from(int first, struct err *e)
+{
+	if (syscall(SYS_close_range, (unsigned)first, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		return 0;
+	int open_max = (int)sysconf(_SC_OPEN_MAX);
+	for (int fd = first; fd < RL_MIN(open_max, 65536); fd++) {
+		int flags = fcntl(fd, F_GETFD);
+		if (flags >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			return err_sys(e, errno, "set close-on-exec");
+	}
+	return 0;
+}
+
+static int become_root(const struct plan *p, struct err *e)
+{
+	if (!p->map)
+		return 0;
+	/* In a keep-id map the caller is not container root; files must be made as root all the same. */
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_sys(e, errno, "become root of the container");
+	return 0;
+}
+
+static int child(struct apply *a, struct err *e)
+{
+	int r = close_on_exec_from(3, e);
+	if (r == 0)
+		r = apply_stages(a, STAGE_EARLY, STAGE_EARLY, e);
+	if (r == 0)
+		r = sync_expect(a->sync, "rl", STEP_MAPPED, NULL, e);
+	if (r == 0)
+		r = become_root(a->plan, e);
+	if (r < 0)
+		return r;
+	umask(0);
+	r = apply_stages(a, STAGE_ROOT, STAGE_PIVOT, e);
+	if (r < 0)
+		return r;
+	reset_signals();
+	return apply_stages(a, STAGE_PROCESS, STAGE_SECURITY, e);
+}
+
+void role_child_main(const struct runtime_start *start, int sync)
+{
+	log_set_role("child");
+	struct apply a = {
+		.plan = start->plan,
+		.start = start,
+		.sync = sync,
+		.rootfd = -1,
+		.procfd = -1,
+		.nullfd = -1,
+		.emptyfd = -1,
+		.pty_master = -1,
+		.pty_slave = -1,
+	};
+	struct err e = ERR_INIT;
+	(void)!child(&a, &e);
+	/* Only failure comes back: success is an exec. */
+	sync_send_err(sync, &e);
+	_exit(err_exit_status(&e));
+}

@@ -1,0 +1,194 @@
+/*
+ * role_parent.c - rl's side of a start: clone, id maps, handshake.
+ *
+ * namespaces: the caller's. ids: the caller's. The child is a direct child of this process; it is named by pid and pidfd
+ * from the same clone3 call, so there is no moment at which the pid could be somebody else's.
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "steps.h"
+
+static const char first_process[] = "the container's first process";
+
+static uint64_t clone_flags(const struct rtspec *s)
+{
+	static const uint64_t flags[] = {
+		[RT_NS_USER] = CLONE_NEWUSER, [RT_NS_MOUNT] = CLONE_NEWNS, [RT_NS_PID] = CLONE_NEWPID,
+		[RT_NS_NET] = CLONE_NEWNET,   [RT_NS_IPC] = CLONE_NEWIPC,  [RT_NS_UTS] = CLONE_NEWUTS,
+		[RT_NS_CGROUP] = CLONE_NEWCGROUP,
+	};
+	_Static_assert(ARRAY_SIZE(flags) == RT_NS_COUNT, "a flag for every namespace");
+	uint64_t sum = 0;
+	for (int i = 0; i < RT_NS_COUNT; i++)
+		if (s->ns[i].mode == RT_NS_NEW)
+			sum |= flags[i];
+	return sum;
+}
+
+/* clone3 gives pid and pidfd at once; outer seccomp filters that cannot look into its struct answer ENOSYS, and then
+ * the old call with the same flags does. Both are fork-like: the child returns here with 0. */
+static pid_t clone_child(uint64_t flags, int *ret_pidfd)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid >= 0 || errno != ENOSYS)
+		return pid;
+	return (pid_t)syscall(SYS_clone, (unsigned long)flags | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, 0UL);
+}
+
+static int explain_clone(int errnum, struct err *e)
+{
+	idmap_explain_clone(errnum, e);
+	return -errnum;
+}
+
+/* Maps, with the caller's preparations in the time the two helper programs take. */
+static int map_ids(const struct runtime_start *s, pid_t pid, struct err *e)
+{
+	struct idmap_job job = {.newuidmap = PROC_CHILD_NONE, .newgidmap = PROC_CHILD_NONE};
+	const struct idmap *map = s->plan->map;
+	int r = map ? idmap_start(map, pid, &job, e) : 0;
+	if (r < 0)
+		return r;
+	if (s->prepare)
+		r = s->prepare(s->prepare_arg, e);
+	if (r < 0) {
+		idmap_cancel(&job);
+		return r;
+	}
+	return map ? idmap_finish(&job, e) : 0;
+}
+
+/* The child failed or died before its ids were mapped: its own error says more than ours does. */
+static int prefer_child_error(struct runtime_container *c, struct err *e)
+{
+	struct pollfd p = {.fd = c->sync, .events = POLLIN};
+	struct err theirs = ERR_INIT;
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	while (poll(&p, 1, 0) == 1) {
+		int r = sync_next(c->sync, first_process, m, &theirs);
+		if (r == 0)
+			break;
+		if (r < 0) {
+			if (e)
+				*e = theirs;
+			return r;
+		}
+		sync_close_fds(m);
+	}
+	return e ? -e->code : -EIO;
+}
+
+int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c, struct err *e)
+{
+	const struct rtspec *spec = s->plan->spec;
+	struct runtime_container c = RUNTIME_CONTAINER_NONE;
+	int pair[2];
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	uint64_t flags = clone_flags(spec);
+	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
+	c.pid = clone_child(flags, &c.pidfd);
+	if (c.pid == 0) {
+		close(pair[0]);
+		role_child_main(s, pair[1]);
+	}
+	int clone_errno = errno;
+	close(pair[1]);
+	c.sync = pair[0];
+	if (c.pid < 0) {
+		close(pair[0]);
+		return explain_clone(clone_errno, e);
+	}
+	r = map_ids(s, c.pid, e);
+	if (r == 0)
+		r = sync_send(c.sync, STEP_MAPPED, NULL, 0, NULL, 0, e);
+	if (r < 0) {
+		r = prefer_child_error(&c, e);
+		runtime_container_close(&c);
+		return r;
+	}
+	log_debug(LOG_RUN, "ids are mapped, the child goes on");
+	*ret_c = c;
+	return 0;
+}
+
+static int take_device(struct runtime_container *c, struct sync_msg *m, struct err *e)
+{
+	if (m->nfds != 1 || (m->step == STEP_NET_DEVICE && m->len != sizeof(int))) {
+		sync_close_fds(m);
+		return err_set(e, EPROTO, "malformed step %u", m->step);
+	}
+	if (m->step == STEP_PTY) {
+		c->pty = m->fds[0];
+		return 1;
+	}
+	memcpy(&c->net_kind, m->data, sizeof(int));
+	c->net_device = m->fds[0];
+	return 1;
+}
+
+int runtime_on_message(struct runtime_container *c, struct err *e)
+{
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_next(c->sync, first_process, m, e);
+	if (r == 0) {
+		/* The payload was executed, or the child was killed: the wait status tells which. */
+		close_fd(&c->sync);
+		log_debug(LOG_RUN, "the payload runs");
+	}
+	if (r <= 0)
+		return r;
+	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY)
+		return take_device(c, m, e);
+	sync_close_fds(m);
+	return err_set(e, EPROTO, "%s sent step %u", first_process, m->step);
+}
+
+int runtime_wait_exec(struct runtime_container *c, struct err *e)
+{
+	int r;
+	do
+		r = runtime_on_message(c, e);
+	while (r == 1);
+	return r;
+}
+
+int runtime_reap(struct runtime_container *c, struct err *e)
+{
+	struct proc_child child = {.pid = c->pid, .pidfd = c->pidfd};
+	int status = proc_wait(&child, "the container", e);
+	c->pid = child.pid;
+	c->pidfd = child.pidfd;
+	return status;
+}
+
+void runtime_container_close(struct runtime_container *c)
+{
+	struct proc_child child = {.pid = c->pid, .pidfd = c->pidfd};
+	proc_kill_wait(&child);
+	c->pid = -1;
+	c->pidfd = -1;
+	close_fd(&c->sync);
+	close_fd(&c->pty);
+	close_fd(&c->net_device);
+	proc_kill_wait(&c->keeper);
+	close_fd(&c->keeper_pipe);
+}

@@ -1,0 +1,24 @@
+/*
+ * steps.h - the handshake between role parent (rl) and role child (the future PID 1), over one sync socket.
+ *
+ * step             sender   when                                             payload
+ * STEP_NET_DEVICE  child    its network namespace is configured, ids still   int kind, one descriptor
+ *                           unmapped; only with a net_setup that makes one
+ * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    none
+ *                           has returned; the child may act as container root
+ * STEP_PTY         child    after pivot_root, with a terminal                one descriptor (pty master)
+ * (error)          child    any operation failed; the child then exits       struct err
+ * (end of file)    child    the payload was executed: the socket is close-on-exec
+ *
+ * A dead peer is end of file for both: the child exits, the parent learns the child's wait status.
+ */
+#ifndef RL_RUNTIME_STEPS_H
+#define RL_RUNTIME_STEPS_H
+
+enum runtime_step {
+	STEP_NET_DEVICE = 1,
+	STEP_MAPPED,
+	STEP_PTY,
+};
+
+#endif

@@ -1,0 +1,68 @@
+#include "rl/kern/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rl/base/io.h"
+#include "rl/base/mem.h"
+#include "rl/base/str.h"
+
+/* Files of /proc are small, except mountinfo on machines with thousands of mounts. */
+enum { PROC_FILE_MAX = 16 * 1024 * 1024 };
+
+static bool read_proc(const char *path, struct str *out)
+{
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && io_read_rest(fd, PROC_FILE_MAX, path, out, NULL) == 0;
+}
+
+long probe_sysctl(const char *name, long missing)
+{
+	autofree char *path = xasprintf("/proc/sys/%s", name);
+	autostr struct str text = STR_INIT;
+	if (!read_proc(path, &text))
+		return missing;
+	char *end;
+	errno = 0;
+	long value = strtol(text.buf, &end, 10);
+	return errno || end == text.buf ? missing : value;
+}
+
+long long probe_status(const char *field)
+{
+	autostr struct str text = STR_INIT;
+	if (!read_proc("/proc/self/status", &text))
+		return -1;
+	size_t n = strlen(field);
+	/* The first line is the command name, chosen by anybody; the kernel escapes newlines in it. */
+	for (const char *line = text.buf; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, field, n) == 0 && line[n] == ':')
+			return (long long)strtoull(line + n + 1, NULL, str_after(field, "Cap") ? 16 : 10);
+	}
+	return -1;
+}
+
+bool probe_is_chrooted(void)
+{
+	autostr struct str text = STR_INIT;
+	if (!read_proc("/proc/self/mountinfo", &text))
+		return false;
+	/* "36 35 98:0 /root /mount/point options...": field 5, seen from our root. Mounts outside of it are left out. */
+	for (const char *line = text.buf; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		const char *p = line;
+		for (int field = 1; p && field < 5; field++) {
+			p = strpbrk(p, " \n");
+			p = p && *p == ' ' ? p + 1 : NULL;
+		}
+		if (p && p[0] == '/' && p[1] == ' ')
+			return false;
+	}
+	return true;
+}

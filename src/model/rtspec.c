@@ -1,0 +1,111 @@
+#include "rl/model/rtspec.h"
+
+#include <stdlib.h>
+
+#include "rl/base/mem.h"
+
+void rtspec_init(struct rtspec *s)
+{
+	*s = (struct rtspec){.umask = 0022, .no_new_privs = true};
+	for (int i = 0; i < RT_NS_COUNT; i++)
+		s->ns[i].fd = -1;
+}
+
+void rtspec_free(struct rtspec *s)
+{
+	strv_free(&s->args);
+	strv_free(&s->env);
+	strv_free(&s->group_add);
+	strv_free(&s->layers);
+	strv_free(&s->masked);
+	strv_free(&s->read_only_paths);
+	strv_free(&s->sysctls);
+	char *owned[] = {s->cwd,  s->user_text, s->rootfs,   s->upper,
+			 s->work, s->mount_dir, s->hostname, s->domainname};
+	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
+		free(owned[i]);
+	for (size_t i = 0; i < s->nmounts; i++) {
+		struct rt_mount *m = &s->mounts[i];
+		free(m->source);
+		free(m->target);
+		free(m->options);
+		free(m->upper);
+		free(m->work);
+	}
+	free(s->mounts);
+	for (size_t i = 0; i < s->ndevices; i++) {
+		free(s->devices[i].source);
+		free(s->devices[i].target);
+	}
+	free(s->devices);
+	free(s->rlimits);
+	rtspec_init(s);
+}
+
+struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, const char *source, const char *target,
+				  unsigned set)
+{
+	s->mounts = xreallocarray(s->mounts, s->nmounts + 1, sizeof(*s->mounts));
+	struct rt_mount *m = &s->mounts[s->nmounts++];
+	*m = (struct rt_mount){
+		.kind = kind,
+		.source = source ? xstrdup(source) : NULL,
+		.target = xstrdup(target),
+		.set = set,
+		.is_dir = true,
+	};
+	return m;
+}
+
+void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only)
+{
+	s->devices = xreallocarray(s->devices, s->ndevices + 1, sizeof(*s->devices));
+	s->devices[s->ndevices++] = (struct rt_device){
+		.source = xstrdup(source),
+		.target = xstrdup(target),
+		.read_only = read_only,
+	};
+}
+
+void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard)
+{
+	s->rlimits = xreallocarray(s->rlimits, s->nrlimits + 1, sizeof(*s->rlimits));
+	s->rlimits[s->nrlimits++] = (struct rt_rlimit){resource, soft, hard, lower_to_hard};
+}
+
+void rtspec_default_paths(struct rtspec *s)
+{
+	static const char *const masked[] = {
+		"/proc/acpi",	    "/proc/asound",	 "/proc/interrupts", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",    "/proc/timer_list",
+		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	};
+	static const char *const read_only[] = {
+		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(masked); i++)
+		strv_add(&s->masked, masked[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(read_only); i++)
+		strv_add(&s->read_only_paths, read_only[i]);
+}
+
+const char *rt_mount_kind_name(enum rt_mount_kind kind)
+{
+	static const char *const names[] = {
+		[RT_BIND] = "bind",	[RT_TMPFS] = "tmpfs",	[RT_PROC] = "proc",
+		[RT_SYSFS] = "sysfs",	[RT_DEVPTS] = "devpts", [RT_MQUEUE] = "mqueue",
+		[RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",	[RT_OVERLAY] = "overlay",
+	};
+	_Static_assert(ARRAY_SIZE(names) == RT_OVERLAY + 1, "a name for every kind");
+	return names[kind];
+}
+
+const char *rt_ns_name(enum rt_ns_kind kind)
+{
+	static const char *const names[] = {
+		[RT_NS_USER] = "user", [RT_NS_MOUNT] = "mnt", [RT_NS_PID] = "pid",	 [RT_NS_NET] = "net",
+		[RT_NS_IPC] = "ipc",   [RT_NS_UTS] = "uts",   [RT_NS_CGROUP] = "cgroup",
+	};
+	_Static_assert(ARRAY_SIZE(names) == RT_NS_COUNT, "a name for every namespace");
+	return names[kind];
+}

@@ -1,0 +1,217 @@
+/*
+ * container_dir.c - containers/ID: made, filled, found dead, removed.
+ *
+ * The directory's own descriptor is flock()ed exclusively for as long as the process that runs the container lives. A
+ * directory whose lock is free belongs to nobody; if it also carries the mark `ephemeral` (--rm) it is garbage of a run
+ * that was killed. A directory being made is locked before it gets its name.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "container_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/path.h"
+
+static const char ephemeral_mark[] = "ephemeral";
+
+int container_dir_make(struct container *c, struct err *e)
+{
+	autofd int parent = store_dir(&c->store, "containers", e);
+	if (parent < 0)
+		return parent;
+	char name[CONTAINER_ID_SIZE + 8];
+	snprintf(name, sizeof(name), ".new-%s", c->id);
+	if (mkdirat(parent, name, 0700) < 0)
+		return err_sys(e, errno, "make the container's directory");
+	autofd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "open the container's directory");
+	int r = io_try_lock(fd, true, e);
+	if (r < 0)
+		return r;
+	if (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0)
+		return err_sys(e, errno, "make the writable layer");
+	if (c->o->rm) {
+		r = io_write_file(fd, ephemeral_mark, "", 0, 0600, e);
+		if (r < 0)
+			return r;
+	}
+	if (renameat(parent, name, parent, c->id) < 0)
+		return err_sys(e, errno, "name the container's directory");
+	c->dirfd = take_fd(&fd);
+	return 0;
+}
+
+static int write_text(struct container *c, const char *name, const struct str *text, struct err *e)
+{
+	return io_write_file(c->dirfd, name, text->buf, text->len, 0644, e);
+}
+
+/* The text of a host file, empty where it cannot be read. */
+static void host_text(const char *path, struct str *out)
+{
+	struct err why = ERR_INIT;
+	if (io_read_file(AT_FDCWD, path, 1 << 20, out, &why) < 0) {
+		log_debug(LOG_NET, "%s", why.text);
+		str_cut(out, 0);
+	}
+}
+
+static int fill_resolv_conf(struct container *c, struct err *e)
+{
+	const struct run_opts *o = c->o;
+	autostr struct str host = STR_INIT;
+	autostr struct str out = STR_INIT;
+	char dns[INET_ADDRSTRLEN];
+	host_text("/etc/resolv.conf", &host);
+	struct net_resolv_opts opts = {
+		.host_text = host.buf,
+		.servers = &o->dns,
+		.search = &o->dns_search,
+		.options = &o->dns_options,
+	};
+	if (c->uses_slirp) {
+		net_addr4_text(c->slirp_opts.dns, dns);
+		opts.nameserver = dns;
+	}
+	int r = net_resolv_conf(&opts, &out, e);
+	return r < 0 ? r : write_text(c, "resolv.conf", &out, e);
+}
+
+static int fill_hosts(struct container *c, struct err *e)
+{
+	const struct run_opts *o = c->o;
+	autostr struct str base = STR_INIT;
+	autostr struct str out = STR_INIT;
+	char address[INET_ADDRSTRLEN];
+	char gateway[INET_ADDRSTRLEN];
+	struct net_hosts_opts opts = {
+		.hostname = c->spec.hostname,
+		.domainname = c->spec.domainname,
+		.add_hosts = &o->add_hosts,
+	};
+	if (c->uses_slirp) {
+		net_addr4_text(c->slirp_opts.address, address);
+		net_addr4_text(c->slirp_opts.gateway, gateway);
+		opts.address = address;
+		opts.gateway = gateway;
+	} else if (o->network.kind == NETWORK_HOST) {
+		host_text("/etc/hosts", &base);
+		opts.base_text = base.buf;
+		opts.gateway = "127.0.0.1";
+	}
+	int r = net_hosts_file(&opts, &out, e);
+	return r < 0 ? r : write_text(c, "hosts", &out, e);
+}
+
+/* One line per layer: garbage collection keeps what is listed here (rl/engine/store.h). */
+static int fill_layers(struct container *c, struct err *e)
+{
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; i < c->image.lowers.count; i++)
+		str_addf(&out, "%s\n", c->image.lowers.items[i]);
+	int r = write_text(c, "layers", &out, e);
+	if (r == 0)
+		image_run_release_lease(&c->image);
+	return r;
+}
+
+int container_dir_fill(struct container *c, struct err *e)
+{
+	autostr struct str name = STR_INIT;
+	str_addf(&name, "%s\n", c->spec.hostname);
+	int r = c->has_image ? fill_layers(c, e) : 0;
+	if (r == 0)
+		r = write_text(c, "hostname", &name, e);
+	if (r == 0)
+		r = fill_resolv_conf(c, e);
+	if (r == 0 && !c->o->no_hosts)
+		r = fill_hosts(c, e);
+	return r;
+}
+
+struct removal {
+	int parent;
+	const char *name;
+};
+
+static int remove_as_root(void *arg)
+{
+	const struct removal *r = arg;
+	struct err e = ERR_INIT;
+	if (io_remove_tree(r->parent, r->name, &e) < 0) {
+		log_debug(LOG_STORE, "%s", e.text);
+		return 1;
+	}
+	return 0;
+}
+
+/* Files made by container users belong to subordinate ids: only the container's own root can remove those. */
+static int remove_dir(const struct store *s, const char *name, const struct idmap *map, struct err *e)
+{
+	autofd int parent = store_dir(s, "containers", e);
+	if (parent < 0)
+		return parent;
+	struct err plain = ERR_INIT;
+	int r = io_remove_tree(parent, name, &plain);
+	if (r == 0)
+		return 0;
+	if ((r != -EACCES && r != -EPERM) || !map || map->form == IDMAP_SINGLE) {
+		*e = plain;
+		return r;
+	}
+	struct removal removal = {.parent = parent, .name = name};
+	struct proc_child child = PROC_CHILD_NONE;
+	r = userns_spawn(map, 0, remove_as_root, &removal, &child, e);
+	if (r == 0)
+		r = proc_wait_ok(&child, "removal of the container's files", e);
+	return r;
+}
+
+int container_dir_remove(struct container *c, struct err *e)
+{
+	if (c->dirfd < 0)
+		return 0;
+	return remove_dir(&c->store, c->id, c->has_map ? &c->map : NULL, e);
+}
+
+static void sweep_one(const struct store *s, int parent, const char *name, const struct idmap *map)
+{
+	autofd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	bool half_made = str_after(name, ".new-") != NULL;
+	struct stat st;
+	/* Between mkdir and flock a directory being made looks abandoned; nobody takes a minute for that. */
+	if (half_made && (fstat(fd, &st) < 0 || st.st_mtime > time(NULL) - 60))
+		return;
+	if (!half_made && faccessat(fd, ephemeral_mark, F_OK, 0) < 0)
+		return;
+	if (io_try_lock(fd, true, NULL) != 1)
+		return;
+	struct err e = ERR_INIT;
+	if (remove_dir(s, name, map, &e) < 0)
+		log_debug(LOG_STORE, "sweep of %s: %s", name, e.text);
+}
+
+void container_sweep(const struct store *s, const struct idmap *map)
+{
+	autofd int parent = store_dir(s, "containers", NULL);
+	if (parent < 0)
+		return;
+	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
+	if (!d)
+		return;
+	struct dirent *entry;
+	while ((entry = readdir(d)))
+		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
+			sweep_one(s, parent, entry->d_name, map);
+}

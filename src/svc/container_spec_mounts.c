@@ -1,0 +1,280 @@
+/*
+ * container_spec_mounts.c - the file systems of a container: docker's standard set, then what was asked for.
+ *
+ * A mount asked for replaces the standard one on the same target (so --tmpfs /dev/shm:... and -v x:/etc/hosts work). The
+ * list is sorted by depth of the target, so that a mount never hides one made before it. As in docker, options
+ * of the person come after everything of ours.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "container_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/path.h"
+#include "rl/kern/mnt.h"
+
+enum { NO_EXEC_SUID_DEV = MNT_NOSUID | MNT_NOEXEC | MNT_NODEV };
+
+static bool is_asked_for(const struct container *c, const char *target)
+{
+	for (size_t i = 0; i < c->o->nmounts; i++)
+		if (str_eq(c->o->mounts[i].target, target))
+			return true;
+	return false;
+}
+
+static void standard(struct container *c, enum rt_mount_kind kind, const char *source, const char *target, unsigned set,
+		     const char *options)
+{
+	if (is_asked_for(c, target))
+		return;
+	struct rt_mount *m = rtspec_add_mount(&c->spec, kind, source, target, set);
+	m->recursive = kind == RT_BIND;
+	m->options = options ? xstrdup(options) : NULL;
+}
+
+static void add_dev(struct container *c)
+{
+	/* Privileged: the host's devices as they are; what may be opened is still decided by their owners on the host. */
+	if (c->o->privileged)
+		standard(c, RT_BIND, "/dev", "/dev", 0, NULL);
+	else
+		standard(c, RT_DEV, NULL, "/dev", MNT_NOSUID, "mode=755,size=65536k");
+	bool tty_group = !c->has_map || idmap_gid_to_host(&c->map, 5) != IDMAP_UNMAPPED;
+	standard(c, RT_DEVPTS, NULL, "/dev/pts", MNT_NOSUID | MNT_NOEXEC,
+		 tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620");
+	if (c->spec.ns[RT_NS_IPC].mode == RT_NS_HOST) {
+		standard(c, RT_BIND, "/dev/shm", "/dev/shm", 0, NULL);
+	} else {
+		autofree char *options = xasprintf("mode=1777,size=%llu", (unsigned long long)c->o->shm_size);
+		standard(c, RT_TMPFS, NULL, "/dev/shm", NO_EXEC_SUID_DEV, options);
+	}
+	standard(c, RT_MQUEUE, NULL, "/dev/mqueue", NO_EXEC_SUID_DEV, NULL);
+}
+
+static void add_files(struct container *c)
+{
+	static const char *const names[] = {"resolv.conf", "hostname", "hosts"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (str_eq(names[i], "hosts") && c->o->no_hosts)
+			continue;
+		autofree char *target = path_join("/etc", names[i]);
+		autofree char *source = path_join(c->dir, names[i]);
+		standard(c, RT_BIND, source, target, 0, NULL);
+	}
+}
+
+static void add_standard(struct container *c)
+{
+	unsigned frozen = c->o->privileged ? 0u : (unsigned)MNT_RDONLY;
+	standard(c, RT_PROC, NULL, "/proc", NO_EXEC_SUID_DEV, NULL);
+	add_dev(c);
+	standard(c, RT_SYSFS, NULL, "/sys", NO_EXEC_SUID_DEV | frozen, NULL);
+	if (c->spec.ns[RT_NS_NET].mode == RT_NS_NEW && access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0)
+		standard(c, RT_CGROUP, NULL, "/sys/fs/cgroup", NO_EXEC_SUID_DEV | frozen, NULL);
+	add_files(c);
+}
+
+static unsigned long propagation_flags(enum mount_propagation p)
+{
+	switch (p) {
+	case PROPAGATION_DEFAULT:
+	case PROPAGATION_RPRIVATE:
+		return MS_PRIVATE | MS_REC;
+	case PROPAGATION_PRIVATE:
+		return MS_PRIVATE;
+	case PROPAGATION_SLAVE:
+		return MS_SLAVE;
+	case PROPAGATION_RSLAVE:
+		return MS_SLAVE | MS_REC;
+	case PROPAGATION_SHARED:
+		return MS_SHARED;
+	case PROPAGATION_RSHARED:
+		return MS_SHARED | MS_REC;
+	}
+	return MS_PRIVATE | MS_REC;
+}
+
+static void set_attrs(struct rt_mount *m, const struct mount_opt *o, unsigned defaults)
+{
+	unsigned set = defaults | (o->read_only ? MNT_RDONLY : 0u);
+	const struct {
+		int wanted;
+		unsigned bit;
+	} flags[] = {{o->exec, MNT_NOEXEC}, {o->dev, MNT_NODEV}, {o->suid, MNT_NOSUID}};
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (flags[i].wanted == 0)
+			set |= flags[i].bit;
+		else if (flags[i].wanted == 1)
+			set &= ~flags[i].bit;
+	}
+	if (o->atime == ATIME_NOATIME)
+		set |= MNT_NOATIME;
+	m->set = set;
+}
+
+/* The throw-away upper directory of -v SRC:DST:O, inside the container's own directory. */
+static int overlay_dirs(struct container *c, size_t index, struct rt_mount *m, const struct mount_opt *o, struct err *e)
+{
+	if (o->upperdir) {
+		m->upper = xstrdup(o->upperdir);
+		m->work = xstrdup(o->workdir);
+		return 0;
+	}
+	autofree char *upper = xasprintf("overlay-%zu/upper", index);
+	autofree char *work = xasprintf("overlay-%zu/work", index);
+	int r = c->o->explain ? 0 : io_mkdirs(c->dirfd, upper, 0755, e);
+	if (r == 0 && !c->o->explain)
+		r = io_mkdirs(c->dirfd, work, 0700, e);
+	if (r < 0)
+		return r;
+	m->upper = path_join(c->dir, upper);
+	m->work = path_join(c->dir, work);
+	return 0;
+}
+
+static int add_bind(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
+{
+	autofree char *source = realpath(o->source, NULL);
+	if (!source && errno == ENOENT && o->create_source && !c->o->explain) {
+		/* docker makes the directory; so do we, and say so, because a typo ends here too. */
+		int r = io_mkdirs(AT_FDCWD, o->source, 0755, e);
+		if (r < 0)
+			return err_ctx(e, "-v %s:%s", o->source, o->target);
+		log_warn("-v: made the missing directory %s", o->source);
+		source = realpath(o->source, NULL);
+	}
+	if (!source) {
+		int errnum = errno;
+		err_sys(e, errnum, "mount %s on %s", o->source, o->target);
+		return errnum == ENOENT ? err_hint(e, "the source of a bind mount must exist on this machine") : -errnum;
+	}
+	if (o->relabel)
+		log_debug(LOG_MNT, ":%c has no meaning without SELinux labelling", o->relabel);
+	struct rt_mount *m = rtspec_add_mount(&c->spec, o->overlay ? RT_OVERLAY : RT_BIND, source, o->target, 0);
+	m->recursive = o->recursive_bind;
+	m->propagation = propagation_flags(o->propagation);
+	m->chown = o->chown;
+	set_attrs(m, o, 0);
+	return o->overlay ? overlay_dirs(c, index, m, o, e) : 0;
+}
+
+static void add_tmpfs(struct container *c, const struct mount_opt *o)
+{
+	autostr struct str options = STR_INIT;
+	str_addf(&options, "mode=%o", o->tmpfs_mode >= 0 ? (unsigned)o->tmpfs_mode : 01777u);
+	if (o->tmpfs_size >= 0)
+		str_addf(&options, ",size=%lld", (long long)o->tmpfs_size);
+	if (o->tmpfs_options)
+		str_addf(&options, ",%s", o->tmpfs_options);
+	struct rt_mount *m = rtspec_add_mount(&c->spec, RT_TMPFS, NULL, o->target, 0);
+	set_attrs(m, o, o->exec == UNSET ? NO_EXEC_SUID_DEV : MNT_NOSUID | MNT_NODEV);
+	m->options = str_take(&options);
+}
+
+static int add_asked_for(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
+{
+	switch (o->kind) {
+	case MOUNT_KIND_BIND:
+		return add_bind(c, index, o, e);
+	case MOUNT_KIND_TMPFS:
+		add_tmpfs(c, o);
+		return 0;
+	case MOUNT_KIND_DEVPTS:
+		rtspec_add_mount(&c->spec, RT_DEVPTS, NULL, o->target, MNT_NOSUID | MNT_NOEXEC);
+		return 0;
+	case MOUNT_KIND_VOLUME:
+	case MOUNT_KIND_IMAGE:
+		break;
+	}
+	err_set(e, EOPNOTSUPP, "mount on %s: volumes and images cannot be mounted yet", o->target);
+	return err_hint(e, "mount a directory of this machine: -v /absolute/path:%s", o->target);
+}
+
+static size_t depth_of(const char *path)
+{
+	size_t n = 0;
+	for (; *path; path++)
+		n += *path == '/' && path[1] != '\0' && path[1] != '/';
+	return n;
+}
+
+/* Stable insertion sort: few mounts, and equal depth keeps the order given. */
+static void sort_by_depth(struct rtspec *s)
+{
+	for (size_t i = 1; i < s->nmounts; i++) {
+		struct rt_mount m = s->mounts[i];
+		size_t j = i;
+		for (; j > 0 && depth_of(s->mounts[j - 1].target) > depth_of(m.target); j--)
+			s->mounts[j] = s->mounts[j - 1];
+		s->mounts[j] = m;
+	}
+}
+
+static void build_paths(struct container *c)
+{
+	struct rtspec *s = &c->spec;
+	if (c->o->privileged)
+		return;
+	rtspec_default_paths(s);
+	for (size_t i = 0; i < c->o->mask.count; i++)
+		strv_add(&s->masked, c->o->mask.items[i]);
+	struct strv *lists[] = {&s->masked, &s->read_only_paths};
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = lists[l]->count; i-- > 0;)
+			if (strv_has(&c->o->unmask, "ALL") || strv_has(&c->o->unmask, lists[l]->items[i]))
+				strv_remove(lists[l], i);
+}
+
+static int build_root(struct container *c, struct err *e)
+{
+	struct rtspec *s = &c->spec;
+	const struct run_opts *o = c->o;
+	s->root_read_only = o->read_only;
+	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. */
+	s->mount_dir = path_join(c->dir, "upper");
+	if (o->rootfs && !o->rootfs_overlay) {
+		s->rootfs = realpath(o->rootfs, NULL);
+		if (!s->rootfs)
+			return err_sys(e, errno, "--rootfs %s", o->rootfs);
+		return 0;
+	}
+	if (o->rootfs) {
+		char *lower = realpath(o->rootfs, NULL);
+		if (!lower)
+			return err_sys(e, errno, "--rootfs %s", o->rootfs);
+		strv_add_owned(&s->layers, lower);
+	} else {
+		strv_add_all(&s->layers, &c->image.lowers);
+	}
+	s->upper = path_join(c->dir, "upper");
+	s->work = path_join(c->dir, "work");
+	s->is_volatile = o->rm;
+	return 0;
+}
+
+int container_build_mounts(struct container *c, struct err *e)
+{
+	int r = build_root(c, e);
+	if (r < 0)
+		return r;
+	add_standard(c);
+	for (size_t i = 0; i < c->o->nmounts; i++) {
+		r = add_asked_for(c, i, &c->o->mounts[i], e);
+		if (r < 0)
+			return r;
+	}
+	sort_by_depth(&c->spec);
+	for (size_t i = 0; i < c->o->ndevices; i++) {
+		const struct device_opt *d = &c->o->devices[i];
+		rtspec_add_device(&c->spec, d->source, d->target, !d->write);
+	}
+	build_paths(c);
+	return 0;
+}
