@@ -20,6 +20,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
+#include "rl/kern/selfexe.h"
 
 static void container_init(struct container *c, const struct run_opts *o)
 {
@@ -193,6 +194,11 @@ static int start_and_relay(struct container *c, struct err *e)
 	if (r == 0)
 		r = container_foreground(c, e);
 	return r;
+}
+
+int container_protect_binary(char **argv, struct err *e)
+{
+	return selfexe_protect(argv, e);
 }
 
 int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e)
