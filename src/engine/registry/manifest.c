@@ -31,7 +31,7 @@ static bool is_tag(const char *s)
 	return n > 0 && n <= IMGREF_TAG_MAX && !s[n] && *s != '.' && *s != '-';
 }
 
-static int check_which(const char *which, struct err *e)
+int check_which(const char *which, struct err *e)
 {
 	if (!is_tag(which) && !imgref_is_digest(which))
 		return err_set(e, EINVAL, "\"%s\" is neither a tag nor a digest", which);

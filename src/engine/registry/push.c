@@ -415,8 +415,11 @@ static void step_send(struct push *j)
 		send_patch(j, s->at + s->len);
 		return;
 	}
-	if (!j->ended && f->len < j->chunk_size)
-		return; /* push_task comes back */
+	if (!j->ended && f->len < j->chunk_size) {
+		/* push_task comes back; it may have stopped at a full chunk before. */
+		j->task.due = j->task.fd < 0;
+		return;
+	}
 	struct chunk old = *s;
 	*s = *f;
 	*f = old;
@@ -642,9 +645,13 @@ int registry_push_manifest(struct registry_repo *repo, const char *which, const 
 	digest_of(bytes, len, digest);
 	if (imgref_is_digest(which) && !str_eq(which, digest))
 		return err_set(e, EINVAL, "the manifest has digest %s, not %s", digest, which);
+	if (strspn(media_type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-+._/") != strlen(media_type))
+		return err_set(e, EINVAL, "\"%.80s\" is no media type", media_type);
 	if (len > IMGSPEC_MANIFEST_MAX)
 		return err_set(e, EFBIG, "manifest of more than %d bytes", IMGSPEC_MANIFEST_MAX);
-	int r = repo_order(repo, false, e);
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
 	if (r < 0)
 		return r;
 	struct place *p = own_place(repo);
@@ -664,7 +671,9 @@ int registry_push_manifest(struct registry_repo *repo, const char *which, const 
 
 int registry_delete_manifest(struct registry_repo *repo, const char *which, struct err *e)
 {
-	int r = repo_order(repo, false, e);
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
 	if (r < 0)
 		return r;
 	struct place *p = own_place(repo);

@@ -297,5 +297,7 @@ struct http_endpoint *endpoint_get(struct registry *r, const char *authority, co
 /* Fill repo->order. */
 int repo_order(struct registry_repo *repo, bool by_digest, struct err *e) RL_CHECK;
 bool is_failover(int result);
+/* `which` is a tag or a digest, nothing else (it becomes part of a URL). */
+int check_which(const char *which, struct err *e) RL_CHECK;
 
 #endif
