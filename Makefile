@@ -91,6 +91,15 @@ $(COMPLETIONS): $(B)/bin/rl
 	@mkdir -p $(@D)
 	$(Q)$< completion $(@F) >$@
 
+# The built-in image: an OCI layout made from Debian's static busybox.
+BUSYBOX ?= /bin/busybox
+BUILTIN_IMAGE := $(B)/share/rl/images/index.json
+all: $(BUILTIN_IMAGE)
+$(BUILTIN_IMAGE): src/gen/builtin_image.py $(BUSYBOX)
+	@mkdir -p $(B)/share/rl
+	$(call say,GEN,$@)
+	$(Q)python3 $< $(BUSYBOX) $(@D)
+
 # --- test programs. tests/unit/test_X.c links the archives at or below the layer that src/**/X.c (else X*.c) is in and
 # nothing else, so that a forbidden call fails at link time; tests/platform/*.c links kern and base. A first line like
 # `/* links: engine/net kern base; libs: -lslirp */` says otherwise. Helpers link libc only, unless they say so.
@@ -107,6 +116,8 @@ LIBS_engine/registry := -lcurl -lcrypto
 LIBS_engine/net := -lslirp
 LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
 
+# Literals as argv, and steps that only prepare and whose failure shows in the next line, are normal in tests.
+TEST_WARN := -Wno-cast-qual -Wno-unused-result
 TEST_SRCS := $(wildcard tests/unit/*.c tests/platform/*.c tests/helpers/*.c)
 # One word per file with such a line: FILE|LAYER,LAYER|FLAG,FLAG
 TEST_LINKS := $(shell grep -m1 -H '^/\* links:' $(TEST_SRCS) /dev/null | \
@@ -126,7 +137,7 @@ define TEST_RULE
 $(B)/$(basename $(1)): $(1) $(call test_archives,$(1))
 	@mkdir -p $$(@D)
 	$$(call say,TEST,$$<)
-	$$(Q)$$(CC) $$(CPPFLAGS) -Itests/unit -I. $$(CFLAGS_ALL) -MMD -MP -MF $$@.d $$< $$(LDFLAGS_ALL) \
+	$$(Q)$$(CC) $$(CPPFLAGS) -Itests/unit -I. $$(CFLAGS_ALL) $$(TEST_WARN) -MMD -MP -MF $$@.d $$< $$(LDFLAGS_ALL) \
 		$(if $(call test_archives,$(1)),-Wl$(comma)--start-group $(call test_archives,$(1)) -Wl$(comma)--end-group) \
 		$(foreach l,$(call test_layers,$(1)),$(LIBS_$(l))) $(call test_libs,$(1)) -o $$@
 endef

@@ -38,9 +38,12 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	size_t n = strlen(e->text);
 	const char *name = strerrordesc_np(errnum);
-	snprintf(e->text + n, sizeof(e->text) - n, ": %s", name ? name : "unknown error");
+	if (!name)
+		name = "unknown error";
+	/* A path may fill the text; what went wrong with it must still be said. */
+	size_t n = RL_MIN(strlen(e->text), sizeof(e->text) - sizeof(": ") - strlen(name));
+	snprintf(e->text + n, sizeof(e->text) - n, ": %s", name);
 	e->code = errnum;
 	e->exit_status = 0;
 	e->hint[0] = '\0';

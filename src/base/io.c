@@ -91,9 +91,10 @@ int io_write_file(int dirfd, const char *path, const void *data, size_t len, mod
 	autofd int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return err_sys(e, errno, "create %s", path);
-	if (io_write_all(fd, data, len, e) < 0)
-		return err_ctx(e, "%s", path);
-	return 0;
+	int r = io_write_all(fd, data, len, e);
+	if (r < 0)
+		(void)err_ctx(e, "%s", path);
+	return r;
 }
 
 int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, bool durable,
@@ -107,7 +108,7 @@ int io_replace_file(int dirfd, const char *path, const void *data, size_t len, m
 		return err_sys(e, errno, "create %s", temporary);
 	int r = io_write_all(fd, data, len, e);
 	if (r < 0)
-		r = err_ctx(e, "%s", path);
+		(void)err_ctx(e, "%s", path);
 	else if (durable && fsync(fd) < 0)
 		r = err_sys(e, errno, "sync %s", path);
 	else if (renameat(dirfd, temporary, dirfd, path) < 0)
@@ -117,23 +118,40 @@ int io_replace_file(int dirfd, const char *path, const void *data, size_t len, m
 	return r;
 }
 
+/* mkdir, and a directory (or a symlink to one) that is there already is success; anything else there is not. */
+static int make_dir(int dirfd, const char *path, mode_t mode)
+{
+	struct stat st;
+	if (mkdirat(dirfd, path, mode) == 0)
+		return 0;
+	int errnum = errno;
+	if (errnum != EEXIST)
+		return -errnum;
+	if (fstatat(dirfd, path, &st, 0) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
 int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
 {
-	if (mkdirat(dirfd, path, mode) == 0 || errno == EEXIST)
+	int r = make_dir(dirfd, path, mode);
+	if (r == 0)
 		return 0;
-	if (errno != ENOENT)
-		return err_sys(e, errno, "mkdir %s", path);
+	if (r != -ENOENT)
+		return err_sys(e, -r, "mkdir %s", path);
 	autofree char *part = xstrdup(path);
 	for (char *p = part + 1; *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdirat(dirfd, part, mode) < 0 && errno != EEXIST)
-			return err_sys(e, errno, "mkdir %s", part);
+		r = make_dir(dirfd, part, mode);
+		if (r < 0)
+			return err_sys(e, -r, "mkdir %s", part);
 		*p = '/';
 	}
-	if (mkdirat(dirfd, path, mode) < 0 && errno != EEXIST)
-		return err_sys(e, errno, "mkdir %s", path);
+	r = make_dir(dirfd, path, mode);
+	if (r < 0)
+		return err_sys(e, -r, "mkdir %s", path);
 	return 0;
 }
 
@@ -153,37 +171,73 @@ int io_open_dir(int dirfd, const char *path, bool create, mode_t mode, struct er
 	return fd;
 }
 
-/* Depth is bounded by PATH_MAX-independent recursion on fds: each level holds one descriptor, so very deep hostile
- * trees are cut by moving their subdirectories up to the top before descending further. */
+/* Removing a tree: each level holds one descriptor, so subdirectories of very deep (hostile) trees are moved up to the
+ * top before descending further. Permission bits are widened only where a call failed for them, and each call is tried
+ * again only once: a directory that cannot be changed fails at once, however deep it lies. */
 enum { REMOVE_DEPTH_MAX = 64 };
+
+/* chmod 0700 of a directory of ours that is in the way; never of what a symlink put in its place points to. */
+static bool widen(int dirfd, const char *name)
+{
+	int saved_errno = errno;
+	char proc[64];
+	autofd int fd = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	bool done = fd >= 0 && chmod(proc, 0700) == 0;
+	/* What is reported is why the directory was in the way, not why it could not be changed. */
+	errno = saved_errno;
+	return done;
+}
+
+static int unlink_widening(int dirfd, const char *name, int flags)
+{
+	if (unlinkat(dirfd, name, flags) == 0)
+		return 0;
+	int r = -errno;
+	if (r == -EACCES && fchmod(dirfd, 0700) == 0)
+		r = unlinkat(dirfd, name, flags) == 0 ? 0 : -errno;
+	return r;
+}
+
+static int move_up(int dirfd, const char *name, int topfd, struct err *e)
+{
+	char unique[2 * 8 + 4];
+	io_random_hex(8, unique);
+	memcpy(unique + 16, ".rm", 4);
+	if (renameat(dirfd, name, topfd, unique) == 0)
+		return 0;
+	/* Moving a directory changes its "..", so it has to be writable itself. */
+	int r = -errno;
+	if (r == -EACCES && widen(dirfd, name) && fchmod(dirfd, 0700) == 0 && fchmod(topfd, 0700) == 0)
+		r = renameat(dirfd, name, topfd, unique) == 0 ? 0 : -errno;
+	return r < 0 ? err_sys(e, -r, "move %s out of a deep tree", name) : 0;
+}
 
 static int remove_children(int dirfd, const char *path, int topfd, unsigned depth, struct err *e);
 
 static int remove_entry(int dirfd, const char *name, int topfd, unsigned depth, struct err *e)
 {
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+	int r = unlink_widening(dirfd, name, 0);
+	if (r == 0 || r == -ENOENT)
 		return 0;
-	if (errno != EISDIR && errno != EPERM && errno != EACCES)
-		return err_sys(e, errno, "remove %s", name);
-	int unlink_errno = errno;
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (r != -EISDIR && r != -EPERM)
+		return err_sys(e, -r, "remove %s", name);
+	int as_file = r;
+	r = unlink_widening(dirfd, name, AT_REMOVEDIR);
+	if (r == 0 || r == -ENOENT)
 		return 0;
-	if (errno == ENOTDIR)
-		return err_sys(e, unlink_errno, "remove %s", name);
-	if (errno != ENOTEMPTY && errno != EEXIST)
-		return err_sys(e, errno, "remove directory %s", name);
-	if (depth >= REMOVE_DEPTH_MAX) {
-		char unique[2 * 8 + 4];
-		io_random_hex(8, unique);
-		memcpy(unique + 16, ".rm", 4);
-		if (renameat(dirfd, name, topfd, unique) == 0)
-			return 0; /* the top level loop meets it again */
-	}
-	int r = remove_children(dirfd, name, topfd, depth + 1, e);
+	if (r == -ENOTDIR)
+		return err_sys(e, -as_file, "remove %s", name);
+	if (r != -ENOTEMPTY && r != -EEXIST)
+		return err_sys(e, -r, "remove directory %s", name);
+	if (depth >= REMOVE_DEPTH_MAX)
+		return move_up(dirfd, name, topfd, e); /* the top level meets it again */
+	r = remove_children(dirfd, name, topfd, depth + 1, e);
 	if (r < 0)
 		return r;
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return err_sys(e, errno, "remove directory %s", name);
+	r = unlink_widening(dirfd, name, AT_REMOVEDIR);
+	if (r < 0 && r != -ENOENT)
+		return err_sys(e, -r, "remove directory %s", name);
 	return 0;
 }
 
@@ -191,7 +245,7 @@ static int remove_children(int dirfd, const char *path, int topfd, unsigned dept
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(dirfd, path, flags);
-	if (fd < 0 && errno == EACCES && fchmodat(dirfd, path, 0700, 0) == 0)
+	if (fd < 0 && errno == EACCES && widen(dirfd, path))
 		fd = openat(dirfd, path, flags);
 	if (fd < 0)
 		return err_sys(e, errno, "open directory %s", path);
@@ -201,30 +255,22 @@ static int remove_children(int dirfd, const char *path, int topfd, unsigned dept
 		close(fd);
 		return err_sys(e, errnum, "open directory %s", path);
 	}
-	if (topfd < 0)
-		topfd = fd;
-	bool widened = false;
-	for (bool again = true; again;) {
+	/* Only the top directory is read again: what move_up adds to it may come before the place readdir is at. */
+	bool is_top = topfd < 0;
+	bool again;
+	do {
 		again = false;
 		rewinddir(d);
 		struct dirent *entry;
 		while ((entry = readdir(d))) {
 			if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
 				continue;
-			int r = remove_entry(fd, entry->d_name, topfd, depth, e);
-			if (r == -EACCES && !widened && fchmod(fd, 0700) == 0) {
-				widened = true;
-				again = true;
-				if (e)
-					err_clear(e);
-				continue;
-			}
+			int r = remove_entry(fd, entry->d_name, is_top ? fd : topfd, depth, e);
 			if (r < 0)
 				return r;
-			if (depth == 0 && topfd == fd)
-				again = true;
+			again = is_top;
 		}
-	}
+	} while (again);
 	return 0;
 }
 
@@ -232,15 +278,18 @@ int io_remove_tree(int dirfd, const char *path, struct err *e)
 {
 	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
 		return 0;
+	int as_file = errno;
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == ENOTDIR)
-		return err_sys(e, EPERM, "remove %s", path);
+		return err_sys(e, as_file, "remove %s", path);
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return err_sys(e, errno, "remove directory %s", path);
 	int r = remove_children(dirfd, path, -1, 0, e);
-	if (r < 0)
-		return err_ctx(e, "remove %s", path);
+	if (r < 0) {
+		(void)err_ctx(e, "remove %s", path);
+		return r;
+	}
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "remove directory %s", path);
 	return 0;

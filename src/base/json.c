@@ -103,11 +103,10 @@ int json_get_strv(const json_t *obj, const char *key, struct strv *out, struct e
 	size_t i;
 	json_t *item;
 	json_array_foreach(array, i, item)
-	{
 		if (!json_is_string(item))
 			return wrong_type(key, "an array of strings", e);
+	json_array_foreach(array, i, item)
 		strv_add(out, json_string_value(item));
-	}
 	return 1;
 }
 
@@ -128,21 +127,15 @@ bool json_bool_or(const json_t *obj, const char *key, bool fallback)
 	return json_is_boolean(v) ? json_is_true(v) : fallback;
 }
 
-/* Length of the UTF-8 sequence at p (1 to 4), or 0 if it is not one jansson accepts. */
-static size_t utf8_sequence(const unsigned char *p, size_t len)
+static bool is_utf8(const char *text, size_t len)
 {
-	if (p[0] < 0x80)
-		return 1;
-	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
-	if (!n || n > len || p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] >= 0x90))
-		return 0;
-	return n;
+	for (size_t i = 0; i < len;) {
+		size_t n = str_utf8_len(text + i, len - i);
+		if (!n)
+			return false;
+		i += n;
+	}
+	return true;
 }
 
 json_t *json_string_lossy(const char *text, size_t len)
@@ -152,7 +145,7 @@ json_t *json_string_lossy(const char *text, size_t len)
 		return v;
 	autostr struct str clean = STR_INIT;
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_sequence((const unsigned char *)text + i, len - i);
+		size_t n = str_utf8_len(text + i, len - i);
 		if (n)
 			str_add(&clean, text + i, n);
 		else
@@ -164,6 +157,12 @@ json_t *json_string_lossy(const char *text, size_t len)
 
 void json_put(json_t *obj, const char *key, json_t *value)
 {
+	/* A key may come from a person or an image (a label); jansson takes UTF-8 only. */
+	autojson json_t *clean = NULL;
+	if (!is_utf8(key, strlen(key))) {
+		clean = json_string_lossy(key, strlen(key));
+		key = json_string_value(clean);
+	}
 	if (json_object_set_new(obj, key, value) < 0)
 		abort(); /* only on memory exhaustion or a NULL value: both end the process */
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rl/base/str.h"
+
 #define LINE_SIZE 2048
 #define START_ENV "RL_DEBUG_START"
 
@@ -101,16 +103,25 @@ long log_elapsed_us(void)
 	return start_ns ? (long)((now_ns() - start_ns) / 1000) : 0;
 }
 
-/* Hostile names end up in our messages; a terminal must not interpret them. */
+/* Hostile names end up in our messages; a terminal must not interpret them. The C1 controls (U+0080 to U+009F, or those
+ * bytes alone on a terminal without UTF-8) are as good as an escape sequence. */
 static size_t escape_into(char *dst, size_t size, const char *src)
 {
 	size_t n = 0;
-	for (; *src && n + 5 < size; src++) {
+	size_t left = strlen(src);
+	while (left && n + 5 < size) {
 		unsigned char c = (unsigned char)*src;
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
+		size_t len = str_utf8_len(src, left);
+		bool control = (c < 0x20 && c != '\t') || c == 0x7f || (c == 0xc2 && (unsigned char)src[1] < 0xa0);
+		if (len == 0 || control) {
 			n += (size_t)snprintf(dst + n, size - n, "\\x%02x", c);
-		else
-			dst[n++] = (char)c;
+			len = 1;
+		} else {
+			memcpy(dst + n, src, len);
+			n += len;
+		}
+		src += len;
+		left -= len;
 	}
 	return n;
 }

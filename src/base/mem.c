@@ -60,7 +60,8 @@ char *xstrndup(const char *s, size_t n)
 void *xmemdup(const void *src, size_t n)
 {
 	void *p = xmalloc(n);
-	memcpy(p, src, n);
+	if (n) /* nothing may be copied from nowhere */
+		memcpy(p, src, n);
 	return p;
 }
 

@@ -58,6 +58,8 @@ char *path_dir(const char *path)
 	const char *slash = strrchr(path, '/');
 	if (!slash)
 		return xstrdup(".");
+	while (slash > path && slash[-1] == '/')
+		slash--;
 	if (slash == path)
 		return xstrdup("/");
 	return xstrndup(path, (size_t)(slash - path));

@@ -39,35 +39,39 @@ struct spawn_args {
 	int error; /* errno of what failed in the child, 0 when the exec succeeded */
 };
 
-/* dup2 with the one trap removed: dup2(n, n) keeps close-on-exec. */
-static int place_fd(int from, int to)
+static int lift_fd(int fd)
 {
-	if (from == to)
-		return fcntl(to, F_SETFD, 0);
-	return dup2(from, to);
+	return fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_FD_SAFE);
 }
 
 static int place_fds(const struct proc_spawn *s)
 {
 	int high[PROC_SPAWN_FDS_MAX];
 	int stdio[3] = {s->stdin_fd, s->stdout_fd, s->stderr_fd};
-	/* First lift everything out of the target range, then put it down: no order of dup2 calls can clobber. */
+	/* First lift everything out of the target range, then put it down: no order of dup2 calls can clobber, also
+	 * not where stdout and stderr are exchanged. */
 	for (size_t i = 0; i < s->nfds; i++) {
-		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, SPAWN_FD_SAFE);
+		high[i] = lift_fd(s->fds[i]);
 		if (high[i] < 0)
 			return -1;
 	}
+	for (int i = 0; i < 3; i++)
+		if (stdio[i] > 0 && (stdio[i] = lift_fd(stdio[i])) < 0)
+			return -1;
 	if (!stdio[0] && !s->inherit_stdin) {
-		stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (stdio[0] < 0)
+		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (null < 0 || (stdio[0] = lift_fd(null)) < 0)
 			return -1;
 	}
 	for (int i = 0; i < 3; i++)
-		if (stdio[i] > 0 && place_fd(stdio[i], i) < 0)
+		if (stdio[i] > 0 && dup2(stdio[i], i) < 0)
 			return -1;
 	for (size_t i = 0; i < s->nfds; i++)
-		if (place_fd(high[i], 3 + (int)i) < 0)
+		if (dup2(high[i], 3 + (int)i) < 0)
 			return -1;
+	/* Ours are close-on-exec; those that whoever started us left open (a lock, a pipe) must not live on in a
+	 * helper. Linux before 5.9 keeps them. */
+	syscall(SYS_close_range, 3 + (unsigned)s->nfds, ~0U, 0);
 	return 0;
 }
 
@@ -116,7 +120,8 @@ int proc_spawn(const struct proc_spawn *s, struct proc_child *ret_child, struct 
 	if (pid < 0)
 		return err_sys(e, clone_errno, "start %s", name);
 	if (a.error) {
-		waitpid(pid, NULL, 0);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
 		close(pidfd);
 		return err_sys(e, a.error, "start %s", name);
 	}

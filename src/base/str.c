@@ -202,14 +202,34 @@ int str_to_u64(const char *text, uint64_t max, const char *what, uint64_t *ret_v
 	return 0;
 }
 
-/* Levenshtein distance, with the row on the stack: names longer than the row are never "near". */
+size_t str_utf8_len(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	if (!len)
+		return 0;
+	if (p[0] < 0x80)
+		return 1;
+	size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
+	if (!n || n > len || p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, above U+10FFFF. */
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
+	    (p[0] == 0xf4 && p[1] >= 0x90))
+		return 0;
+	return n;
+}
+
+/* Levenshtein distance, with the row on the stack: names longer than the row are near only to themselves. */
 static size_t edit_distance(const char *a, const char *b)
 {
 	enum { ROW = 64 };
 	size_t n = strlen(a);
 	size_t m = strlen(b);
 	if (n >= ROW || m >= ROW)
-		return ROW;
+		return str_eq(a, b) ? 0 : SIZE_MAX;
 	size_t row[ROW];
 	for (size_t j = 0; j <= m; j++)
 		row[j] = j;

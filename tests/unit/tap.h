@@ -13,6 +13,7 @@
  *             tap_is_str(path, "/a/b", "a double slash is one slash");
  *             return tap_done();
  *     }
+ * tap_must(cond) is for steps that only prepare: it ends the program when they fail.
  * All of them return the condition, so that a test can stop using what it did not get.
  * Context: single thread. Children forked by a test must not print TAP: they report by exit status
  * (tap_child_status runs a function in a child and gives back its status).
@@ -147,6 +148,15 @@ static inline int tap_child_status(int (*fn)(void *arg), void *arg)
 		return -1;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+/* A step that only prepares: when it fails, the rest of the program would say nothing. */
+#define tap_must(cond)                                                                                                 \
+	do {                                                                                                           \
+		if (!(cond)) {                                                                                         \
+			printf("Bail out! %s:%d: %s\n", __FILE__, __LINE__, #cond);                                    \
+			exit(1);                                                                                       \
+		}                                                                                                      \
+	} while (0)
 
 /* A fresh directory below $TMPDIR, to be removed by the test; ends the program when it cannot be had. */
 static inline char *tap_tmpdir(void)

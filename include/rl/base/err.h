@@ -21,7 +21,8 @@
  *         return err_ctx(e, "import %s", name);           // outward; returns the same -errno
  *
  * Context: any role, async-signal-unsafe (vsnprintf), allocates nothing. `e` may be NULL where the caller only wants
- * the return value.
+ * the return value; err_ctx, err_hint and err_status then cannot know the code and return -EIO, so a function that
+ * distinguishes codes keeps the `r` it got.
  */
 #ifndef RL_BASE_ERR_H
 #define RL_BASE_ERR_H

@@ -3,7 +3,7 @@
  *
  * Model: json_parse refuses duplicate keys (two readers must not see two documents), bytes after the document, NULs in
  * strings and input above `max` bytes. The json_get_* functions read one member of an object and distinguish "absent"
- * (0, output untouched), "present" (1) and "wrong type" (-EINVAL, naming the member).
+ * or null (0, output untouched), "present" (1) and "wrong type" (-EINVAL, naming the member).
  *
  * Ownership: json_t is jansson's; autojson drops one reference. Borrowed strings live as long as their document.
  */
@@ -31,7 +31,7 @@ int json_get_int(const json_t *obj, const char *key, int64_t *ret_value, struct 
 int json_get_bool(const json_t *obj, const char *key, bool *ret_value, struct err *e) RL_CHECK;
 int json_get_obj(const json_t *obj, const char *key, json_t **ret_value, struct err *e) RL_CHECK;
 int json_get_array(const json_t *obj, const char *key, json_t **ret_value, struct err *e) RL_CHECK;
-/* An array of strings; null counts as absent. Appends to `out`. */
+/* An array of strings. Appends to `out`, all or nothing. */
 int json_get_strv(const json_t *obj, const char *key, struct strv *out, struct err *e) RL_CHECK;
 
 /* For documents of our own: the string member or NULL, the integer or `fallback`. */
@@ -39,7 +39,7 @@ const char *json_str_or_null(const json_t *obj, const char *key);
 int64_t json_int_or(const json_t *obj, const char *key, int64_t fallback);
 bool json_bool_or(const json_t *obj, const char *key, bool fallback);
 
-/* Set members on an object; strings that are not UTF-8 are stored with replacement characters. NULL text is skipped. */
+/* Set members on an object; strings and keys that are not UTF-8 are stored with replacement characters. NULL text is skipped. */
 void json_put_str(json_t *obj, const char *key, const char *text);
 void json_put_int(json_t *obj, const char *key, int64_t value);
 void json_put_bool(json_t *obj, const char *key, bool value);

@@ -2,8 +2,8 @@
  * proc.h - the one way to start another program, and the identity of a process.
  *
  * Model: a process is named by a pidfd while somebody holds one, and by (boot id, pid, start time) in records; never by
- * pid alone. proc_spawn starts a program with exactly the descriptors asked for: everything else is close-on-exec and
- * the child gets default signal dispositions and an empty signal mask.
+ * pid alone. proc_spawn starts a program with exactly the descriptors asked for: everything else is closed and the
+ * child gets default signal dispositions and an empty signal mask.
  *
  * Calling sequence:
  *     struct proc_child c;

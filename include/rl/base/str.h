@@ -95,6 +95,9 @@ static inline bool str_ends(const char *text, const char *suffix)
  * `what` names the value in the error ("--mtu"). max inclusive. */
 int str_to_u64(const char *text, uint64_t max, const char *what, uint64_t *ret_value, struct err *e) RL_CHECK;
 
+/* Length of the UTF-8 character at `text` (1 to 4 bytes), 0 if the `len` bytes there begin with none. */
+size_t str_utf8_len(const char *text, size_t len);
+
 /* The candidate nearest to `text` by edit distance, or NULL when none is near enough to be worth suggesting.
  * `candidates` is a NULL-terminated vector. */
 const char *str_nearest(const char *text, const char *const *candidates);

@@ -1,0 +1,148 @@
+#include "rl/base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "rl/base/io.h"
+#include "rl/base/mem.h"
+#include "tap.h"
+
+static int parse(const char *text, size_t len, struct err *e)
+{
+	autojson json_t *doc = NULL;
+	int r = json_parse(text, len, "manifest", &doc, e);
+	if (r < 0 && doc)
+		return -1000; /* output touched on failure */
+	return r;
+}
+
+static void test_refusals(void)
+{
+	static const struct {
+		const char *text, *sentence;
+	} bad[] = {
+		{"", "an empty document is refused"},
+		{"{\"a\":1,\"a\":2}", "a key that comes twice is refused"},
+		{"{\"x\":{\"a\":1,\"a\":1}}", "also inside and with the same value"},
+		{"{\"a\":1} x", "bytes after the document are refused"},
+		{"{\"a\":1}{}", "a second document is refused"},
+		{"{\"a\":\"b\\u0000c\"}", "an escaped NUL in a string is refused"},
+		{"{\"a\\u0000b\":1}", "an escaped NUL in a key is refused"},
+		{"{\"a\":\"\xff\"}", "a string that is not UTF-8 is refused"},
+		{"{\"a\":\"\xed\xa0\x80\"}", "a surrogate in UTF-8 is refused"},
+		{"{a:1}", "a key without quotes is refused"},
+		{"[1,]", "a comma too many is refused"},
+		{"[01]", "a number with a leading zero is refused"},
+		{"[NaN]", "NaN is refused"},
+		{"[1e999]", "a number that is too large is refused"},
+		{"[\"\n\"]", "a raw newline in a string is refused"},
+		{"/* c */ {}", "a comment is refused"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct err e = ERR_INIT;
+		int r = parse(bad[i].text, strlen(bad[i].text), &e);
+		tap_ok(r == -EBADMSG && strstr(e.text, "manifest"), "%s", bad[i].sentence);
+	}
+	tap_is_int(parse("{\"a\":1}\0", 8, NULL), -EBADMSG, "a NUL after the document is refused");
+	tap_is_int(parse("{\"a\":1}xx", 7, NULL), 0, "bytes beyond the length are not looked at");
+	autofree char *deep = xmalloc(200001);
+	memset(deep, '[', 100000);
+	memset(deep + 100000, ']', 100000);
+	deep[200000] = '\0';
+	tap_is_int(parse(deep, 200000, NULL), -EBADMSG, "nesting 100000 levels deep is refused and crashes nothing");
+}
+
+static void test_get(void)
+{
+	static const char text[] =
+		"{\"s\":\"v\",\"i\":-5,\"r\":1.5,\"b\":true,\"n\":null,\"o\":{},\"a\":[\"x\",\"y\"],\"m\":[\"x\",1]}";
+	struct err e = ERR_INIT;
+	autojson json_t *doc = NULL;
+	if (!tap_is_int(json_parse(text, strlen(text), "doc", &doc, &e), 0, "a document is parsed"))
+		return;
+	const char *s = "old";
+	int64_t i = 42;
+	bool b = false;
+	json_t *v = NULL;
+	tap_ok(json_get_str(doc, "s", &s, &e) == 1 && str_eq(s, "v"), "a string member is read");
+	s = "old";
+	tap_ok(json_get_str(doc, "none", &s, &e) == 0 && str_eq(s, "old"), "an absent member leaves the output alone");
+	tap_ok(json_get_str(doc, "n", &s, &e) == 0 && str_eq(s, "old"), "null is absent");
+	tap_ok(json_get_str(doc, "i", &s, &e) == -EINVAL && str_eq(s, "old"), "a number where a string is due is refused");
+	tap_has(e.text, "\"i\"", "the error names the member");
+	tap_ok(json_get_int(doc, "i", &i, &e) == 1 && i == -5, "an integer is read");
+	tap_is_int(json_get_int(doc, "r", &i, &e), -EINVAL, "a fraction is not an integer");
+	tap_is_int(json_get_int(doc, "s", &i, &e), -EINVAL, "a string is not an integer");
+	tap_is_int(i, -5, "a refused value leaves the output alone");
+	tap_ok(json_get_bool(doc, "b", &b, &e) == 1 && b, "a boolean is read");
+	tap_is_int(json_get_bool(doc, "i", &b, &e), -EINVAL, "a number is not a boolean");
+	tap_ok(json_get_obj(doc, "o", &v, &e) == 1 && json_is_object(v), "an object is read");
+	tap_is_int(json_get_obj(doc, "a", &v, &e), -EINVAL, "an array is not an object");
+	tap_is_int(json_get_array(doc, "o", &v, &e), -EINVAL, "an object is not an array");
+	tap_is_int(json_get_str(json_object_get(doc, "a"), "s", &s, &e), 0, "members of something that is no object are absent");
+	autostrv struct strv list = STRV_INIT;
+	tap_ok(json_get_strv(doc, "a", &list, &e) == 1 && list.count == 2 && str_eq(list.items[1], "y"),
+	       "an array of strings is read");
+	tap_is_int(json_get_strv(doc, "m", &list, &e), -EINVAL, "an array of mixed things is not");
+	tap_is_int(list.count, 2, "and adds nothing");
+	tap_ok(json_get_strv(doc, "n", &list, &e) == 0, "null is an absent array");
+	tap_ok(str_eq(json_str_or_null(doc, "s"), "v") && !json_str_or_null(doc, "i"), "json_str_or_null");
+	tap_ok(json_int_or(doc, "i", 1) == -5 && json_int_or(doc, "s", 1) == 1, "json_int_or");
+	tap_ok(json_bool_or(doc, "b", false) && json_bool_or(doc, "none", true), "json_bool_or");
+}
+
+static void test_put(void)
+{
+	autojson json_t *doc = json_object();
+	autostrv struct strv list = STRV_INIT;
+	autostr struct str out = STR_INIT;
+	strv_add(&list, "p");
+	strv_add(&list, "bad\xff");
+	json_put_str(doc, "z", "last letter, first put");
+	json_put_str(doc, "none", NULL);
+	json_put_int(doc, "max", INT64_MAX);
+	json_put_bool(doc, "b", true);
+	json_put_strv(doc, "v", &list);
+	json_put_str(doc, "raw", "a\xff\xc3\xa9\"\n/\x1b");
+	json_put_str(doc, "key\xfe", "x");
+	json_put(doc, "o", json_object());
+	json_print(doc, false, &out);
+	tap_is_str(out.buf,
+		   "{\"z\":\"last letter, first put\",\"max\":9223372036854775807,\"b\":true,\"v\":[\"p\",\"bad\xef\xbf\xbd\"],"
+		   "\"raw\":\"a\xef\xbf\xbd\xc3\xa9\\\"\\n/\\u001B\",\"key\xef\xbf\xbd\":\"x\",\"o\":{}}",
+		   "members come in the order they were put; what is not UTF-8 is replaced, in keys too");
+	autojson json_t *back = NULL;
+	struct err e = ERR_INIT;
+	tap_is_int(json_parse(out.buf, out.len, "own output", &back, &e), 0, "our own output is read again");
+	tap_ok(json_equal(doc, back), "and says the same");
+	str_cut(&out, 0);
+	autojson json_t *small = json_object();
+	json_put_int(small, "a", 1);
+	json_print(small, true, &out);
+	tap_is_str(out.buf, "{\n  \"a\": 1\n}", "for people it is indented by two");
+}
+
+static void test_file(void)
+{
+	struct err e = ERR_INIT;
+	autofree char *name = tap_tmpdir();
+	autofd int dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autojson json_t *doc = NULL;
+	tap_must(io_write_file(dir, "f.json", "{\"a\":[]}", 8, 0600, &e) == 0);
+	tap_is_int(json_parse_file(dir, "f.json", 8, &doc, &e), 0, "a file is parsed");
+	autojson json_t *other = NULL;
+	tap_is_int(json_parse_file(dir, "f.json", 7, &other, &e), -EFBIG, "a file that is too large is refused");
+	tap_is_int(json_parse_file(dir, "none", 7, &other, &e), -ENOENT, "a missing file is -ENOENT");
+	tap_ok(!other, "the output is untouched on failure");
+	tap_must(io_remove_tree(AT_FDCWD, name, &e) == 0);
+}
+
+int main(void)
+{
+	tap_plan_later();
+	test_refusals();
+	test_get();
+	test_put();
+	test_file();
+	return tap_done();
+}
