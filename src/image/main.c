@@ -21,8 +21,8 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
-#include "rl/engine/archive_role.h"
 #include "rl/model/imgref.h"
+#include "role_archive_int.h"
 
 /* ---- messages ---- */
 
@@ -208,9 +208,9 @@ int main(int argc, char **argv)
 {
 	log_init("rl-image");
 	if (argc == 2 && str_eq(argv[1], "unpack"))
-		return archive_role_main(ARCHIVE_ROLE_UNPACK);
+		return role_unpack_main(argc, argv);
 	if (argc == 2 && str_eq(argv[1], "extract"))
-		return archive_role_main(ARCHIVE_ROLE_EXTRACT);
+		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};
 	if (argc < 2 || io_set_cloexec(c.sock, true, NULL) < 0) {
