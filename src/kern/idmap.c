@@ -359,6 +359,33 @@ int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct id
 	return 0;
 }
 
+/* What is left of ext[0..n) without the caller, from container id 0 upwards. */
+static size_t without_caller(const struct idmap_extent *ext, size_t n, struct idmap_extent *out)
+{
+	for (size_t i = 1; i < n; i++) {
+		out[i - 1] = ext[i];
+		out[i - 1].inside = i == 1 ? 0 : out[i - 2].inside + out[i - 2].count;
+	}
+	return n - 1;
+}
+
+int idmap_nomap(const struct idmap *from, struct idmap *ret_map, struct err *e)
+{
+	struct idmap map = *from;
+	if (from->form != IDMAP_RANGED) {
+		err_set(e, EINVAL, "a map without the caller needs subordinate ids");
+		if (from->why_single[0])
+			err_hint(e, "%s", from->why_single);
+		return -EINVAL;
+	}
+	map.form = IDMAP_KEEPID;
+	map.nuid = without_caller(from->uid, from->nuid, map.uid);
+	map.ngid = without_caller(from->gid, from->ngid, map.gid);
+	snprintf(map.key, sizeof(map.key), "keep%s", from->key + strlen("sub"));
+	*ret_map = map;
+	return 0;
+}
+
 static uint32_t to_host(const struct idmap_extent *ext, size_t n, uint32_t inside)
 {
 	for (size_t i = 0; i < n; i++)

@@ -108,6 +108,16 @@ static void test_algebra(void)
 	struct idmap root = {.form = IDMAP_IDENTITY, .nuid = 1, .ngid = 1, .key = "identity"};
 	tap_is_int(idmap_keepid(&root, 1000, 1000, &k, &e), -EINVAL, "keep-id: root cannot be another id");
 	tap_is_int(idmap_keepid(&root, 0, 0, &k, &e), 0, "keep-id: root stays root");
+
+	tap_is_int(idmap_nomap(&m, &k, &e), 0, "a map without the caller");
+	tap_ok(idmap_uid_to_host(&k, 0) == 100000 && idmap_uid_to_host(&k, 9) == 100009 &&
+		       idmap_uid_to_host(&k, 10) == 500000 && idmap_uid_to_host(&k, 15) == IDMAP_UNMAPPED &&
+		       idmap_gid_to_host(&k, 65535) == 165535,
+	       "nomap: container id n is subordinate id n");
+	tap_ok(idmap_uid_from_host(&k, 1000) == IDMAP_UNMAPPED && idmap_gid_from_host(&k, 100) == IDMAP_UNMAPPED,
+	       "nomap: the caller does not exist inside");
+	tap_is_str(k.key, "keep-x", "nomap: layers are those of keep-id");
+	tap_is_int(idmap_nomap(&s, &k, &e), -EINVAL, "nomap: refused without subordinate ids");
 }
 
 static void test_detect(void)
@@ -186,6 +196,8 @@ static void test_spawn(void)
 		struct idmap k;
 		if (tap_ok(idmap_keepid(&own, 1000, 1000, &k, &e) == 0, "uid 1000 can be kept"))
 			spawn_with(&k, "a keep-id map");
+		if (tap_ok(idmap_nomap(&own, &k, &e) == 0, "the caller can be left out"))
+			spawn_with(&k, "a map without the caller");
 	} else {
 		tap_skip("no subordinate ids here", "keep-id maps are written");
 	}

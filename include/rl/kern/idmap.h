@@ -68,7 +68,9 @@ int idmap_detect(bool force_single, struct idmap *ret_map, struct err *e) RL_CHE
 int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct idmap *ret_map, struct err *e) RL_CHECK;
 
 /* From a ranged map the one that leaves the caller out: container n is the caller's n-th subordinate id, and the caller
- * itself does not exist inside (--userns=nomap). -EINVAL without subordinate ids. */
+ * itself does not exist inside (--userns=nomap). Form and key are those of a keep-id map. What only the caller may reach
+ * (a 0700 directory) cannot be reached by path from inside, not even with all capabilities there: open it before.
+ * -EINVAL without subordinate ids. */
 int idmap_nomap(const struct idmap *from, struct idmap *ret_map, struct err *e) RL_CHECK;
 
 /* Host id of a container id and back; IDMAP_UNMAPPED if there is none. */

@@ -1,7 +1,8 @@
+/* links: kern base */
 /*
- * race_safepath.c - a payload that swaps path components while we resolve, create and mount inside its root.
+ * race-safepath.c - a payload that swaps path components while we resolve, create and mount inside its root.
  *
- * Usage: race_safepath [ITERATIONS [walk|naive]]      (100000; "walk" takes openat2 away first; "naive" uses openat(2)
+ * Usage: race-safepath [ITERATIONS [walk|naive]]      (100000; "walk" takes openat2 away first; "naive" uses openat(2)
  * instead of safepath and must be seen to escape: the proof that the swapper is fast enough to catch somebody)
  *
  * The swapper exchanges, as fast as it can, a directory for a symlink out of the root, a directory for a symlink to "/",
@@ -21,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../unit/tap.h"
+#include "tap.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
