@@ -70,7 +70,9 @@ int main(void)
 	tap_is_int(store_untag(&f.s, name, &e), 1, "a name is removed");
 	tap_is_int(store_untag(&f.s, name, &e), 0, "once");
 	tap_is_int(index_entries(&f, name), 0, "index.json follows again");
-	tap_ok(store_record_read(&f.s, m30, &(struct store_record){0}, &e) == 0, "the image stays");
+	struct store_record record = {0};
+	tap_ok(store_record_read(&f.s, m30, &record, &e) == 0, "the image stays");
+	store_record_free(&record);
 	char missing[STORE_DIGEST_SIZE];
 	fixture_digest(99, missing);
 	tap_ok(store_tag(&f.s, name, missing, &e) == -ENOENT, "what is not there cannot be named");
