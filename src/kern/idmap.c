@@ -39,7 +39,8 @@ enum {
 
 #define IDS_ALL ((uint64_t)UINT32_MAX) /* ids 0 .. 2^32-2; 2^32-1 is none */
 
-/* The ids that exist in our own user namespace: `inside` of each line of our map. */
+/* The ids that exist in our own user namespace: `inside` of each line of our map. Adjacent lines stay apart, because the
+ * kernel refuses a line of a nested map that reaches over two lines of ours. */
 struct own_ids {
 	struct idmap_extent spans[KERNEL_EXTENTS_MAX];
 	size_t n;
@@ -60,11 +61,7 @@ static int read_own_ids(const char *path, struct own_ids *ret, struct err *e)
 			break;
 		strtoull(end, &p, 10); /* the outside is the parent's business */
 		uint64_t count = strtoull(p, &p, 10);
-		struct idmap_extent *last = ret->n ? &ret->spans[ret->n - 1] : NULL;
-		if (last && (uint64_t)last->inside + last->count == inside)
-			last->count += (uint32_t)count;
-		else
-			ret->spans[ret->n++] = (struct idmap_extent){.inside = (uint32_t)inside, .count = (uint32_t)count};
+		ret->spans[ret->n++] = (struct idmap_extent){.inside = (uint32_t)inside, .count = (uint32_t)count};
 	}
 	return 0;
 }

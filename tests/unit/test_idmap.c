@@ -308,6 +308,23 @@ static int no_subids_exist(void *arg)
 	return m.form == IDMAP_SINGLE && strstr(m.why_single, "only one id exists") ? 0 : 2;
 }
 
+/* As root of a ranged namespace: what exists is mapped onto itself, and the kernel takes it. */
+static int root_again(void *arg)
+{
+	struct err e = ERR_INIT;
+	struct idmap m;
+	struct proc_child c;
+	const struct idmap *outer = arg;
+	if (idmap_detect(false, &m, &e) < 0 || m.form != IDMAP_IDENTITY)
+		return 1;
+	for (uint32_t id = 0; id < 100; id++)
+		if (idmap_uid_to_host(outer, id) != IDMAP_UNMAPPED && idmap_uid_to_host(&m, id) != id)
+			return 2;
+	if (userns_spawn(&m, CLONE_NEWNS, root_of_namespace, &m, &c, &e) < 0)
+		return 3;
+	return proc_wait(&c, "child", &e) == 0 ? 0 : 4;
+}
+
 static void test_nested(void)
 {
 	struct err e = ERR_INIT;
@@ -323,6 +340,13 @@ static void test_nested(void)
 	}
 	int r = userns_spawn(&m, 0, no_subids_exist, NULL, &c, &e);
 	tap_ok(r == 0 && proc_wait(&c, "child", &e) == 0, "where only one id exists, the map is single and says why");
+	struct idmap own;
+	if (idmap_detect(false, &own, &e) == 0 && own.form != IDMAP_SINGLE) {
+		r = userns_spawn(&own, 0, root_again, &own, &c, &e);
+		tap_is_int(r < 0 ? r : proc_wait(&c, "child", &e), 0, "root of a user namespace maps all its ids again");
+	} else {
+		tap_skip("no subordinate ids here", "root of a user namespace maps all its ids again");
+	}
 	tap_is_int(idmap_explain_clone(EINVAL, &e), -EINVAL, "a kernel without user namespaces is explained");
 	tap_has(e.hint, "CONFIG_USER_NS", "by the option that it lacks");
 }
