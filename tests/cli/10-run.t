@@ -34,7 +34,7 @@ like "without --hostname the name is twelve digits of the id" "$(run busybox hos
 output_is "-w sets the working directory and makes it" /a/b run -w /a/b busybox pwd
 output_is "--entrypoint replaces the image's" "x y" run --entrypoint echo busybox x y
 output_is "--umask is the command's" 0077 run --umask 077 busybox sh -c umask
-if [ "$RL_IDMAP_MODE" != single ] && grep -q "^$(id -un):" /etc/subuid; then
+if [ "${RL_IDMAP:-}" != single ] && grep -q "^$(id -un):" /etc/subuid; then
 	output_is "-u takes a uid and a gid" "1000 1001" run -u 1000:1001 busybox sh -c 'echo $(id -u) $(id -g)'
 	output_is "-u takes a name of the image's passwd" 65534 run -u nobody busybox id -u
 	output_is "a plain number is never looked up as a name" 1 run -u 1 busybox id -u
