@@ -41,7 +41,8 @@ static void test_single(void)
 		return;
 	}
 	pid_t pid = unmapped_child();
-	tap_is_int(write_map(pid, "gid_map", gid), -EPERM, "a map of the own gid is refused while setgroups is allowed");
+	tap_is_int(write_map(pid, "gid_map", gid), -EPERM,
+	           "a map of the own gid is refused while setgroups is allowed");
 	tap_is_int(write_map(pid, "setgroups", "deny"), 0, "setgroups can be denied from outside");
 	tap_is_int(write_map(pid, "gid_map", gid), 0, "then the map of the own gid is written");
 	tap_is_int(write_map(pid, "setgroups", "allow"), -EPERM, "and setgroups cannot be allowed again");
@@ -109,10 +110,12 @@ int main(void)
 {
 	tap_plan_later();
 	test_single();
-	ranged(0, nested_map, NULL, "the root of a user namespace writes maps of nested ones directly, in several extents");
+	ranged(0, nested_map, NULL,
+	       "the root of a user namespace writes maps of nested ones directly, in several extents");
 	ranged(0, line_over_two, NULL, "a line that reaches over two lines of the parent's map is refused");
 	ranged(0, overlapping_map, NULL, "a map with overlapping ids is refused");
-	single(0, full_set_again, NULL, "a new user namespace has every capability, whatever its maker's bounding set lacks");
+	single(0, full_set_again, NULL,
+	       "a new user namespace has every capability, whatever its maker's bounding set lacks");
 	ranged(0, dumpable_owner, NULL, "a change of user takes /proc/self away until it is dumpable again");
 	return tap_done();
 }

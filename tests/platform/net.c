@@ -76,7 +76,8 @@ static int up(const char *name)
 static int packet_socket(const char *name)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(name)};
+	struct sockaddr_ll a = {
+	        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(name)};
 	return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ? fd : -1;
 }
 
@@ -133,8 +134,9 @@ static int child_netns(struct pair *p, struct proc_child *c, struct err *e)
 	struct idmap map;
 	char path[64];
 	char byte;
-	if (pipe2(p->to_parent, O_CLOEXEC) < 0 || pipe2(p->from_parent, O_CLOEXEC) < 0 || idmap_detect(true, &map, e) < 0 ||
-	    userns_spawn(&map, CLONE_NEWNET, holds_netns, p, c, e) < 0 || read(p->to_parent[0], &byte, 1) != 1)
+	if (pipe2(p->to_parent, O_CLOEXEC) < 0 || pipe2(p->from_parent, O_CLOEXEC) < 0 ||
+	    idmap_detect(true, &map, e) < 0 || userns_spawn(&map, CLONE_NEWNET, holds_netns, p, c, e) < 0 ||
+	    read(p->to_parent[0], &byte, 1) != 1)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->pid);
 	return open(path, O_RDONLY | O_CLOEXEC);
@@ -181,11 +183,14 @@ static void test_sibling(void)
 int main(void)
 {
 	tap_plan_later();
-	single(CLONE_NEWNET, ping_single, NULL, "ping_group_range: nobody at first, no range past the mapped ids, `0 0` opens ping");
+	single(CLONE_NEWNET, ping_single, NULL,
+	       "ping_group_range: nobody at first, no range past the mapped ids, `0 0` opens ping");
 	ranged(CLONE_NEWNET, ping_ranged, NULL, "ping_group_range: the widest mapped range is taken");
 	single(CLONE_NEWNET, low_ports, NULL, "ip_unprivileged_port_start may be set to 0");
-	single(CLONE_NEWNET, frames_flow, NULL, "frames flow over a veth pair between packet sockets of an ordinary user");
-	single(CLONE_NEWNET, veth_to_nested, NULL, "a veth into the network namespace of a nested user namespace is made");
+	single(CLONE_NEWNET, frames_flow, NULL,
+	       "frames flow over a veth pair between packet sockets of an ordinary user");
+	single(CLONE_NEWNET, veth_to_nested, NULL,
+	       "a veth into the network namespace of a nested user namespace is made");
 	test_sibling();
 	return tap_done();
 }

@@ -2,8 +2,8 @@
  * platform.h - proving a property of the kernel from inside fresh namespaces.
  *
  * A property is a function that runs as the root of a user namespace (and the further namespaces asked for) and returns
- * 0 when it holds, LACKS when this kernel cannot show it, or else a number of its own that says where it failed (shown).
- * `single` properties run in a map of the caller's id alone, `ranged` ones with subordinate ids.
+ * 0 when it holds, LACKS when this kernel cannot show it, or else a number of its own that says where it failed
+ * (shown). `single` properties run in a map of the caller's id alone, `ranged` ones with subordinate ids.
  */
 #ifndef TESTS_PLATFORM_H
 #define TESTS_PLATFORM_H

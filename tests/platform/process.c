@@ -41,7 +41,7 @@ static int change_of_user(void *arg)
 /* As PID 1: every signal with its default action that we send ourselves is dropped. */
 static int init_from_inside(void *arg)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGKILL, SIGSTOP, SIGTSTP, SIGSEGV};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGKILL, SIGSTOP, SIGTSTP, SIGUSR1};
 	(void)arg;
 	if (getpid() != 1)
 		return 1;
@@ -102,7 +102,8 @@ static void test_init_from_outside(void)
 		if (handled)
 			tap_is_int(status, 40 + SIGTERM, "a signal from outside reaches an init that handles it");
 		else
-			tap_is_int(status, 128 + SIGKILL, "a default-action signal from outside is dropped, SIGKILL is not");
+			tap_is_int(status, 128 + SIGKILL,
+			           "a default-action signal from outside is dropped, SIGKILL is not");
 	}
 }
 
@@ -160,7 +161,8 @@ static void test_init_death(void)
 	struct err e = ERR_INIT;
 	struct idmap map;
 	struct proc_child c;
-	if (pipe(fds) < 0 || idmap_detect(true, &map, &e) < 0 || userns_spawn(&map, CLONE_NEWPID, dies_with_init, fds, &c, &e) < 0)
+	if (pipe(fds) < 0 || idmap_detect(true, &map, &e) < 0 ||
+	    userns_spawn(&map, CLONE_NEWPID, dies_with_init, fds, &c, &e) < 0)
 		return;
 	close(fds[1]);
 	int status = proc_wait(&c, "init", &e);
@@ -176,7 +178,8 @@ int main(int argc, char **argv)
 	tap_is_int(tap_child_status(set_and_exec, NULL), SIGKILL, "the parent death signal survives exec");
 	tap_is_int(tap_child_status(set_and_clear, NULL), 0, "and is cleared by anybody with one prctl");
 	ranged(0, change_of_user, NULL, "and by a change of user");
-	single(CLONE_NEWPID, init_from_inside, NULL, "an init ignores default-action signals from inside, SIGKILL included");
+	single(CLONE_NEWPID, init_from_inside, NULL,
+	       "an init ignores default-action signals from inside, SIGKILL included");
 	test_init_from_outside();
 	test_terminal();
 	test_init_death();

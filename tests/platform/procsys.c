@@ -14,7 +14,10 @@ static int devpts_gid(void *arg)
 	int r = mount("none", "/mnt", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620,gid=5");
 	if (mapped)
 		return r == 0 ? 0 : 1;
-	return r < 0 && errno == EINVAL && mount("none", "/mnt", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") == 0 ? 0 : 2;
+	return r < 0 && errno == EINVAL &&
+	                       mount("none", "/mnt", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") == 0
+	               ? 0
+	               : 2;
 }
 
 static int sysfs_without_netns(void *arg)
@@ -76,8 +79,9 @@ static int read_only_proc(void *arg)
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (syscall(SYS_mount_setattr, AT_FDCWD, "/proc", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return 2;
-	static const char *const names[] = {"oom_score_adj", "coredump_filter", "timerslack_ns", "comm", "clear_refs",
-					    "autogroup", "sched", "oom_adj", "loginuid", "projid_map"};
+	static const char *const names[] = {"oom_score_adj", "coredump_filter", "timerslack_ns", "comm",
+	                                    "clear_refs",    "autogroup",       "sched",         "oom_adj",
+	                                    "loginuid",      "projid_map"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof(path), "/proc/%d/%s", pid, names[i]);
 		int r = access(path, F_OK) == 0 ? put(path, "6") : -EROFS;
@@ -130,7 +134,8 @@ int main(void)
 	ranged(CLONE_NEWNS, devpts_gid, &mapped, "and mounted where it is");
 	single(CLONE_NEWNS, sysfs_without_netns, NULL,
 	       "with the host's network sysfs is neither mounted nor bound alone, but recursively and read-only");
-	single(CLONE_NEWNS | CLONE_NEWNET, sysfs_with_netns, NULL, "with a network namespace of its own sysfs is mounted");
+	single(CLONE_NEWNS | CLONE_NEWNET, sysfs_with_netns, NULL,
+	       "with a network namespace of its own sysfs is mounted");
 
 	pid_t victim = fork();
 	if (victim == 0) {
@@ -140,11 +145,13 @@ int main(void)
 	}
 	int pid = victim;
 	single(CLONE_NEWNS | CLONE_NEWPID, outer_process, &pid,
-	       "through the outer procfs no memory and no signal, but oom_score_adj of an outer process of the same user");
+	       "through the outer procfs no memory and no signal, but oom_score_adj of an outer process of the same "
+	       "user");
 	single(CLONE_NEWNS | CLONE_NEWPID, read_only_proc, &pid, "bound read-only, nothing of it can be written");
 	kill(victim, SIGKILL);
 	waitpid(victim, NULL, 0);
-	single(CLONE_NEWNS | CLONE_NEWPID, covered_proc, NULL, "a fresh procfs is refused where the outer one is partly covered");
+	single(CLONE_NEWNS | CLONE_NEWPID, covered_proc, NULL,
+	       "a fresh procfs is refused where the outer one is partly covered");
 	single(CLONE_NEWNS, locked_flags, NULL, "restrictions of mounts from outside are locked");
 	return tap_done();
 }

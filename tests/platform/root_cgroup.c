@@ -41,7 +41,8 @@ int main(void)
 	int cgroup = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fds[2];
 	(void)!pipe(fds);
-	struct clone_args args = {.flags = CLONE_INTO_CGROUP | CLONE_NEWCGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
+	struct clone_args args = {
+	        .flags = CLONE_INTO_CGROUP | CLONE_NEWCGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		_exit(report(fds[1]));

@@ -37,20 +37,23 @@ static void test_parse(void)
 		uint32_t count;
 		const char *sentence;
 	} cases[] = {
-		{"amy:100000:65536\n", 1, 100000, 65536, "a line by name"},
-		{"1000:200000:65536", 1, 200000, 65536, "a line by number, without newline at the end"},
-		{"bob:1:2\namy:3:4\n", 1, 3, 4, "lines of others are skipped"},
-		{"amyx:1:2\nxamy:1:2\n10001:1:2\n", 0, 0, 0, "a longer name or number is another owner"},
-		{"amy:1:2:3\namy:1\namy\n:1:2\namy::2\namy:1:\n", 0, 0, 0, "lines with a wrong number of fields or empty "
-									   "ones are skipped"},
-		{"amy:-1:5\namy:+1:5\namy: 1:5\namy:0x10:5\namy:1:5 \n", 0, 0, 0, "signs, spaces and hexadecimal are not "
-										  "numbers"},
-		{"amy:99999999999:1\namy:1:99999999999\namy:4294967296:1\n", 0, 0, 0, "numbers past 32 bits are skipped"},
-		{"amy:4294967295:1\namy:4294967290:6\n", 0, 0, 0, "a range that contains 2^32-1 is skipped"},
-		{"amy:4294967290:5\n", 1, 4294967290u, 5, "a range that ends at 2^32-2 is taken"},
-		{"amy:5:0\n", 0, 0, 0, "an empty range is skipped"},
-		{"\n\n:::\n\0amy:1:2\namy:7:8\n", 1, 7, 8, "NUL bytes and empty lines do not stop the search"},
-		{"", 0, 0, 0, "an empty file has no ranges"},
+	        {"amy:100000:65536\n", 1, 100000, 65536, "a line by name"},
+	        {"1000:200000:65536", 1, 200000, 65536, "a line by number, without newline at the end"},
+	        {"bob:1:2\namy:3:4\n", 1, 3, 4, "lines of others are skipped"},
+	        {"amyx:1:2\nxamy:1:2\n10001:1:2\n", 0, 0, 0, "a longer name or number is another owner"},
+	        {"amy:1:2:3\namy:1\namy\n:1:2\namy::2\namy:1:\n", 0, 0, 0,
+	         "lines with a wrong number of fields or empty "
+	         "ones are skipped"},
+	        {"amy:-1:5\namy:+1:5\namy: 1:5\namy:0x10:5\namy:1:5 \n", 0, 0, 0,
+	         "signs, spaces and hexadecimal are not "
+	         "numbers"},
+	        {"amy:99999999999:1\namy:1:99999999999\namy:4294967296:1\n", 0, 0, 0,
+	         "numbers past 32 bits are skipped"},
+	        {"amy:4294967295:1\namy:4294967290:6\n", 0, 0, 0, "a range that contains 2^32-1 is skipped"},
+	        {"amy:4294967290:5\n", 1, 4294967290u, 5, "a range that ends at 2^32-2 is taken"},
+	        {"amy:5:0\n", 0, 0, 0, "an empty range is skipped"},
+	        {"\n\n:::\n\0amy:1:2\namy:7:8\n", 1, 7, 8, "NUL bytes and empty lines do not stop the search"},
+	        {"", 0, 0, 0, "an empty file has no ranges"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct idmap_extent r[4] = {{0, 0, 0}};
@@ -82,9 +85,10 @@ static void test_algebra(void)
 	tap_is_int(idmap_keepid(&m, 3, 1000, &k, &e), 0, "an id inside the range can be kept");
 	tap_is_int(idmap_uid_to_host(&k, 3), 1000, "keep-id: the kept id is the caller");
 	tap_ok(idmap_uid_to_host(&k, 0) == 100000 && idmap_uid_to_host(&k, 2) == 100002 &&
-		       idmap_uid_to_host(&k, 4) == 100004 && idmap_uid_to_host(&k, 10) == 500000,
+	               idmap_uid_to_host(&k, 4) == 100004 && idmap_uid_to_host(&k, 10) == 500000,
 	       "keep-id: every other container id n is subordinate id n");
-	tap_is_int(idmap_uid_from_host(&k, 100003), IDMAP_UNMAPPED, "keep-id: the subordinate id under the kept one is left out");
+	tap_is_int(idmap_uid_from_host(&k, 100003), IDMAP_UNMAPPED,
+	           "keep-id: the subordinate id under the kept one is left out");
 	tap_is_int(k.form, IDMAP_KEEPID, "keep-id: the form says so");
 	tap_is_str(k.key, "keep-x", "keep-id: the key depends on the ranges and not on the kept id");
 	static const uint32_t edges[] = {0, 9, 10, 14, 15};
@@ -96,14 +100,15 @@ static void test_algebra(void)
 		tap_ok(r == 0 && idmap_uid_to_host(&k, edges[i]) == 1000 && total == (edges[i] == 15 ? 16 : 15),
 		       "keep-id: id %u at the edge of a range", edges[i]);
 	}
-	tap_is_int(idmap_keepid(&m, 16, 0, &k, &e), -EINVAL, "keep-id: further out than one past the ranges is refused");
+	tap_is_int(idmap_keepid(&m, 16, 0, &k, &e), -EINVAL,
+	           "keep-id: further out than one past the ranges is refused");
 	tap_is_int(idmap_keepid(&m, 0, IDMAP_UNMAPPED, &k, &e), -EINVAL, "keep-id: 2^32-1 is refused");
 
 	struct idmap s = {.form = IDMAP_SINGLE, .nuid = 1, .ngid = 1, .key = "single"};
 	s.uid[0] = (struct idmap_extent){0, 1000, 1};
 	s.gid[0] = (struct idmap_extent){0, 100, 1};
 	tap_ok(idmap_keepid(&s, 1000, 100, &k, &e) == 0 && k.form == IDMAP_SINGLE && k.uid[0].inside == 1000 &&
-		       k.gid[0].inside == 100 && str_eq(k.key, "single"),
+	               k.gid[0].inside == 100 && str_eq(k.key, "single"),
 	       "keep-id: a single map stays single with the inside ids changed");
 	struct idmap root = {.form = IDMAP_IDENTITY, .nuid = 1, .ngid = 1, .key = "identity"};
 	tap_is_int(idmap_keepid(&root, 1000, 1000, &k, &e), -EINVAL, "keep-id: root cannot be another id");
@@ -111,8 +116,8 @@ static void test_algebra(void)
 
 	tap_is_int(idmap_nomap(&m, &k, &e), 0, "a map without the caller");
 	tap_ok(idmap_uid_to_host(&k, 0) == 100000 && idmap_uid_to_host(&k, 9) == 100009 &&
-		       idmap_uid_to_host(&k, 10) == 500000 && idmap_uid_to_host(&k, 15) == IDMAP_UNMAPPED &&
-		       idmap_gid_to_host(&k, 65535) == 165535,
+	               idmap_uid_to_host(&k, 10) == 500000 && idmap_uid_to_host(&k, 15) == IDMAP_UNMAPPED &&
+	               idmap_gid_to_host(&k, 65535) == 165535,
 	       "nomap: container id n is subordinate id n");
 	tap_ok(idmap_uid_from_host(&k, 1000) == IDMAP_UNMAPPED && idmap_gid_from_host(&k, 100) == IDMAP_UNMAPPED,
 	       "nomap: the caller does not exist inside");
@@ -126,7 +131,7 @@ static void test_detect(void)
 	struct idmap m;
 	tap_is_int(idmap_detect(true, &m, &e), 0, "a single map can be forced");
 	tap_ok(m.form == IDMAP_SINGLE && m.nuid == 1 && m.uid[0].outside == geteuid() && m.uid[0].count == 1 &&
-		       str_eq(m.key, "single") && m.why_single[0] == '\0',
+	               str_eq(m.key, "single") && m.why_single[0] == '\0',
 	       "a forced single map is the caller alone and gives no reason");
 	setenv("RL_IDMAP", "single", 1);
 	tap_ok(idmap_detect(false, &m, &e) == 0 && m.form == IDMAP_SINGLE, "RL_IDMAP=single forces it too");
@@ -135,11 +140,11 @@ static void test_detect(void)
 	unsetenv("RL_IDMAP");
 	tap_is_int(idmap_detect(false, &m, &e), 0, "a map is found for whoever we are");
 	tap_diag("map %s, %zu uid and %zu gid extents, %s", m.key, m.nuid, m.ngid, m.why_single);
-	tap_ok((m.form == IDMAP_SINGLE) == (m.why_single[0] != '\0'), "a single map that nobody asked for has a reason");
+	tap_ok((m.form == IDMAP_SINGLE) == (m.why_single[0] != '\0'),
+	       "a single map that nobody asked for has a reason");
 	if (geteuid() == 0)
 		tap_ok(m.form != IDMAP_RANGED, "root needs no subordinate ids");
 }
-
 
 /* Exit status: a bit for each property that does not hold. */
 static int root_of_namespace(void *arg)
@@ -179,7 +184,8 @@ static void spawn_with(const struct idmap *m, const char *name)
 		tap_diag("%s (%s)", e.text, e.hint);
 		return;
 	}
-	tap_is_int(proc_wait(&c, "child", &e), 0, "it is root there, with capabilities, without groups, and the ids of the map");
+	tap_is_int(proc_wait(&c, "child", &e), 0,
+	           "it is root there, with capabilities, without groups, and the ids of the map");
 }
 
 static void test_spawn(void)
@@ -246,7 +252,8 @@ static void test_helper_failure(void)
 	struct err e = ERR_INIT;
 	autofree char *u = xasprintf("%s/newuidmap", dir);
 	autofree char *g = xasprintf("%s/newgidmap", dir);
-	static const char script[] = "#!/bin/sh\necho \"newuidmap: uid range [1-11) -> [1-11) not allowed\" >&2\nexit 1\n";
+	static const char script[] =
+	        "#!/bin/sh\necho \"newuidmap: uid range [1-11) -> [1-11) not allowed\" >&2\nexit 1\n";
 	static const char quiet[] = "#!/bin/sh\nexit 3\n";
 	static const char good[] = "#!/bin/sh\necho noise\nexit 0\n";
 	autofree char *old_path = xstrdup(getenv("PATH"));
@@ -274,7 +281,8 @@ static void test_helper_failure(void)
 	r = idmap_start(&m, getpid(), &job, &e);
 	idmap_cancel(&job);
 	idmap_cancel(&job);
-	tap_ok(r == 0 && waitpid(-1, NULL, WNOHANG) == -1, "a cancelled job leaves no child, and can be cancelled twice");
+	tap_ok(r == 0 && waitpid(-1, NULL, WNOHANG) == -1,
+	       "a cancelled job leaves no child, and can be cancelled twice");
 
 	unlink(g);
 	mkdir(g, 0755);
@@ -343,7 +351,8 @@ static void test_nested(void)
 	struct idmap own;
 	if (idmap_detect(false, &own, &e) == 0 && own.form != IDMAP_SINGLE) {
 		r = userns_spawn(&own, 0, root_again, &own, &c, &e);
-		tap_is_int(r < 0 ? r : proc_wait(&c, "child", &e), 0, "root of a user namespace maps all its ids again");
+		tap_is_int(r < 0 ? r : proc_wait(&c, "child", &e), 0,
+		           "root of a user namespace maps all its ids again");
 	} else {
 		tap_skip("no subordinate ids here", "root of a user namespace maps all its ids again");
 	}
