@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -306,6 +311,76 @@ static int forbid_and_clone(void *arg)
 	return r == -errnum && strstr(e.text, want) && strstr(e.hint, want) ? 0 : 2;
 }
 
+/* Sysctls that only other kernels have: a file system of ours over /proc/sys/kernel. */
+static int patched_kernel(void *arg)
+{
+	struct err e = ERR_INIT;
+	(void)arg;
+	if (mount("none", "/proc/sys/kernel", "tmpfs", 0, NULL) < 0)
+		return 77;
+	if (idmap_hint_restricted(&e))
+		return 1;
+	err_set(&e, EPERM, "write the map");
+	(void)!io_write_file(AT_FDCWD, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", 2, 0644, &e);
+	if (!idmap_hint_restricted(&e) || !strstr(e.hint, "apparmor_parser") || !strstr(e.hint, "test_idmap"))
+		return 2;
+	if (strlen(e.hint) >= ERR_HINT_SIZE - 1 || !strstr(e.hint, "kernel.apparmor_restrict_unprivileged_userns=0"))
+		return 3;
+	err_clear(&e);
+	(void)!io_write_file(AT_FDCWD, "/proc/sys/kernel/unprivileged_userns_clone", "0\n", 2, 0644, &e);
+	if (idmap_explain_clone(EPERM, &e) != -EPERM || !strstr(e.hint, "sysctl -w kernel.unprivileged_userns_clone=1"))
+		return 4;
+	return 0;
+}
+
+static int in_chroot(void *arg)
+{
+	struct err e = ERR_INIT;
+	(void)arg;
+	if (mount("none", "/mnt", "tmpfs", 0, NULL) < 0 || mkdir("/mnt/proc", 0755) < 0 ||
+	    mount("/proc", "/mnt/proc", NULL, MS_BIND | MS_REC, NULL) < 0)
+		return 77;
+	if (chroot("/mnt/proc/..") < 0 || chdir("/") < 0)
+		return 1;
+	/* A mount point would do as a root; a directory below one does not. */
+	if (mkdir("/deeper", 0755) < 0 || mkdir("/deeper/proc", 0755) < 0 ||
+	    mount("/proc", "/deeper/proc", NULL, MS_BIND | MS_REC, NULL) < 0 || chroot("/deeper") < 0 || chdir("/") < 0)
+		return 2;
+	if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+		return 3;
+	return idmap_explain_clone(EPERM, &e) == -EPERM && strstr(e.hint, "chroot") ? 0 : 4;
+}
+
+/* As docker's filter does it without CAP_SYS_ADMIN. */
+static int filtered(void *arg)
+{
+	struct sock_filter code[] = {
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {.len = ARRAY_SIZE(code), .filter = code};
+	struct err e = ERR_INIT;
+	(void)arg;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+		return 77;
+	if (unshare(CLONE_NEWUSER) == 0)
+		return 1;
+	return idmap_explain_clone(errno, &e) == -EPERM && strstr(e.hint, "seccomp=unconfined") ? 0 : 2;
+}
+
+static int no_new_privs(void *arg)
+{
+	struct err e = ERR_INIT;
+	struct idmap m;
+	(void)arg;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (idmap_detect(false, &m, &e) < 0)
+		return 1;
+	return m.form == IDMAP_SINGLE && strstr(m.why_single, "no_new_privs") ? 0 : 2;
+}
+
 static int no_subids_exist(void *arg)
 {
 	(void)arg;
@@ -346,6 +421,22 @@ static void test_nested(void)
 		tap_ok(r == 0 && proc_wait(&c, "child", &e) == 0,
 		       "a clone refused by user.max_%s_namespaces=0 is explained by its name and remedy", kinds[i]);
 	}
+	static const struct {
+		int (*fn)(void *);
+		const char *sentence;
+	} refusals[] = {
+	        {patched_kernel, "Ubuntu's and Debian's sysctls against user namespaces are explained with the remedy"},
+	        {in_chroot, "a clone refused because of a chroot is explained"},
+	        {filtered, "a clone refused by an outer seccomp filter is explained"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		int s = userns_spawn(&m, CLONE_NEWNS, refusals[i].fn, NULL, &c, &e);
+		s = s < 0 ? s : proc_wait(&c, "child", &e);
+		if (s == 77)
+			tap_skip("this kernel has no way to show it", refusals[i].sentence);
+		else
+			tap_is_int(s, 0, refusals[i].sentence);
+	}
 	int r = userns_spawn(&m, 0, no_subids_exist, NULL, &c, &e);
 	tap_ok(r == 0 && proc_wait(&c, "child", &e) == 0, "where only one id exists, the map is single and says why");
 	struct idmap own;
@@ -356,6 +447,9 @@ static void test_nested(void)
 	} else {
 		tap_skip("no subordinate ids here", "root of a user namespace maps all its ids again");
 	}
+	if (geteuid() != 0 && idmap_detect(false, &own, &e) == 0 && own.form == IDMAP_RANGED)
+		tap_is_int(tap_child_status(no_new_privs, NULL), 0,
+		           "under no_new_privs the map is single and says why");
 	tap_is_int(idmap_explain_clone(EINVAL, &e), -EINVAL, "a kernel without user namespaces is explained");
 	tap_has(e.hint, "CONFIG_USER_NS", "by the option that it lacks");
 }
