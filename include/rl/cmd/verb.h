@@ -42,6 +42,7 @@ struct verb {
 	enum opt_complete complete; /* of operands */
 	const char *choices;	    /* for COMPLETE_CHOICES */
 	bool hidden;
+	bool starts_containers; /* the binary is protected from them first, before any option is read */
 	bool brief_help; /* --help lists only common options one by one */
 	size_t opts_size;
 	void (*init)(void *opts);
