@@ -77,6 +77,24 @@ $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
 
+# --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
+SECCOMP_GEN := $(B)/gen/seccomp_gen
+SECCOMP_GEN_OBJS := $(patsubst %,$(B)/obj/%.o,gen/seccomp_gen kern/seccomp kern/seccomp_arch kern/seccomp_rules \
+	kern/seccomp_tree kern/seccomp_compile model/seccomp_profile engine/runtime/seccomp_plan)
+$(SECCOMP_GEN): $(SECCOMP_GEN_OBJS) $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(SECCOMP_GEN_OBJS) $(call lib,base) $(call STATIC,seccomp) $(call STATIC,jansson) -o $@
+$(B)/gen/seccomp_default.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) filters share/seccomp/default.json > $@
+$(B)/gen/seccomp_default_text.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) text share/seccomp/default.json > $@
+$(B)/obj/kern/seccomp_default.o: $(B)/gen/seccomp_default.inc
+$(B)/obj/engine/runtime/seccomp_cache.o: $(B)/gen/seccomp_default_text.inc
+# --- end of seccomp ----------------------------------------------------------------------------------------------
+
 # --- share/ and completions: data. Files of share/ are copied; a generated one, $(B)/share/rl/PATH, adds itself to
 # `all` beside its rule. bin/, libexec/ and share/ lie in $(B) as they do when installed: the build tree runs as it is.
 SHARE_SRC := $(shell find share -type f 2>/dev/null)
@@ -90,6 +108,15 @@ $(SHARE_COPIES): $(B)/share/rl/%: share/%
 $(COMPLETIONS): $(B)/bin/rl
 	@mkdir -p $(@D)
 	$(Q)$< completion $(@F) >$@
+
+# The built-in image: an OCI layout made from Debian's static busybox.
+BUSYBOX ?= /bin/busybox
+BUILTIN_IMAGE := $(B)/share/rl/images/index.json
+all: $(BUILTIN_IMAGE)
+$(BUILTIN_IMAGE): src/gen/builtin_image.py $(BUSYBOX)
+	@mkdir -p $(B)/share/rl
+	$(call say,GEN,$@)
+	$(Q)python3 $< $(BUSYBOX) $(@D)
 
 # --- test programs. tests/unit/test_X.c links the archives at or below the layer that src/**/X.c (else X*.c) is in and
 # nothing else, so that a forbidden call fails at link time; tests/platform/*.c links kern and base. A first line like

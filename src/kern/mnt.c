@@ -136,7 +136,8 @@ int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetf
 	autofd int fsfd = sys_fsopen(fstype);
 	if (fsfd >= 0) {
 		autofd int fd = -1;
-		if (set_options(fsfd, options) == 0 && sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) == 0 &&
+		if (sys_fsconfig(fsfd, FSCONFIG_SET_STRING, "source", fstype) == 0 && set_options(fsfd, options) == 0 &&
+		    sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) == 0 &&
 		    (fd = sys_fsmount(fsfd, attrs)) >= 0 && sys_move_mount(fd, targetfd) == 0)
 			return take_fd(&fd);
 		int errnum = errno;

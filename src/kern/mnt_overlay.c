@@ -79,7 +79,7 @@ static int mount_short_names(const struct opened *all, size_t nlower, const char
 	str_adds(&options, "lowerdir=");
 	int r = 0;
 	for (size_t i = 0; i < nlower && r == 0; i++) {
-		char name[16];
+		char name[24];
 		char target[32];
 		snprintf(name, sizeof(name), "%zu", i);
 		snprintf(target, sizeof(target), "/proc/self/fd/%d", all->fds[i]);

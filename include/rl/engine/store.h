@@ -57,6 +57,7 @@ struct store_image {
 	json_t *config;			       /* the parsed image config document */
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
 						  layers that depend on the ones below (DECISIONS 7) */
+	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
 	bool builtin;			       /* blobs are in the built-in layout */
 };
 
@@ -105,7 +106,7 @@ struct store_layer {
 	int64_t blob_size;
 	char diff_id[STORE_DIGEST_SIZE];
 	char key[STORE_DIGEST_SIZE]; /* 64 hex: of the DiffID, or of the ChainID where the layer needs those below */
-	int64_t unpacked_size;	     /* bytes of the files, -1 while not known */
+	int64_t unpacked_size;	     /* bytes of the files, -1 while it was never unpacked and `key` is a guess */
 };
 
 struct store_record {
@@ -118,6 +119,7 @@ struct store_record {
 	struct store_layer *layers; /* bottom first */
 	size_t nlayers;
 	struct strv extra; /* further blobs to keep (an index it was chosen from): digests */
+	bool builtin;	   /* its blobs are in the built-in layout; kept only for the keys of its layers */
 };
 
 void store_record_free(struct store_record *r);
@@ -145,11 +147,11 @@ int store_work_begin(const struct store *s, struct store_work *ret_work, struct 
 /* Removes what was not published. Safe on a zeroed or ended work. */
 void store_work_end(struct store_work *w);
 
-/* Ask for an object and keep it from being collected: 1 it is there, 0 it is not. */
-int store_pin_blob(struct store_work *w, const char *digest, struct err *e) RL_CHECK;
+/* Ask for an object and keep it from being collected: 1 it is there (a blob: with `size` bytes, -1: any), 0 it is not. */
+int store_pin_blob(struct store_work *w, const char *digest, int64_t size, struct err *e) RL_CHECK;
 int store_pin_layer(struct store_work *w, const char *key, const char *hex, struct err *e) RL_CHECK;
 /* Rename `name` (a synced file, a synced layer directory {diff,info.json}) in the work directory to its place. The
- * caller has verified the digest. If somebody else was quicker theirs stays and ours is dropped. */
+ * caller has verified the digest. If somebody else was quicker theirs stays (a damaged one is replaced). */
 int store_publish_blob(struct store_work *w, const char *name, const char *digest, struct err *e) RL_CHECK;
 int store_publish_layer(struct store_work *w, const char *name, const char *key, const char *hex, struct err *e)
 	RL_CHECK;
@@ -170,11 +172,14 @@ int store_names(const struct store *s, const char *manifest_digest, struct strv 
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
+/* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e) RL_CHECK;
+
 struct store_gc_result {
 	struct strv blobs;  /* digests removed */
 	struct strv layers; /* "KEY/HEX" removed */
 	int64_t bytes;	    /* of the blobs */
-	size_t kept;	    /* objects that could not be deleted yet (they wait in tmp/) */
+	size_t kept;	    /* trees that could not be deleted now (they wait in tmp/) */
 };
 
 /* Remove every blob and layer that no record, live writer or container needs, and sweep tmp/. */
@@ -185,10 +190,14 @@ int store_sweep(const struct store *s, struct err *e) RL_CHECK;
 /* Remove a tree of ours that may contain files of subordinate ids (then inside a user namespace that has them). */
 int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
 
-/* ---- foreign layouts ---- */
+/* ---- OCI layout directories that are not ours (the built-in one) ---- */
 
-/* Find an image by canonical name, or by id prefix if `name` is NULL, in the OCI layout directory `dirfd`. 1 found. */
-int store_layout_find(int dirfd, const char *name, const char *id_prefix, struct store_record *ret_record,
-		      char **ret_name, struct err *e) RL_CHECK;
+/* Call `fn` for every image of the layout that suits this machine, with its canonical name ("" if it has none), until
+ * it returns something other than 0, which is then returned. Layer keys are the DiffIDs. Images whose documents are
+ * damaged are left out (debug line). */
+typedef int store_layout_fn(const char *name, struct store_record *record, void *arg);
+int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
+/* The same for the built-in layout; 0 if there is none. */
+int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
 
 #endif

@@ -1,0 +1,67 @@
+/*
+ * store_int.h - what the files of the store share.
+ *
+ * store.c   the root, its directories and the lock        record.c  images/meta: one record per image
+ * refs.c    images/refs: one record per name, index.json  find.c    from what a person typed to an image
+ * layout.c  OCI layouts of others (the built-in one)      work.c    writers: tmp/, pins, publishing
+ * gc.c      what nobody needs, and what crashes left
+ */
+#ifndef RL_ENGINE_STORE_INT_H
+#define RL_ENGINE_STORE_INT_H
+
+#include "rl/engine/store.h"
+
+enum {
+	STORE_PATH_SIZE = 320,		 /* longest name of ours below the root */
+	STORE_RECORD_MAX = 1 << 20,	 /* bytes of one of our records */
+	STORE_HEX_OFFSET = 7,		 /* of the hex digits in "sha256:..." */
+};
+
+#define STORE_BLOBS "images/blobs/sha256"
+#define STORE_META  "images/meta"
+#define STORE_REFS  "images/refs"
+
+static inline const char *store_hex(const char *digest)
+{
+	return digest + STORE_HEX_OFFSET;
+}
+
+/* For qsort and bsearch over vectors of strings. */
+int store_compare_text(const void *a, const void *b);
+
+/* The store lock: 0 and *ret_fd, or for `wait` false 1 when somebody else holds it. */
+int store_lock(const struct store *s, bool exclusive, bool wait, int *ret_fd, struct err *e) RL_CHECK;
+
+/* One record of images/refs. */
+struct store_ref {
+	char *name;
+	char manifest[STORE_DIGEST_SIZE];
+	char config[STORE_DIGEST_SIZE];
+	char *created;
+	int64_t size;
+};
+void store_ref_free(struct store_ref *r);
+/* -ENOENT if there is no such name. */
+int store_ref_read(const struct store *s, const char *name, struct store_ref *ret_ref, struct err *e) RL_CHECK;
+/* All of them, in no order; unreadable ones are reported with an empty manifest digest. */
+struct store_refs {
+	struct store_ref *items;
+	size_t count;
+};
+int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct err *e) RL_CHECK;
+void store_refs_free(struct store_refs *r);
+
+/* Manifest digests of all records of images/meta. */
+int store_records_list(const struct store *s, struct strv *ret_digests, struct err *e) RL_CHECK;
+/* Sum of the unpacked layers, or of the blobs where that is not known. */
+int64_t store_record_size(const struct store_record *r);
+/* Make a record from documents: `read` gives the bytes of a blob. Layer keys are the DiffIDs. */
+typedef int store_read_fn(void *arg, const char *digest, size_t max, struct str *out, struct err *e);
+int store_record_from_manifest(const char *manifest_digest, const char *declared_type, store_read_fn *read, void *arg,
+			       struct store_record *ret_record, json_t **ret_config, struct err *e) RL_CHECK;
+
+/* The built-in layout, or -1 if there is none. */
+int store_builtin_open(const struct store *s);
+int store_blob_read_at(int layout_dirfd, const char *digest, size_t max, struct str *out, struct err *e) RL_CHECK;
+
+#endif
