@@ -4,6 +4,8 @@
  *
  *     archive-tool unpack [-s] [-r RATIO] [-m MAX] [-t TEE] [-l LOWER]... BLOB|- TARGET   (-s: single-uid map)
  *     archive-tool extract [-s] BLOB|- TARGET
+ *     archive-tool pack [-s] [-c none|gzip|zstd] [-L LEVEL] [-T THREADS] [-e EPOCH] [-M] [-u] OUT|- DIR...
+ *         (-M: merged, -u: the records of the first directory are not trusted)
  *     archive-tool remove [-s] DIR
  *     archive-tool show [-s] DIR
  *
@@ -39,6 +41,13 @@ struct options {
 	const char *tee;
 	const char *lower[LOWERS];
 	size_t nlower;
+	enum archive_compression compression;
+	uint64_t level;
+	uint64_t threads;
+	uint64_t epoch;
+	bool clamp;
+	bool merged;
+	bool untrusted;
 };
 
 static int usage(void)
@@ -51,7 +60,7 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	int c;
 	struct err e = ERR_INIT;
-	while ((c = getopt(argc, argv, "snr:m:t:l:")) != -1) {
+	while ((c = getopt(argc, argv, "snr:m:t:l:c:L:T:e:Mu")) != -1) {
 		switch (c) {
 		case 's':
 			o->single = true;
@@ -73,6 +82,29 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'l':
 			if (o->nlower < LOWERS)
 				o->lower[o->nlower++] = optarg;
+			break;
+		case 'c':
+			if (archive_compressor_parse(optarg, &o->compression, &e) < 0)
+				return -1;
+			break;
+		case 'L':
+			if (str_to_u64(optarg, 100, "-L", &o->level, &e) < 0)
+				return -1;
+			break;
+		case 'T':
+			if (str_to_u64(optarg, 100, "-T", &o->threads, &e) < 0)
+				return -1;
+			break;
+		case 'e':
+			o->clamp = true;
+			if (str_to_u64(optarg, INT64_MAX, "-e", &o->epoch, &e) < 0)
+				return -1;
+			break;
+		case 'M':
+			o->merged = true;
+			break;
+		case 'u':
+			o->untrusted = true;
 			break;
 		default:
 			return -1;
@@ -161,6 +193,47 @@ static int run_extract(const struct options *o, const char *blob, const char *ta
 			printf("alias %s %s\n", x->name, x->target);
 	}
 	archive_members_free(&m);
+	return 0;
+}
+
+static int run_pack(const struct options *o, const char *out, char **dirs, size_t n, struct err *e)
+{
+	struct idmap map;
+	int r = idmap_detect(o->single, &map, e);
+	if (r < 0)
+		return r;
+	int fds[DIRS];
+	int sides[DIRS];
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = io_open_dir(AT_FDCWD, dirs[i], false, 0, e);
+		if (fds[i] < 0)
+			return fds[i];
+		autofree char *side = xasprintf("%s.idx", dirs[i]);
+		sides[i] = open(side, O_RDONLY | O_CLOEXEC);
+		sides[i] = RL_MAX(sides[i], 0);
+	}
+	autofd int outfd = str_eq(out, "-") ? dup(1) : open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (outfd < 0)
+		return err_sys(e, errno, "open %s", out);
+	struct archive_packed p;
+	r = archive_pack(&(struct archive_pack){.map = &map,
+						.kind = o->merged ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
+						.trust = o->untrusted ? ARCHIVE_TRUST_LOWER : ARCHIVE_TRUST_RECORDS,
+						.dirfds = fds,
+						.sidecarfds = sides,
+						.ndirs = n,
+						.outfd = outfd,
+						.compression = o->compression,
+						.level = (int)o->level,
+						.threads = (int)o->threads,
+						.clamp_mtime = o->clamp,
+						.source_date_epoch = (int64_t)o->epoch},
+			 &p, e);
+	if (r < 0)
+		return r;
+	fprintf(stderr,
+		"blob=%s\ndiffid=%s\nblob_size=%" PRIu64 "\ntar_size=%" PRIu64 "\nentries=%" PRIu64 "\nskipped=%" PRIu64 "\n",
+		p.blob_digest, p.diffid, p.blob_size, p.tar_size, p.entries, p.skipped);
 	return 0;
 }
 
@@ -313,6 +386,8 @@ int main(int argc, char **argv)
 		r = run_unpack(&o, args[0], args[1], &e);
 	else if (str_eq(verb, "extract") && n == 2)
 		r = run_extract(&o, args[0], args[1], &e);
+	else if (str_eq(verb, "pack") && n >= 2 && n <= DIRS)
+		r = run_pack(&o, args[0], args + 1, (size_t)n - 1, &e);
 	else if ((str_eq(verb, "remove") || str_eq(verb, "show")) && n == 1)
 		r = run_tree(&o, args[0], str_eq(verb, "remove"), &e);
 	else
