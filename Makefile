@@ -36,7 +36,7 @@ LDFLAGS_ALL = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 STATIC = $(shell $(CC) -print-file-name=lib$(1).a)
 
 # One static archive per layer and engine; a program or test lists the archives it may use, lowest last.
-LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc
+LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
 lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
@@ -76,6 +76,24 @@ $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
+
+# --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
+SECCOMP_GEN := $(B)/gen/seccomp_gen
+SECCOMP_GEN_OBJS := $(patsubst %,$(B)/obj/%.o,gen/seccomp_gen kern/seccomp kern/seccomp_arch kern/seccomp_rules \
+	kern/seccomp_tree kern/seccomp_compile model/seccomp_profile engine/runtime/seccomp_plan)
+$(SECCOMP_GEN): $(SECCOMP_GEN_OBJS) $(call lib,base)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(SECCOMP_GEN_OBJS) $(call lib,base) $(call STATIC,seccomp) $(call STATIC,jansson) -o $@
+$(B)/gen/seccomp_default.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) filters share/seccomp/default.json > $@
+$(B)/gen/seccomp_default_text.inc: $(SECCOMP_GEN) share/seccomp/default.json
+	$(call say,GEN,$@)
+	$(Q)$(SECCOMP_GEN) text share/seccomp/default.json > $@
+$(B)/obj/kern/seccomp_default.o: $(B)/gen/seccomp_default.inc
+$(B)/obj/engine/runtime/seccomp_cache.o: $(B)/gen/seccomp_default_text.inc
+# --- end of seccomp ----------------------------------------------------------------------------------------------
 
 # --- share/ and completions: data. Files of share/ are copied; a generated one, $(B)/share/rl/PATH, adds itself to
 # `all` beside its rule. bin/, libexec/ and share/ lie in $(B) as they do when installed: the build tree runs as it is.

@@ -59,15 +59,15 @@ int err_ctx(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(prefix, sizeof(prefix), fmt, ap);
 	va_end(ap);
-	char old[ERR_TEXT_SIZE];
-	memcpy(old, e->text, sizeof(old));
 	/* A long prefix is cut rather than the cause: the cause is what the person needs. */
-	size_t cause = strlen(old);
-	size_t room = sizeof(e->text) - 3 > cause ? sizeof(e->text) - 3 - cause : 0;
-	if (room == 0)
-		return -normal_code(e->code);
-	prefix[RL_MIN(strlen(prefix), room)] = '\0';
-	snprintf(e->text, sizeof(e->text), "%s: %.*s", prefix, (int)cause, old);
+	size_t cause = strlen(e->text) + 1;
+	size_t room = sizeof(e->text) - cause;
+	if (room > 2) {
+		size_t n = RL_MIN(strlen(prefix), room - 2);
+		memmove(e->text + n + 2, e->text, cause);
+		memcpy(e->text, prefix, n);
+		memcpy(e->text + n, ": ", 2);
+	}
 	return -normal_code(e->code);
 }
 

@@ -79,10 +79,12 @@ static int spawn_child(void *arg)
 {
 	struct spawn_args *a = arg;
 	const struct proc_spawn *s = a->s;
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	/* The kernel's struct sigaction, all zero: SIG_DFL. libc's own call leaves out the two signals it keeps for
+	 * itself, which some programs (make) hand on ignored. */
+	const unsigned long dfl[8] = {0};
 	sigset_t none;
-	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		syscall(SYS_rt_sigaction, sig, dfl, NULL, (size_t)8);
 	sigemptyset(&none);
 	if (place_fds(s) < 0)
 		goto failed;

@@ -3,38 +3,62 @@
 #include <errno.h>
 #include <linux/landlock.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-/* Debian 12's headers end at ABI 2; the kernel takes any prefix of its struct whose missing rest is zero. */
+/* The kernel's structure of ABI 6 and its bits; the headers of the build may know only the first member. */
 struct ruleset_attr {
 	uint64_t handled_access_fs;
 	uint64_t handled_access_net;
 	uint64_t scoped;
 };
 
-enum { SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0, ABI_WITH_SCOPES = 6 };
+enum {
+	NET_BIND_TCP = 1 << 0,
+	NET_CONNECT_TCP = 1 << 1,
+	SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0,
+	SCOPE_SIGNAL = 1 << 1,
+	ABI_OF_NET = 4,
+	ABI_OF_SCOPE = 6,
+};
 
 int landlock_abi(void)
 {
-	long v = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	return v < 0 ? 0 : (int)v;
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	return abi < 0 ? 0 : (int)abi;
 }
 
-int landlock_scope_abstract(struct err *e)
+unsigned landlock_supported(unsigned wanted)
 {
-	if (landlock_abi() < ABI_WITH_SCOPES) {
-		log_warn("this kernel cannot close the host's abstract sockets to a container with the host's network");
+	int abi = landlock_abi();
+	unsigned can = 0;
+	if (abi >= ABI_OF_NET)
+		can |= LANDLOCK_WANT_DENY_TCP;
+	if (abi >= ABI_OF_SCOPE)
+		can |= LANDLOCK_WANT_SCOPE_SOCKETS | LANDLOCK_WANT_SCOPE_SIGNALS;
+	return wanted & can;
+}
+
+int landlock_restrict(unsigned wanted, struct err *e)
+{
+	unsigned can = landlock_supported(wanted);
+	if (!can)
 		return 0;
-	}
-	struct ruleset_attr attr = {.scoped = SCOPE_ABSTRACT_UNIX_SOCKET};
+	struct ruleset_attr attr = {0};
+	if (can & LANDLOCK_WANT_DENY_TCP)
+		attr.handled_access_net = NET_BIND_TCP | NET_CONNECT_TCP; /* handled, and no rule allows any port */
+	if (can & LANDLOCK_WANT_SCOPE_SOCKETS)
+		attr.scoped |= SCOPE_ABSTRACT_UNIX_SOCKET;
+	if (can & LANDLOCK_WANT_SCOPE_SIGNALS)
+		attr.scoped |= SCOPE_SIGNAL;
+	/* A kernel of ABI 4 refuses a longer structure only if the part it does not know is not zero. */
 	autofd int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (fd < 0)
-		return err_sys(e, errno, "landlock_create_ruleset");
+		return err_sys(e, errno, "make a Landlock ruleset");
 	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		return err_sys(e, errno, "landlock_restrict_self");
-	return 0;
+		return err_sys(e, errno, "apply the Landlock ruleset");
+	return (int)can;
 }

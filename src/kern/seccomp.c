@@ -79,7 +79,7 @@ int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_actio
 		ranges[n++] = (struct seccomp_range){ .first = nr + 1, .leaf = deny };
 	}
 	const struct seccomp_section section = {
-		.audit_arch = seccomp_arch_audit(seccomp_arch_native()),
+		.audit_arch = seccomp_arch_audit(seccomp_native_arch()),
 		.ranges = ranges,
 		.count = n,
 	};

@@ -83,7 +83,7 @@ static const struct call_number *find(const struct call_number *table, size_t co
 	return NULL;
 }
 
-enum seccomp_arch seccomp_arch_native(void)
+enum seccomp_arch seccomp_native_arch(void)
 {
 #if defined(__x86_64__) && !defined(__ILP32__)
 	return SECCOMP_ARCH_X86_64;

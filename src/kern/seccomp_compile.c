@@ -2,8 +2,8 @@
  * seccomp_compile.c - rule lists through libseccomp.
  *
  * The result is a small program of ours followed by libseccomp's. Ours answers what libseccomp cannot express: ENOSYS
- * above the highest number of the list, and calls newer than the library (it cannot name them on a 32-bit
- * architecture); everything else falls through. Both parts stay within the kernel's 4096 instructions together.
+ * above the highest number of the list, calls newer than the library (it cannot name them on a 32-bit architecture) and
+ * conditions that it would get wrong (library_can in seccomp_rules.c); everything else falls through. Both parts stay within the kernel's 4096 instructions together.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -43,11 +43,11 @@ static int setup(scmp_filter_ctx ctx, uint32_t archs, struct err *e)
 		if (r < 0 && r != -EEXIST)
 			return err_sys(e, -r, "libseccomp: add architecture %s", seccomp_arch_name(a));
 	}
-	if (!(archs & SECCOMP_ARCH_BIT(seccomp_arch_native()))) {
-		r = seccomp_arch_remove(ctx, library_arch[seccomp_arch_native()]);
+	if (!(archs & SECCOMP_ARCH_BIT(seccomp_native_arch()))) {
+		r = seccomp_arch_remove(ctx, library_arch[seccomp_native_arch()]);
 		if (r < 0)
 			return err_sys(e, -r, "libseccomp: remove architecture %s",
-				       seccomp_arch_name(seccomp_arch_native()));
+				       seccomp_arch_name(seccomp_native_arch()));
 	}
 	return 0;
 }
@@ -57,7 +57,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct
 	struct scmp_arg_cmp cmp[SECCOMP_CONDS_MAX];
 	int nr = seccomp_syscall_resolve_name(rule->name);
 	if (nr == __NR_SCMP_ERROR)
-		return 0; /* in our part of the program, or known to nobody */
+		return 0; /* known to nobody */
 	for (size_t i = 0; i < rule->nconds; i++) {
 		const struct seccomp_cond *c = &rule->conds[i];
 		cmp[i] = (struct scmp_arg_cmp){ c->arg, library_op[c->op], c->value, c->value2 };
@@ -101,7 +101,8 @@ static int library_compile(const struct seccomp_normal *n, struct seccomp_progra
 		return err_set(e, EINVAL, "libseccomp refuses default action %#x", n->default_action);
 	int r = setup(ctx, n->archs, e);
 	for (size_t i = 0; i < n->count && r >= 0; i++)
-		r = add_rule(ctx, n->rules[i], e);
+		if (!n->ours[i] && n->rules[i]->action != n->default_action)
+			r = add_rule(ctx, n->rules[i], e);
 	if (r >= 0)
 		r = export_program(ctx, ret_program, e);
 	seccomp_release(ctx);
@@ -132,4 +133,12 @@ int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_pro
 	memcpy(insns + head.count, body.insns, body.count * sizeof(*insns));
 	*ret_program = (struct seccomp_program){ .insns = insns, .count = count };
 	return 0;
+}
+
+void seccomp_library_version(unsigned int ret_version[3])
+{
+	const struct scmp_version *v = seccomp_version();
+	ret_version[0] = v ? v->major : 0;
+	ret_version[1] = v ? v->minor : 0;
+	ret_version[2] = v ? v->micro : 0;
 }

@@ -20,6 +20,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
+#include "rl/kern/selfexe.h"
 
 static void container_init(struct container *c, const struct run_opts *o)
 {
@@ -115,6 +116,8 @@ static int prepare(struct container *c, const char *store_root, struct err *e)
 		r = image_ensure(&c->store, o->image, o->pull, c->has_map ? &c->map : &single, NULL, &c->image, e);
 		c->has_image = r == 0;
 	}
+	if (r == 0)
+		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
 	if (r == 0 && !o->explain)
 		r = container_dir_make(c, e);
 	if (r == 0)
@@ -191,6 +194,11 @@ static int start_and_relay(struct container *c, struct err *e)
 	if (r == 0)
 		r = container_foreground(c, e);
 	return r;
+}
+
+int container_protect_binary(char **argv, struct err *e)
+{
+	return selfexe_protect(argv, e);
 }
 
 int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e)

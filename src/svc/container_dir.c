@@ -45,8 +45,6 @@ int container_dir_make(struct container *c, struct err *e)
 	}
 	if (renameat(parent, name, parent, c->id) < 0)
 		return err_sys(e, errno, "name the container's directory");
-	autofree char *containers = path_join(c->store.root, "containers");
-	c->dir = path_join(containers, c->id);
 	c->dirfd = take_fd(&fd);
 	return 0;
 }
@@ -179,7 +177,7 @@ static int remove_dir(const struct store *s, const char *name, const struct idma
 
 int container_dir_remove(struct container *c, struct err *e)
 {
-	if (!c->dir)
+	if (c->dirfd < 0)
 		return 0;
 	return remove_dir(&c->store, c->id, c->has_map ? &c->map : NULL, e);
 }

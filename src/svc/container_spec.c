@@ -129,32 +129,8 @@ static int build_process(struct container *c, const json_t *config, struct err *
 static int build_caps(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
-	uint64_t caps = o->privileged ? caps_all() : CAPS_DEFAULT;
-	if (strv_has(&o->cap_drop, "ALL"))
-		caps = 0;
-	if (strv_has(&o->cap_add, "ALL"))
-		caps = caps_all();
-	const struct {
-		const struct strv *names;
-		bool add;
-		const char *option;
-	} lists[] = {{&o->cap_add, true, "--cap-add"}, {&o->cap_drop, false, "--cap-drop"}};
-	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
-		for (size_t i = 0; i < lists[l].names->count; i++) {
-			const char *name = lists[l].names->items[i];
-			if (str_eq(name, "ALL"))
-				continue;
-			int cap = caps_from_name(name);
-			if (cap < 0)
-				return err_set(e, EINVAL, "%s: this kernel has no capability %s", lists[l].option, name);
-			if (lists[l].add)
-				caps |= 1ULL << cap;
-			else
-				caps &= ~(1ULL << cap);
-		}
-	}
-	c->spec.caps = caps;
-	return 0;
+	uint64_t base = o->privileged ? caps_all_kernel() : CAPS_DOCKER_DEFAULT;
+	return caps_adjust(base, &o->cap_add, &o->cap_drop, &c->spec.caps, e);
 }
 
 static int build_seccomp(struct container *c, struct err *e)

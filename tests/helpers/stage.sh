@@ -18,9 +18,9 @@ stage_say() {
 	printf '%s\n' "$*" >&2
 }
 
-# Start time of a process, so that a recycled pid is not taken for the run that made the account.
+# Start time of a living process, so that a recycled pid is not taken for the run that made the account.
 stage_start_time() {
-	[ -r "/proc/$1/stat" ] && sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+	[ -r "/proc/$1/stat" ] && sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'
 }
 
 # uid and first,count of the subordinate range of a user, as "FIRST LAST" lines.

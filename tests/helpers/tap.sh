@@ -245,7 +245,8 @@ on_finish() {
 # The processes that belong to this test, without the test script itself: "PID ARGS" lines. run-one is the subreaper of
 # everything the test started, so whoever descends from it is ours, however it detached.
 test_processes() (
-	ps -e -o pid=,ppid=,stat=,args= | awk -v guard="$RL_TEST_GUARD" -v self="$$" -v me="$BASHPID" '
+	me=$BASHPID
+	ps -e -o pid=,ppid=,stat=,args= | awk -v guard="$RL_TEST_GUARD" -v self="$$" -v me="$me" '
 		{ pid = $1; ppid[pid] = $2; stat[pid] = $3; $1 = $2 = $3 = ""; args[pid] = substr($0, 4) }
 		function below(p, top,  n) {
 			for (n = 0; n < 200 && p > 1; n++) {
@@ -289,7 +290,7 @@ have() {
 
 # payload_rootfs DIR: a root file system with nothing but the static payload as /tinit (and /bin/sh-less dirs).
 payload_rootfs() {
-	mkdir -p "$1"/{bin,dev,etc,proc,sys,tmp,root} && cp "$HELPERS/bin/tinit" "$1/tinit" && chmod 755 "$1/tinit"
+	mkdir -p "$1"/{bin,dev,etc,proc,sys,tmp,root} && cp "$(command -v tinit)" "$1/tinit" && chmod 755 "$1/tinit"
 }
 
 # payload_image NAME: imports that root file system under this name.

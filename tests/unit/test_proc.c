@@ -217,7 +217,7 @@ static int parent_that_dies(void *arg)
 {
 	int fd = *(int *)arg;
 	struct proc_child c = PROC_CHILD_NONE;
-	return proc_spawn(&(struct proc_spawn){.argv = SH("sleep 100"),
+	return proc_spawn(&(struct proc_spawn){.argv = SH("exec sleep 100"),
 					       .fds = &fd,
 					       .nfds = 1,
 					       .parent_death_signal = SIGKILL},

@@ -4,7 +4,7 @@
  * Language: text with {{ }} actions, {{- and -}} trim, comments {{/ * * /}}; fields {{.A.B}}, variables {{$x := .A}} and
  * {{$x = .B}}, {{$x.F}}; pipelines {{.A | f "x"}}, parentheses, strings "..." and `...`, characters, numbers, true,
  * false, nil; if / else if / else, range (also "$i, $v :="), with, break, continue, end.
- * Functions: json, len, index, slice, upper, lower, title, join, split, print, println, printf, html-free; eq, ne, lt,
+ * Functions: json, len, index, slice, upper, lower, title, join, split, print, println, printf; eq, ne, lt,
  * le, gt, ge, and, or, not; truncate, pad, trim, replace.
  * Member names are looked up exactly, then without regard to case (docker says .Id where podman says .ID).
  *

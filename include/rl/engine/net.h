@@ -167,8 +167,11 @@ int net_slirp_on_watch(struct net_slirp *s, struct err *e) RL_CHECK;
 /* Counters, asked of rl-netd; waits for its answer. Not while another process uses the control socket. */
 int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err *e) RL_CHECK;
 int net_slirp_control_fd(const struct net_slirp *s);
-/* Close everything, end rl-netd and reap it where it is our child. Harmless on NET_SLIRP_NONE and when repeated. */
+/* Close everything and kill rl-netd. Harmless on NET_SLIRP_NONE and when repeated. The kernel takes tens of
+ * milliseconds to remove a network interface, in the dying rl-netd: stop does not wait for that, which is right for a
+ * process that exits next (its parent or init reaps); stop_wait does, for processes that live on. */
 void net_slirp_stop(struct net_slirp *s);
+void net_slirp_stop_wait(struct net_slirp *s);
 /* Only close this process's copies (the child before exec, a parent that handed the duty to a monitor). */
 void net_slirp_forget(struct net_slirp *s);
 

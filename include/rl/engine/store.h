@@ -57,6 +57,7 @@ struct store_image {
 	json_t *config;			       /* the parsed image config document */
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
 						  layers that depend on the ones below (DECISIONS 7) */
+	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
 	bool builtin;			       /* blobs are in the built-in layout */
 };
 
@@ -105,7 +106,7 @@ struct store_layer {
 	int64_t blob_size;
 	char diff_id[STORE_DIGEST_SIZE];
 	char key[STORE_DIGEST_SIZE]; /* 64 hex: of the DiffID, or of the ChainID where the layer needs those below */
-	int64_t unpacked_size;	     /* bytes of the files, -1 while not known */
+	int64_t unpacked_size;	     /* bytes of the files, -1 while it was never unpacked and `key` is a guess */
 };
 
 struct store_record {
@@ -171,6 +172,9 @@ int store_names(const struct store *s, const char *manifest_digest, struct strv 
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
+/* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e) RL_CHECK;
+
 struct store_gc_result {
 	struct strv blobs;  /* digests removed */
 	struct strv layers; /* "KEY/HEX" removed */
@@ -193,5 +197,7 @@ int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
  * damaged are left out (debug line). */
 typedef int store_layout_fn(const char *name, struct store_record *record, void *arg);
 int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
+/* The same for the built-in layout; 0 if there is none. */
+int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
 
 #endif

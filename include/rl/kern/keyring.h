@@ -1,16 +1,16 @@
 /*
- * keyring.h - the session keyring.
+ * keyring.h - the kernel keyrings a payload must not inherit.
  *
- * A process inherits its session keyring over fork, exec and clone, user namespaces included: without this call a
- * payload could read the caller's keys (keyrings(7), session-keyring(7)).
+ * Context: role child, before the change of ids, so that the keyring is charged to the caller.
  */
 #ifndef RL_KERN_KEYRING_H
 #define RL_KERN_KEYRING_H
 
 #include "rl/base/err.h"
 
-/* Replace the session keyring of this process by a new, empty, anonymous one. A kernel without keys, or an outer seccomp
- * filter that refuses keyctl (which then refuses it to the payload too), is success. */
-int keyring_join_new(struct err *e) RL_CHECK;
+/* Replace the session keyring by a new, empty one. Returns 1; 0 where the kernel has no keyrings or an outer filter
+ * refuses the call (then it refuses the payload's too); -EDQUOT when the user's 200 keys are used up (each running
+ * container holds one): harmless where the payload's seccomp filter refuses keyctl, as the default one does. */
+int keyring_new_session(struct err *e) RL_CHECK;
 
 #endif

@@ -5,17 +5,18 @@
  *   built in   seccomp_filter_default(): made at build time from share/seccomp/default.json, one per capability set in
  *              common use; costs nothing at run time and loads in well under 300 us;
  *   compiled   seccomp_filter_compile(): a rule list through libseccomp (10 to 15 ms: engine/seccomp_plan.h caches it);
- *   own tree   seccomp_filter_tree(): the generator's compiler for simple rule lists (also the prefix of compiled ones).
+ *   own tree   seccomp_filter_tree(): the generator's compiler for the default profile, and for what libseccomp cannot do.
  *
  * What a rule list means (all three agree, and a test compares them):
  *   - Architectures not in the list: the process is killed.
- *   - A number above the highest one the list mentions: ENOSYS where the default action is a denial, so that a libc
+ *   - A number above the highest one the list mentions (x32 and ARM calls of their own aside): ENOSYS where the default action is a denial, so that a libc
  *     newer than the list falls back; the default action otherwise.
- *   - Among the rules of one system call the first without conditions wins; else the conditions decide; a call without
- *     a matching rule gets the default action.
+ *   - Among the rules of one system call the first without conditions wins; else the first whose conditions hold; a
+ *     call without a matching rule gets the default action.
  *   - Conditions on one rule are all required. A rule may compare each argument once.
  *   - Calls that i386 can also make through socketcall(2) or ipc(2) with arguments behind a pointer: if such a call has
- *     conditions and the multiplexer is not named in the list, the multiplexer gets ENOSYS.
+ *     conditions and the multiplexer is not named in the list, the multiplexer gets ENOSYS. If it has none, the
+ *     multiplexer does for this call what the rule says.
  *
  * Calling sequence on the path of `rl run`:
  *     const struct seccomp_filter *f = seccomp_filter_default(caps);      // NULL: see engine/seccomp_plan.h
@@ -51,7 +52,7 @@ enum seccomp_arch {
 #define SECCOMP_X32_BIT	    0x40000000u
 
 /* The machine this program was built for. */
-enum seccomp_arch seccomp_arch_native(void);
+enum seccomp_arch seccomp_native_arch(void);
 /* Bits of every architecture whose calls a kernel for `native` may accept (native included). */
 uint32_t seccomp_arch_family(enum seccomp_arch native);
 /* AUDIT_ARCH_* value as in seccomp_data.arch (x86_64 and x32 share one). */
@@ -75,8 +76,8 @@ enum seccomp_op {
 	SECCOMP_OP_MASKED_EQ, /* (argument & value) == value2 */
 };
 
-/* Comparisons are on all 64 bits of the argument (32 on 32-bit architectures), also where the kernel looks at fewer: use
- * SECCOMP_OP_MASKED_EQ with a 32-bit mask for `int` arguments. */
+/* Comparisons are on all 64 bits of the argument (x86, x32, arm: the low 32, the others count as 0), also where the
+ * kernel looks at fewer: use SECCOMP_OP_MASKED_EQ with a 32-bit mask for `int` arguments. */
 struct seccomp_cond {
 	unsigned int arg; /* 0 to 5 */
 	enum seccomp_op op;
@@ -123,14 +124,19 @@ void seccomp_program_free(struct seccomp_program *p);
  * not one of those built in. Only capabilities that the default profile mentions are compared. Native architecture. */
 const struct seccomp_filter *seccomp_filter_default(uint64_t caps);
 
+/* The capabilities that the default profile mentions. */
+uint64_t seccomp_filter_default_caps(void);
+
 /* Compile through libseccomp. Unknown names are skipped (see seccomp_syscall_is_known). Replaces *ret_program, which must
  * be empty. */
 int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
 			   struct err *e) RL_CHECK;
 
-/* Compile without libseccomp, to a balanced tree of number ranges. -EOPNOTSUPP for rules it does not do: more than one
- * condition on a rule, comparisons other than a masked one of at most 32 bits, different arguments or actions in the
- * conditional rules of one call. */
+/* libseccomp's version, for cache keys. */
+void seccomp_library_version(unsigned int ret_version[3]);
+
+/* Compile without libseccomp, to a balanced tree of number ranges. -EOPNOTSUPP for lists that leave i386's
+ * multiplexers to libseccomp, and for two names of one call with different rules. */
 int seccomp_filter_tree(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
 			struct err *e) RL_CHECK;
 
@@ -145,8 +151,9 @@ int seccomp_filter_load(const struct seccomp_filter *filter, unsigned int flags,
 uint32_t seccomp_filter_simulate(const struct seccomp_filter *filter, const struct seccomp_data *data);
 
 /* Restrict the calling program (all threads) to these native system calls from now on; others get `default_action`
- * (SECCOMP_RET_KILL_PROCESS, or SECCOMP_RET_ERRNO | errno). Calls of other architectures are killed. For helper
- * programs, at start; sets no_new_privs. Numbers are __NR_*; any order, duplicates allowed. */
+ * (SECCOMP_RET_KILL_PROCESS, or SECCOMP_RET_ERRNO | errno). Calls of other architectures are killed, x32 ones get the
+ * default action. For helper programs, at start; sets no_new_privs. Numbers are __NR_*; any order, duplicates allowed.
+ * Does not use libseccomp: about 50 us. */
 int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_action, struct err *e) RL_CHECK;
 
 #endif

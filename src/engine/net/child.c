@@ -51,7 +51,8 @@ static int make_pair(const struct net_slirp_opts *o, int container_netns, struct
 	r = nl_flush(&nl, e);
 	int index = r < 0 ? r : nl_link_index(&nl, peer_name, e);
 	if (index >= 0) {
-		nl_link_set(&nl, index, &(struct nl_link_set){.up = true, .no_addrgen = true, .no_arp = true});
+		nl_link_set(&nl, index, &(struct nl_link_set){.no_addrgen = true, .no_arp = true});
+		nl_link_up(&nl, index);
 		r = nl_flush(&nl, e);
 		index = r < 0 ? r : packet_open(index, e);
 	}
@@ -102,12 +103,11 @@ static void queue_config(struct nl *nl, const struct net_slirp_opts *o, int inde
 {
 	uint8_t mac[NET_MAC_LEN];
 	nl_link_up(nl, LO_INDEX);
-	nl_link_set(nl, index, &(struct nl_link_set){
-				       .mac = is_tap ? o->mac : NULL,
-				       .mtu = is_tap ? o->mtu : 0,
-				       .no_addrgen = o->ipv6,
-				       .up = true,
-			       });
+	/* The address generation mode must be set before the interface comes up: a request of its own. */
+	nl_link_set(nl, index,
+		    &(struct nl_link_set){
+			    .mac = is_tap ? o->mac : NULL, .mtu = is_tap ? o->mtu : 0, .no_addrgen = true});
+	nl_link_up(nl, index);
 	nl_addr_add(nl, index, AF_INET, &o->address, o->prefix);
 	nl_route_default(nl, index, AF_INET, &o->gateway);
 	frame_slirp_mac4(o->gateway, mac);

@@ -3,8 +3,12 @@
  *
  * Two processes stand behind `struct net_slirp`: the program as started (the launcher, our child), which makes its
  * namespaces and a worker in a pid namespace of its own, sends us the worker's pidfd and exits; and the worker, which is
- * made with CLONE_PARENT and so is our child as well. Both are reaped in net_slirp_stop, without ever waiting before.
- * What ends the worker in all other cases is end of file on the control socket.
+ * made with CLONE_PARENT and so is our child as well. What ends the worker in all other cases is end of file on the
+ * control socket.
+ *
+ * The end of the worker takes 20 to 60 ms on an idle machine: it holds the last reference to the interface, and the
+ * kernel removes a network interface only after RCU grace periods, in the process that closes it. So net_slirp_stop
+ * kills it and leaves; whoever adopts it when we exit reaps it, and callers that live on use net_slirp_stop_wait.
  */
 #include <errno.h>
 #include <poll.h>
@@ -159,20 +163,31 @@ static void reap(int pidfd)
 		;
 }
 
-void net_slirp_stop(struct net_slirp *s)
+static void stop(struct net_slirp *s, bool wait)
 {
 	if (s->control_fd < 0)
 		return;
 	/* The launcher blocks SIGTERM from just before it makes the worker until it has told us: once it is gone,
 	 * either the message is in our queue or there is no worker. */
-	(void)proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
+	(void)!proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
 	reap(s->child.pidfd);
 	find_worker(s);
 	if (s->worker_pidfd >= 0) {
-		(void)proc_pidfd_signal(s->worker_pidfd, SIGKILL, NULL);
-		reap(s->worker_pidfd);
+		(void)!proc_pidfd_signal(s->worker_pidfd, SIGKILL, NULL);
+		if (wait)
+			reap(s->worker_pidfd);
 	}
 	net_slirp_forget(s);
+}
+
+void net_slirp_stop(struct net_slirp *s)
+{
+	stop(s, false);
+}
+
+void net_slirp_stop_wait(struct net_slirp *s)
+{
+	stop(s, true);
 }
 
 void net_slirp_forget(struct net_slirp *s)

@@ -86,6 +86,24 @@ static int death_signal(struct err *e)
 	return 0;
 }
 
+/* A user has 200 keys; where they are used up, a container that may call keyctl is refused rather than given the
+ * caller's keys, and one that may not is started. */
+static int new_keyring(struct apply *a, struct err *e)
+{
+	int r = keyring_new_session(e);
+	if (r == -EDQUOT && a->plan->filter)
+		return 0;
+	return r < 0 ? r : 0;
+}
+
+static int scope_abstract(struct err *e)
+{
+	int r = landlock_restrict(LANDLOCK_WANT_SCOPE_SOCKETS, e);
+	if (r == 0)
+		log_warn("this kernel cannot close the host's abstract sockets to a container with the host's network");
+	return r < 0 ? r : 0;
+}
+
 static int run_op(struct apply *a, const struct op *op, struct err *e)
 {
 	switch (op->kind) {
@@ -132,9 +150,9 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_RLIMIT:
 		return apply_rlimit(op->rlimit, e);
 	case OP_KEYRING:
-		return keyring_join_new(e);
+		return new_keyring(a, e);
 	case OP_ABSTRACT_SCOPE:
-		return landlock_scope_abstract(e);
+		return scope_abstract(e);
 	case OP_INIT:
 		return role_init_fork(a, e);
 	case OP_UMASK:

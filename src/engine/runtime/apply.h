@@ -17,11 +17,10 @@ struct apply {
 	const struct runtime_start *start;
 	int sync;
 	int rootfd; /* root of the container; "/" after the pivot */
-	int procfd; /* root of a procfs that shows the container's namespaces, writable; -1 before it is mounted */
+	int procfd; /* procfs for writes of ours, mounted nowhere; -1 until it is needed */
 	int nullfd; /* the host's /dev/null, verified, for masks */
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;
-	bool proc_is_outer; /* /proc is the outer one, bound read-only (DECISIONS 17) */
 	struct user_ids ids;
 	struct strv env;
 };

@@ -96,9 +96,12 @@ int apply_terminal(struct apply *a, struct err *e)
 	autofd int pts = safepath_open(a->rootfd, "/dev/pts", O_PATH | O_DIRECTORY, 0, e);
 	if (pts < 0)
 		return pts;
-	int r = pty_open_pair(pts, &a->pty_master, &a->pty_slave, e);
+	struct pty_pair pair;
+	int r = pty_open(pts, &pair, e);
 	if (r < 0)
 		return r;
+	a->pty_master = pair.masterfd;
+	a->pty_slave = pair.slavefd;
 	if (s->rows || s->columns) {
 		r = pty_set_size(a->pty_master, s->rows, s->columns, e);
 		if (r < 0)

@@ -47,10 +47,9 @@ static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, s
 static int mount_proc(struct apply *a, const struct rt_mount *m, int target, struct err *e)
 {
 	struct err fresh = ERR_INIT;
-	a->procfd = -1;
 	if (a->plan->spec->ns[RT_NS_PID].mode == RT_NS_NEW || a->plan->spec->ns[RT_NS_PID].mode == RT_NS_JOIN) {
-		a->procfd = mnt_new("proc", NULL, m->set, target, &fresh);
-		if (a->procfd >= 0)
+		autofd int fd = mnt_new("proc", NULL, m->set, target, &fresh);
+		if (fd >= 0)
 			return 0;
 		if (fresh.code != EPERM) {
 			if (e)
@@ -62,9 +61,8 @@ static int mount_proc(struct apply *a, const struct rt_mount *m, int target, str
 	 * makes no sense where the pid namespace is not ours. Then the outer one, frozen: the kernel already refuses to
 	 * read memory or trace across user namespaces, but outer oom_score_adj could be written (DECISIONS 17). */
 	log_debug(LOG_MNT, "a fresh procfs is refused, binding the outer one read-only");
-	a->procfd = mnt_bind(AT_FDCWD, "/proc", true, m->set | MNT_RDONLY, 0, target, e);
-	a->proc_is_outer = true;
-	return a->procfd < 0 ? err_ctx(e, "/proc") : 0;
+	autofd int outer = mnt_bind(AT_FDCWD, "/proc", true, m->set | MNT_RDONLY, 0, target, e);
+	return outer < 0 ? err_ctx(e, "/proc") : 0;
 }
 
 static int mount_sysfs(struct apply *a, const struct rt_mount *m, int target, struct err *e)

@@ -8,9 +8,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,30 +18,42 @@
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
 #include "rl/kern/limits.h"
+#include "rl/kern/procfs.h"
+#include "rl/kern/pty.h"
 #include "rl/kern/safepath.h"
+
+/* Writes go through a procfs that is mounted nowhere; where the kernel refuses one, through the outer one, whose
+ * /proc/sys and /proc/self are resolved for the process that looks. */
+static int open_procfs(struct apply *a, struct err *e)
+{
+	if (a->procfd < 0)
+		a->procfd = procfs_private(NULL);
+	if (a->procfd < 0)
+		a->procfd = procfs_outer(e);
+	return a->procfd < 0 ? a->procfd : 0;
+}
 
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e)
 {
+	const struct rtspec *s = a->plan->spec;
 	const char *value = strchr(assignment, '=');
 	if (!value)
 		return err_set(e, EINVAL, "sysctl '%s' has no value", assignment);
 	autofree char *key = xstrndup(assignment, (size_t)(value - assignment));
-	/* Where /proc is the outer one it is read-only here; the host's own mount of it shows our namespaces all the
-	 * same, because /proc/sys is resolved for the process that looks. */
-	autofd int outer = -1;
-	int procfd = a->procfd;
-	if (procfd < 0 || a->proc_is_outer) {
-		outer = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		procfd = outer;
-	}
-	return limits_sysctl(procfd, key, value + 1, e);
+	unsigned owned = (s->ns[RT_NS_NET].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_NET : 0u) |
+			 (s->ns[RT_NS_IPC].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_IPC : 0u) |
+			 (s->ns[RT_NS_UTS].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_UTS : 0u);
+	char path[LIMITS_SYSCTL_PATH_SIZE];
+	int r = limits_sysctl_path(key, owned, path, e);
+	if (r == 0)
+		r = open_procfs(a, e);
+	return r < 0 ? r : limits_write_sysctl(a->procfd, path, value + 1, e);
 }
 
 int apply_oom_score(struct apply *a, struct err *e)
 {
-	autofd int outer = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return limits_oom_score_adj(a->procfd >= 0 && !a->proc_is_outer ? a->procfd : outer,
-				    a->plan->spec->oom_score_adj, e);
+	int r = open_procfs(a, e);
+	return r < 0 ? r : limits_set_oom_score_adj(a->procfd, a->plan->spec->oom_score_adj, e);
 }
 
 static int read_database(struct apply *a, const char *path, struct str *out, struct err *e)
@@ -144,7 +153,18 @@ int apply_cwd(struct apply *a, struct err *e)
 
 int apply_rlimit(const struct rt_rlimit *l, struct err *e)
 {
-	return limits_set(l->resource, l->soft, l->hard, l->lower_to_hard, e);
+	uint64_t soft = l->soft;
+	uint64_t hard = l->hard;
+	if (l->lower_to_hard) {
+		uint64_t now_soft;
+		uint64_t now_hard;
+		int r = limits_get_rlimit(l->resource, &now_soft, &now_hard, e);
+		if (r < 0)
+			return r;
+		hard = RL_MIN(hard, now_hard);
+		soft = RL_MIN(soft, hard);
+	}
+	return limits_set_rlimit(l->resource, soft, hard, e);
 }
 
 int apply_session(struct apply *a, struct err *e)
@@ -154,8 +174,9 @@ int apply_session(struct apply *a, struct err *e)
 		return err_sys(e, errno, "setsid");
 	if (a->pty_slave < 0)
 		return 0;
-	if (ioctl(a->pty_slave, TIOCSCTTY, 0) < 0)
-		return err_sys(e, errno, "make the terminal the controlling one");
+	int r = pty_set_controlling(a->pty_slave, e);
+	if (r < 0)
+		return r;
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(a->pty_slave, fd) < 0)
 			return err_sys(e, errno, "dup the terminal");
@@ -188,7 +209,10 @@ static int set_groups(const struct apply *a, struct err *e)
 int apply_identity(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
-	int r = caps_drop_bounding(s->caps, e);
+	/* docker's rule: the set is what root gets; another user starts with none and can gain from the bounding set
+	 * only by executing a file that carries capabilities. */
+	struct caps_sets sets = caps_for_user(s->caps, a->ids.uid);
+	int r = caps_before_setid(&sets, false, e);
 	if (r < 0)
 		return r;
 	r = set_groups(a, e);
@@ -198,9 +222,7 @@ int apply_identity(struct apply *a, struct err *e)
 		return err_sys(e, errno, "become group %u", a->ids.gid);
 	if (setresuid(a->ids.uid, a->ids.uid, a->ids.uid) < 0)
 		return err_sys(e, errno, "become user %u", a->ids.uid);
-	/* docker's rule: the set is what root gets; another user starts with none and can gain from the bounding set
-	 * only by executing a file that carries capabilities. */
-	return caps_set(a->ids.uid == 0 ? s->caps : 0, e);
+	return caps_after_setid(&sets, e);
 }
 
 static int exec_failed(const char *name, int errnum, bool searched, struct err *e)

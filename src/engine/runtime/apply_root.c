@@ -70,6 +70,7 @@ int apply_pivot(struct apply *a, struct err *e)
 	if (r < 0)
 		return r;
 	/* Descriptors of the host are closed now, not at exec: nothing below may reach them even by mistake. */
+	close_fd(&a->procfd);
 	close_fd(&a->nullfd);
 	close_fd(&a->emptyfd);
 	log_debug(LOG_RUN, "root entered");

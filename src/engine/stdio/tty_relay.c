@@ -23,7 +23,7 @@ int tty_relay_start(struct tty_relay *t, struct err *e)
 		return r;
 	if (t->in < 0 || !isatty(t->in))
 		return 0;
-	r = pty_raw(t->in, &t->saved, e);
+	r = pty_make_raw(t->in, &t->saved, e);
 	if (r < 0)
 		return r;
 	t->raw = true;

@@ -79,10 +79,9 @@ static int add_builtin(const char *name, struct store_record *record, void *arg)
 
 static void list_builtin(const struct store *s, struct store_list *l)
 {
-	autofd int dirfd = store_builtin_open(s);
 	struct err cause = ERR_INIT;
-	if (dirfd >= 0 && store_layout_each(dirfd, add_builtin, l, &cause) < 0)
-		log_debug(LOG_STORE, "%s: %s", s->builtin, cause.text);
+	if (store_builtin_each(s, add_builtin, l, &cause) < 0)
+		log_debug(LOG_STORE, "%s", cause.text);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -287,12 +286,9 @@ static int match_builtin(const char *name, struct store_record *record, void *ar
 
 static int find_builtin(struct wanted *w, struct err *e)
 {
-	autofd int dirfd = store_builtin_open(w->s);
-	if (dirfd < 0)
-		return 0;
-	int r = store_layout_each(dirfd, match_builtin, w, e);
+	int r = store_builtin_each(w->s, match_builtin, w, e);
 	if (r <= 0)
-		return r < 0 ? err_ctx(e, "built-in images %s", w->s->builtin) : 0;
+		return r;
 	/* Our own record of it, if there is one, knows the keys of layers that are not self-contained. */
 	struct store_record own = {0};
 	if (store_record_read(w->s, w->manifest, &own, NULL) >= 0) {
@@ -390,8 +386,11 @@ int store_find_image(const struct store *s, const char *text, struct store_image
 	struct store_image image = {.name = take_ptr(&w.name), .config = take_ptr(&config), .builtin = w.builtin};
 	memcpy(image.manifest_digest, w.manifest, sizeof(w.manifest));
 	memcpy(image.config_digest, w.record.config, sizeof(image.config_digest));
-	for (size_t i = 0; i < w.record.nlayers; i++)
+	image.keys_known = true;
+	for (size_t i = 0; i < w.record.nlayers; i++) {
 		strv_add(&image.layer_keys, w.record.layers[i].key);
+		image.keys_known = image.keys_known && w.record.layers[i].unpacked_size >= 0;
+	}
 	wanted_free(&w);
 	*ret_image = image;
 	return 0;
@@ -401,6 +400,10 @@ int store_layer_dirs(const struct store *s, const struct store_image *i, const c
 		     size_t *ret_missing, struct err *e)
 {
 	autostrv struct strv dirs = STRV_INIT;
+	if (!i->keys_known) {
+		*ret_missing = 0;
+		return 1;
+	}
 	for (size_t n = 0; n < i->layer_keys.count; n++) {
 		char path[STORE_PATH_SIZE];
 		struct stat st;

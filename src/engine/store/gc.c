@@ -33,12 +33,14 @@ enum { PINS_MAX = 64 << 20 };
 struct marks {
 	struct strv blobs;  /* hex */
 	struct strv layers; /* hex, whatever the map */
+	struct strv builtin; /* manifests of the built-in images */
 };
 
 static void marks_free(struct marks *m)
 {
 	strv_free(&m->blobs);
 	strv_free(&m->layers);
+	strv_free(&m->builtin);
 }
 
 static void marks_sort(struct marks *m)
@@ -66,38 +68,54 @@ static void mark_record(struct marks *m, const struct store_record *r)
 		strv_add(&m->blobs, store_hex(r->extra.items[i]));
 }
 
-static int mark_builtin(const char *name, struct store_record *record, void *arg)
+static int note_builtin(const char *name, struct store_record *record, void *arg)
 {
 	(void)name;
 	mark_record(arg, record);
+	strv_add(&((struct marks *)arg)->builtin, record->manifest);
 	return 0;
+}
+
+/* Our note about an image that is not built in any more (another version of rl was installed). */
+static bool is_stale_note(const struct marks *m, const struct store_record *r)
+{
+	return r->builtin && !strv_has(&m->builtin, r->manifest);
+}
+
+static void drop_record(const struct store *s, const char *manifest_digest)
+{
+	char path[STORE_PATH_SIZE];
+	snprintf(path, sizeof(path), STORE_META "/%s.json", store_hex(manifest_digest));
+	unlinkat(s->rootfd, path, 0); /* if it stays it is met again */
 }
 
 static int mark_images(const struct store *s, struct marks *m, struct err *e)
 {
 	autostrv struct strv digests = STRV_INIT;
+	(void)!store_builtin_each(s, note_builtin, m, NULL);
 	int r = store_records_list(s, &digests, e);
 	for (size_t i = 0; r >= 0 && i < digests.count; i++) {
 		struct store_record record = {0};
 		struct err cause = ERR_INIT;
 		int rc = store_record_read(s, digests.items[i], &record, &cause);
-		if (rc >= 0)
+		if (rc >= 0 && is_stale_note(m, &record))
+			drop_record(s, digests.items[i]);
+		else if (rc >= 0)
 			mark_record(m, &record);
 		/* A broken image keeps nothing alive. One that cannot be read now may be whole: collect nothing. */
 		else if (rc != -ENOENT && rc != -EBADMSG && rc != -EINVAL && rc != -EOPNOTSUPP)
 			r = e ? (*e = cause, rc) : rc;
 		store_record_free(&record);
 	}
-	autofd int dirfd = store_builtin_open(s);
-	if (r >= 0 && dirfd >= 0)
-		(void)!store_layout_each(dirfd, mark_builtin, m, NULL);
 	return r;
 }
 
 /* ---- reading pins and containers ---- */
 
-static void mark_pins(const char *text, struct marks *m)
+static void mark_pins(const char *name, const char *text, void *arg)
 {
+	struct marks *m = arg;
+	(void)name;
 	autostrv struct strv lines = STRV_INIT;
 	strv_split(&lines, text, '\n');
 	for (size_t i = 0; i < lines.count; i++) {
@@ -111,8 +129,8 @@ static void mark_pins(const char *text, struct marks *m)
 	}
 }
 
-/* Lines ".../layers/KEY/HEX[/diff]". */
-static void mark_container(const char *text, struct marks *m)
+/* Lines ".../layers/KEY/HEX[/diff]", top first. */
+static void container_layers(const char *text, struct strv *out)
 {
 	autostrv struct strv lines = STRV_INIT;
 	strv_split(&lines, text, '\n');
@@ -121,13 +139,19 @@ static void mark_container(const char *text, struct marks *m)
 		strv_split(&parts, lines.items[i], '/');
 		for (size_t k = 2; k < parts.count; k++)
 			if (str_eq(parts.items[k - 2], "layers") && imgref_is_hex(parts.items[k]))
-				strv_add(&m->layers, parts.items[k]);
+				strv_add(out, parts.items[k]);
 	}
+}
+
+static void mark_container(const char *name, const char *text, void *arg)
+{
+	(void)name;
+	container_layers(text, &((struct marks *)arg)->layers);
 }
 
 /* Read DIR/ENTRY/FILE of every entry. `only_locked`: of those whose owner lives. */
 static int each_file(const struct store *s, const char *dir, const char *file, bool only_locked,
-		     void (*mark)(const char *, struct marks *), struct marks *m, struct err *e)
+		     void (*fn)(const char *name, const char *text, void *arg), void *arg, struct err *e)
 {
 	int fd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -150,7 +174,7 @@ static int each_file(const struct store *s, const char *dir, const char *file, b
 			continue; /* nobody lives there; closing lets go again */
 		int r = io_read_file(entryfd, file, PINS_MAX, &text, &cause);
 		if (r >= 0)
-			mark(text.buf, m);
+			fn(entry->d_name, text.buf, arg);
 		else if (r != -ENOENT)
 			return e ? (*e = cause, r) : r;
 	}
@@ -390,4 +414,29 @@ int store_remove_image(const struct store *s, const char *manifest_digest, struc
 		return err_sys(e, errno, "remove the record of image %s", manifest_digest);
 	close_fd(&lockfd);
 	return store_rebuild_index(s, e);
+}
+
+struct users {
+	const struct store_record *record;
+	struct strv *ids;
+};
+
+static void match_user(const char *name, const char *text, void *arg)
+{
+	const struct users *u = arg;
+	autostrv struct strv keys = STRV_INIT;
+	container_layers(text, &keys);
+	size_t n = u->record->nlayers;
+	if (n == 0 || keys.count != n)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!str_eq(keys.items[i], u->record->layers[n - 1 - i].key))
+			return;
+	strv_add(u->ids, name);
+}
+
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e)
+{
+	struct users users = {r, ret_ids};
+	return each_file(s, "containers", STORE_CONTAINER_LAYERS, false, match_user, &users, e);
 }

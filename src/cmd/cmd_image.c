@@ -1,0 +1,94 @@
+/*
+ * cmd_image.c - `rl image prune` and `rl image exists`.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "rl/base/fmt.h"
+#include "rl/cmd/out.h"
+#include "rl/model/imgref.h"
+#include "rl/svc/image.h"
+#include "verbs_int.h"
+
+struct prune_opts {
+	bool all, force;
+};
+
+static const struct opt_def prune_defs[] = {
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, all), 0, "Options",
+	 "also remove images with a name that no container uses", 0, NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, force), 0, "Options", "do not ask", 0, NULL},
+	OPT_END,
+};
+
+static int confirm(const struct prune_opts *o, struct err *e)
+{
+	char answer[8] = "";
+	if (o->force)
+		return 1;
+	if (!isatty(STDIN_FILENO)) {
+		err_set(e, EINVAL, "image prune: there is no terminal to ask on");
+		return err_hint(e, "-f removes without asking");
+	}
+	fprintf(stderr, "Remove %s? [y/N] ", o->all ? "all images that no container uses" : "all images without a name");
+	if (!fgets(answer, sizeof(answer), stdin))
+		return 0;
+	return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	(void)args;
+	const struct prune_opts *o = opts;
+	int r = confirm(o, e);
+	if (r <= 0)
+		return r;
+	struct image_removed removed = {.bytes = 0};
+	r = image_prune(ctx->store_root, o->all, &removed, e);
+	if (r < 0)
+		return r;
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; i < removed.untagged.count; i++)
+		str_addf(&out, "untagged: %s\n", imgref_familiar(removed.untagged.items[i]));
+	for (size_t i = 0; i < removed.deleted.count; i++)
+		str_addf(&out, "deleted: %s\n", removed.deleted.items[i]);
+	char size[FMT_SIZE];
+	fmt_size(removed.bytes > 0 ? (uint64_t)removed.bytes : 0, size);
+	str_addf(&out, "Total reclaimed space: %s\n", size);
+	image_removed_free(&removed);
+	return out_flush(&out, e);
+}
+
+const struct verb verb_image_prune = {
+	.name = "image prune",
+	.group = "Images",
+	.usage = "[OPTIONS]",
+	.summary = "remove images that nothing needs",
+	.example = "  rl image prune -f",
+	.opts = prune_defs,
+	.opts_size = sizeof(struct prune_opts),
+	.run = prune_run,
+};
+
+static const struct opt_def exists_defs[] = {OPT_END};
+
+static int exists_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	(void)opts;
+	int r = image_exists(ctx->store_root, args->operands.items[0], e);
+	return r < 0 ? r : !r;
+}
+
+const struct verb verb_image_exists = {
+	.name = "image exists",
+	.group = "Images",
+	.usage = "IMAGE",
+	.summary = "succeed if the image is there",
+	.example = "  rl image exists busybox && echo yes",
+	.opts = exists_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.complete = COMPLETE_IMAGE,
+	.run = exists_run,
+};

@@ -1,0 +1,65 @@
+/*
+ * cmd_run.c - `rl run`.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "rl/cmd/out.h"
+#include "rl/svc/container.h"
+#include "run_table.h"
+#include "verbs_int.h"
+
+/* What a foreground container cannot have, and what the terminal we were started from does not give. */
+static int check_foreground(const struct run_opts *o, struct err *e)
+{
+	if (o->detach) {
+		err_set(e, EOPNOTSUPP, "--detach is not possible yet: detached containers come with create and start");
+		return err_hint(e, "leave out -d; a shell puts the container into the background with &");
+	}
+	if (o->restart != RESTART_NO)
+		return err_set(e, EOPNOTSUPP, "--restart is not possible yet: it comes with detached containers");
+	if (o->tty && o->interactive && !o->explain && !isatty(STDIN_FILENO)) {
+		err_set(e, ENOTTY, "-t with -i needs a terminal, and standard input is none");
+		return err_hint(e, "leave out -t to feed the command from a pipe or file");
+	}
+	return 0;
+}
+
+static int run_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	struct run_target *t = opts;
+	int r = run_target_finish(t, ctx->verb->name, args, e);
+	if (r < 0)
+		return r;
+	r = check_foreground(&t->o, e);
+	if (r < 0)
+		return r;
+	if (t->o.explain) {
+		autostr struct str text = STR_INIT;
+		r = container_explain(&t->o, ctx->store_root, &text, e);
+		return r < 0 ? r : out_flush(&text, e);
+	}
+	int status = 0;
+	r = container_run(&t->o, ctx->store_root, &status, e);
+	return r < 0 ? r : status;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.aliases = "container run",
+	.group = "Containers",
+	.usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
+	.summary = "run a command in a new container",
+	.example = "  rl run -it --rm busybox sh\n"
+		   "  rl run --rm -v .:/src -w /src debian make",
+	.opts = run_defs,
+	.rules = run_rules,
+	.parse_flags = OPT_STOP_AT_OPERAND,
+	.max_operands = OPERANDS_ANY,
+	.starts_containers = true,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct run_target),
+	.init = run_target_init,
+	.release = run_target_release,
+	.run = run_run,
+};

@@ -1,0 +1,199 @@
+/*
+ * main.c - the program: options before the verb, finding the verb, running it, and saying once what went wrong.
+ *
+ * Everything below returns its error; this file prints it and turns it into the exit status (125 unless the error asks
+ * for another). The status of the container's own command passes through.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/path.h"
+#include "rl/cmd/out.h"
+#include "rl/cmd/verb.h"
+#include "rl/svc/container.h"
+
+struct global_opts {
+	char *root;
+	char *list_options;
+	bool debug, version, list_verbs;
+};
+
+static int set_log_level(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	static const char *const quiet[] = {"panic", "fatal", "error", "warn", "warning", "info"};
+	if (str_eq(value, "debug") || str_eq(value, "trace")) {
+		((struct global_opts *)target)->debug = true;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(quiet); i++) {
+		if (!str_eq(value, quiet[i]))
+			continue;
+		/* Errors are always said; warnings go below this level. */
+		log_set_quiet(i < 3);
+		return 0;
+	}
+	return err_set(e, EINVAL, "--%s '%s': debug, info, warn or error is expected", def->name, value);
+}
+
+static const char no_daemon[] = "there is no daemon to talk to";
+
+const struct opt_def verb_global_opts[] = {
+	{"root", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct global_opts, root), 0, "Options",
+	 "keep images and containers in DIR (default ~/.local/share/rl)", COMPLETE_DIR, NULL},
+	{"debug", NULL, 'D', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, debug), 0, "Options",
+	 "say with timestamps what is done; RL_DEBUG=NAME,... for parts", 0, NULL},
+	{"log-level", NULL, 'l', "LEVEL", set_log_level, 0, 0, "Options", "debug, info, warn or error", COMPLETE_CHOICES,
+	 "debug info warn error"},
+	{"version", NULL, 'v', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, version), 0, "Options",
+	 "print the version", 0, NULL},
+	{"list-verbs", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct global_opts, list_verbs), OPT_HIDDEN, "Options",
+	 "one verb per line", 0, NULL},
+	{"list-options", NULL, 0, "VERB", OPT_GENERIC(opt_set_string, struct global_opts, list_options), OPT_HIDDEN,
+	 "Options", "the options of a verb, one per line", COMPLETE_VERB, NULL},
+	{.name = "host", .letter = 'H', .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
+	{.name = "context", .letter = 'c', .metavar = "NAME", .flags = OPT_REFUSED, .help = no_daemon},
+	{.name = "url", .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
+	{.name = "remote", .letter = 'r', .flags = OPT_REFUSED, .help = no_daemon},
+	OPT_END,
+};
+
+static void global_opts_release(struct global_opts *g)
+{
+	free(g->root);
+	free(g->list_options);
+}
+#define autoglobal __attribute__((cleanup(global_opts_release)))
+
+static int check_operands(const struct verb *v, const struct opt_args *args, struct err *e)
+{
+	size_t n = args->operands.count;
+	if (n >= v->min_operands && n <= v->max_operands)
+		return 0;
+	if (n > v->max_operands)
+		err_set(e, EINVAL, "%s: '%s' is one argument too many", v->name, args->operands.items[v->max_operands]);
+	else
+		err_set(e, EINVAL, "%s: %s", v->name, n ? "an argument is missing" : "the argument is missing");
+	autostr struct str usage = STR_INIT;
+	verb_usage(v, &usage);
+	return err_hint(e, "usage: %s", usage.buf);
+}
+
+static int run_verb(struct cmd_ctx *ctx, char *const *argv, struct err *e)
+{
+	const struct verb *v = ctx->verb;
+	/* Freed by hand, since `release` has to run before it. */
+	void *opts = xcalloc(1, RL_MAX(v->opts_size, (size_t)1));
+	struct opt_args args = OPT_ARGS_INIT;
+	if (v->init)
+		v->init(opts);
+	int r = opt_parse(v->opts, v->parse_flags, argv, opts, &args, e);
+	if (r >= 0 && args.help) {
+		autostr struct str out = STR_INIT;
+		verb_help(v, false, &out);
+		r = out_flush(&out, e);
+	} else {
+		if (r >= 0 && v->rules)
+			r = opt_check_rules(v->opts, v->rules, &args, e);
+		if (r >= 0)
+			r = check_operands(v, &args, e);
+		if (r >= 0)
+			r = v->run(ctx, opts, &args, e);
+	}
+	if (v->release)
+		v->release(opts);
+	opt_args_free(&args);
+	free(opts);
+	return r;
+}
+
+static int list_options(const char *name, struct err *e)
+{
+	autostr struct str out = STR_INIT;
+	autostrv struct strv words = STRV_INIT;
+	size_t used = 0;
+	strv_split(&words, name, ' ');
+	const struct verb *v = verb_find(strv_argv(&words), &used);
+	if (*name && !v)
+		return verb_unknown(strv_argv(&words), e);
+	opt_list(v ? v->opts : verb_global_opts, &out);
+	return out_flush(&out, e);
+}
+
+static int list_verbs(struct err *e)
+{
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; verb_table[i]; i++)
+		if (!verb_table[i]->hidden)
+			str_addf(&out, "%s\n", verb_table[i]->name);
+	return out_flush(&out, e);
+}
+
+static int dispatch(char **main_argv, struct err *e)
+{
+	const char *program = path_base(main_argv[0]);
+	char *const *argv = main_argv + 1;
+	autoglobal struct global_opts g = {.root = NULL};
+	struct opt_args args = OPT_ARGS_INIT;
+	int r = opt_parse(verb_global_opts, OPT_STOP_AT_OPERAND, argv, &g, &args, e);
+	autostrv struct strv words = args.operands;
+	if (r < 0)
+		return r;
+	if (g.debug) {
+		log_set_debug("all");
+		log_export();
+	}
+	autostr struct str out = STR_INIT;
+	if (g.version) {
+		str_addf(&out, "rl version %s\n", RL_VERSION);
+		return out_flush(&out, e);
+	}
+	if (g.list_verbs)
+		return list_verbs(e);
+	if (g.list_options)
+		return list_options(g.list_options, e);
+	if (args.help || !words.count) {
+		verb_help_overview(&out);
+		return out_flush(&out, e);
+	}
+	struct cmd_ctx ctx = {
+		.flavour = str_eq(program, "docker") ? CMD_DOCKER : str_eq(program, "podman") ? CMD_PODMAN : CMD_RL,
+		.store_root = g.root,
+	};
+	size_t used = 0;
+	ctx.verb = verb_find(words.items, &used);
+	if (!ctx.verb)
+		return verb_unknown(words.items, e);
+	log_debug(LOG_CMD, "verb %s", ctx.verb->name);
+	if (ctx.verb->starts_containers) {
+		r = container_protect_binary(main_argv, e);
+		if (r < 0)
+			return r;
+	}
+	return run_verb(&ctx, words.items + used, e);
+}
+
+/* A program that starts us with descriptor 0, 1 or 2 closed must not have our first open land there. */
+static void fill_stdio(void)
+{
+	static const char *const names[] = {"/dev/null", "/dev/null", "/dev/null"};
+	for (int fd = 0; fd < (int)ARRAY_SIZE(names); fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open(names[fd], O_RDWR | O_NOCTTY);
+}
+
+int main(int argc, char **argv)
+{
+	fill_stdio();
+	log_init("rl");
+	if (argc < 1)
+		return EXIT_RL_FAILED;
+	struct err e = ERR_INIT;
+	int r = dispatch(argv, &e);
+	if (r >= 0)
+		return r;
+	err_print(&e);
+	return err_exit_status(&e);
+}

@@ -1,0 +1,322 @@
+/*
+ * run_table.c - every option of `rl run`: one row each, and the rules between them.
+ *
+ * The grammar of a value is a function of rl/model/run_opts.h; what is here are the rows, the reading of files that
+ * options name (cmd may read files, model may not), and what can only be said once all options are known. Options that
+ * other tools have and rl does not are rows too, with the reason: a script must not find out from a missing effect.
+ */
+#include "run_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+
+extern char **environ;
+
+/* An option whose value goes to run_opts_NAME. */
+#define SETTER(name)                                                                                                   \
+	static int set_##name(const struct opt_def *def, void *target, const char *value, struct err *e)               \
+	{                                                                                                              \
+		(void)def;                                                                                             \
+		return run_opts_##name(target, value, e);                                                              \
+	}
+
+SETTER(volume)
+SETTER(mount)
+SETTER(tmpfs)
+SETTER(device)
+SETTER(shm_size)
+SETTER(rootfs)
+SETTER(label)
+SETTER(annotation)
+SETTER(entrypoint)
+SETTER(workdir)
+SETTER(user)
+SETTER(group_add)
+SETTER(umask)
+SETTER(ulimit)
+SETTER(sysctl)
+SETTER(oom_score_adj)
+SETTER(stop_signal)
+SETTER(stop_timeout)
+SETTER(timeout)
+SETTER(detach_keys)
+SETTER(name)
+SETTER(restart)
+SETTER(pull)
+SETTER(platform)
+SETTER(cap_add)
+SETTER(cap_drop)
+SETTER(security_opt)
+SETTER(userns)
+SETTER(pid)
+SETTER(ipc)
+SETTER(uts)
+SETTER(cgroupns)
+SETTER(network)
+SETTER(hostname)
+SETTER(domainname)
+SETTER(dns)
+SETTER(dns_search)
+SETTER(dns_option)
+SETTER(add_host)
+SETTER(mac_address)
+SETTER(host_access)
+
+static int set_env(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	(void)def;
+	return run_opts_env(target, value, environ, e);
+}
+
+/* Pipes are welcome (--env-file <(pass show x)), directories and endless devices are not. */
+static int read_option_file(const struct opt_def *def, const char *path, struct str *out, struct err *e)
+{
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, errno, "--%s: cannot open %s", def->name, path);
+	int r = io_read_rest(fd, RUN_OPTS_FILE_MAX, path, out, e);
+	return r < 0 ? err_ctx(e, "--%s", def->name) : 0;
+}
+
+static int set_env_file(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	int r = read_option_file(def, value, &text, e);
+	return r < 0 ? r : run_opts_env_file(target, text.buf, text.len, value, e);
+}
+
+static int set_label_file(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	int r = read_option_file(def, value, &text, e);
+	return r < 0 ? r : run_opts_label_file(target, text.buf, text.len, value, e);
+}
+
+/* A file we are going to write: an empty name is a script's unset variable. */
+static int set_out_file(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	if (!*value)
+		return err_set(e, EINVAL, "--%s: the file name is empty", def->name);
+	return opt_set_string(def, target, value, e);
+}
+
+#define MEMBER(setter, member) OPT_GENERIC(setter, struct run_target, member)
+#define FLAG(long_name, short_letter, member, heading, text, ...)                                                      \
+	{                                                                                                              \
+		.name = long_name, .letter = short_letter, MEMBER(opt_set_bool, member), .group = heading,             \
+		.help = text, __VA_ARGS__                                                                              \
+	}
+#define VALUE(long_name, short_letter, meta, setter, heading, text, ...)                                               \
+	{                                                                                                              \
+		.name = long_name, .letter = short_letter, .metavar = meta, .set = setter, .group = heading,           \
+		.help = text, __VA_ARGS__                                                                              \
+	}
+#define REFUSED(long_name, short_letter, why)                                                                          \
+	{                                                                                                              \
+		.name = long_name, .letter = short_letter, .flags = OPT_REFUSED, .help = why                           \
+	}
+#define CHOICES(words) .complete = COMPLETE_CHOICES, .choices = words
+
+static const char life[] = "Container";
+static const char process[] = "Process";
+static const char files[] = "Files";
+static const char network[] = "Network";
+static const char security[] = "Security";
+static const char spaces[] = "Namespaces";
+
+static const char no_limits[] = "resource limits are not supported yet";
+static const char no_ports[] = "published ports are not supported yet";
+static const char no_networks[] = "named networks are not supported yet";
+static const char no_detached[] = "it belongs to detached containers, which are not supported yet";
+static const char no_health[] = "health checks are not supported yet";
+static const char windows[] = "it exists on Windows only";
+
+const struct opt_def run_defs[] = {
+	FLAG("rm", 0, o.rm, life, "remove the container when it ends", .flags = OPT_COMMON),
+	FLAG("interactive", 'i', o.interactive, life, "keep standard input open", .flags = OPT_COMMON),
+	FLAG("tty", 't', o.tty, life, "give the command a terminal", .flags = OPT_COMMON),
+	FLAG("detach", 'd', o.detach, life, "run in the background"),
+	VALUE("name", 0, "NAME", set_name, life, "name of the container", .flags = OPT_COMMON),
+	FLAG("replace", 0, o.replace, life, "remove another container of this name first"),
+	VALUE("pull", 0, "POLICY", set_pull, life, "missing, always, never or newer", CHOICES("missing always never newer")),
+	VALUE("platform", 0, "OS/ARCH", set_platform, life, "take the image for this platform"),
+	FLAG("quiet", 'q', o.quiet, life, "no progress and no warnings"),
+	VALUE("rootfs", 0, "DIR[:O]", set_rootfs, life, "run in DIR, not in an image; :O leaves it unchanged",
+	      .flags = OPT_ONCE, .complete = COMPLETE_DIR),
+	VALUE("cidfile", 0, "FILE", set_out_file, life, "write the container's id to FILE", .offset = offsetof(struct run_target, o.cidfile),
+	      .complete = COMPLETE_FILE),
+	VALUE("pidfile", 0, "FILE", set_out_file, life, "write the process id of the command to FILE",
+	      .aliases = "pid-file", .offset = offsetof(struct run_target, o.pidfile), .complete = COMPLETE_FILE),
+	VALUE("label", 'l', "NAME=VALUE", set_label, life, "attach a label", .flags = OPT_REPEAT),
+	VALUE("label-file", 0, "FILE", set_label_file, life, "attach labels from FILE, one per line", .flags = OPT_REPEAT,
+	      .complete = COMPLETE_FILE),
+	VALUE("annotation", 0, "NAME=VALUE", set_annotation, life, "attach an annotation", .flags = OPT_REPEAT),
+	VALUE("restart", 0, "POLICY", set_restart, life, "no, on-failure[:N], always or unless-stopped",
+	      CHOICES("no on-failure always unless-stopped")),
+	FLAG("explain", 0, o.explain, life, "print what would be done and do nothing"),
+
+	VALUE("env", 'e', "NAME[=VALUE]", set_env, process, "set a variable; NAME or PRE* takes yours",
+	      .flags = OPT_REPEAT | OPT_COMMON),
+	VALUE("env-file", 0, "FILE", set_env_file, process, "set variables from FILE, one per line", .flags = OPT_REPEAT,
+	      .complete = COMPLETE_FILE),
+	VALUE("workdir", 'w', "DIR", set_workdir, process, "directory to start in", .flags = OPT_COMMON),
+	VALUE("user", 'u', "USER[:GROUP]", set_user, process, "user and group, by name or number", .flags = OPT_COMMON),
+	VALUE("group-add", 0, "GROUP", set_group_add, process, "further group; keep-groups keeps your own",
+	      .flags = OPT_REPEAT),
+	VALUE("entrypoint", 0, "CMD", set_entrypoint, process, "run CMD, not the image's entrypoint; \"\" for none",
+	      .flags = OPT_COMMON),
+	FLAG("init", 0, o.init, process, "run a small init that reaps left-over processes"),
+	VALUE("umask", 0, "OCTAL", set_umask, process, "file mode mask (default 0022)"),
+	VALUE("ulimit", 0, "NAME=N[:HARD]", set_ulimit, process, "limit of a resource", .flags = OPT_REPEAT),
+	VALUE("sysctl", 0, "NAME=VALUE", set_sysctl, process, "kernel setting of the container", .flags = OPT_REPEAT),
+	VALUE("oom-score-adj", 0, "N", set_oom_score_adj, process, "how likely it is killed when memory is short"),
+	VALUE("stop-signal", 0, "SIGNAL", set_stop_signal, process, "signal that asks the command to end"),
+	VALUE("stop-timeout", 0, "SECONDS", set_stop_timeout, process, "how long it may take to end (default 10)"),
+	VALUE("timeout", 0, "SECONDS", set_timeout, process, "end the container after this time"),
+	FLAG("sig-proxy", 0, o.sig_proxy, process, "pass signals on to the command (default true)"),
+	VALUE("detach-keys", 0, "KEYS", set_detach_keys, process, "keys that leave a terminal (default ctrl-p,ctrl-q)"),
+
+	VALUE("volume", 'v', "SRC:DST[:OPT]", set_volume, files, "mount a host path or volume; OPT: ro, O, U, ...",
+	      .flags = OPT_REPEAT | OPT_COMMON, .complete = COMPLETE_FILE),
+	VALUE("mount", 0, "KEY=VALUE,...", set_mount, files, "mount, in words: type=bind,src=/a,dst=/b,ro",
+	      .flags = OPT_REPEAT),
+	VALUE("tmpfs", 0, "DIR[:OPT]", set_tmpfs, files, "mount an empty tmpfs; OPT: size=64m, mode=1777", .flags = OPT_REPEAT),
+	FLAG("read-only", 0, o.read_only, files, "make the root file system read-only"),
+	FLAG("read-only-tmpfs", 0, read_only_tmpfs, files, "and a tmpfs on /run, /tmp and /var/tmp"),
+	VALUE("shm-size", 0, "SIZE", set_shm_size, files, "size of /dev/shm (default 64m)"),
+	VALUE("device", 0, "PATH[:PATH][:rwm]", set_device, files, "give a device of the host", .flags = OPT_REPEAT,
+	      .complete = COMPLETE_FILE),
+
+	VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME or ns:PATH",
+	      .aliases = "net", .flags = OPT_ONCE | OPT_COMMON, CHOICES("none host slirp")),
+	VALUE("dns", 0, "ADDRESS", set_dns, network, "name server", .flags = OPT_REPEAT),
+	VALUE("dns-search", 0, "DOMAIN", set_dns_search, network, "search domain; . for none", .flags = OPT_REPEAT),
+	VALUE("dns-option", 0, "OPTION", set_dns_option, network, "option of resolv.conf", .aliases = "dns-opt",
+	      .flags = OPT_REPEAT),
+	VALUE("add-host", 0, "NAME:ADDRESS", set_add_host, network, "line of /etc/hosts; or NAME:host-gateway",
+	      .flags = OPT_REPEAT),
+	FLAG("no-hosts", 0, o.no_hosts, network, "leave the image's /etc/hosts alone"),
+	VALUE("hostname", 'h', "NAME", set_hostname, network, "host name of the container"),
+	VALUE("domainname", 0, "NAME", set_domainname, network, "NIS domain name of the container"),
+	VALUE("mac-address", 0, "MAC", set_mac_address, network, "hardware address of the interface"),
+	VALUE("host-access", 0, "WHAT", set_host_access, network, "open the host's own ports: none, all or PORT,...",
+	      CHOICES("none all")),
+
+	VALUE("cap-add", 0, "CAP", set_cap_add, security, "add a capability, or ALL", .flags = OPT_REPEAT),
+	VALUE("cap-drop", 0, "CAP", set_cap_drop, security, "drop a capability, or ALL", .flags = OPT_REPEAT),
+	VALUE("security-opt", 0, "OPT", set_security_opt, security, "seccomp=, no-new-privileges=, mask=, unmask=",
+	      .flags = OPT_REPEAT, CHOICES("no-new-privileges seccomp=unconfined unmask=ALL")),
+	FLAG("privileged", 0, o.privileged, security, "all capabilities, no system call filter, no masks"),
+
+	VALUE("userns", 0, "MODE", set_userns, spaces, "private, host, keep-id[:uid=N,gid=N] or nomap",
+	      CHOICES("private host keep-id nomap")),
+	VALUE("pid", 0, "MODE", set_pid, spaces, "private, host or container:NAME", CHOICES("private host")),
+	VALUE("ipc", 0, "MODE", set_ipc, spaces, "private, host or container:NAME", CHOICES("private host")),
+	VALUE("uts", 0, "MODE", set_uts, spaces, "private, host or container:NAME", CHOICES("private host")),
+	VALUE("cgroupns", 0, "MODE", set_cgroupns, spaces, "private or host", CHOICES("private host")),
+
+	REFUSED("link", 0, "links between containers are obsolete; use container:NAME or a network"),
+	REFUSED("link-local-ip", 0, no_networks),
+	REFUSED("kernel-memory", 0, "the kernel does not have this limit any more"),
+	REFUSED("isolation", 0, windows),
+	REFUSED("cpu-count", 0, windows),
+	REFUSED("cpu-percent", 0, windows),
+	REFUSED("io-maxbandwidth", 0, windows),
+	REFUSED("io-maxiops", 0, windows),
+	REFUSED("runtime", 0, "rl is its own runtime"),
+	REFUSED("volume-driver", 0, "volumes are directories of the store; there are no drivers"),
+	REFUSED("storage-opt", 0, "the size of a container cannot be limited"),
+	REFUSED("gpus", 0, "give the device nodes with --device"),
+	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
+	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
+	REFUSED("publish", 'p', no_ports),
+	REFUSED("publish-all", 'P', no_ports),
+	REFUSED("expose", 0, no_ports),
+	REFUSED("network-alias", 0, no_networks),
+	REFUSED("ip", 0, no_networks),
+	REFUSED("ip6", 0, no_networks),
+	REFUSED("memory", 'm', no_limits),
+	REFUSED("memory-swap", 0, no_limits),
+	REFUSED("memory-reservation", 0, no_limits),
+	REFUSED("memory-swappiness", 0, no_limits),
+	REFUSED("cpus", 0, no_limits),
+	REFUSED("cpu-shares", 'c', no_limits),
+	REFUSED("cpu-quota", 0, no_limits),
+	REFUSED("cpu-period", 0, no_limits),
+	REFUSED("cpuset-cpus", 0, no_limits),
+	REFUSED("cpuset-mems", 0, no_limits),
+	REFUSED("cpu-rt-period", 0, no_limits),
+	REFUSED("cpu-rt-runtime", 0, no_limits),
+	REFUSED("pids-limit", 0, no_limits),
+	REFUSED("blkio-weight", 0, no_limits),
+	REFUSED("oom-kill-disable", 0, no_limits),
+	REFUSED("cgroup-parent", 0, no_limits),
+	REFUSED("cgroups", 0, no_limits),
+	REFUSED("attach", 'a', "a container in the foreground is always attached"),
+	REFUSED("log-driver", 0, no_detached),
+	REFUSED("log-opt", 0, no_detached),
+	REFUSED("health-cmd", 0, no_health),
+	REFUSED("health-interval", 0, no_health),
+	REFUSED("health-retries", 0, no_health),
+	REFUSED("health-timeout", 0, no_health),
+	REFUSED("health-start-period", 0, no_health),
+	REFUSED("no-healthcheck", 0, no_health),
+	REFUSED("volumes-from", 0, "give the volumes by name with -v"),
+	REFUSED("secret", 0, "secrets are not supported yet"),
+	REFUSED("pod", 0, "pods are not supported yet"),
+	REFUSED("uidmap", 0, "the map follows from /etc/subuid; see --userns"),
+	REFUSED("gidmap", 0, "the map follows from /etc/subgid; see --userns"),
+	OPT_END,
+};
+
+const struct opt_rule run_rules[] = {
+	{"read-only-tmpfs", OPT_REQUIRES, "read-only", "it puts writable places into a read-only root"},
+	{"replace", OPT_REQUIRES, "name", "it is the other container of the same name that is replaced"},
+	{"rootfs", OPT_CONFLICTS, "platform", "a directory has no platform to choose"},
+	{"rootfs", OPT_CONFLICTS, "pull", "there is no image to pull"},
+	{"no-hosts", OPT_CONFLICTS, "add-host", "one leaves /etc/hosts alone, the other writes to it"},
+	{"detach", OPT_CONFLICTS, "timeout", "the time would have nobody to watch it"},
+	{.option = NULL},
+};
+
+void run_target_init(void *target)
+{
+	struct run_target *t = target;
+	run_opts_init(&t->o);
+	t->read_only_tmpfs = false;
+}
+
+void run_target_release(void *target)
+{
+	struct run_target *t = target;
+	run_opts_free(&t->o);
+}
+
+int run_target_finish(struct run_target *t, const char *verb, const struct opt_args *args, struct err *e)
+{
+	struct run_opts *o = &t->o;
+	size_t first = 0;
+	if (!o->rootfs) {
+		if (!args->operands.count || !*args->operands.items[0]) {
+			err_set(e, EINVAL, "%s: the image is missing", verb);
+			return err_hint(e, "usage: rl %s [OPTIONS] IMAGE [COMMAND [ARG...]]; try: rl %s --rm busybox date", verb,
+					verb);
+		}
+		o->image = xstrdup(args->operands.items[0]);
+		first = 1;
+	}
+	for (size_t i = first; i < args->operands.count; i++)
+		strv_add(&o->command, args->operands.items[i]);
+	if (o->rootfs && !o->command.count && !(o->entrypoint_set && o->entrypoint.count))
+		return err_set(e, EINVAL, "%s: a directory has no default command: give one after --rootfs DIR", verb);
+	if (t->read_only_tmpfs)
+		run_opts_add_read_only_tmpfs(o);
+	if (o->quiet)
+		log_set_quiet(true);
+	return run_opts_check(o, e);
+}

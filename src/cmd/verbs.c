@@ -1,0 +1,170 @@
+/*
+ * verbs.c - the list of all verbs, how one is found, and the help texts.
+ */
+#include <errno.h>
+
+#include "rl/base/fmt.h"
+#include "rl/base/mem.h"
+#include "rl/cmd/verb.h"
+#include "verbs_int.h"
+
+enum { HELP_WIDTH = 79, SUMMARY_COLUMN = 14, BRIEF_FROM = 24 };
+
+const struct verb *const verb_table[] = {
+	&verb_run,
+	&verb_images,
+	&verb_import,
+	&verb_load,
+	&verb_tag,
+	&verb_untag,
+	&verb_rmi,
+	&verb_image_prune,
+	&verb_image_exists,
+	&verb_history,
+	&verb_inspect,
+	&verb_version,
+	&verb_info,
+	&verb_help_cmd,
+	&verb_completion_cmd,
+	NULL,
+};
+
+/* Does `name` ("image prune") stand at the beginning of argv? Returns how many words it has, 0 if not. */
+static size_t match_words(const char *name, size_t len, char *const *argv)
+{
+	size_t words = 0;
+	while (len) {
+		const char *space = memchr(name, ' ', len);
+		size_t n = space ? (size_t)(space - name) : len;
+		if (!argv[words] || strlen(argv[words]) != n || memcmp(argv[words], name, n) != 0)
+			return 0;
+		words++;
+		len -= n + (space != NULL);
+		name += n + (space != NULL);
+	}
+	return words;
+}
+
+static size_t match_verb(const struct verb *v, char *const *argv)
+{
+	size_t best = match_words(v->name, strlen(v->name), argv);
+	for (const char *p = v->aliases; p && *p;) {
+		size_t n = strcspn(p, ",");
+		best = RL_MAX(best, match_words(p, n, argv));
+		p += n;
+		p += *p == ',';
+	}
+	return best;
+}
+
+const struct verb *verb_find(char *const *argv, size_t *ret_words)
+{
+	const struct verb *found = NULL;
+	size_t best = 0;
+	for (size_t i = 0; verb_table[i]; i++) {
+		size_t words = match_verb(verb_table[i], argv);
+		if (words <= best)
+			continue;
+		best = words;
+		found = verb_table[i];
+	}
+	if (found)
+		*ret_words = best;
+	return found;
+}
+
+/* Every name and alias of the visible verbs. */
+static void all_names(struct strv *out)
+{
+	for (size_t i = 0; verb_table[i]; i++) {
+		if (verb_table[i]->hidden)
+			continue;
+		strv_add(out, verb_table[i]->name);
+		if (verb_table[i]->aliases)
+			strv_split(out, verb_table[i]->aliases, ',');
+	}
+}
+
+int verb_unknown(char *const *argv, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	all_names(&names);
+	/* "image" alone, or "image foo": the first word is a family. */
+	autofree char *family = xasprintf("%s ", argv[0]);
+	autostr struct str members = STR_INIT;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *member = str_after(names.items[i], family);
+		if (member)
+			str_addf(&members, "%s%s", members.len ? ", " : "", member);
+	}
+	if (members.len) {
+		if (argv[1] && *argv[1] != '-')
+			err_set(e, EINVAL, "there is no verb '%s %s'", argv[0], argv[1]);
+		else
+			err_set(e, EINVAL, "'%s' needs another word", argv[0]);
+		return err_hint(e, "known: rl %s %s", argv[0], members.buf);
+	}
+	err_set(e, EINVAL, "there is no verb '%s'", argv[0]);
+	const char *near = str_nearest(argv[0], (const char *const *)strv_argv(&names));
+	return near ? err_hint(e, "did you mean 'rl %s'?", near) : err_hint(e, "'rl help' lists the verbs");
+}
+
+void verb_usage(const struct verb *v, struct str *out)
+{
+	str_addf(out, "rl %s%s%s", v->name, *v->usage ? " " : "", v->usage);
+}
+
+static size_t count_listed(const struct opt_def *defs)
+{
+	size_t n = 0;
+	for (; defs->name; defs++)
+		n += !(defs->flags & (OPT_HIDDEN | OPT_REFUSED));
+	return n;
+}
+
+void verb_help(const struct verb *v, bool all, struct str *out)
+{
+	str_adds(out, "Usage: ");
+	verb_usage(v, out);
+	str_addf(out, "\n\n%s\n", v->summary);
+	if (v->example)
+		str_addf(out, "\nExample:\n%s\n", v->example);
+	size_t n = count_listed(v->opts);
+	bool brief = n > BRIEF_FROM && !all;
+	if (n) {
+		str_addc(out, '\n');
+		opt_help(v->opts, brief, out);
+	}
+	autofree char *page = xstrdup(v->name);
+	for (char *p = page; *p; p++)
+		*p = *p == ' ' ? '-' : *p;
+	if (brief)
+		str_addf(out, "\n'rl help --all %s' describes every option; so does 'man rl-%s'.\n", v->name, page);
+}
+
+void verb_help_overview(struct str *out)
+{
+	str_adds(out, "Usage: rl [OPTIONS] VERB ...\n\n"
+		      "Runs containers as an ordinary user, without a daemon.\n\n"
+		      "Example:\n  rl run -it --rm busybox sh\n");
+	for (size_t i = 0; verb_table[i]; i++) {
+		const struct verb *v = verb_table[i];
+		bool first = !v->hidden;
+		for (size_t k = 0; k < i && first; k++)
+			first = verb_table[k]->hidden || !str_eq(verb_table[k]->group, v->group);
+		if (!first)
+			continue;
+		str_addf(out, "\n%s:\n", v->group);
+		for (size_t k = i; verb_table[k]; k++) {
+			const struct verb *m = verb_table[k];
+			if (m->hidden || !str_eq(m->group, v->group))
+				continue;
+			str_addf(out, "  %-*s ", SUMMARY_COLUMN - 1, m->name);
+			fmt_wrap(out, m->summary, SUMMARY_COLUMN + 2, SUMMARY_COLUMN + 2, HELP_WIDTH);
+			str_addc(out, '\n');
+		}
+	}
+	str_addc(out, '\n');
+	opt_help(verb_global_opts, false, out);
+	str_adds(out, "\n'rl VERB --help' describes a verb; 'man rl' is the manual.\n");
+}

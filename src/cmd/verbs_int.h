@@ -1,0 +1,25 @@
+/*
+ * verbs_int.h - every verb, for verbs.c; each is defined in cmd_<verb>.c.
+ */
+#ifndef RL_CMD_VERBS_INT_H
+#define RL_CMD_VERBS_INT_H
+
+#include "rl/cmd/verb.h"
+
+extern const struct verb verb_completion_cmd;
+extern const struct verb verb_help_cmd;
+extern const struct verb verb_history;
+extern const struct verb verb_image_exists;
+extern const struct verb verb_image_prune;
+extern const struct verb verb_images;
+extern const struct verb verb_import;
+extern const struct verb verb_info;
+extern const struct verb verb_inspect;
+extern const struct verb verb_load;
+extern const struct verb verb_rmi;
+extern const struct verb verb_run;
+extern const struct verb verb_tag;
+extern const struct verb verb_untag;
+extern const struct verb verb_version;
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * role.c - see archive_role.h: the confined side of the handshake.
+ */
+#include "rl/engine/archive_role.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "confine_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "wire_int.h"
+
+static int receive_request(struct archive_wire *w, struct archive_work *work, struct err *e)
+{
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	int r = sync_expect(ARCHIVE_FD_SOCK, "rl-image", ARCHIVE_STEP_REQUEST, msg, e);
+	if (r < 0)
+		return r;
+	if (msg->len != sizeof(*w))
+		return err_set(e, EPROTO, "malformed request");
+	memcpy(w, msg->data, sizeof(*w));
+	if (msg->nfds != w->has_tee + w->has_sidecar || w->nlower > ARCHIVE_LOWERS_MAX)
+		return err_set(e, EPROTO, "malformed request");
+	int next = 0;
+	if (w->has_tee)
+		work->teefd = msg->fds[next++];
+	if (w->has_sidecar)
+		work->sidecarfd = msg->fds[next];
+	return 0;
+}
+
+static int receive_lowers(int *fds, size_t n, struct err *e)
+{
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	for (size_t got = 0; got < n;) {
+		int r = sync_expect(ARCHIVE_FD_SOCK, "rl-image", ARCHIVE_STEP_LOWER, msg, e);
+		if (r < 0)
+			return r;
+		if (msg->nfds == 0 || (size_t)msg->nfds > n - got)
+			return err_set(e, EPROTO, "malformed message of lower directories");
+		for (int i = 0; i < msg->nfds; i++)
+			fds[got++] = msg->fds[i];
+	}
+	return 0;
+}
+
+static int work_confined(enum archive_role role, struct archive_work *work, struct err *e)
+{
+	/* Modes are given exactly; a umask would only take bits away. */
+	umask(0);
+	if (role == ARCHIVE_ROLE_UNPACK) {
+		struct archive_unpacked result = {.records = 0};
+		int r = unpack_work(work, &result, e);
+		if (r < 0)
+			return r;
+		return sync_send(ARCHIVE_FD_SOCK, ARCHIVE_STEP_DONE, &result, sizeof(result), NULL, 0, e);
+	}
+	uint64_t count = 0;
+	int r = extract_work(work, &count, e);
+	if (r < 0)
+		return r;
+	return sync_send(ARCHIVE_FD_SOCK, ARCHIVE_STEP_DONE, &count, sizeof(count), NULL, 0, e);
+}
+
+static int run(enum archive_role role, struct err *e)
+{
+	struct archive_wire wire;
+	int lowers[ARCHIVE_LOWERS_MAX];
+	struct archive_work work = {
+		.wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
+	int r = receive_request(&wire, &work, e);
+	if (r == 0)
+		r = receive_lowers(lowers, wire.nlower, e);
+	if (r == 0)
+		r = confine_unshare(ARCHIVE_FD_TARGET, e);
+	if (r == 0)
+		r = sync_send(ARCHIVE_FD_SOCK, ARCHIVE_STEP_UNSHARED, NULL, 0, NULL, 0, e);
+	if (r == 0)
+		r = sync_expect(ARCHIVE_FD_SOCK, "rl-image", ARCHIVE_STEP_MAPPED, NULL, e);
+	if (r == 0)
+		r = confine_enter(&wire.map, lowers, wire.nlower, &work.rootfd, e);
+	if (r < 0)
+		return r;
+	/* Names of the host's tree end here: this descriptor's ".." would still be the store. */
+	close(ARCHIVE_FD_TARGET);
+	r = confine_drop(e);
+	if (r < 0)
+		return r;
+	return work_confined(role, &work, e);
+}
+
+int archive_role_main(enum archive_role role)
+{
+	struct err e = ERR_INIT;
+	struct stat st;
+	log_set_role(role == ARCHIVE_ROLE_UNPACK ? "unpack" : "extract");
+	if (fstat(ARCHIVE_FD_SOCK, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		err_set(&e, EINVAL, "this verb is used by rl-image itself only");
+		err_print(&e);
+		return EXIT_RL_FAILED;
+	}
+	for (int fd = ARCHIVE_FD_SOCK; fd <= ARCHIVE_FD_TARGET; fd++)
+		if (io_set_cloexec(fd, true, &e) < 0)
+			return EXIT_RL_FAILED;
+	int r = run(role, &e);
+	if (r < 0)
+		sync_send_err(ARCHIVE_FD_SOCK, &e);
+	/* Not through exit handlers: threads may still be running, and the filter forbids what some of them do. */
+	_exit(r < 0 ? EXIT_RL_FAILED : 0);
+}

@@ -1,0 +1,41 @@
+/*
+ * wire_int.h - the message of ARCHIVE_STEP_REQUEST; both ends are one binary, so it is a plain struct.
+ */
+#ifndef RL_ENGINE_ARCHIVE_WIRE_INT_H
+#define RL_ENGINE_ARCHIVE_WIRE_INT_H
+
+#include <assert.h>
+
+#include "rl/base/sync.h"
+#include "rl/engine/archive.h"
+#include "rl/engine/archive_role.h"
+
+struct archive_wire {
+	struct idmap map;
+	uint64_t max_tar;
+	uint64_t max_ratio;
+	uint32_t nlower;
+	uint32_t max_members;
+	bool has_tee; /* the message's descriptors: tee, then sidecar, each if flagged */
+	bool has_sidecar;
+	bool no_sync;
+};
+
+static_assert(sizeof(struct archive_wire) <= SYNC_DATA_MAX, "the request must fit one message");
+static_assert(sizeof(struct archive_unpacked) <= SYNC_DATA_MAX, "the result must fit one message");
+
+/* What the workers of the two roles get, once confined. Descriptors: -1 where there is none. */
+struct archive_work {
+	const struct archive_wire *wire;
+	int blobfd;
+	int teefd;
+	int rootfd;
+	int sidecarfd;
+	const int *lowerfds;
+};
+
+/* On failure threads may still be running: the process must end. */
+int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
+int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *e) RL_CHECK;
+
+#endif

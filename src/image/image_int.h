@@ -1,0 +1,95 @@
+/*
+ * image_int.h - what the files of the program rl-image share.
+ *
+ * main.c     options, the socket to rl, the table of verbs     digest.c  SHA-256 of buffers and files
+ * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
+ * load.c     archives and layout directories                   sources.c where the blobs of a load come from
+ */
+#ifndef RL_IMAGE_INT_H
+#define RL_IMAGE_INT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rl/base/err.h"
+#include "rl/base/str.h"
+#include "rl/engine/archive.h"
+#include "rl/engine/store.h"
+#include "rl/kern/idmap.h"
+#include "rl/model/image_proto.h"
+
+/* What every verb gets. */
+struct image_ctx {
+	struct store store;
+	struct idmap map;
+	int sock;	     /* to rl */
+	const char *program; /* our own file, for the confined roles */
+	struct strv args;    /* operands */
+	char *name, *message; /* --name, --message, or NULL */
+	struct strv changes; /* --change */
+};
+
+typedef int image_verb_fn(struct image_ctx *c, struct err *e);
+image_verb_fn import_verb, load_verb, unpack_verb;
+
+/* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
+
+void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total);
+void image_note(const struct image_ctx *c, const char *fmt, ...) RL_PRINTF(2, 3);
+void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name);
+
+/* ---- digest.c ---- */
+
+void image_digest(const void *data, size_t len, char ret_digest[STORE_DIGEST_SIZE]);
+/* Copy all of `from` to `to` (kernel-side where that is possible) and give digest and size. */
+int image_copy(int from, int to, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e) RL_CHECK;
+/* ChainID of a layer on top of a stack: both and the result are 64 hex digits; `below` is "" for the bottom. */
+void image_chain(const char *below, const char *diff_hex, char ret_hex[STORE_DIGEST_SIZE]);
+
+/* ---- layers.c ---- */
+
+/* A layer unpacked in the work directory, not published yet. */
+struct layer_new {
+	char dir[32]; /* name in the work directory, "" if there is none */
+	struct archive_unpacked result;
+};
+
+/* Where the bytes of a layer come from. */
+struct layer_source {
+	int (*open)(void *arg, struct err *e); /* a descriptor at the start of the blob; may be asked for twice */
+	void *arg;
+	int teefd; /* gets the bytes of the first reading, unless 0 */
+	const char *what;
+	uint64_t total; /* bytes, 0 not known */
+};
+/* Unpack the bottom layer of an image. On return it is in w/ret->dir, complete, synced, with its info.json. */
+int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
+		 struct err *e) RL_CHECK;
+/* Publish it: under the DiffID, or under `chain_hex` if it needed the layers below. Fills key and sizes of *layer. */
+int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,
+		  struct store_layer *layer, struct err *e) RL_CHECK;
+/* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
+ * right. Returns 1 if the record was changed. */
+int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
+
+/* ---- sources.c ---- */
+
+/* The files of an archive that was extracted, or of a directory. */
+struct image_source {
+	int dirfd;
+	struct archive_members members; /* of an archive; empty for a directory */
+	bool is_dir;
+};
+
+int source_open(struct image_ctx *c, struct store_work *w, const char *path, struct image_source *ret_source,
+		struct err *e) RL_CHECK;
+void source_close(struct image_source *s);
+bool source_has(const struct image_source *s, const char *name);
+/* A whole small file; -ENOENT. */
+int source_read(const struct image_source *s, const char *name, size_t max, struct str *out, struct err *e) RL_CHECK;
+/* Bring the file into the store as a blob. `digest` "" or what it must have; gives digest and size. */
+int source_take_blob(struct store_work *w, const struct image_source *s, const char *name,
+		     const char *digest, int64_t size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size,
+		     struct err *e) RL_CHECK;
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * main.c - rl-image: everything that touches archives and registries, and that only; rl starts it.
+ *
+ * The interface is rl/model/image_proto.h: parameters in argv, descriptor 3 for the id map, progress, results and the
+ * error. Two hidden verbs, `unpack` and `extract`, are this program executed by itself to be confined
+ * (rl/engine/archive_role.h); they come first, because they must have seen nothing: no option, no store, no
+ * environment of ours.
+ *
+ * A verb that needs no store to be changed does not exist here; rl does the rest itself.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "rl/model/imgref.h"
+#include "role_archive_int.h"
+
+/* ---- messages ---- */
+
+void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total)
+{
+	struct image_progress p = {.done = done, .total = total};
+	snprintf(p.what, sizeof(p.what), "%s", what);
+	(void)!sync_send(c->sock, IMAGE_STEP_PROGRESS, &p, sizeof(p), NULL, 0, NULL);
+}
+
+void image_note(const struct image_ctx *c, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	autofree char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	(void)!sync_send(c->sock, IMAGE_STEP_NOTE, text, RL_MIN(strlen(text), (size_t)1024), NULL, 0, NULL);
+}
+
+void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name)
+{
+	struct image_added a = {.id = ""};
+	snprintf(a.id, sizeof(a.id), "%s", r->config);
+	snprintf(a.manifest, sizeof(a.manifest), "%s", r->manifest);
+	snprintf(a.name, sizeof(a.name), "%s", name);
+	(void)!sync_send(c->sock, IMAGE_STEP_IMAGE, &a, sizeof(a), NULL, 0, NULL);
+}
+
+/* ---- unpack-image: the smallest verb ---- */
+
+struct builtin_search {
+	const char *manifest;
+	struct store_record *ret;
+};
+
+static int match_manifest(const char *name, struct store_record *record, void *arg)
+{
+	struct builtin_search *b = arg;
+	(void)name;
+	if (!str_eq(record->manifest, b->manifest))
+		return 0;
+	*b->ret = *record;
+	*record = (struct store_record){0};
+	return 1;
+}
+
+static int find_record(struct image_ctx *c, const char *manifest, struct store_record *ret, struct err *e)
+{
+	int r = store_record_read(&c->store, manifest, ret, e);
+	if (r != -ENOENT || !c->store.builtin)
+		return r;
+	struct builtin_search search = {manifest, ret};
+	int found = store_builtin_each(&c->store, match_manifest, &search, e);
+	return found > 0 ? 0 : found < 0 ? found : r;
+}
+
+int unpack_verb(struct image_ctx *c, struct err *e)
+{
+	const char *manifest = c->args.items[0];
+	struct store_record record = {0};
+	struct store_work w;
+	if (!imgref_is_digest(manifest))
+		return err_set(e, EINVAL, "\"%s\" is not a digest", manifest);
+	int r = store_work_begin(&c->store, &w, e);
+	if (r < 0)
+		return r;
+	r = find_record(c, manifest, &record, e);
+	if (r >= 0)
+		r = layers_ensure(c, &w, &record, e);
+	if (r > 0)
+		r = store_publish_image(&w, &record, e);
+	store_record_free(&record);
+	store_work_end(&w);
+	return r < 0 ? err_ctx(e, "unpack image %.19s", manifest) : 0;
+}
+
+/* ---- options and verbs ---- */
+
+static const struct {
+	const char *name;
+	image_verb_fn *fn;
+	size_t operands;
+} verbs[] = {
+	{"import", import_verb, 1},
+	{"load", load_verb, 1},
+	{"unpack-image", unpack_verb, 1},
+};
+
+struct options {
+	const char *root, *builtin;
+};
+
+static int parse_options(int argc, char **argv, struct image_ctx *c, struct options *o, struct err *e)
+{
+	enum { OPT_ROOT = 256, OPT_BUILTIN, OPT_NAME, OPT_MESSAGE, OPT_CHANGE };
+	static const struct option options[] = {
+		{"root", required_argument, NULL, OPT_ROOT},	   {"builtin", required_argument, NULL, OPT_BUILTIN},
+		{"name", required_argument, NULL, OPT_NAME},	   {"message", required_argument, NULL, OPT_MESSAGE},
+		{"change", required_argument, NULL, OPT_CHANGE}, {NULL, 0, NULL, 0},
+	};
+	opterr = 0;
+	for (;;) {
+		int option = getopt_long(argc, argv, "", options, NULL);
+		if (option < 0)
+			break;
+		switch (option) {
+		case OPT_ROOT:
+			o->root = optarg;
+			break;
+		case OPT_BUILTIN:
+			o->builtin = optarg;
+			break;
+		case OPT_NAME:
+			c->name = xstrdup(optarg);
+			break;
+		case OPT_MESSAGE:
+			c->message = xstrdup(optarg);
+			break;
+		case OPT_CHANGE:
+			strv_add(&c->changes, optarg);
+			break;
+		default:
+			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
+		}
+	}
+	for (int i = optind; i < argc; i++)
+		strv_add(&c->args, argv[i]);
+	return 0;
+}
+
+static int receive_map(struct image_ctx *c, struct err *e)
+{
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	int r = sync_expect(c->sock, "rl", IMAGE_STEP_START, msg, e);
+	if (r < 0)
+		return r;
+	sync_close_fds(msg);
+	if (msg->len != sizeof(c->map))
+		return err_set(e, EPROTO, "rl and rl-image are not of the same build");
+	memcpy(&c->map, msg->data, sizeof(c->map));
+	c->map.key[sizeof(c->map.key) - 1] = '\0';
+	return 0;
+}
+
+static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
+{
+	struct options o = {0};
+	size_t v = 0;
+	while (v < ARRAY_SIZE(verbs) && !str_eq(verbs[v].name, argv[1]))
+		v++;
+	if (v == ARRAY_SIZE(verbs))
+		return err_set(e, EINVAL, "rl-image has no verb \"%s\"", argv[1]);
+	int r = parse_options(argc - 1, argv + 1, c, &o, e);
+	if (r >= 0 && c->args.count != verbs[v].operands)
+		r = err_set(e, EINVAL, "%s takes %zu operand", argv[1], verbs[v].operands);
+	if (r >= 0)
+		r = receive_map(c, e);
+	if (r >= 0)
+		r = store_open(o.root, true, &c->store, e);
+	if (r < 0)
+		return r;
+	free(c->store.builtin);
+	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
+	struct err ignored = ERR_INIT;
+	if (store_sweep(&c->store, &ignored) < 0)
+		log_debug(LOG_STORE, "sweep: %s", ignored.text);
+	return verbs[v].fn(c, e);
+}
+
+static void ctx_free(struct image_ctx *c)
+{
+	store_close(&c->store);
+	strv_free(&c->args);
+	strv_free(&c->changes);
+	free(c->name);
+	free(c->message);
+}
+
+int main(int argc, char **argv)
+{
+	log_init("rl-image");
+	if (argc == 2 && str_eq(argv[1], "unpack"))
+		return role_unpack_main(argc, argv);
+	if (argc == 2 && str_eq(argv[1], "extract"))
+		return role_extract_main(argc, argv);
+	struct err e = ERR_INIT;
+	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};
+	if (argc < 2 || io_set_cloexec(c.sock, true, NULL) < 0) {
+		log_line("this program is a part of rl and started by it");
+		return EXIT_RL_FAILED;
+	}
+	log_debug(LOG_STORE, "%s", argv[1]);
+	int r = run_verb(&c, argc, argv, &e);
+	if (r < 0)
+		sync_send_err(c.sock, &e);
+	else
+		(void)!sync_send(c.sock, IMAGE_STEP_DONE, NULL, 0, NULL, 0, NULL);
+	ctx_free(&c);
+	return r < 0 ? EXIT_RL_FAILED : 0;
+}

@@ -1,0 +1,90 @@
+/*
+ * guard.c - the address policy once more, at the system calls.
+ *
+ * frame_check judges what the container wrote. Between that and the kernel lies libslirp, which rewrites addresses
+ * (gateway to loopback, broadcast to loopback) by rules of its own. connect and sendto are therefore ours: the dynamic
+ * linker binds libslirp's calls to the definitions in the program, and here the very bytes the kernel will read are
+ * looked at. A mistake in the frame check or a surprise in libslirp ends in EPERM instead of a connection.
+ *
+ * Our own resolver asks 127.0.0.53 on purpose; it uses the raw calls (resolver_socket).
+ *
+ * There is one state: whether and on which ports host loopback is open. It is set once, before the first frame; an
+ * interposed function has no other way to be given it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "netd.h"
+
+static struct {
+	enum net_host_access access;
+	size_t count;
+	uint16_t ports[NET_HOST_PORTS_MAX];
+} opened;
+
+void guard_init(const struct net_slirp_opts *o)
+{
+	opened.access = o->host_access;
+	opened.count = RL_MIN(o->host_ports_count, (size_t)NET_HOST_PORTS_MAX);
+	memcpy(opened.ports, o->host_ports, sizeof(opened.ports));
+}
+
+static bool loopback_open(uint16_t port)
+{
+	if (opened.access == NET_HOST_ALL)
+		return true;
+	for (size_t i = 0; opened.access == NET_HOST_PORTS && i < opened.count; i++)
+		if (opened.ports[i] == port)
+			return true;
+	return false;
+}
+
+static bool is_allowed(const struct sockaddr *addr, socklen_t len)
+{
+	if (!addr || len < sizeof(sa_family_t))
+		return true; /* no address to judge: a connected socket */
+	if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+		struct sockaddr_in a;
+		memcpy(&a, addr, sizeof(a));
+		if (a.sin_addr.s_addr == htonl(INADDR_LOOPBACK))
+			return loopback_open(ntohs(a.sin_port));
+		return !frame_addr4_closed(a.sin_addr);
+	}
+	if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
+		struct sockaddr_in6 a;
+		memcpy(&a, addr, sizeof(a));
+		if (IN6_IS_ADDR_LOOPBACK(&a.sin6_addr))
+			return loopback_open(ntohs(a.sin6_port));
+		return !frame_addr6_closed(&a.sin6_addr);
+	}
+	if (addr->sa_family == AF_UNIX && len > sizeof(sa_family_t))
+		return strncmp(((const struct sockaddr_un *)(const void *)addr)->sun_path, NETD_DNS_PATH,
+			       len - sizeof(sa_family_t)) == 0;
+	return false;
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	if (!is_allowed(addr, len)) {
+		errno = EPERM;
+		return -1;
+	}
+	/* A connect to our own listener must not be able to wait for ourselves. */
+	if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNIX)
+		(void)fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	return (int)syscall(SYS_connect, fd, addr, len);
+}
+
+ssize_t sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *addr, socklen_t len)
+{
+	if (!is_allowed(addr, len)) {
+		errno = EPERM;
+		return -1;
+	}
+	return syscall(SYS_sendto, fd, data, n, flags | MSG_NOSIGNAL, addr, len);
+}

@@ -1,0 +1,371 @@
+/*
+ * loop.c - the worker's loop.
+ *
+ * One round: collect descriptors (control socket, device, resolver, libslirp's sockets), poll, then control messages,
+ * up to NETD_BATCH frames from the device, the resolver, libslirp's sockets. Reading several frames per round is what
+ * saves system calls against one poll per frame; the bound keeps a container that only sends from starving its own
+ * sockets.
+ *
+ * Time: libslirp asks to be woken once a second even when it has nothing to time. A round without a descriptor of its
+ * own and without a shorter wish of its has nothing to wait for, so an idle container costs no wake-ups.
+ *
+ * A frame goes through frame_check first, always; what is not FRAME_PASS never reaches libslirp. Router
+ * advertisements of libslirp's are not sent on: the container is configured completely by its own side.
+ *
+ * Ends: end of file on the control socket, or the device's namespace being gone (0); anything else is an error.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "netd.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "rl/engine/net_proto.h"
+
+enum {
+	IDLE_WISH_MS = 1000, /* libslirp's answer when it wants nothing */
+	ICMP6_ROUTER_ADVERTISEMENT = 134,
+};
+
+/* ---- descriptors and time ---- */
+
+int poll_set_add(struct poll_set *s, int fd, short events)
+{
+	if (s->count == s->size) {
+		s->size = s->size ? s->size * 2 : 64;
+		s->items = xreallocarray(s->items, s->size, sizeof(*s->items));
+	}
+	s->items[s->count] = (struct pollfd){.fd = fd, .events = events};
+	return (int)s->count++;
+}
+
+void poll_set_deadline(struct poll_set *s, int64_t at_ms)
+{
+	s->deadline_ms = RL_MIN(s->deadline_ms, at_ms);
+}
+
+int64_t netd_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- libslirp's callbacks ---- */
+
+void netd_send_frame(struct netd *n, const void *frame, size_t len)
+{
+	ssize_t written;
+	if (n->device.fd < 0)
+		return;
+	do
+		written = write(n->device.fd, frame, len);
+	while (written < 0 && errno == EINTR);
+	if (written < 0) {
+		n->stats.out_lost++;
+		return;
+	}
+	n->stats.frames_out++;
+	n->stats.bytes_out += len;
+}
+
+static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
+{
+	const uint8_t *frame = buf;
+	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
+	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
+		return (ssize_t)len;
+	netd_send_frame(opaque, buf, len);
+	return (ssize_t)len; /* a lost frame is retransmitted by TCP */
+}
+
+static void on_guest_error(const char *msg, void *opaque)
+{
+	(void)opaque;
+	log_debug(LOG_NET, "guest error: %s", msg);
+}
+
+static int64_t on_clock_get_ns(void *opaque)
+{
+	struct timespec now;
+	(void)opaque;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The only timer is the one for router advertisements, which are not wanted: it is never armed. */
+static void *on_timer_new(SlirpTimerId id, void *cb_opaque, void *opaque)
+{
+	(void)id;
+	(void)cb_opaque;
+	return opaque;
+}
+
+static void on_timer_free(void *timer, void *opaque)
+{
+	(void)timer;
+	(void)opaque;
+}
+
+static void on_timer_mod(void *timer, int64_t expire_time, void *opaque)
+{
+	(void)timer;
+	(void)expire_time;
+	(void)opaque;
+}
+
+static void on_poll_fd(int fd, void *opaque)
+{
+	(void)fd;
+	(void)opaque;
+}
+
+static void on_notify(void *opaque)
+{
+	(void)opaque;
+}
+
+static const SlirpCb callbacks = {
+	.send_packet = on_send_packet,
+	.guest_error = on_guest_error,
+	.clock_get_ns = on_clock_get_ns,
+	.timer_new_opaque = on_timer_new,
+	.timer_free = on_timer_free,
+	.timer_mod = on_timer_mod,
+	.register_poll_fd = on_poll_fd,
+	.unregister_poll_fd = on_poll_fd,
+	.notify = on_notify,
+};
+
+static int on_add_poll(int fd, int events, void *opaque)
+{
+	struct netd *n = opaque;
+	short p = 0;
+	if (events & SLIRP_POLL_IN)
+		p |= POLLIN;
+	if (events & SLIRP_POLL_OUT)
+		p |= POLLOUT;
+	if (events & SLIRP_POLL_PRI)
+		p |= POLLPRI;
+	return poll_set_add(&n->polls, fd, p);
+}
+
+static int on_get_revents(int index, void *opaque)
+{
+	const struct netd *n = opaque;
+	short p = n->polls.items[index].revents;
+	int events = 0;
+	if (p & POLLIN)
+		events |= SLIRP_POLL_IN;
+	if (p & POLLOUT)
+		events |= SLIRP_POLL_OUT;
+	if (p & POLLPRI)
+		events |= SLIRP_POLL_PRI;
+	if (p & POLLERR)
+		events |= SLIRP_POLL_ERR;
+	if (p & POLLHUP)
+		events |= SLIRP_POLL_HUP;
+	return events;
+}
+
+/* ---- set-up ---- */
+
+static int check_version(struct err *e)
+{
+	unsigned major = 0, minor = 0;
+	const char *text = slirp_version_string();
+	if (sscanf(text, "%u.%u", &major, &minor) != 2 || major < 4 || (major == 4 && minor < 7))
+		return err_set(e, ENOTSUP, "libslirp %s is too old: 4.7 or newer is needed", text);
+	return 0;
+}
+
+/* libslirp's 128 KiB socket buffers come and go with connections: as mappings of their own they return to the system
+ * at once, while its frame buffers (just below) stay on the heap. Without this the threshold moves up by itself. */
+static void tune_malloc(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 100 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	(void)mallopt(M_TOP_PAD, 0);
+	(void)mallopt(M_ARENA_MAX, 1);
+}
+
+/* What a bridge would have learned: libslirp can send to the container before it has heard from it. */
+static void introduce_container(struct netd *n)
+{
+	uint8_t frame[128];
+	size_t len = frame_build_arp(&n->policy, frame);
+	slirp_input(n->slirp, frame, (int)len);
+	if (!n->policy.ipv6)
+		return;
+	len = frame_build_na(&n->policy, frame);
+	slirp_input(n->slirp, frame, (int)len);
+}
+
+int loop_init(struct netd *n, struct err *e)
+{
+	const struct net_slirp_opts *o = &n->opts;
+	int r = check_version(e);
+	if (r < 0)
+		return r;
+	tune_malloc();
+	guard_init(o);
+	SlirpConfig cfg = {
+		.version = 4,
+		.in_enabled = true,
+		.vnetwork = o->network,
+		.vnetmask = n->policy.netmask,
+		.vhost = o->gateway,
+		.in6_enabled = o->ipv6,
+		.vprefix_addr6 = o->network6,
+		.vprefix_len = 64,
+		.vhost6 = o->gateway6,
+		.if_mtu = o->mtu,
+		.if_mru = o->mtu,
+		.disable_host_loopback = o->host_access == NET_HOST_NONE,
+		.outbound_addr = *o->outbound ? &n->outbound4 : NULL,
+		.outbound_addr6 = *o->outbound6 ? &n->outbound6 : NULL,
+		.disable_dns = true,
+		.disable_dhcp = true,
+	};
+	n->slirp = slirp_new(&cfg, &callbacks, n);
+	if (!n->slirp)
+		return err_set(e, EINVAL, "libslirp refuses the configuration");
+	struct in_addr dns = o->dns;
+	if (slirp_add_unix(n->slirp, NETD_DNS_PATH, &dns, 53) < 0)
+		return err_set(e, EINVAL, "libslirp refuses the resolver's address");
+	n->frame = xmalloc(FRAME_MAX);
+	n->reply = xmalloc(FRAME_MAX);
+	n->resolver = resolver_new(n);
+	introduce_container(n);
+	return 0;
+}
+
+/* ---- one round ---- */
+
+static void count_drop(struct netd *n, enum frame_verdict v)
+{
+	if (v == FRAME_DROP_MALFORMED)
+		n->stats.dropped_malformed++;
+	else if (v == FRAME_DROP_SOURCE)
+		n->stats.dropped_source++;
+	else if (v == FRAME_DROP_DEST)
+		n->stats.dropped_dest++;
+	else
+		n->stats.dropped_other++;
+}
+
+static void take_frame(struct netd *n, size_t len)
+{
+	struct frame_info info;
+	enum frame_verdict v = frame_check(&n->policy, n->frame, len, &info);
+	n->stats.frames_in++;
+	n->stats.bytes_in += len;
+	switch (v) {
+	case FRAME_PASS:
+		slirp_input(n->slirp, n->frame, (int)len);
+		break;
+	case FRAME_DNS:
+		resolver_query(n->resolver, n->frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
+		break;
+	case FRAME_REFUSE:
+		len = frame_build_refusal(n->frame, &info, n->reply);
+		if (len)
+			netd_send_frame(n, n->reply, len);
+		break;
+	case FRAME_FRAGMENT:
+	case FRAME_PING:
+	case FRAME_DROP_MALFORMED:
+	case FRAME_DROP_SOURCE:
+	case FRAME_DROP_DEST:
+	case FRAME_DROP_OTHER:
+	case FRAME_VERDICT_N:
+		count_drop(n, v);
+		break;
+	}
+}
+
+/* 0, or -ENODEV when the interface is gone with its namespace. */
+static int read_frames(struct netd *n)
+{
+	for (int i = 0; i < NETD_BATCH; i++) {
+		ssize_t len = read(n->device.fd, n->frame, FRAME_MAX);
+		if (len > 0)
+			take_frame(n, (size_t)len);
+		else if (len < 0 && errno == EAGAIN)
+			return 0;
+		else if (len < 0 && errno != EINTR && errno != ENETDOWN)
+			return -ENODEV;
+	}
+	return 0;
+}
+
+static int read_control(struct netd *n, struct err *e)
+{
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	int r = sync_recv(n->control_fd, "rl", msg, e);
+	if (r < 0)
+		return r;
+	if (msg->step == NETD_STEP_DEVICE && msg->nfds == 1 && msg->len == sizeof(uint32_t) && n->device.fd < 0) {
+		uint32_t kind;
+		memcpy(&kind, msg->data, sizeof(kind));
+		n->device = (struct net_device){.kind = kind, .fd = msg->fds[0]};
+		msg->nfds = 0;
+		log_debug(LOG_NET, "device attached");
+	} else if (msg->step == NETD_STEP_SERVERS && msg->len == sizeof(n->servers)) {
+		memcpy(&n->servers, msg->data, sizeof(n->servers));
+		n->servers.count = RL_MIN(n->servers.count, (size_t)NET_SERVERS_MAX);
+		resolver_servers_changed(n->resolver);
+	} else if (msg->step == NETD_STEP_STATS) {
+		r = sync_send(n->control_fd, NETD_STEP_STATS, &n->stats, sizeof(n->stats), NULL, 0, e);
+	} else {
+		r = err_set(e, EPROTO, "unexpected message %u from rl", msg->step);
+	}
+	sync_close_fds(msg);
+	return r;
+}
+
+static int timeout_ms(const struct netd *n, uint32_t slirp_wish, bool slirp_busy)
+{
+	int64_t wait = slirp_busy || slirp_wish < IDLE_WISH_MS ? (int64_t)slirp_wish : INT64_MAX;
+	if (n->polls.deadline_ms != INT64_MAX) {
+		int64_t left = n->polls.deadline_ms - netd_now_ms();
+		wait = RL_MIN(wait, RL_MAX(left, (int64_t)0));
+	}
+	return wait == INT64_MAX ? -1 : (int)wait;
+}
+
+int loop_run(struct netd *n, struct err *e)
+{
+	struct poll_set *s = &n->polls;
+	for (;;) {
+		uint32_t wish = UINT32_MAX;
+		s->count = 0;
+		s->deadline_ms = INT64_MAX;
+		(void)poll_set_add(s, n->control_fd, POLLIN);
+		(void)poll_set_add(s, n->device.fd, POLLIN); /* -1 is skipped by poll */
+		resolver_fill(n->resolver, s);
+		resolver_tcp_fill(n->resolver_tcp, s);
+		size_t ours = s->count;
+		slirp_pollfds_fill(n->slirp, &wish, on_add_poll, n);
+		int ready = poll(s->items, s->count, timeout_ms(n, wish, s->count > ours));
+		if (ready < 0 && errno != EINTR)
+			return err_sys(e, errno, "poll");
+		if (ready < 0)
+			continue;
+		if (s->items[0].revents) {
+			int r = read_control(n, e);
+			if (r < 0)
+				return r == -EPIPE ? 0 : r;
+		}
+		if (s->items[1].revents && read_frames(n) < 0)
+			return 0;
+		resolver_poll(n->resolver, s);
+		resolver_tcp_poll(n->resolver_tcp, s);
+		slirp_pollfds_poll(n->slirp, 0, on_get_revents, n);
+	}
+}

@@ -1,0 +1,95 @@
+/*
+ * netd.h - the parts of rl-netd, private to src/netd.
+ *
+ *   main.c      launcher: configuration, namespaces, the worker
+ *   sandbox.c   the worker locks itself in: empty root, no capabilities, limits
+ *   filter.c    its seccomp filter
+ *   loop.c      worker: poll loop, control messages, frames in and out, libslirp's callbacks
+ *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
+ *   guard.c     the address policy at the system calls libslirp makes
+ *
+ * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
+ * per connection.
+ */
+#ifndef RL_NETD_NETD_H
+#define RL_NETD_NETD_H
+
+#include <poll.h>
+#include <slirp/libslirp.h>
+#include <stdint.h>
+
+#include "rl/engine/net.h"
+#include "rl/engine/net_frame.h"
+
+enum {
+	NETD_BATCH = 32,       /* frames read before the sockets get their turn */
+	NETD_DNS_BACKLOG = 64, /* above NETD_BATCH: a batch cannot fill the resolver's listener */
+};
+
+#define NETD_DNS_PATH "/dns" /* in the empty root: libslirp connects here for TCP to the resolver's port 53 */
+
+/* The set of descriptors of one round of poll. */
+struct poll_set {
+	struct pollfd *items;
+	size_t count, size;
+	int64_t deadline_ms; /* monotonic; INT64_MAX: none */
+};
+
+int poll_set_add(struct poll_set *s, int fd, short events);
+void poll_set_deadline(struct poll_set *s, int64_t at_ms);
+int64_t netd_now_ms(void);
+
+struct resolver;
+struct resolver_tcp;
+
+struct netd {
+	struct net_slirp_opts opts;
+	struct frame_policy policy;
+	struct net_slirp_stats stats;
+	struct net_servers servers;
+	struct sockaddr_in outbound4;
+	struct sockaddr_in6 outbound6;
+	int control_fd;
+	struct net_device device;
+	Slirp *slirp;
+	struct resolver *resolver;
+	struct resolver_tcp *resolver_tcp;
+	struct poll_set polls;
+	uint8_t *frame; /* FRAME_MAX bytes: what is being read */
+	uint8_t *reply; /* FRAME_MAX bytes: what is being built */
+};
+
+/* main.c passes: configuration read, namespaces made, worker forked. */
+int sandbox_unshare(struct err *e) RL_CHECK;
+/* Empty root; nothing of the host's file systems is reachable afterwards. Stays writable until sandbox_close. */
+int sandbox_root(struct err *e) RL_CHECK;
+/* Read-only root, limits, no capabilities, not dumpable, seccomp. */
+int sandbox_close(struct err *e) RL_CHECK;
+int filter_load(struct err *e) RL_CHECK;
+
+int loop_init(struct netd *n, struct err *e) RL_CHECK;
+/* Until the owner or the device is gone. */
+int loop_run(struct netd *n, struct err *e) RL_CHECK;
+/* A finished frame to the container; lost ones are counted. */
+void netd_send_frame(struct netd *n, const void *frame, size_t len);
+
+void guard_init(const struct net_slirp_opts *o);
+
+struct resolver *resolver_new(struct netd *n);
+/* A UDP query of the container's. */
+void resolver_query(struct resolver *r, const uint8_t *msg, size_t len, uint16_t client_port);
+void resolver_fill(struct resolver *r, struct poll_set *s);
+void resolver_poll(struct resolver *r, const struct poll_set *s);
+/* The list has changed: forget which servers were bad. */
+void resolver_servers_changed(struct resolver *r);
+/* The n-th server to try (0 first), those that failed lately last; NULL when there are no more. */
+const struct net_server *resolver_pick(struct resolver *r, unsigned nth);
+void resolver_mark(struct resolver *r, const struct net_server *s, bool good);
+/* Non-blocking connected socket to a server. */
+int resolver_socket(const struct net_server *s, int type);
+
+int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e) RL_CHECK;
+void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s);
+void resolver_tcp_poll(struct resolver_tcp *t, const struct poll_set *s);
+
+#endif
