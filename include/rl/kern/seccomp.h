@@ -124,6 +124,9 @@ void seccomp_program_free(struct seccomp_program *p);
  * not one of those built in. Only capabilities that the default profile mentions are compared. Native architecture. */
 const struct seccomp_filter *seccomp_filter_default(uint64_t caps);
 
+/* The capabilities that the default profile mentions. */
+uint64_t seccomp_filter_default_caps(void);
+
 /* Compile through libseccomp. Unknown names are skipped (see seccomp_syscall_is_known). Replaces *ret_program, which must
  * be empty. */
 int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_program *ret_program,

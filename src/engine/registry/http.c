@@ -241,10 +241,12 @@ static const char *status_name(long status)
 static void set_status_error(struct http_xfer *x)
 {
 	autofree char *said = http_server_message(x->text.buf, x->text.len);
+	autofree char *via = x->hop_ep != x->ep ? xasprintf(" (sent on to %s)", x->hop_ep->shown) : xstrdup("");
+	autofree char *later = x->reply.retry_after ? http_quote(x->reply.retry_after, strlen(x->reply.retry_after)) : NULL;
 	long s = x->reply.status;
 	err_clear(&x->err);
-	err_set(&x->err, status_code(s), "%s: %s: %ld %s%s%s", x->ep->shown, x->method, s, status_name(s),
-		said ? ": " : "", said ? said : "");
+	err_set(&x->err, status_code(s), "%s: %s%s: %ld %s%s%s%s%s", x->ep->shown, x->method, via, s, status_name(s),
+		said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
 	if (s == 401 || s == 403)
 		err_hint(&x->err,
 			 "the repository may not exist, or needs other credentials: `rl login %s`", x->ep->shown);
@@ -286,7 +288,8 @@ static void set_curl_error(struct http_xfer *x, CURLcode c)
 		err_set(e, ECONNRESET, "%s: the connection broke: %s", host, why);
 		break;
 	case HTTP_FAIL_OTHER:
-		err_set(e, EPROTO, "%s: %s", host, why);
+		/* libcurl's way of saying that a single header line passed its own limit */
+		err_set(e, EPROTO, "%s: %s", host, c == CURLE_OUT_OF_MEMORY ? "the head of the answer is too large" : why);
 		break;
 	}
 }
@@ -312,10 +315,10 @@ static bool worth_retrying(const struct http_xfer *x, CURLcode c)
 /* An insecure registry may speak only http: found out by https failing before anything was said over it. */
 static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 {
-	struct http_endpoint *ep = x->hop_ep;
+	struct http_endpoint *ep = x->ep;
 	enum http_fail kind = http_curl_kind(c);
-	if (!ep->insecure || ep->decided || ep->plain || x->target[0] != '/' || x->redirects ||
-	    (kind != HTTP_FAIL_TLS && kind != HTTP_FAIL_CONNECT))
+	if (!ep->insecure || ep->decided || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
+	    kind == HTTP_FAIL_NAME || kind == HTTP_FAIL_CERT || kind == HTTP_FAIL_OTHER)
 		return false;
 	log_debug(LOG_REGISTRY, "%s: no https (%s), trying http", ep->shown, x->errbuf);
 	ep->plain = true;
@@ -484,10 +487,7 @@ static void answered(struct http_xfer *x)
 	set_status_error(x);
 	if (s == 408 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504) {
 		int64_t wait = retry_after_ms(x);
-		if (wait < 0)
-			err_hint(&x->err, "the registry asks to come back later than in %d seconds",
-				 REGISTRY_RETRY_AFTER_MAX);
-		else if (retry(x, wait))
+		if (wait >= 0 && retry(x, wait))
 			return;
 	}
 	finish(x, -x->err.code);
