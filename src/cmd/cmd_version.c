@@ -4,8 +4,7 @@
  * The documents have docker's shape as far as scripts ask for it. There is no server: "Server" describes the same
  * program, so that a script that reads the server's version to see whether containers can run gets its answer.
  */
-#include <sys/utsname.h>
-
+#include "machine.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
@@ -27,30 +26,17 @@ static void format_release(void *opts)
 	free(((struct format_opts *)opts)->format);
 }
 
-/* Go's names of the architectures, which is what scripts compare with. */
-static const char *arch_name(const char *machine)
-{
-	static const struct {
-		const char *machine;
-		const char *name;
-	} names[] = {
-		{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"i386", "386"}, {"armv7l", "arm"},
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (str_eq(machine, names[i].machine))
-			return names[i].name;
-	return machine;
-}
-
 static json_t *version_doc(void)
 {
-	struct utsname u = {.machine = ""};
-	uname(&u);
+	char arch[32];
+	char kernel[80];
+	machine_arch(arch);
+	machine_kernel(kernel);
 	json_t *part = json_object();
 	json_put_str(part, "Version", RL_VERSION);
 	json_put_str(part, "Os", "linux");
-	json_put_str(part, "Arch", arch_name(u.machine));
-	json_put_str(part, "KernelVersion", u.release);
+	json_put_str(part, "Arch", arch);
+	json_put_str(part, "KernelVersion", kernel);
 	json_t *doc = json_object();
 	json_put_str(doc, "Version", RL_VERSION);
 	json_put(doc, "Client", part);
