@@ -41,23 +41,23 @@ static int set_log_level(const struct opt_def *def, void *target, const char *va
 static const char no_daemon[] = "there is no daemon to talk to";
 
 const struct opt_def verb_global_opts[] = {
-	{"root", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct global_opts, root), 0, "Options",
-	 "keep images and containers in DIR (default ~/.local/share/rl)", COMPLETE_DIR, NULL},
-	{"debug", NULL, 'D', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, debug), 0, "Options",
-	 "say with timestamps what is done; RL_DEBUG=NAME,... for parts", 0, NULL},
-	{"log-level", NULL, 'l', "LEVEL", set_log_level, 0, 0, "Options", "debug, info, warn or error", COMPLETE_CHOICES,
-	 "debug info warn error"},
-	{"version", NULL, 'v', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, version), 0, "Options",
-	 "print the version", 0, NULL},
-	{"list-verbs", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct global_opts, list_verbs), OPT_HIDDEN, "Options",
-	 "one verb per line", 0, NULL},
-	{"list-options", NULL, 0, "VERB", OPT_GENERIC(opt_set_string, struct global_opts, list_options), OPT_HIDDEN,
-	 "Options", "the options of a verb, one per line", COMPLETE_VERB, NULL},
-	{.name = "host", .letter = 'H', .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
-	{.name = "context", .letter = 'c', .metavar = "NAME", .flags = OPT_REFUSED, .help = no_daemon},
-	{.name = "url", .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
-	{.name = "remote", .letter = 'r', .flags = OPT_REFUSED, .help = no_daemon},
-	OPT_END,
+        {"root", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct global_opts, root), 0, "Options",
+         "keep images and containers in DIR (default ~/.local/share/rl)", COMPLETE_DIR, NULL},
+        {"debug", NULL, 'D', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, debug), 0, "Options",
+         "say with timestamps what is done; RL_DEBUG=NAME,... for parts", 0, NULL},
+        {"log-level", NULL, 'l', "LEVEL", set_log_level, 0, 0, "Options", "debug, info, warn or error",
+         COMPLETE_CHOICES, "debug info warn error"},
+        {"version", NULL, 'v', NULL, OPT_GENERIC(opt_set_bool, struct global_opts, version), 0, "Options",
+         "print the version", 0, NULL},
+        {"list-verbs", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct global_opts, list_verbs), OPT_HIDDEN, "Options",
+         "one verb per line", 0, NULL},
+        {"list-options", NULL, 0, "VERB", OPT_GENERIC(opt_set_string, struct global_opts, list_options), OPT_HIDDEN,
+         "Options", "the options of a verb, one per line", COMPLETE_VERB, NULL},
+        {.name = "host", .letter = 'H', .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
+        {.name = "context", .letter = 'c', .metavar = "NAME", .flags = OPT_REFUSED, .help = no_daemon},
+        {.name = "url", .metavar = "URL", .flags = OPT_REFUSED, .help = no_daemon},
+        {.name = "remote", .letter = 'r', .flags = OPT_REFUSED, .help = no_daemon},
+        OPT_END,
 };
 
 static void global_opts_release(struct global_opts *g)
@@ -159,8 +159,10 @@ static int dispatch(char **main_argv, struct err *e)
 		return out_flush(&out, e);
 	}
 	struct cmd_ctx ctx = {
-		.flavour = str_eq(program, "docker") ? CMD_DOCKER : str_eq(program, "podman") ? CMD_PODMAN : CMD_RL,
-		.store_root = g.root,
+	        .flavour = str_eq(program, "docker")   ? CMD_DOCKER
+	                   : str_eq(program, "podman") ? CMD_PODMAN
+	                                               : CMD_RL,
+	        .store_root = g.root,
 	};
 	size_t used = 0;
 	ctx.verb = verb_find(words.items, &used);

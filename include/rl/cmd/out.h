@@ -23,7 +23,7 @@
 struct out_column {
 	const char *field;   /* member of a row */
 	const char *heading; /* "IMAGE ID" */
-	bool extra;	     /* known to templates, not in the default table */
+	bool extra;          /* known to templates, not in the default table */
 };
 
 #define OUT_COLUMN_END                                                                                                 \
@@ -33,8 +33,8 @@ struct out_column {
 
 struct out_style {
 	const struct out_column *columns;
-	const char *format;	  /* --format or NULL */
-	bool no_heading;	  /* --noheading */
+	const char *format; /* --format or NULL */
+	bool no_heading;    /* --noheading */
 	enum cmd_flavour flavour;
 };
 
