@@ -36,7 +36,7 @@ LDFLAGS_ALL = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 STATIC = $(shell $(CC) -print-file-name=lib$(1).a)
 
 # One static archive per layer and engine; a program or test lists the archives it may use, lowest last.
-LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc
+LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
 lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))

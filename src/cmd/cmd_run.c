@@ -56,6 +56,7 @@ const struct verb verb_run = {
 	.rules = run_rules,
 	.parse_flags = OPT_STOP_AT_OPERAND,
 	.max_operands = OPERANDS_ANY,
+	.starts_containers = true,
 	.complete = COMPLETE_IMAGE,
 	.opts_size = sizeof(struct run_target),
 	.init = run_target_init,

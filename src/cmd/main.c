@@ -13,6 +13,7 @@
 #include "rl/base/path.h"
 #include "rl/cmd/out.h"
 #include "rl/cmd/verb.h"
+#include "rl/svc/container.h"
 
 struct global_opts {
 	char *root;
@@ -130,8 +131,10 @@ static int list_verbs(struct err *e)
 	return out_flush(&out, e);
 }
 
-static int dispatch(const char *program, char *const *argv, struct err *e)
+static int dispatch(char **main_argv, struct err *e)
 {
+	const char *program = path_base(main_argv[0]);
+	char *const *argv = main_argv + 1;
 	autoglobal struct global_opts g = {.root = NULL};
 	struct opt_args args = OPT_ARGS_INIT;
 	int r = opt_parse(verb_global_opts, OPT_STOP_AT_OPERAND, argv, &g, &args, e);
@@ -164,6 +167,11 @@ static int dispatch(const char *program, char *const *argv, struct err *e)
 	if (!ctx.verb)
 		return verb_unknown(words.items, e);
 	log_debug(LOG_CMD, "verb %s", ctx.verb->name);
+	if (ctx.verb->starts_containers) {
+		r = container_protect_binary(main_argv, e);
+		if (r < 0)
+			return r;
+	}
 	return run_verb(&ctx, words.items + used, e);
 }
 
@@ -183,7 +191,7 @@ int main(int argc, char **argv)
 	if (argc < 1)
 		return EXIT_RL_FAILED;
 	struct err e = ERR_INIT;
-	int r = dispatch(path_base(argv[0]), argv + 1, &e);
+	int r = dispatch(argv, &e);
 	if (r >= 0)
 		return r;
 	err_print(&e);

@@ -85,6 +85,9 @@ static int print_filters(const char *path, const struct str *text, struct err *e
 	int r = seccomp_profile_parse(text->buf, text->len, SECCOMP_PROFILE_DOCKER, path, &p, e);
 	if (r < 0)
 		return r;
+	/* seccomp_cache.c looks programs of the default profile up without parsing it. */
+	if (p.kernel_mentioned || p.has_flags || p.listener_path)
+		return err_set(e, EINVAL, "%s: the default profile has no flags, listener or kernel versions", path);
 	printf("/* Made by seccomp_gen from %s. */\n\n", path);
 	printf("#define SECCOMP_GEN_RELEVANT_CAPS 0x%llxull\n\n", (unsigned long long)p.caps_mentioned);
 	printf("struct seccomp_builtin {\n\tuint64_t caps;\n\tstruct seccomp_filter filter;\n};\n\n");

@@ -285,7 +285,7 @@ static int docker_layers(struct load *l, const struct strv *files, const struct 
 	for (; record->nlayers < files->count; record->nlayers++) {
 		struct store_layer *layer = &record->layers[record->nlayers];
 		const char *diff_id = config->diff_ids.items[record->nlayers];
-		enum imgspec_compression compression;
+		enum imgspec_compression compression = IMGSPEC_PLAIN;
 		int r = source_take_blob(l->w, &l->source, files->items[record->nlayers], "", -1, layer->blob,
 					 &layer->blob_size, e);
 		if (r >= 0)

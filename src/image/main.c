@@ -9,7 +9,6 @@
  * A verb that needs no store to be changed does not exist here; rl does the rest itself.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,8 +20,8 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
-#include "rl/engine/archive_role.h"
 #include "rl/model/imgref.h"
+#include "role_archive_int.h"
 
 /* ---- messages ---- */
 
@@ -75,10 +74,7 @@ static int find_record(struct image_ctx *c, const char *manifest, struct store_r
 	if (r != -ENOENT || !c->store.builtin)
 		return r;
 	struct builtin_search search = {manifest, ret};
-	autofd int dirfd = io_open_dir(AT_FDCWD, c->store.builtin, false, 0, e);
-	if (dirfd < 0)
-		return dirfd;
-	int found = store_layout_each(dirfd, match_manifest, &search, e);
+	int found = store_builtin_each(&c->store, match_manifest, &search, e);
 	return found > 0 ? 0 : found < 0 ? found : r;
 }
 
@@ -208,9 +204,9 @@ int main(int argc, char **argv)
 {
 	log_init("rl-image");
 	if (argc == 2 && str_eq(argv[1], "unpack"))
-		return archive_role_main(ARCHIVE_ROLE_UNPACK);
+		return role_unpack_main(argc, argv);
 	if (argc == 2 && str_eq(argv[1], "extract"))
-		return archive_role_main(ARCHIVE_ROLE_EXTRACT);
+		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};
 	if (argc < 2 || io_set_cloexec(c.sock, true, NULL) < 0) {

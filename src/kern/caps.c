@@ -3,9 +3,9 @@
  *
  * Theory: names are libcap-ng's, so that a capability it learns needs no change here. Its capng_apply is not used: it
  * reads /proc/PID/status twice by getpid(), which in a new pid namespace with the outer /proc still mounted is another
- * process, or none; and it costs some 50 system calls where 30 do. The same work is prctl for each capability missing in
- * the bounding set, one capset, one prctl that empties the ambient set. The last capability of the running kernel need
- * not be known for that: dropping one past it is -EINVAL and ends the loop.
+ * process, or none; and it costs some 50 system calls where 30 do. The same work is prctl for each capability missing
+ * in the bounding set, one capset, one prctl that empties the ambient set. The last capability of the running kernel
+ * need not be known for that: dropping one past it is -EINVAL and ends the loop.
  *
  * A process made in a new user namespace has every capability there, whatever its maker had, so nothing has to be
  * intersected; only where no namespace is made (root without one) the kernel may say EPERM, and then what is missing is

@@ -53,7 +53,8 @@ bool probe_is_chrooted(void)
 	autostr struct str text = STR_INIT;
 	if (!read_proc("/proc/self/mountinfo", &text))
 		return false;
-	/* "36 35 98:0 /root /mount/point options...": field 5, seen from our root. Mounts outside of it are left out. */
+	/* "36 35 98:0 /root /mount/point options...": field 5, seen from our root. Mounts outside of it are left out.
+	 */
 	for (const char *line = text.buf; line && *line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		const char *p = line;

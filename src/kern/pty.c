@@ -5,9 +5,9 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rl/base/mem.h"

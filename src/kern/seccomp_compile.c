@@ -2,8 +2,8 @@
  * seccomp_compile.c - rule lists through libseccomp.
  *
  * The result is a small program of ours followed by libseccomp's. Ours answers what libseccomp cannot express: ENOSYS
- * above the highest number of the list, and calls newer than the library (it cannot name them on a 32-bit
- * architecture); everything else falls through. Both parts stay within the kernel's 4096 instructions together.
+ * above the highest number of the list, calls newer than the library (it cannot name them on a 32-bit architecture) and
+ * conditions that it would get wrong (library_can in seccomp_rules.c); everything else falls through. Both parts stay within the kernel's 4096 instructions together.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -57,7 +57,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct
 	struct scmp_arg_cmp cmp[SECCOMP_CONDS_MAX];
 	int nr = seccomp_syscall_resolve_name(rule->name);
 	if (nr == __NR_SCMP_ERROR)
-		return 0; /* in our part of the program, or known to nobody */
+		return 0; /* known to nobody */
 	for (size_t i = 0; i < rule->nconds; i++) {
 		const struct seccomp_cond *c = &rule->conds[i];
 		cmp[i] = (struct scmp_arg_cmp){ c->arg, library_op[c->op], c->value, c->value2 };
@@ -101,7 +101,8 @@ static int library_compile(const struct seccomp_normal *n, struct seccomp_progra
 		return err_set(e, EINVAL, "libseccomp refuses default action %#x", n->default_action);
 	int r = setup(ctx, n->archs, e);
 	for (size_t i = 0; i < n->count && r >= 0; i++)
-		r = add_rule(ctx, n->rules[i], e);
+		if (!n->ours[i] && n->rules[i]->action != n->default_action)
+			r = add_rule(ctx, n->rules[i], e);
 	if (r >= 0)
 		r = export_program(ctx, ret_program, e);
 	seccomp_release(ctx);

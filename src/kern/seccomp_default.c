@@ -20,3 +20,8 @@ const struct seccomp_filter *seccomp_filter_default(uint64_t caps)
 			return &table->filter;
 	return NULL;
 }
+
+uint64_t seccomp_filter_default_caps(void)
+{
+	return SECCOMP_GEN_RELEVANT_CAPS;
+}

@@ -26,13 +26,15 @@ static inline bool seccomp_is_own_call(enum seccomp_arch arch, uint32_t nr)
 bool seccomp_name_in_library(const char *name);
 
 /* A rule list after the rules of seccomp.h's "what a rule list means" were applied: rules that take effect only, all
- * rules of one name adjacent, either one without conditions or some with. Pointers are borrowed from the source list or
- * constant; `rules` itself is malloc'd. */
+ * rules of one name adjacent and in list order, either one without conditions or some with. Pointers are borrowed from
+ * the source list or constant; the two arrays are malloc'd. */
 struct seccomp_normal {
 	uint32_t default_action;
 	uint32_t archs;
 	bool enosys_above_max; /* the default action is a denial */
+	bool library_muxes;    /* libseccomp extends a rule to a multiplexer that the list does not name */
 	const struct seccomp_rule **rules;
+	bool *ours; /* for each rule: libseccomp does not get it (same for all rules of one name) */
 	size_t count;
 	bool has_calls[SECCOMP_ARCH_N];	/* the list names at least one call of the architecture */
 	uint32_t max_nr[SECCOMP_ARCH_N]; /* highest such number, the architecture's own aside */
@@ -51,8 +53,9 @@ enum seccomp_leaf_kind {
 struct seccomp_leaf {
 	enum seccomp_leaf_kind kind;
 	uint32_t action;			 /* RETURN; RULES: when no rule matches */
-	const struct seccomp_rule *const *rules; /* RULES */
+	const struct seccomp_rule *const *rules; /* RULES: the first that matches decides */
 	size_t nrules;
+	bool narrow; /* RULES: the architecture's arguments are 32-bit */
 };
 
 /* From `first` up to the next range's first (or the end) every number has this leaf. ranges[0].first is 0. */
@@ -72,7 +75,7 @@ struct seccomp_section {
 int seccomp_tree_emit(const struct seccomp_section *sections, size_t nsections, struct seccomp_leaf other,
 		      struct seccomp_program *ret_program, struct err *e) RL_CHECK;
 
-/* The part of `n` that libseccomp does not do (numbers above the highest one, names it does not know), everything else
+/* The part of `n` that libseccomp does not do (numbers above the highest one, rules marked `ours`), everything else
  * falling through to the tail; with `whole`, all of it. An empty program where there is nothing to do. */
 int seccomp_tree_build(const struct seccomp_normal *n, bool whole, struct seccomp_program *ret_program,
 		       struct err *e) RL_CHECK;

@@ -10,10 +10,10 @@
  * 255 instructions; farther targets get an unconditional one (32 bits) in front of the code made so far. An instruction
  * that falls through must be made directly after its target, which flow_to() sees to.
  *
- * Conditions: only "argument masked by at most 32 bits equals", one per rule, on one argument per call. Three shapes:
- * one mask for all rules (the masked value is looked up in a tree of ranges: socket families, clone flags), a
- * complement smaller than the rules (ioctl: 33 rules say "everything but two numbers"; two comparisons say it too), and
- * one comparison after the other for anything else.
+ * Conditions: in general one rule after the other, each comparison on the two halves of the argument. Where all rules of
+ * a call are "one argument masked by at most 32 bits equals" there are two better shapes: one mask for all rules (the
+ * masked value is looked up in a tree of ranges: socket families, clone flags), and a complement smaller than the rules
+ * (ioctl: 33 rules say "everything but two numbers"; two comparisons say it too).
  */
 #include <errno.h>
 #include <stddef.h>
@@ -212,8 +212,98 @@ static size_t low_half(unsigned int arg)
 	return offsetof(struct seccomp_data, args) + arg * sizeof(uint64_t);
 }
 
+/* One half of an argument against a 32-bit value. */
+static size_t emit_half(struct code *c, size_t offset, uint16_t op, uint32_t value, size_t yes, size_t no)
+{
+	return emit_load(c, offset, emit_if(c, op, value, yes, no));
+}
+
+static size_t emit_masked_half(struct code *c, size_t offset, uint32_t mask, uint32_t value, size_t yes, size_t no)
+{
+	if (mask == 0)
+		return yes; /* value is 0 too: seccomp_normalise dropped what never matches */
+	size_t next = emit_if(c, BPF_JEQ, value, yes, no);
+	if (mask != UINT32_MAX) {
+		flow_to(c, next);
+		next = emit(c, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+	}
+	return emit_load(c, offset, next);
+}
+
+/* value's high half decides unless equal; then `op` on the low half does. op: BPF_JGT or BPF_JGE. */
+static size_t emit_order(struct code *c, size_t low, uint16_t op, uint64_t value, bool narrow, size_t yes, size_t no)
+{
+	uint32_t high = (uint32_t)(value >> 32);
+	if (narrow && high)
+		return no; /* the high half is 0 */
+	size_t next = emit_half(c, low, op, (uint32_t)value, yes, no);
+	if (narrow)
+		return next;
+	next = emit_if(c, BPF_JEQ, high, next, no);
+	next = emit_if(c, BPF_JGT, high, yes, next);
+	return emit_load(c, low + 4, next);
+}
+
+static size_t emit_cond(struct code *c, const struct seccomp_cond *cond, bool narrow, size_t yes, size_t no)
+{
+	size_t low = low_half(cond->arg);
+	uint64_t mask = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value : UINT64_MAX;
+	uint64_t value = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value2 : cond->value;
+	size_t next;
+	switch (cond->op) {
+	case SECCOMP_OP_NE:
+		next = yes;
+		yes = no;
+		no = next;
+		/* fall through */
+	case SECCOMP_OP_EQ:
+	case SECCOMP_OP_MASKED_EQ:
+		if (narrow && (value >> 32))
+			return no;
+		next = emit_masked_half(c, low, (uint32_t)mask, (uint32_t)value, yes, no);
+		return narrow ? next
+			      : emit_masked_half(c, low + 4, (uint32_t)(mask >> 32), (uint32_t)(value >> 32), next, no);
+	case SECCOMP_OP_GT:
+		return emit_order(c, low, BPF_JGT, value, narrow, yes, no);
+	case SECCOMP_OP_GE:
+		return emit_order(c, low, BPF_JGE, value, narrow, yes, no);
+	case SECCOMP_OP_LE:
+		return emit_order(c, low, BPF_JGT, value, narrow, no, yes);
+	case SECCOMP_OP_LT:
+		return emit_order(c, low, BPF_JGE, value, narrow, no, yes);
+	}
+	return no;
+}
+
+/* In list order; the first rule of which all conditions hold decides. */
+static size_t emit_sequence(struct code *c, const struct seccomp_leaf *leaf)
+{
+	size_t next = emit_return(c, leaf->action);
+	for (size_t i = leaf->nrules; i-- > 0;) {
+		const struct seccomp_rule *r = leaf->rules[i];
+		size_t yes = emit_return(c, r->action);
+		for (size_t k = r->nconds; k-- > 0;)
+			yes = emit_cond(c, &r->conds[k], leaf->narrow, yes, next);
+		next = yes;
+	}
+	return next;
+}
+
+static bool is_masked_only(const struct seccomp_leaf *leaf)
+{
+	for (size_t i = 0; i < leaf->nrules; i++) {
+		const struct seccomp_rule *r = leaf->rules[i];
+		if (r->nconds != 1 || r->conds->op != SECCOMP_OP_MASKED_EQ || r->conds->value > UINT32_MAX ||
+		    r->conds->arg != leaf->rules[0]->conds->arg || r->action != leaf->rules[0]->action)
+			return false;
+	}
+	return true;
+}
+
 static size_t emit_rules(struct code *c, const struct seccomp_leaf *leaf)
 {
+	if (!is_masked_only(leaf))
+		return emit_sequence(c, leaf);
 	size_t offset = low_half(leaf->rules[0]->conds[0].arg);
 	autofree struct cube *cubes = xcalloc(leaf->nrules, sizeof(*cubes));
 	bool one_mask = true;
@@ -288,20 +378,6 @@ static int compare_calls(const void *pa, const void *pb)
 	return (a->nr > b->nr) - (a->nr < b->nr);
 }
 
-static int check_conditional(const struct seccomp_rule *const *rules, size_t count, struct err *e)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct seccomp_cond *cond = &rules[i]->conds[0];
-		if (rules[i]->nconds != 1 || cond->op != SECCOMP_OP_MASKED_EQ || cond->value > UINT32_MAX)
-			return err_set(e, EOPNOTSUPP, "rule for %s: only one masked comparison of 32 bits is supported",
-				       rules[i]->name);
-		if (cond->arg != rules[0]->conds[0].arg || rules[i]->action != rules[0]->action)
-			return err_set(e, EOPNOTSUPP, "rules for %s: several arguments or actions are not supported",
-				       rules[i]->name);
-	}
-	return 0;
-}
-
 /* Collect the calls of `arch` that this program handles, sorted by number; calls[] has room for n->count. */
 static int collect(const struct seccomp_normal *n, enum seccomp_arch arch, bool whole, struct call *calls,
 		   size_t *ret_count, struct err *e)
@@ -313,18 +389,17 @@ static int collect(const struct seccomp_normal *n, enum seccomp_arch arch, bool 
 		for (end = i + 1; end < n->count; end++)
 			if (strcmp(first->name, n->rules[end]->name) != 0)
 				break;
-		if ((!whole && seccomp_name_in_library(first->name)) || !seccomp_syscall_number(arch, first->name, &nr))
+		if ((!whole && !n->ours[i]) || !seccomp_syscall_number(arch, first->name, &nr))
 			continue;
 		struct seccomp_leaf leaf = { .kind = SECCOMP_LEAF_RETURN, .action = first->action };
 		if (first->nconds) {
-			int r = check_conditional(&n->rules[i], end - i, e);
-			if (r < 0)
-				return r;
 			leaf = (struct seccomp_leaf){
 				.kind = SECCOMP_LEAF_RULES,
 				.action = n->default_action,
 				.rules = &n->rules[i],
 				.nrules = end - i,
+				.narrow = arch == SECCOMP_ARCH_X86 || arch == SECCOMP_ARCH_X32 ||
+					  arch == SECCOMP_ARCH_ARM,
 			};
 		}
 		calls[count++] = (struct call){ .nr = nr, .leaf = leaf };
@@ -437,7 +512,10 @@ int seccomp_filter_tree(const struct seccomp_rules *rules, struct seccomp_progra
 	int r = seccomp_normalise(rules, &n, e);
 	if (r < 0)
 		return r;
-	r = seccomp_tree_build(&n, true, ret_program, e);
+	if (n.library_muxes)
+		r = err_set(e, EOPNOTSUPP, "a rule list that does not name socketcall or ipc but calls behind them");
+	else
+		r = seccomp_tree_build(&n, true, ret_program, e);
 	seccomp_normal_free(&n);
 	return r;
 }

@@ -395,7 +395,7 @@ static const char *canonical_architecture(const char *text, const char **ret_var
 static bool is_platform_word(const char *p)
 {
 	size_t n = strlen(p);
-	return n >= 1 && n <= 32 && strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
+	return n >= 1 && n <= 32 && *p != '.' && strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }
 
 int imgspec_platform_parse(const char *text, struct imgspec_platform *ret_platform, struct err *e)

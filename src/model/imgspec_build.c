@@ -216,9 +216,12 @@ static int change_expose(json_t *config, const char *instruction, const char *te
 	int r = split_words(text, &words, e);
 	for (size_t i = 0; r >= 0 && i < words.count; i++)
 		r = expose_one(member(config, "ExposedPorts", json_object), words.items[i], e);
-	if (r < 0)
-		return err_ctx(e, "--change \"%.120s\"", instruction);
-	return 0;
+	if (r >= 0)
+		return 0;
+	err_ctx(e, "--change \"%.120s\"", instruction);
+	if (e)
+		e->code = EINVAL;
+	return -EINVAL;
 }
 
 static int change_volume(json_t *config, const char *text, struct err *e)

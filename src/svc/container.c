@@ -20,6 +20,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
+#include "rl/kern/selfexe.h"
 
 static void container_init(struct container *c, const struct run_opts *o)
 {
@@ -98,8 +99,8 @@ static int choose_map(struct container *c, struct err *e)
 		return idmap_keepid(&ranged, uid, gid, &c->map, e);
 	}
 	if (o->userns == USERNS_NOMAP) {
-		struct idmap ranged = c->map;
-		return idmap_nomap(&ranged, &c->map, e);
+		c->ranged = c->map;
+		return idmap_nomap(&c->ranged, &c->map, e);
 	}
 	return 0;
 }
@@ -119,6 +120,8 @@ static int prepare(struct container *c, const char *store_root, struct err *e)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
 	if (r == 0 && !o->explain)
 		r = container_dir_make(c, e);
+	if (r == 0 && o->userns == USERNS_NOMAP && !o->explain)
+		r = container_dir_give_away(c, &c->ranged, e);
 	if (r == 0)
 		r = container_build_spec(c, e);
 	if (r == 0 && o->tty)
@@ -193,6 +196,11 @@ static int start_and_relay(struct container *c, struct err *e)
 	if (r == 0)
 		r = container_foreground(c, e);
 	return r;
+}
+
+int container_protect_binary(char **argv, struct err *e)
+{
+	return selfexe_protect(argv, e);
 }
 
 int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e)

@@ -5,6 +5,7 @@
  * list is sorted by depth of the target, so that a mount never hides one made before it. As in docker, options
  * of the person come after everything of ours.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,11 +42,7 @@ static void standard(struct container *c, enum rt_mount_kind kind, const char *s
 
 static void add_dev(struct container *c)
 {
-	/* Privileged: the host's devices as they are; what may be opened is still decided by their owners on the host. */
-	if (c->o->privileged)
-		standard(c, RT_BIND, "/dev", "/dev", 0, NULL);
-	else
-		standard(c, RT_DEV, NULL, "/dev", MNT_NOSUID, "mode=755,size=65536k");
+	standard(c, RT_DEV, NULL, "/dev", MNT_NOSUID, "mode=755,size=65536k");
 	bool tty_group = !c->has_map || idmap_gid_to_host(&c->map, 5) != IDMAP_UNMAPPED;
 	standard(c, RT_DEVPTS, NULL, "/dev/pts", MNT_NOSUID | MNT_NOEXEC,
 		 tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620");
@@ -217,6 +214,41 @@ static void sort_by_depth(struct rtspec *s)
 	}
 }
 
+/* Those that every container has, or that belong to an instance of a file system of the container's own. */
+static bool is_private_device(const char *name)
+{
+	static const char *const names[] = {"null",    "zero", "full",	 "random", "urandom",	"tty",
+					    "console", "ptmx", "pts",	 "shm",	   "mqueue",	"hugepages",
+					    "fd",      "core", "stdin", "stdout", "stderr"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return false;
+}
+
+/* --privileged: every device of the host that the caller may open, by the same path. What a node allows is still
+ * decided by its owner and mode on the host. */
+static void add_host_devices(struct container *c, const char *dir, int depth)
+{
+	enum { DEPTH_MAX = 3 };
+	autodir DIR *d = opendir(dir);
+	if (!d)
+		return;
+	struct dirent *entry;
+	while ((entry = readdir(d))) {
+		struct stat st;
+		if (entry->d_name[0] == '.' || (depth == 0 && is_private_device(entry->d_name)))
+			continue;
+		autofree char *path = path_join(dir, entry->d_name);
+		if (lstat(path, &st) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+			add_host_devices(c, path, depth + 1);
+		else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && access(path, R_OK | W_OK) == 0)
+			rtspec_add_device(&c->spec, path, path, false);
+	}
+}
+
 static void build_paths(struct container *c)
 {
 	struct rtspec *s = &c->spec;
@@ -237,8 +269,9 @@ static int build_root(struct container *c, struct err *e)
 	struct rtspec *s = &c->spec;
 	const struct run_opts *o = c->o;
 	s->root_read_only = o->read_only;
-	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. */
-	s->mount_dir = path_join(c->dir, "upper");
+	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. In a map
+	 * without the caller, container root cannot even search the caller's directories: there it is /tmp. */
+	s->mount_dir = c->o->userns == USERNS_NOMAP ? xstrdup("/tmp") : path_join(c->dir, "upper");
 	if (o->rootfs && !o->rootfs_overlay) {
 		s->rootfs = realpath(o->rootfs, NULL);
 		if (!s->rootfs)
@@ -271,6 +304,8 @@ int container_build_mounts(struct container *c, struct err *e)
 			return r;
 	}
 	sort_by_depth(&c->spec);
+	if (c->o->privileged)
+		add_host_devices(c, "/dev", 0);
 	for (size_t i = 0; i < c->o->ndevices; i++) {
 		const struct device_opt *d = &c->o->devices[i];
 		rtspec_add_device(&c->spec, d->source, d->target, !d->write);

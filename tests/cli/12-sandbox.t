@@ -23,7 +23,7 @@ like "no-new-privileges=false is honoured" "$(run --security-opt no-new-privileg
 is "only 0, 1 and 2 are open" "$(inside 'ls /proc/self/fd' | tr '\n' ' ')" "0 1 2 3 "
 is "a descriptor the caller left open does not get in" "$(exec 9</etc/hostname; inside 'test -e /proc/self/fd/9 && echo in || echo out')" out
 is "the payload is PID 1" "$(inside 'echo $$')" 1
-is "other processes of the host are not seen" "$(inside 'ls -d /proc/[0-9]* | wc -l')" 2
+is "no process of the host is seen" "$(inside 'echo /proc/[0-9]*')" /proc/1
 for ns in user mnt pid net uts ipc cgroup; do
 	isnt "the $ns namespace is its own" "$(inside "readlink /proc/self/ns/$ns")" "$(readlink /proc/self/ns/$ns)"
 done
@@ -36,7 +36,7 @@ for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /proc/sys/vm/drop_caches;
 done
 is "/sys is read-only" "$(inside 'grep " /sys " /proc/mounts | cut -d" " -f4 | cut -d, -f1')" ro
 like "--security-opt unmask=ALL opens them" "$(run --security-opt unmask=ALL busybox sh -c 'grep -c " /proc/" /proc/mounts; true')" '^0$'
-like "--security-opt mask hides one more" "$(run --security-opt mask=/etc/passwd busybox wc -c /etc/passwd)" '^0 '
+like "--security-opt mask hides one more" "$(run --security-opt mask=/etc/hostname busybox sh -c 'wc -c </etc/hostname')" '^0$'
 is "/dev has only what every program needs" \
 	"$(inside 'ls /dev' | tr '\n' ' ')" "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero "
 is "mount is refused" "$(inside 'mount -t tmpfs x /tmp 2>/dev/null && echo yes || echo no')" no
@@ -44,7 +44,6 @@ is "a new user namespace is refused" "$(inside 'unshare -U true 2>/dev/null && e
 is "mknod of a device is refused" "$(inside 'mknod /tmp/d b 8 0 2>/dev/null && echo yes || echo no')" no
 is "chroot does not get out (the seeds' exercise)" "$(inside 'mkdir /j; mkdir -p /j/bin; cp /bin/busybox /j/bin/sh 2>/dev/null; chroot /j /bin/sh -c "cd ../../../..; pwd"')" /
 is "the host's root is nowhere in the mount table" "$(inside 'cut -d" " -f2 /proc/mounts' | grep -cE '^/(home|root|work|var|tmp/)' )" 0
-is "the session keyring is new" "$(run --security-opt seccomp=unconfined --security-opt unmask=/proc/keys busybox sh -c 'cat /proc/keys | wc -l')" "$(run --security-opt seccomp=unconfined --security-opt unmask=/proc/keys busybox sh -c 'cat /proc/keys | wc -l')"
 is "/etc/hosts, hostname and resolv.conf are files of ours" "$(inside 'for f in hosts hostname resolv.conf; do test -s /etc/$f && echo $f; done' | wc -l)" 3
 status_is "a payload that forks a crowd dies with its PID 1" 0 run busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; true'
 leftovers "and nothing of it is left"

@@ -7,7 +7,8 @@ start() {
 	out=$T/$1
 	shift
 	: >"$out"
-	rl run --rm --network none "$@" >"$out" 2>&1 &
+	# A shell without job control starts background commands with INT and QUIT ignored, and so would rl.
+	perl -e '$SIG{INT} = $SIG{QUIT} = "DEFAULT"; exec @ARGV' rl run --rm --network none "$@" >"$out" 2>&1 &
 	PID=$!
 	wait_for "the payload to be up" 20 grep -q up "$out"
 }
@@ -33,24 +34,20 @@ start f --sig-proxy=false busybox sh -c 'echo up; sleep 1; exit 4'
 kill -TERM "$PID"; finish
 is "--sig-proxy=false forwards nothing" "$STATUS" 4
 
-payloads() { pgrep -f "$1" | wc -l; }
 start g busybox sh -c 'echo up; sleep 98761'
 kill -KILL "$PID"; finish
-ok "when rl is killed with SIGKILL its container is gone" wait_for "the payload to be gone" 5 sh -c '! pgrep -f "sleep 98761"'
+ok "when rl is killed with SIGKILL its container is gone" wait_for "the payload to be gone" 5 sh -c '! pgrep -f "[s]leep 98761"'
 ok "its directory is removed by a later run" sh -c 'rl run --rm --network none busybox true; test -z "$(ls "$RL_ROOT/containers")"'
-if have python3; then
-	cp "$(command -v busybox)" . 2>/dev/null
-fi
 start h --security-opt seccomp=unconfined busybox sh -c 'echo up; (sleep 98762 &) ; sleep 98762'
 kill -KILL "$PID"; finish
-ok "so are its background processes" wait_for "the payloads to be gone" 5 sh -c '! pgrep -f "sleep 98762"'
+ok "so are its background processes" wait_for "the payloads to be gone" 5 sh -c '! pgrep -f "[s]leep 98762"'
 if payload_image payload >/dev/null 2>&1; then
 	: >i
 	rl run --rm --network none payload /tinit clear-pdeathsig-and-wait >i 2>&1 &
 	PID=$!
 	wait_for "the payload to be up" 10 grep -q . i
 	kill -KILL "$PID"; finish
-	ok "a payload that clears its parent-death signal dies all the same" wait_for "it to be gone" 5 sh -c '! pgrep -f clear-pdeathsig-and-wait'
+	ok "a payload that clears its parent-death signal dies all the same" wait_for "it to be gone" 5 sh -c '! pgrep -f "[c]lear-pdeathsig-and-wait"'
 else
 	fail "the static payload can be imported"
 fi

@@ -4,8 +4,13 @@
  *
  *     archive-tool unpack [-s] [-r RATIO] [-m MAX] [-t TEE] [-l LOWER]... BLOB|- TARGET   (-s: single-uid map)
  *     archive-tool extract [-s] BLOB|- TARGET
+ *     archive-tool pack [-s] [-c none|gzip|zstd] [-L LEVEL] [-T THREADS] [-e EPOCH] [-M] [-u] OUT|- DIR...
+ *         (-M: merged, -u: the records of the first directory are not trusted)
+ *     archive-tool remove [-s] DIR
+ *     archive-tool show [-s] DIR
  *
- * TARGET is made. Prints the result as KEY=VALUE lines. It is its own confined program (verbs "unpack" and "extract"
+ * TARGET is made. `show` prints a tree as the map's root sees it, one sorted line per object: path, type, mode, owner,
+ * device, size, mtime, link target, xattrs (values in hexadecimal), hard links by the first name. Prints the result as KEY=VALUE lines. It is its own confined program (verbs "unpack" and "extract"
  * with the socket as descriptor 3).
  */
 #include <errno.h>
@@ -13,7 +18,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <dirent.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "rl/base/io.h"
@@ -32,6 +41,13 @@ struct options {
 	const char *tee;
 	const char *lower[LOWERS];
 	size_t nlower;
+	enum archive_compression compression;
+	uint64_t level;
+	uint64_t threads;
+	uint64_t epoch;
+	bool clamp;
+	bool merged;
+	bool untrusted;
 };
 
 static int usage(void)
@@ -44,7 +60,7 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	int c;
 	struct err e = ERR_INIT;
-	while ((c = getopt(argc, argv, "snr:m:t:l:")) != -1) {
+	while ((c = getopt(argc, argv, "snr:m:t:l:c:L:T:e:Mu")) != -1) {
 		switch (c) {
 		case 's':
 			o->single = true;
@@ -67,11 +83,34 @@ static int parse(int argc, char **argv, struct options *o)
 			if (o->nlower < LOWERS)
 				o->lower[o->nlower++] = optarg;
 			break;
+		case 'c':
+			if (archive_compressor_parse(optarg, &o->compression, &e) < 0)
+				return -1;
+			break;
+		case 'L':
+			if (str_to_u64(optarg, 100, "-L", &o->level, &e) < 0)
+				return -1;
+			break;
+		case 'T':
+			if (str_to_u64(optarg, 100, "-T", &o->threads, &e) < 0)
+				return -1;
+			break;
+		case 'e':
+			o->clamp = true;
+			if (str_to_u64(optarg, INT64_MAX, "-e", &o->epoch, &e) < 0)
+				return -1;
+			break;
+		case 'M':
+			o->merged = true;
+			break;
+		case 'u':
+			o->untrusted = true;
+			break;
 		default:
 			return -1;
 		}
 	}
-	return argc - optind == 2 ? 0 : -1;
+	return 0;
 }
 
 static int open_target(const char *path, struct err *e)
@@ -157,6 +196,175 @@ static int run_extract(const struct options *o, const char *blob, const char *ta
 	return 0;
 }
 
+static int run_pack(const struct options *o, const char *out, char **dirs, size_t n, struct err *e)
+{
+	struct idmap map;
+	int r = idmap_detect(o->single, &map, e);
+	if (r < 0)
+		return r;
+	int fds[DIRS];
+	int sides[DIRS];
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = io_open_dir(AT_FDCWD, dirs[i], false, 0, e);
+		if (fds[i] < 0)
+			return fds[i];
+		autofree char *side = xasprintf("%s.idx", dirs[i]);
+		sides[i] = open(side, O_RDONLY | O_CLOEXEC);
+		sides[i] = RL_MAX(sides[i], 0);
+	}
+	autofd int outfd = str_eq(out, "-") ? dup(1) : open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (outfd < 0)
+		return err_sys(e, errno, "open %s", out);
+	struct archive_packed p;
+	r = archive_pack(&(struct archive_pack){.map = &map,
+						.kind = o->merged ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
+						.trust = o->untrusted ? ARCHIVE_TRUST_LOWER : ARCHIVE_TRUST_RECORDS,
+						.dirfds = fds,
+						.sidecarfds = sides,
+						.ndirs = n,
+						.outfd = outfd,
+						.compression = o->compression,
+						.level = (int)o->level,
+						.threads = (int)o->threads,
+						.clamp_mtime = o->clamp,
+						.source_date_epoch = (int64_t)o->epoch},
+			 &p, e);
+	if (r < 0)
+		return r;
+	fprintf(stderr,
+		"blob=%s\ndiffid=%s\nblob_size=%" PRIu64 "\ntar_size=%" PRIu64 "\nentries=%" PRIu64 "\nskipped=%" PRIu64 "\n",
+		p.blob_digest, p.diffid, p.blob_size, p.tar_size, p.entries, p.skipped);
+	return 0;
+}
+
+/* ---- looking at a tree and removing it: as root of the map ---- */
+
+struct tree_job {
+	const char *path;
+	bool remove;
+};
+
+static void print_bytes(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		if (c > ' ' && c < 127 && c != '\\')
+			putchar(c);
+		else
+			printf("\\x%02x", c);
+	}
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void print_xattrs(const char *path)
+{
+	char names[65536];
+	ssize_t n = llistxattr(path, names, sizeof(names));
+	autostrv struct strv sorted = STRV_INIT;
+	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1)
+		strv_add(&sorted, names + at);
+	if (sorted.count)
+		qsort(sorted.items, sorted.count, sizeof(char *), compare_names);
+	for (size_t i = 0; i < sorted.count; i++) {
+		char value[65536];
+		ssize_t len = lgetxattr(path, sorted.items[i], value, sizeof(value));
+		putchar(' ');
+		print_bytes(sorted.items[i], strlen(sorted.items[i]));
+		putchar('=');
+		bool text = true;
+		for (ssize_t k = 0; k < len; k++)
+			text &= (value[k] >= ' ' && value[k] < 127) || value[k] == '\n';
+		for (ssize_t k = 0; k < len && !text; k++)
+			printf("%02x", (unsigned char)value[k]);
+		if (text && len > 0)
+			print_bytes(value, (size_t)len);
+	}
+}
+
+static void print_object(const char *path, struct strv *links)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return;
+	print_bytes(path, strlen(path));
+	printf(" %c %04o %u:%u", "?pc?d?b?-?l?s???"[st.st_mode >> 12 & 15], st.st_mode & 07777, st.st_uid, st.st_gid);
+	if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+		printf(" %u,%u", major(st.st_rdev), minor(st.st_rdev));
+	if (S_ISREG(st.st_mode))
+		printf(" %lld", (long long)st.st_size);
+	printf(" %lld.%09ld", (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	if (S_ISLNK(st.st_mode)) {
+		char target[4096];
+		ssize_t n = readlink(path, target, sizeof(target));
+		printf(" -> ");
+		print_bytes(target, n > 0 ? (size_t)n : 0);
+	}
+	print_xattrs(path);
+	if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+		autofree char *key = xasprintf("%llu", (unsigned long long)st.st_ino);
+		const char *first = strv_env_get(links, key);
+		if (first)
+			printf(" = %s", first);
+		else
+			strv_env_set(links, key, path);
+	}
+	putchar('\n');
+}
+
+static void show_tree(const char *path, struct strv *links)
+{
+	print_object(path, links);
+	autodir DIR *d = opendir(path);
+	struct stat st;
+	if (!d || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	autostrv struct strv names = STRV_INIT;
+	struct dirent *entry;
+	while ((entry = readdir(d)))
+		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
+			strv_add(&names, entry->d_name);
+	if (names.count)
+		qsort(names.items, names.count, sizeof(char *), compare_names);
+	for (size_t i = 0; i < names.count; i++) {
+		autofree char *child = xasprintf("%s/%s", path, names.items[i]);
+		show_tree(child, links);
+	}
+}
+
+static int tree_child(void *arg)
+{
+	const struct tree_job *j = arg;
+	struct err e = ERR_INIT;
+	if (j->remove) {
+		if (io_remove_tree(AT_FDCWD, j->path, &e) == 0)
+			return 0;
+		err_print(&e);
+		return 1;
+	}
+	autostrv struct strv links = STRV_INIT;
+	if (chdir(j->path) < 0)
+		return 1;
+	show_tree(".", &links);
+	fflush(stdout);
+	return 0;
+}
+
+static int run_tree(const struct options *o, const char *path, bool remove, struct err *e)
+{
+	struct idmap map;
+	int r = idmap_detect(o->single, &map, e);
+	if (r < 0)
+		return r;
+	struct tree_job job = {path, remove};
+	struct proc_child child;
+	r = userns_spawn(&map, CLONE_NEWNS, tree_child, &job, &child, e);
+	return r < 0 ? r : proc_wait_ok(&child, "the helper", e);
+}
+
 int main(int argc, char **argv)
 {
 	log_init("archive-tool");
@@ -170,10 +378,20 @@ int main(int argc, char **argv)
 	const char *verb = argv[1];
 	if (parse(argc - 1, argv + 1, &o) < 0)
 		return usage();
-	const char *blob = argv[1 + optind];
-	const char *target = argv[2 + optind];
+	char **args = argv + 1 + optind;
+	int n = argc - 1 - optind;
 	struct err e = ERR_INIT;
-	int r = str_eq(verb, "unpack") ? run_unpack(&o, blob, target, &e) : run_extract(&o, blob, target, &e);
+	int r;
+	if (str_eq(verb, "unpack") && n == 2)
+		r = run_unpack(&o, args[0], args[1], &e);
+	else if (str_eq(verb, "extract") && n == 2)
+		r = run_extract(&o, args[0], args[1], &e);
+	else if (str_eq(verb, "pack") && n >= 2 && n <= DIRS)
+		r = run_pack(&o, args[0], args + 1, (size_t)n - 1, &e);
+	else if ((str_eq(verb, "remove") || str_eq(verb, "show")) && n == 1)
+		r = run_tree(&o, args[0], str_eq(verb, "remove"), &e);
+	else
+		return usage();
 	if (r < 0) {
 		err_print(&e);
 		return err_exit_status(&e);

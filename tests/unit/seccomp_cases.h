@@ -49,10 +49,8 @@ static inline bool cases_own(enum seccomp_arch arch, uint32_t nr)
 static inline bool cases_cond(const struct seccomp_cond *c, uint64_t v, bool only32)
 {
 	uint64_t value = c->value;
-	if (only32) {
+	if (only32)
 		v = (uint32_t)v;
-		value = (uint32_t)value;
-	}
 	switch (c->op) {
 	case SECCOMP_OP_NE:
 		return v != value;
@@ -67,21 +65,65 @@ static inline bool cases_cond(const struct seccomp_cond *c, uint64_t v, bool onl
 	case SECCOMP_OP_GT:
 		return v > value;
 	case SECCOMP_OP_MASKED_EQ:
-		return (v & value) == (only32 ? (uint32_t)c->value2 : c->value2);
+		return (v & value) == c->value2;
 	}
 	return false;
 }
 
-/* What the rule list means for one call; *ret_sure is false where two matching rules want different things. */
-static inline uint32_t cases_oracle(const struct cases *c, const struct seccomp_data *d, bool *ret_sure)
+/* i386's multiplexers where the list does not name them: the subcall number is argument 0. */
+static inline bool cases_mux(const struct cases *c, const struct seccomp_data *d, uint32_t *ret_answer)
+{
+	static const char *const sub[2][25] = {
+		{ "", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send",
+		  "recv", "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4",
+		  "recvmmsg", "sendmmsg", "", "", "", "" },
+		{ "", "semop", "semget", "semctl", "semtimedop", "", "", "", "", "", "", "msgsnd", "msgrcv", "msgget",
+		  "msgctl", "", "", "", "", "", "", "shmat", "shmdt", "shmget", "shmctl" },
+	};
+	int which = d->nr == 102 ? 0 : 1;
+	const char *const *names = sub[which];
+	bool conditional = false;
+	bool allowed = false;
+	uint32_t answer = c->rules->default_action;
+	if (c->arch != SECCOMP_ARCH_X86 || (d->nr != 102 && d->nr != 117))
+		return false;
+	for (size_t i = 0; i < c->rules->count; i++) {
+		const struct seccomp_rule *r = &c->rules->rules[i];
+		bool plain = false;
+		if (r->mention_only)
+			continue;
+		bool never = false;
+		for (size_t k = 0; k < r->nconds; k++)
+			never |= r->conds[k].op == SECCOMP_OP_MASKED_EQ && (r->conds[k].value2 & ~r->conds[k].value);
+		if (!never && strcmp(r->name, which ? "ipc" : "socketcall") == 0)
+			return false;
+		for (size_t k = 0; k < c->rules->count; k++)
+			plain |= !c->rules->rules[k].nconds && !c->rules->rules[k].mention_only &&
+				 strcmp(c->rules->rules[k].name, r->name) == 0;
+		for (int k = 1; k < 25; k++) {
+			if (!names[k][0] || strcmp(names[k], r->name) != 0 || r->action == c->rules->default_action)
+				continue;
+			conditional |= !plain && !never;
+			if (plain && !r->nconds && (uint32_t)d->args[0] == (uint32_t)k && !allowed) {
+				answer = r->action;
+				allowed = true;
+			}
+		}
+	}
+	*ret_answer = conditional ? SECCOMP_RET_ERRNO | ENOSYS : answer;
+	return true;
+}
+
+/* What the rule list means for one call. */
+static inline uint32_t cases_oracle(const struct cases *c, const struct seccomp_data *d)
 {
 	bool only32 = c->arch == SECCOMP_ARCH_X86 || c->arch == SECCOMP_ARCH_ARM || c->arch == SECCOMP_ARCH_X32;
 	uint32_t nr = (uint32_t)d->nr;
 	uint32_t answer = c->rules->default_action;
-	bool matched = false;
-	*ret_sure = true;
 	if (c->any && nr > c->max && cases_is_denial(answer) && !cases_own(c->arch, nr))
 		return SECCOMP_RET_ERRNO | ENOSYS;
+	if (cases_mux(c, d, &answer))
+		return answer;
 	for (size_t i = 0; i < c->n; i++)
 		if (c->nrs[i] == nr && !c->byrule[i]->nconds && !c->byrule[i]->mention_only)
 			return c->byrule[i]->action;
@@ -90,24 +132,19 @@ static inline uint32_t cases_oracle(const struct cases *c, const struct seccomp_
 		bool all = c->nrs[i] == nr && !r->mention_only;
 		for (size_t k = 0; k < r->nconds && all; k++)
 			all = cases_cond(&r->conds[k], d->args[r->conds[k].arg], only32);
-		if (!all || r->action == c->rules->default_action)
-			continue;
-		if (matched && r->action != answer)
-			*ret_sure = false;
-		answer = r->action;
-		matched = true;
+		if (all)
+			return r->action;
 	}
 	return answer;
 }
 
 static inline void cases_try(struct cases *c, const struct seccomp_data *d)
 {
-	bool sure;
-	uint32_t want = cases_oracle(c, d, &sure);
+	uint32_t want = cases_oracle(c, d);
 	uint32_t a = seccomp_filter_simulate(c->a, d);
 	uint32_t b = c->b ? seccomp_filter_simulate(c->b, d) : a;
 	c->tried++;
-	if ((!sure || a == want) && a == b)
+	if (a == want && a == b)
 		return;
 	if (!c->wrong++)
 		snprintf(c->first, sizeof(c->first), "%s call %#x args %#llx %#llx %#llx: %#x, %#x, rules say %#x",
@@ -150,6 +187,8 @@ static inline void cases_number(struct cases *c, uint32_t nr)
 {
 	struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
 	cases_try(c, &d);
+	for (d.args[0] = 1; c->arch == SECCOMP_ARCH_X86 && (nr == 102 || nr == 117) && d.args[0] < 40; d.args[0]++)
+		cases_try(c, &d);
 	for (size_t i = 0; i < c->n; i++)
 		for (size_t k = 0; c->nrs[i] == nr && k < c->byrule[i]->nconds; k++)
 			cases_args(c, nr, &c->byrule[i]->conds[k]);

@@ -66,7 +66,8 @@ static void test_sources(void)
 		return;
 	tap_is_int(event_add(&s.loop, &s.a, s.fds[0], EPOLLIN, read_byte, &s, &e), 0, "a descriptor is watched");
 	(void)!write(s.fds[1], "abq", 3);
-	tap_ok(event_run(&s.loop, &e) == 7 && s.calls == 3, "it is called while it is ready, and the status of quit is returned");
+	tap_ok(event_run(&s.loop, &e) == 7 && s.calls == 3,
+	       "it is called while it is ready, and the status of quit is returned");
 	close(s.fds[1]);
 	tap_ok(event_run(&s.loop, &e) == 7 && s.calls == 4, "end of file is an event, and a loop can run again");
 	event_del(&s.loop, &s.a);
@@ -80,10 +81,12 @@ static void test_sources(void)
 	s.calls = 0;
 	(void)!event_add(&s.loop, &s.a, s.fds[0], EPOLLIN, remove_other, &s, &e);
 	(void)!event_add(&s.loop, &s.b, s.fds2[0], EPOLLIN, remove_other, &s, &e);
-	tap_ok(event_run(&s.loop, &e) == 0 && s.calls == 1, "an event already fetched for a removed source is not delivered");
+	tap_ok(event_run(&s.loop, &e) == 0 && s.calls == 1,
+	       "an event already fetched for a removed source is not delivered");
 
 	tap_is_int(event_add(&s.loop, &s.a, s.fds[0], EPOLLIN, fail, &s, &e), 0, "a source can be added again");
-	tap_ok(event_run(&s.loop, &e) == -ENOTTY && strcmp(e.text, "callback failed") == 0, "a callback's error ends the loop");
+	tap_ok(event_run(&s.loop, &e) == -ENOTTY && strcmp(e.text, "callback failed") == 0,
+	       "a callback's error ends the loop");
 	tap_is_int(event_mod(&s.loop, &s.a, 0, &e), 0, "a source is muted");
 	event_del(&s.loop, &s.a);
 	tap_is_int(event_add(&s.loop, &s.a, 999, EPOLLIN, fail, &s, &e), -EBADF, "a closed descriptor is an error");
@@ -203,7 +206,8 @@ static void test_signals(void)
 	tap_is_int(event_signals(&s.loop, &set, on_signal, &s, &e), 0, "signals are watched");
 	kill(getpid(), SIGUSR1);
 	kill(getpid(), SIGTERM);
-	tap_ok(event_run(&s.loop, &e) == 0 && s.calls == 2 && s.signo == SIGTERM, "and delivered to the callback, each once");
+	tap_ok(event_run(&s.loop, &e) == 0 && s.calls == 2 && s.signo == SIGTERM,
+	       "and delivered to the callback, each once");
 	event_close(&s.loop);
 	sigprocmask(SIG_SETMASK, NULL, &now);
 	tap_ok(!sigismember(&now, SIGUSR1) && !sigismember(&now, SIGTERM), "closing the loop restores the signal mask");

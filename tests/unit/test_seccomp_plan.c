@@ -404,6 +404,41 @@ static void test_cache(void)
 	close(fd);
 }
 
+/* The default profile with a rare capability set comes from the cache without being parsed: same program. */
+static void test_default_cached(void)
+{
+	char dir[] = "/tmp/rl-seccomp-XXXXXX";
+	struct seccomp_plan plans[3] = { SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT };
+	struct err e = ERR_INIT;
+	if (!mkdtemp(dir))
+		return;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct seccomp_plan_input in = { .caps = CAP(SYS_NICE), .cache_dirfd = fd };
+	bool ok = seccomp_plan_make(&in, &plans[0], &e) == 0;
+	in.caps |= CAP(NET_ADMIN);
+	ok &= seccomp_plan_make(&in, &plans[1], &e) == 0;
+	in.caps = CAP(SYS_NICE) | CAP(SYS_TIME);
+	ok &= seccomp_plan_make(&in, &plans[2], &e) == 0;
+	tap_ok(ok && plans[0].filter.count == plans[1].filter.count &&
+		       memcmp(plans[0].filter.insns, plans[1].filter.insns,
+			      plans[0].filter.count * sizeof(struct sock_filter)) == 0 &&
+		       ask(&plans[1].filter, SECCOMP_ARCH_X86_64, "mbind", 0, 0) == ALLOW &&
+		       ask(&plans[1].filter, SECCOMP_ARCH_X86_64, "clock_settime", 0, 0) == EPERM_ &&
+		       ask(&plans[2].filter, SECCOMP_ARCH_X86_64, "clock_settime", 0, 0) == ALLOW,
+	       "the default profile's programs are cached by the capabilities it mentions");
+	DIR *d = fdopendir(fd);
+	struct dirent *de;
+	int files = 0;
+	while ((de = readdir(d)))
+		if (de->d_name[0] != '.' && unlinkat(fd, de->d_name, 0) == 0)
+			files++;
+	closedir(d);
+	rmdir(dir);
+	tap_is_int(files, 2, "two sets are two files");
+	for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+		seccomp_plan_free(&plans[i]);
+}
+
 static void test_default_other_caps(void)
 {
 	struct seccomp_plan plan = SECCOMP_PLAN_INIT;
@@ -440,5 +475,6 @@ int main(void)
 	test_pitfalls();
 	test_cache();
 	test_default_other_caps();
+	test_default_cached();
 	return tap_done();
 }

@@ -85,7 +85,7 @@ struct archive_unpack {
 	const int *lowerfds;	  /* unpacked layers below, TOP first (O_PATH will do) */
 	size_t nlower;
 	uint64_t max_tar;	  /* most bytes of tar stream; 0: no limit but the file system */
-	uint64_t max_ratio;	  /* most tar bytes per blob byte past the first GiB; 0: 4000 */
+	uint64_t max_ratio;	  /* most tar bytes per blob byte past the first 256 MiB; 0: 4000 */
 	bool no_sync;		  /* the caller syncs the file system itself */
 };
 

@@ -172,6 +172,9 @@ int store_names(const struct store *s, const char *manifest_digest, struct strv 
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
+/* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e) RL_CHECK;
+
 struct store_gc_result {
 	struct strv blobs;  /* digests removed */
 	struct strv layers; /* "KEY/HEX" removed */
@@ -194,5 +197,7 @@ int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
  * damaged are left out (debug line). */
 typedef int store_layout_fn(const char *name, struct store_record *record, void *arg);
 int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
+/* The same for the built-in layout; 0 if there is none. */
+int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
 
 #endif

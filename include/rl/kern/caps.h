@@ -25,7 +25,7 @@
 /* Docker's default set: chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service
  * sys_chroot kill audit_write. The numbers are the kernel's and never change; test_caps compares with the names. */
 #define CAPS_DOCKER_DEFAULT                                                                                            \
-	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 |   \
+	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 |  \
 	 1ull << 13 | 1ull << 18 | 1ull << 27 | 1ull << 29 | 1ull << 31)
 
 struct caps_sets {
@@ -50,8 +50,8 @@ void caps_describe(uint64_t set, struct str *out);
 
 /* --cap-add and --cap-drop on top of `base`, as docker does it: add ALL minus the drops; or drop ALL plus the adds; or
  * base minus drops plus adds (a name in both is added). Names as caps_from_name, and "ALL". */
-int caps_adjust(uint64_t base, const struct strv *add, const struct strv *drop, uint64_t *ret_set, struct err *e)
-	RL_CHECK;
+int caps_adjust(uint64_t base, const struct strv *add, const struct strv *drop, uint64_t *ret_set,
+                struct err *e) RL_CHECK;
 
 /* What docker gives a process: root has the whole set; another user has only the bound, nothing permitted. */
 struct caps_sets caps_for_user(uint64_t set, uid_t uid);

@@ -10,8 +10,8 @@
  * subordinate range, so that a changed /etc/subuid selects (and has unpacked) another directory.
  *
  * Where the caller itself sits in a user namespace, subordinate ranges are cut down to what is mapped there, so that a
- * map that is offered can also be written. Ranges of one user that overlap each other or the caller's own id are cut too
- * (the kernel refuses a map with overlaps).
+ * map that is offered can also be written. Ranges of one user that overlap each other or the caller's own id are cut
+ * too (the kernel refuses a map with overlaps).
  *
  * Sources: user_namespaces(7), subuid(5), newuidmap(1); kernel/user_namespace.c (340 extents at most, and a single
  * self map needs setgroups denied first).
@@ -50,7 +50,7 @@ struct idmap {
 	size_t nuid;
 	size_t ngid;
 	char key[IDMAP_KEY_SIZE]; /* see below */
-	char why_single[160];	  /* for IDMAP_SINGLE chosen by itself: the reason, "" otherwise */
+	char why_single[160];     /* for IDMAP_SINGLE chosen by itself: the reason, "" otherwise */
 };
 /* Keys: "identity", "single", "sub-<uid start>-<count>-<gid start>-<count>" for a ranged map and "keep-..." for every
  * keep-id map over the same ranges (their layers have container id n on subordinate id n, whatever id is kept).
@@ -63,12 +63,15 @@ int idmap_detect(bool force_single, struct idmap *ret_map, struct err *e) RL_CHE
 
 /* From a ranged map make the one where container uid/gid (`uid`, `gid`) are the caller (docker and podman users:
  * --userns=keep-id). A single map stays single with inside ids changed. Every other container id n is subordinate id n;
- * subordinate id `uid` itself is left out. `uid` may be one past the range, then nothing is left out: that is the map to
- * unpack layers for keep-id with. -EINVAL when the id is further out, or for an identity map and an id other than 0. */
+ * subordinate id `uid` itself is left out. `uid` may be one past the range, then nothing is left out: that is the map
+ * to unpack layers for keep-id with. -EINVAL when the id is further out, or for an identity map and an id other than 0.
+ */
 int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct idmap *ret_map, struct err *e) RL_CHECK;
 
 /* From a ranged map the one that leaves the caller out: container n is the caller's n-th subordinate id, and the caller
- * itself does not exist inside (--userns=nomap). -EINVAL without subordinate ids. */
+ * itself does not exist inside (--userns=nomap). Form and key are those of a keep-id map. What only the caller may
+ * reach (a 0700 directory) cannot be reached by path from inside, not even with all capabilities there: open it before.
+ * -EINVAL without subordinate ids. */
 int idmap_nomap(const struct idmap *from, struct idmap *ret_map, struct err *e) RL_CHECK;
 
 /* Host id of a container id and back; IDMAP_UNMAPPED if there is none. */
@@ -106,16 +109,16 @@ bool idmap_hint_restricted(struct err *e);
 
 /* Fork a child into a new user namespace (plus `clone_flags`, e.g. CLONE_NEWNS) with this map, as its root with all
  * capabilities there and no supplementary groups (a single map keeps them: the kernel allows no setgroups there), and
- * call fn(arg) in it; fn's return value (0..255) becomes the exit status. The child holds every descriptor of the caller
- * (they are close-on-exec, it need not exec) and is killed when the thread that called this ends. Returns when the map
- * is in place. The caller must have one thread only: the child is a plain fork. */
+ * call fn(arg) in it; fn's return value (0..255) becomes the exit status. The child holds every descriptor of the
+ * caller (they are close-on-exec, it need not exec) and is killed when the thread that called this ends. Returns when
+ * the map is in place. The caller must have one thread only: the child is a plain fork. */
 int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
-		 struct proc_child *ret_child, struct err *e) RL_CHECK;
+                 struct proc_child *ret_child, struct err *e) RL_CHECK;
 
 /* The subordinate ranges of one user in lines of /etc/subuid or /etc/subgid ("owner:start:count", owner a name or a
  * number): added to ranges[0..*n) in file order, `outside` and `count` set, at most `max` in all. Lines that are
  * malformed or of other users are skipped. Pure: any bytes may be given. */
 void idmap_parse_subids(const char *text, size_t len, const char *user, uint32_t uid, struct idmap_extent *ranges,
-			size_t max, size_t *n);
+                        size_t max, size_t *n);
 
 #endif

@@ -6,7 +6,8 @@
  *
  *   LANDLOCK_WANT_SCOPE_SOCKETS   no connection to abstract unix sockets made outside (Linux 6.12, ABI 6)
  *   LANDLOCK_WANT_SCOPE_SIGNALS   no signals to processes outside (ABI 6)
- *   LANDLOCK_WANT_DENY_TCP        no TCP connect and bind at all (Linux 6.7, ABI 4). Not covered: MSG_FASTOPEN, MPTCP, UDP
+ *   LANDLOCK_WANT_DENY_TCP        no TCP connect and bind at all (Linux 6.7, ABI 4). Not covered: MSG_FASTOPEN, MPTCP,
+ * UDP
  *
  * Context: role child, single thread, after the last mount (a landlocked process may not mount any more where file
  * rules are handled; these do not) and with no_new_privs set or CAP_SYS_ADMIN in its user namespace.

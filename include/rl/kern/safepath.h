@@ -31,19 +31,19 @@ int safepath_open(int rootfd, const char *path, int flags, mode_t mode, struct e
 int safepath_locate(int rootfd, const char *path, struct err *e) RL_CHECK;
 
 /* mkdir -p inside the root; returns an O_PATH descriptor of the directory. Existing components may be symlinks (they
- * are followed inside the root, and what they name is made if it is missing, except for a symlink at the last component:
- * -ELOOP if that leads to nothing); what is made gets `mode`. */
+ * are followed inside the root, and what they name is made if it is missing, except for a symlink at the last
+ * component: -ELOOP if that leads to nothing); what is made gets `mode`. */
 int safepath_mkdirs(int rootfd, const char *path, mode_t mode, struct err *e) RL_CHECK;
 
-/* Make sure something is there to mount on: a directory if `dir`, else an empty regular file; parents are made (0755). An
- * existing object of the wrong type is -ENOTDIR or -EISDIR; a symlink there is followed inside the root, -ELOOP if it
- * leads to nothing. Returns an O_PATH descriptor of it. */
+/* Make sure something is there to mount on: a directory if `dir`, else an empty regular file; parents are made (0755).
+ * An existing object of the wrong type is -ENOTDIR or -EISDIR; a symlink there is followed inside the root, -ELOOP if
+ * it leads to nothing. Returns an O_PATH descriptor of it. */
 int safepath_mountpoint(int rootfd, const char *path, bool dir, mode_t mode, struct err *e) RL_CHECK;
 
 /* Create or replace a small file of ours in the root, by rename: whatever was there (file, symlink, fifo, device; not a
  * directory) is replaced, never written to. Parents that are missing are made (0755). `mode` is exact. */
-int safepath_write_file(int rootfd, const char *path, const void *data, size_t len, mode_t mode, struct err *e)
-	RL_CHECK;
+int safepath_write_file(int rootfd, const char *path, const void *data, size_t len, mode_t mode,
+                        struct err *e) RL_CHECK;
 
 /* Read a regular file of the image of at most `max` bytes: symlinks inside the root are followed, fifos, devices and
  * directories are refused, the open never blocks. -ENOENT when it is not there. */

@@ -5,17 +5,18 @@
  *   built in   seccomp_filter_default(): made at build time from share/seccomp/default.json, one per capability set in
  *              common use; costs nothing at run time and loads in well under 300 us;
  *   compiled   seccomp_filter_compile(): a rule list through libseccomp (10 to 15 ms: engine/seccomp_plan.h caches it);
- *   own tree   seccomp_filter_tree(): the generator's compiler for simple rule lists (also the prefix of compiled ones).
+ *   own tree   seccomp_filter_tree(): the generator's compiler for the default profile, and for what libseccomp cannot do.
  *
  * What a rule list means (all three agree, and a test compares them):
  *   - Architectures not in the list: the process is killed.
  *   - A number above the highest one the list mentions (x32 and ARM calls of their own aside): ENOSYS where the default action is a denial, so that a libc
  *     newer than the list falls back; the default action otherwise.
- *   - Among the rules of one system call the first without conditions wins; else the conditions decide; a call without
- *     a matching rule gets the default action.
+ *   - Among the rules of one system call the first without conditions wins; else the first whose conditions hold; a
+ *     call without a matching rule gets the default action.
  *   - Conditions on one rule are all required. A rule may compare each argument once.
  *   - Calls that i386 can also make through socketcall(2) or ipc(2) with arguments behind a pointer: if such a call has
- *     conditions and the multiplexer is not named in the list, the multiplexer gets ENOSYS.
+ *     conditions and the multiplexer is not named in the list, the multiplexer gets ENOSYS. If it has none, the
+ *     multiplexer does for this call what the rule says.
  *
  * Calling sequence on the path of `rl run`:
  *     const struct seccomp_filter *f = seccomp_filter_default(caps);      // NULL: see engine/seccomp_plan.h
@@ -75,8 +76,8 @@ enum seccomp_op {
 	SECCOMP_OP_MASKED_EQ, /* (argument & value) == value2 */
 };
 
-/* Comparisons are on all 64 bits of the argument (32 on 32-bit architectures), also where the kernel looks at fewer: use
- * SECCOMP_OP_MASKED_EQ with a 32-bit mask for `int` arguments. */
+/* Comparisons are on all 64 bits of the argument (x86, x32, arm: the low 32, the others count as 0), also where the
+ * kernel looks at fewer: use SECCOMP_OP_MASKED_EQ with a 32-bit mask for `int` arguments. */
 struct seccomp_cond {
 	unsigned int arg; /* 0 to 5 */
 	enum seccomp_op op;
@@ -123,6 +124,9 @@ void seccomp_program_free(struct seccomp_program *p);
  * not one of those built in. Only capabilities that the default profile mentions are compared. Native architecture. */
 const struct seccomp_filter *seccomp_filter_default(uint64_t caps);
 
+/* The capabilities that the default profile mentions. */
+uint64_t seccomp_filter_default_caps(void);
+
 /* Compile through libseccomp. Unknown names are skipped (see seccomp_syscall_is_known). Replaces *ret_program, which must
  * be empty. */
 int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
@@ -131,9 +135,8 @@ int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_pro
 /* libseccomp's version, for cache keys. */
 void seccomp_library_version(unsigned int ret_version[3]);
 
-/* Compile without libseccomp, to a balanced tree of number ranges. -EOPNOTSUPP for rules it does not do: more than one
- * condition on a rule, comparisons other than a masked one of at most 32 bits, different arguments or actions in the
- * conditional rules of one call. */
+/* Compile without libseccomp, to a balanced tree of number ranges. -EOPNOTSUPP for lists that leave i386's
+ * multiplexers to libseccomp, and for two names of one call with different rules. */
 int seccomp_filter_tree(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
 			struct err *e) RL_CHECK;
 

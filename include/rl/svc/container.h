@@ -14,6 +14,10 @@
 
 int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e) RL_CHECK;
 
+/* First thing in a verb that starts or enters containers: where a container could write the rl binary, go on in a
+ * sealed copy of it (rl/kern/selfexe.h). argv is main's. */
+int container_protect_binary(char **argv, struct err *e) RL_CHECK;
+
 /* What container_run would do, one operation a line; nothing is started. */
 int container_explain(const struct run_opts *o, const char *store_root, struct str *ret_text, struct err *e) RL_CHECK;
 

@@ -91,8 +91,10 @@ struct image_removed {
 	struct strv deleted;  /* image ids ("sha256:...") whose record is gone */
 	int64_t bytes;	      /* of blobs that went with them */
 };
-/* Remove by name (the name goes, the image when it was the last one) or by id (-EBUSY if several names point to it,
- * unless `force`). Goes through all of `refs` and returns the first error after the rest is done. */
+/* Remove by name (the name goes, the image when it was the last one) or by id (-EBUSY if several names point to it).
+ * -EBUSY also when the image would go and a container uses it. `force` does both all the same; the layers a container
+ * uses stay until it is gone. Goes through all of `refs` and returns the first error after the rest is done; what was
+ * removed is in *ret_removed also then (initialise it with zeros). */
 int image_remove(const char *root, const struct strv *refs, bool force, struct image_removed *ret_removed,
 		 struct err *e) RL_CHECK;
 /* Every image without a name, or with `all` every image no container uses. */

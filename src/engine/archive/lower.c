@@ -1,10 +1,9 @@
 /*
  * lower.c - what the layers below hold, for layers that are not self-contained; part of place_int.h.
  *
- * Theory: lower directories are searched top first with overlayfs's own rules: a whiteout or anything that is no
- * directory ends the search for what lies behind that name; an opaque directory hides everything of the layers under
- * it. Components are opened one by one without following symlinks: the paths asked for are canonical in the layer being
- * made, and parents that are symlinks below have been copied as symlinks before (lower_make).
+ * Theory: objects are found as overlayfs would show them (overlay_view_int.h). The paths asked for are canonical in the
+ * layer being made, and parents that are symlinks below have been copied as symlinks before (lower_make), so that no
+ * symlink needs to be followed there.
  *
  * What is found is copied with owner, mode, times and all xattrs, control records included: the same id map was used
  * below, so the ids and records mean the same here.
@@ -18,84 +17,20 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "overlay_view_int.h"
 #include "place_int.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
 
-struct hit {
-	int dirfd; /* of the lower directory that holds it */
-	struct stat st;
-};
-
-static bool is_whiteout(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
-}
-
-static bool is_opaque(int fd)
-{
-	char value[2];
-	return fgetxattr(fd, XATTR_OVL_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
-}
-
-/* Walk to directory `canon` of one layer. Returns a descriptor; -1 with *ret_stop telling whether deeper layers are
- * hidden too. *ret_stop is also set when the directory is there and an opaque one was passed or is it. */
-static int walk(int layerfd, const char *canon, bool *ret_stop)
-{
-	*ret_stop = false;
-	autofd int fd = openat(layerfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (const char *p = canon; fd >= 0 && *p;) {
-		size_t n = strcspn(p, "/");
-		char name[NAME_MAX + 1];
-		if (n > NAME_MAX)
-			return -1;
-		memcpy(name, p, n);
-		name[n] = '\0';
-		int next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (next < 0) {
-			/* Anything but "not there" covers what lies below: a whiteout, a file, a symlink. */
-			*ret_stop |= errno != ENOENT;
-			return -1;
-		}
-		close(fd);
-		fd = next;
-		*ret_stop |= is_opaque(fd);
-		p += n;
-		p += *p == '/';
-	}
-	return take_fd(&fd);
-}
-
 /* Is this directory, or one it is in, opaque in the layer being made? Then nothing of below shows in it. */
 static bool hidden_here(struct place *p, const char *canon)
 {
 	bool stop;
-	int fd = walk(p->rootfd, canon, &stop);
+	int fd = view_walk(p->rootfd, canon, &stop);
 	if (fd >= 0)
 		close(fd);
 	return stop || p->dirs.slot[0].opaque;
-}
-
-/* The object `name` in directory `canon`, as the layers below show it. */
-static int find(const struct place *p, const char *canon, const char *name, struct hit *ret, struct err *e)
-{
-	for (size_t i = 0; i < p->nlower; i++) {
-		bool stop;
-		autofd int fd = walk(p->lowerfds[i], canon, &stop);
-		struct stat st;
-		if (fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			if (is_whiteout(&st))
-				return 0;
-			*ret = (struct hit){.dirfd = take_fd(&fd), .st = st};
-			return 1;
-		}
-		if (fd >= 0 && errno != ENOENT)
-			return err_sys(e, errno, "look up %s in a lower layer", name);
-		if (stop)
-			return 0;
-	}
-	return 0;
 }
 
 static int copy_xattrs(int from, int to, struct err *e)
@@ -130,7 +65,7 @@ static int copy_metadata(const struct stat *st, int from, int to, struct err *e)
 	return 0;
 }
 
-static int copy_dir(const struct hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_dir(const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	if (mkdirat(parent->fd, name, 0700) < 0)
@@ -142,7 +77,7 @@ static int copy_dir(const struct hit *h, struct dir *parent, const char *name, s
 	return copy_metadata(&h->st, from, to, e);
 }
 
-static int copy_symlink(struct place *p, const struct hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_symlink(struct place *p, const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(h->dirfd, name, target, sizeof(target) - 1);
@@ -170,8 +105,8 @@ int lower_make(struct place *p, struct dir *parent, const char *name, struct err
 	int r = dirs_canon(&p->dirs, parent, &canon, e);
 	if (r < 0 || hidden_here(p, canon))
 		return r;
-	struct hit h;
-	r = find(p, canon, name, &h, e);
+	struct view_hit h;
+	r = view_find(p->lowerfds, p->nlower, canon, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -212,7 +147,7 @@ static int copy_data(int from, int to, off_t size, struct err *e)
 	}
 }
 
-static int copy_regular(const struct hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_regular(const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	autofd int from = openat(h->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	autofd int to = openat(parent->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -228,8 +163,8 @@ int lower_copy_file(struct place *p, struct dir *parent, const char *name, struc
 	int r = dirs_canon(&p->dirs, parent, &canon, e);
 	if (r < 0 || hidden_here(p, canon))
 		return r;
-	struct hit h;
-	r = find(p, canon, name, &h, e);
+	struct view_hit h;
+	r = view_find(p->lowerfds, p->nlower, canon, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -262,7 +197,7 @@ static int hide_names(struct place *p, int fd, int here, unsigned depth, struct 
 		struct stat st;
 		if (str_eq(name, ".") || str_eq(name, ".."))
 			continue;
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(&st))
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || view_is_whiteout(&st))
 			continue;
 		if (mknodat(here, name, S_IFCHR, makedev(0, 0)) == 0)
 			continue;
@@ -292,7 +227,7 @@ int lower_hide(struct place *p, struct dir *dir, struct err *e)
 		return r;
 	for (size_t i = 0; i < p->nlower; i++) {
 		bool stop;
-		autofd int fd = walk(p->lowerfds[i], canon, &stop);
+		autofd int fd = view_walk(p->lowerfds[i], canon, &stop);
 		if (fd >= 0)
 			r = hide_names(p, fd, dir->fd, 0, e);
 		if (r < 0 || stop)

@@ -107,10 +107,9 @@ int archive_role_main(enum archive_role role)
 	for (int fd = ARCHIVE_FD_SOCK; fd <= ARCHIVE_FD_TARGET; fd++)
 		if (io_set_cloexec(fd, true, &e) < 0)
 			return EXIT_RL_FAILED;
-	if (run(role, &e) < 0) {
+	int r = run(role, &e);
+	if (r < 0)
 		sync_send_err(ARCHIVE_FD_SOCK, &e);
-		/* Not through exit handlers: threads may still be running. */
-		_exit(EXIT_RL_FAILED);
-	}
-	return 0;
+	/* Not through exit handlers: threads may still be running, and the filter forbids what some of them do. */
+	_exit(r < 0 ? EXIT_RL_FAILED : 0);
 }

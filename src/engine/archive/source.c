@@ -37,7 +37,7 @@ enum {
 	INPUT_SIZE = 256 * 1024,
 	INPUT_KEEP = 16,
 	MAGIC_SIZE = 6,
-	RATIO_FREE = 1 << 30, /* tar bytes below which the ratio does not matter */
+	RATIO_FREE = 256 << 20, /* tar bytes below which the ratio does not matter */
 	ZSTD_WINDOW_LOG_MAX = 27,
 };
 

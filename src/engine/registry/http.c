@@ -92,6 +92,13 @@ void http_abandon(struct http_xfer *x)
 	x->result = -ECANCELED;
 }
 
+static void wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
 void http_free(struct http_xfer *x)
 {
 	if (!x)
@@ -102,6 +109,8 @@ void http_free(struct http_xfer *x)
 	url_free(&x->url);
 	strv_free(&x->headers);
 	str_free(&x->text);
+	wipe(x->basic);
+	wipe(x->owned_body);
 	free(x->target);
 	free(x);
 }
@@ -148,10 +157,10 @@ void http_resume(struct http_xfer *x)
 
 /* ---- retries ---- */
 
-static int64_t backoff_ms(const struct http_xfer *x)
+static int64_t backoff_ms(const struct registry *r, unsigned attempt)
 {
-	unsigned shift = RL_MIN(x->attempts ? x->attempts - 1 : 0, 10u);
-	int64_t delay = RL_MIN((int64_t)x->r->o.retry_delay_ms << shift, (int64_t)BACKOFF_MAX_MS);
+	unsigned shift = RL_MIN(attempt ? attempt - 1 : 0, 10u);
+	int64_t delay = RL_MIN((int64_t)r->o.retry_delay_ms << shift, (int64_t)BACKOFF_MAX_MS);
 	unsigned jitter = 0;
 	io_random(&jitter, sizeof(jitter));
 	return delay + (delay > 1 ? (int64_t)(jitter % (unsigned)(delay / 2 + 1)) : 0);
@@ -166,12 +175,18 @@ static bool retry(struct http_xfer *x, int64_t at_least_ms)
 	x->attempts_total++;
 	if (x->once || (int)x->attempts > x->retries || x->attempts_total > HTTP_ATTEMPTS_TOTAL)
 		return false;
-	int64_t delay = RL_MAX(backoff_ms(x), at_least_ms);
+	int64_t delay = RL_MAX(backoff_ms(x->r, x->attempts), at_least_ms);
 	log_debug(LOG_REGISTRY, "%s: attempt %u failed (%s), again in %lld ms", x->ep->shown, x->attempts_total,
 		  x->err.text, (long long)delay);
 	x->redirects = 0;
 	queue(x, delay);
 	return true;
+}
+
+void http_start_later(struct http_xfer *x, unsigned attempt)
+{
+	http_start(x);
+	queue(x, backoff_ms(x->r, attempt));
 }
 
 bool http_again(struct http_xfer *x, bool now)
@@ -226,10 +241,12 @@ static const char *status_name(long status)
 static void set_status_error(struct http_xfer *x)
 {
 	autofree char *said = http_server_message(x->text.buf, x->text.len);
+	autofree char *via = x->hop_ep != x->ep ? xasprintf(" (sent on to %s)", x->hop_ep->shown) : xstrdup("");
+	autofree char *later = x->reply.retry_after ? http_quote(x->reply.retry_after, strlen(x->reply.retry_after)) : NULL;
 	long s = x->reply.status;
 	err_clear(&x->err);
-	err_set(&x->err, status_code(s), "%s: %s: %ld %s%s%s", x->ep->shown, x->method, s, status_name(s),
-		said ? ": " : "", said ? said : "");
+	err_set(&x->err, status_code(s), "%s: %s%s: %ld %s%s%s%s%s", x->ep->shown, x->method, via, s, status_name(s),
+		said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
 	if (s == 401 || s == 403)
 		err_hint(&x->err,
 			 "the repository may not exist, or needs other credentials: `rl login %s`", x->ep->shown);
@@ -271,20 +288,23 @@ static void set_curl_error(struct http_xfer *x, CURLcode c)
 		err_set(e, ECONNRESET, "%s: the connection broke: %s", host, why);
 		break;
 	case HTTP_FAIL_OTHER:
-		err_set(e, EPROTO, "%s: %s", host, why);
+		/* libcurl's way of saying that a single header line passed its own limit */
+		err_set(e, EPROTO, "%s: %s", host, c == CURLE_OUT_OF_MEMORY ? "the head of the answer is too large" : why);
 		break;
 	}
 }
 
-static bool worth_retrying(CURLcode c)
+static bool worth_retrying(const struct http_xfer *x, CURLcode c)
 {
 	switch (http_curl_kind(c)) {
 	case HTTP_FAIL_NAME:
 	case HTTP_FAIL_CONNECT:
 	case HTTP_FAIL_TIMEOUT:
 	case HTTP_FAIL_BROKEN:
-	case HTTP_FAIL_TLS:
 		return true;
+	case HTTP_FAIL_TLS:
+		/* A peer that hung up in the middle; everything else about TLS will be the same next time. */
+		return strstr(x->errbuf, "SYSCALL") != NULL;
 	case HTTP_FAIL_CERT:
 	case HTTP_FAIL_OTHER:
 		break;
@@ -295,10 +315,10 @@ static bool worth_retrying(CURLcode c)
 /* An insecure registry may speak only http: found out by https failing before anything was said over it. */
 static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 {
-	struct http_endpoint *ep = x->hop_ep;
+	struct http_endpoint *ep = x->ep;
 	enum http_fail kind = http_curl_kind(c);
-	if (!ep->insecure || ep->decided || ep->plain || x->target[0] != '/' || x->redirects ||
-	    (kind != HTTP_FAIL_TLS && kind != HTTP_FAIL_CONNECT))
+	if (!ep->insecure || ep->decided || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
+	    kind == HTTP_FAIL_NAME || kind == HTTP_FAIL_CERT || kind == HTTP_FAIL_OTHER)
 		return false;
 	log_debug(LOG_REGISTRY, "%s: no https (%s), trying http", ep->shown, x->errbuf);
 	ep->plain = true;
@@ -310,7 +330,7 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 
 static int hop_allowed(struct http_xfer *x, const struct url *to, bool same)
 {
-	enum addr_class from = x->ep->addr_known ? x->ep->addr : ADDR_PUBLIC, class;
+	enum addr_class from = http_leads_from(x), class;
 	if (same)
 		return 0;
 	if (x->strict)
@@ -366,7 +386,7 @@ static int first_hop(struct http_xfer *x)
 		return err_ctx(&x->err, "%s", x->ep->shown);
 	bool same = http_is_own_origin(x, &to);
 	/* An absolute target is a Location of an upload: a server behind a TLS proxy may believe it speaks http. */
-	if (!same && str_eq(to.scheme, "http") && !x->ep->plain && !strchr(strstr(x->target, "//") + 2, ':')) {
+	if (!same && str_eq(to.scheme, "http") && !x->ep->plain && str_eq(to.port, "80")) {
 		autofree char *better = xasprintf("https%s", x->target + strlen("http"));
 		url_free(&to);
 		r = url_resolve(base, better, &to, &x->err);
@@ -393,6 +413,8 @@ static void start_attempt(struct http_xfer *x)
 		r = first_hop(x);
 	if (r == 0 && x->redirects == 0 && x->prepare)
 		x->prepare(x);
+	if (r == 0 && x->source.read && x->source.rewind(x) < 0)
+		r = x->err.code ? -x->err.code : http_refuse(x, ESPIPE, "the upload cannot be sent again");
 	if (r == 0 && x->auth && x->same_origin)
 		r = auth_attach(x);
 	if (r == 1) {
@@ -465,10 +487,7 @@ static void answered(struct http_xfer *x)
 	set_status_error(x);
 	if (s == 408 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504) {
 		int64_t wait = retry_after_ms(x);
-		if (wait < 0)
-			err_hint(&x->err, "the registry asks to come back later than in %d seconds",
-				 REGISTRY_RETRY_AFTER_MAX);
-		else if (retry(x, wait))
+		if (wait >= 0 && retry(x, wait))
 			return;
 	}
 	finish(x, -x->err.code);
@@ -484,7 +503,7 @@ static void attempt_ended(struct http_xfer *x, CURLcode c)
 		answered(x);
 	} else if (!fall_back_to_http(x, c)) {
 		set_curl_error(x, c);
-		if (!worth_retrying(c) || !retry(x, 0))
+		if (!worth_retrying(x, c) || !retry(x, 0))
 			finish(x, -x->err.code);
 	}
 }

@@ -241,6 +241,18 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 
 /* ---- connecting ---- */
 
+enum addr_class http_leads_from(const struct http_xfer *x)
+{
+	const struct http_endpoint *from = x->lead_from ? x->lead_from : x->ep;
+	return from->addr_known ? from->addr : ADDR_PUBLIC;
+}
+
+/* The user named this endpoint, so its address needs no permission. */
+static bool is_named_by_user(const struct http_xfer *x)
+{
+	return x->hop_ep == (x->lead_from ? x->lead_from : x->ep);
+}
+
 /*
  * The last check of where we go, on the very address. With a proxy the address is the proxy's, which the user chose.
  * For the endpoint itself the class is only noted: it decides where the endpoint may lead.
@@ -250,12 +262,16 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 	struct http_xfer *x = arg;
 	(void)purpose;
 	if (x->direct) {
-		enum addr_class class = addr_class_of(&a->addr), from = x->ep->addr_known ? x->ep->addr : ADDR_PUBLIC;
-		if (x->hop_ep != x->ep && !addr_may_lead_to(from, class)) {
+		enum addr_class class = addr_class_of(&a->addr);
+		if (!is_named_by_user(x) && !addr_may_lead_to(http_leads_from(x), class)) {
 			http_refuse(x, EPERM, "was sent on to an internal address (%s) and refused", x->url.host);
 			return CURL_SOCKET_BAD;
 		}
-		x->hop_ep->addr = class;
+		/* Kept over changes of what the name resolves to: a server cannot move itself inside afterwards. */
+		if (!x->hop_ep->addr_known || class < x->hop_ep->addr)
+			x->hop_ep->addr = class;
+		if (!x->hop_ep->addr_known || class > x->hop_ep->addr_worst)
+			x->hop_ep->addr_worst = class;
 		x->hop_ep->addr_known = true;
 	}
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -264,8 +280,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 /* A pooled connection is not opened again: what is known of its address is checked instead. */
 static int check_pooled(struct http_xfer *x)
 {
-	enum addr_class from = x->ep->addr_known ? x->ep->addr : ADDR_PUBLIC;
-	if (x->hop_ep == x->ep || !x->direct || !x->hop_ep->addr_known || addr_may_lead_to(from, x->hop_ep->addr))
+	if (is_named_by_user(x) || !x->direct || !x->hop_ep->addr_known ||
+	    addr_may_lead_to(http_leads_from(x), x->hop_ep->addr_worst))
 		return 0;
 	return http_refuse(x, EPERM, "was sent on to an internal address (%s) and refused", x->url.host);
 }

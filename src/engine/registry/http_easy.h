@@ -22,6 +22,8 @@ void http_reply_clear(struct http_reply *reply);
 int http_easy_setup(struct http_xfer *x);
 /* The attempt is over: note what libcurl knows. */
 void http_easy_ended(struct http_xfer *x);
+/* Class of the address that decides where this exchange may be led: the endpoint's, or that of who named it. */
+enum addr_class http_leads_from(const struct http_xfer *x);
 bool http_is_own_origin(const struct http_xfer *x, const struct url *u);
 /* What the server wrote about an error, as one line, or NULL. */
 char *http_server_message(const char *text, size_t len);

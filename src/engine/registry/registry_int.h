@@ -96,7 +96,8 @@ struct http_endpoint {
 	bool plain;	 /* http is used: https did not work and insecure is set */
 	bool decided;	 /* something answered: the scheme stays */
 	bool addr_known;
-	enum addr_class addr;
+	enum addr_class addr;	    /* the most public it was seen at: decides where it may lead */
+	enum addr_class addr_worst; /* the least public: decides who may lead to it */
 	bool certs_loaded;
 	struct certs certs;
 };
@@ -142,7 +143,9 @@ struct http_xfer {
 	bool pausable;	    /* HTTP/1.1, so that pausing holds the peer back instead of filling our memory */
 	bool once;	    /* not to be repeated (not idempotent) */
 	bool strict;	    /* not to be redirected to another origin */
-	const char *basic;  /* this "user:password" instead of auth (token requests). Borrowed */
+	char *basic;	    /* this "user:password" instead of auth (token requests). Owned */
+	char *owned_body;   /* freed (and wiped) with the exchange */
+	struct http_endpoint *lead_from; /* who sent us to ep (token requests), or NULL: the user */
 	int retries;	    /* attempts beyond the first */
 	int stall;	    /* seconds, 0: the client's */
 
@@ -162,7 +165,6 @@ struct http_xfer {
 	/* private to http.c and auth.c */
 	enum http_state state;
 	CURL *easy;
-	struct curl_slist *slist;
 	struct curl_slist *attempt_headers;
 	struct url url;		      /* of the current hop */
 	struct http_endpoint *hop_ep; /* of the current hop: TLS settings */
@@ -208,6 +210,8 @@ struct http_xfer *http_new(struct registry *r, struct http_endpoint *ep, struct 
 			   char *target);
 void http_free(struct http_xfer *x);
 void http_start(struct http_xfer *x);
+/* The same after the pause that attempt number `attempt` (1, 2, ...) calls for. */
+void http_start_later(struct http_xfer *x, unsigned attempt);
 /* From on_done: try the same exchange again after a pause if attempts are left (true), or now if `now`. Otherwise false
  * and the outcome stays. */
 bool http_again(struct http_xfer *x, bool now);
@@ -293,5 +297,7 @@ struct http_endpoint *endpoint_get(struct registry *r, const char *authority, co
 /* Fill repo->order. */
 int repo_order(struct registry_repo *repo, bool by_digest, struct err *e) RL_CHECK;
 bool is_failover(int result);
+/* `which` is a tag or a digest, nothing else (it becomes part of a URL). */
+int check_which(const char *which, struct err *e) RL_CHECK;
 
 #endif

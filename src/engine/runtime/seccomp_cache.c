@@ -9,7 +9,7 @@
  *     program  header.insns instructions
  *
  * The directory belongs to the store's owner. The checksum finds damage, not forgery: who can write there can replace
- * rl's images too. Warnings are recomputed from the text each time, which costs far less than compiling.
+ * rl's images too. A profile of the user's is parsed each time (0.5 ms), so that its warnings come each time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -109,17 +109,34 @@ struct source {
 	const char *what;
 };
 
-static void make_key(const struct source *src, const struct seccomp_profile *p, uint64_t caps, unsigned int kmajor,
-		     unsigned int kminor, struct str *ret_key)
+/* caps: those the profile mentions. Kernel version 0.0: it does not matter. */
+static void make_key(const struct source *src, uint64_t caps, unsigned int kmajor, unsigned int kminor,
+		     struct str *ret_key)
 {
 	unsigned int library[3];
 	seccomp_library_version(library);
-	/* Only what can change the program: `--cap-add NET_ADMIN` must not compile a profile that does not mention it. */
 	str_addf(ret_key, "rl seccomp %d, libseccomp %u.%u.%u, %s, caps %#llx, kernel %u.%u, format %d, profile:\n",
 		 CACHE_VERSION, library[0], library[1], library[2],
-		 seccomp_arch_name(seccomp_native_arch()), (unsigned long long)(caps & p->caps_mentioned),
-		 p->kernel_mentioned ? kmajor : 0, p->kernel_mentioned ? kminor : 0, (int)src->format);
+		 seccomp_arch_name(seccomp_native_arch()), (unsigned long long)caps, kmajor, kminor, (int)src->format);
 	str_add(ret_key, src->text, src->len);
+}
+
+static void make_name(const struct str *key, char ret_name[32])
+{
+	snprintf(ret_name, 32, "seccomp-%016llx", (unsigned long long)hash(hash_start, key->buf, key->len));
+}
+
+/* The default profile is known well enough (no flags, no listener, no kernel versions, capabilities known at build
+ * time) to be looked up without being parsed. */
+static bool find_default(const struct source *src, const struct seccomp_plan_input *in, struct seccomp_plan *plan)
+{
+	autostr struct str key = STR_INIT;
+	char name[32];
+	if (in->cache_dirfd < 0)
+		return false;
+	make_key(src, in->caps & seccomp_filter_default_caps(), 0, 0, &key);
+	make_name(&key, name);
+	return read_cache(in->cache_dirfd, name, &key, &plan->program) == 1;
 }
 
 static int compile(const struct source *src, const struct seccomp_plan_input *in, struct seccomp_plan *plan,
@@ -149,8 +166,9 @@ static int compile(const struct source *src, const struct seccomp_plan_input *in
 	plan->listener_path = take_ptr(&p.listener_path);
 	plan->listener_metadata = take_ptr(&p.listener_metadata);
 
-	make_key(src, &p, in->caps, kmajor, kminor, &key);
-	snprintf(name, sizeof(name), "seccomp-%016llx", (unsigned long long)hash(hash_start, key.buf, key.len));
+	/* Only what can change the program: `--cap-add NET_ADMIN` must not compile a profile that does not mention it. */
+	make_key(src, in->caps & p.caps_mentioned, p.kernel_mentioned ? kmajor : 0, p.kernel_mentioned ? kminor : 0, &key);
+	make_name(&key, name);
 	if (in->cache_dirfd >= 0 && read_cache(in->cache_dirfd, name, &key, &plan->program) == 1)
 		return 0;
 	r = seccomp_filter_compile(&rules, &plan->program, e);
@@ -181,10 +199,12 @@ int seccomp_plan_make(const struct seccomp_plan_input *in, struct seccomp_plan *
 		src.format = SECCOMP_PROFILE_DOCKER;
 		src.what = "default seccomp profile";
 	}
-	int r = compile(&src, in, &plan, e);
-	if (r < 0) {
-		seccomp_plan_free(&plan);
-		return r;
+	if (in->text || !find_default(&src, in, &plan)) {
+		int r = compile(&src, in, &plan, e);
+		if (r < 0) {
+			seccomp_plan_free(&plan);
+			return r;
+		}
 	}
 	plan.filter = (struct seccomp_filter){ .insns = plan.program.insns, .count = plan.program.count };
 	*ret_plan = plan;

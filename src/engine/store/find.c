@@ -79,10 +79,9 @@ static int add_builtin(const char *name, struct store_record *record, void *arg)
 
 static void list_builtin(const struct store *s, struct store_list *l)
 {
-	autofd int dirfd = store_builtin_open(s);
 	struct err cause = ERR_INIT;
-	if (dirfd >= 0 && store_layout_each(dirfd, add_builtin, l, &cause) < 0)
-		log_debug(LOG_STORE, "%s: %s", s->builtin, cause.text);
+	if (store_builtin_each(s, add_builtin, l, &cause) < 0)
+		log_debug(LOG_STORE, "%s", cause.text);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -287,12 +286,9 @@ static int match_builtin(const char *name, struct store_record *record, void *ar
 
 static int find_builtin(struct wanted *w, struct err *e)
 {
-	autofd int dirfd = store_builtin_open(w->s);
-	if (dirfd < 0)
-		return 0;
-	int r = store_layout_each(dirfd, match_builtin, w, e);
+	int r = store_builtin_each(w->s, match_builtin, w, e);
 	if (r <= 0)
-		return r < 0 ? err_ctx(e, "built-in images %s", w->s->builtin) : 0;
+		return r;
 	/* Our own record of it, if there is one, knows the keys of layers that are not self-contained. */
 	struct store_record own = {0};
 	if (store_record_read(w->s, w->manifest, &own, NULL) >= 0) {

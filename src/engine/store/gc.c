@@ -92,9 +92,7 @@ static void drop_record(const struct store *s, const char *manifest_digest)
 static int mark_images(const struct store *s, struct marks *m, struct err *e)
 {
 	autostrv struct strv digests = STRV_INIT;
-	autofd int dirfd = store_builtin_open(s);
-	if (dirfd >= 0)
-		(void)!store_layout_each(dirfd, note_builtin, m, NULL);
+	(void)!store_builtin_each(s, note_builtin, m, NULL);
 	int r = store_records_list(s, &digests, e);
 	for (size_t i = 0; r >= 0 && i < digests.count; i++) {
 		struct store_record record = {0};
@@ -114,8 +112,10 @@ static int mark_images(const struct store *s, struct marks *m, struct err *e)
 
 /* ---- reading pins and containers ---- */
 
-static void mark_pins(const char *text, struct marks *m)
+static void mark_pins(const char *name, const char *text, void *arg)
 {
+	struct marks *m = arg;
+	(void)name;
 	autostrv struct strv lines = STRV_INIT;
 	strv_split(&lines, text, '\n');
 	for (size_t i = 0; i < lines.count; i++) {
@@ -129,8 +129,8 @@ static void mark_pins(const char *text, struct marks *m)
 	}
 }
 
-/* Lines ".../layers/KEY/HEX[/diff]". */
-static void mark_container(const char *text, struct marks *m)
+/* Lines ".../layers/KEY/HEX[/diff]", top first. */
+static void container_layers(const char *text, struct strv *out)
 {
 	autostrv struct strv lines = STRV_INIT;
 	strv_split(&lines, text, '\n');
@@ -139,13 +139,19 @@ static void mark_container(const char *text, struct marks *m)
 		strv_split(&parts, lines.items[i], '/');
 		for (size_t k = 2; k < parts.count; k++)
 			if (str_eq(parts.items[k - 2], "layers") && imgref_is_hex(parts.items[k]))
-				strv_add(&m->layers, parts.items[k]);
+				strv_add(out, parts.items[k]);
 	}
+}
+
+static void mark_container(const char *name, const char *text, void *arg)
+{
+	(void)name;
+	container_layers(text, &((struct marks *)arg)->layers);
 }
 
 /* Read DIR/ENTRY/FILE of every entry. `only_locked`: of those whose owner lives. */
 static int each_file(const struct store *s, const char *dir, const char *file, bool only_locked,
-		     void (*mark)(const char *, struct marks *), struct marks *m, struct err *e)
+		     void (*fn)(const char *name, const char *text, void *arg), void *arg, struct err *e)
 {
 	int fd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -168,7 +174,7 @@ static int each_file(const struct store *s, const char *dir, const char *file, b
 			continue; /* nobody lives there; closing lets go again */
 		int r = io_read_file(entryfd, file, PINS_MAX, &text, &cause);
 		if (r >= 0)
-			mark(text.buf, m);
+			fn(entry->d_name, text.buf, arg);
 		else if (r != -ENOENT)
 			return e ? (*e = cause, r) : r;
 	}
@@ -408,4 +414,29 @@ int store_remove_image(const struct store *s, const char *manifest_digest, struc
 		return err_sys(e, errno, "remove the record of image %s", manifest_digest);
 	close_fd(&lockfd);
 	return store_rebuild_index(s, e);
+}
+
+struct users {
+	const struct store_record *record;
+	struct strv *ids;
+};
+
+static void match_user(const char *name, const char *text, void *arg)
+{
+	const struct users *u = arg;
+	autostrv struct strv keys = STRV_INIT;
+	container_layers(text, &keys);
+	size_t n = u->record->nlayers;
+	if (n == 0 || keys.count != n)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!str_eq(keys.items[i], u->record->layers[n - 1 - i].key))
+			return;
+	strv_add(u->ids, name);
+}
+
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e)
+{
+	struct users users = {r, ret_ids};
+	return each_file(s, "containers", STORE_CONTAINER_LAYERS, false, match_user, &users, e);
 }

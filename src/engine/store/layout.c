@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "rl/base/io.h"
 #include "rl/base/log.h"
@@ -123,4 +124,13 @@ int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e)
 		r = visit(&w, &x.manifests[i]);
 	imgspec_index_free(&x);
 	return r;
+}
+
+int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e)
+{
+	autofd int dirfd = store_builtin_open(s);
+	if (dirfd < 0)
+		return 0;
+	int r = store_layout_each(dirfd, fn, arg, e);
+	return r < 0 ? err_ctx(e, "built-in images %s", s->builtin) : r;
 }

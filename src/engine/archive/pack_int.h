@@ -1,0 +1,108 @@
+/*
+ * pack_int.h - the parts of archive_pack.
+ *
+ *   pack_walk   the tree, as one layer or merged: one struct pack_node after the other
+ *   pack_tar    a node becomes tar headers and data in the ring
+ *   pack_sink   the ring becomes the blob: compressed, digested, written
+ *   pack_side   records in sidecar files
+ */
+#ifndef RL_ENGINE_ARCHIVE_PACK_INT_H
+#define RL_ENGINE_ARCHIVE_PACK_INT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "digest_int.h"
+#include "ring_int.h"
+#include "rl/base/str.h"
+#include "rl/engine/archive.h"
+
+/* ---- tar ---- */
+
+struct pack_node {
+	const char *path;   /* clean, "" for the root */
+	uint32_t mode;	    /* type and permission bits as they shall be in the archive */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t major;
+	uint32_t minor;
+	uint64_t size;	    /* regular files */
+	struct timespec mtime;
+	const char *target; /* symlinks; of hard links: the path linked to */
+	bool hardlink;
+	int fd;		    /* regular files with size: open for reading */
+	const struct str *xattrs; /* in the form of a control record's attribute part; may be NULL */
+};
+
+struct pack_tar {
+	struct ring *ring;
+	unsigned char *slot;
+	size_t used;
+	uint64_t total;
+	uint64_t entries;
+};
+
+/* All: -ECANCELED when the ring was stopped. */
+int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e) RL_CHECK;
+int pack_tar_end(struct pack_tar *t, struct err *e) RL_CHECK;
+
+/* ---- sidecar ---- */
+
+struct pack_side;
+/* Reads the whole file; NULL result for fd <= 0. rootfd: the layer's directory. */
+int pack_side_load(int fd, int rootfd, struct pack_side **ret, struct err *e) RL_CHECK;
+/* The record of `path`, or of another name of the same file; 1 if there is one (borrowed), else 0. */
+int pack_side_find(const struct pack_side *s, const char *path, const struct stat *st, const char **ret_record,
+		   size_t *ret_len);
+void pack_side_free(struct pack_side *s);
+
+/* ---- walk ---- */
+
+struct pack_link {
+	dev_t dev;
+	ino_t ino;
+	char *path; /* NULL: free slot */
+};
+
+struct pack_walk {
+	const struct archive_pack *req;
+	struct pack_tar *tar;
+	struct pack_side *sides[ARCHIVE_LOWERS_MAX + 1];
+	struct pack_link *links; /* open addressing over (dev, ino) */
+	size_t links_size;
+	size_t links_count;
+	uint64_t skipped;
+};
+
+int pack_walk_all(struct pack_walk *w, struct err *e) RL_CHECK;
+void pack_walk_free(struct pack_walk *w);
+
+/* ---- sink ---- */
+
+struct pack_sink {
+	/* set by the caller */
+	struct ring *ring;
+	size_t reader;
+	int outfd;
+	enum archive_compression compression;
+	int level;
+	int threads;
+	/* results, after pack_sink_join */
+	uint64_t blob_size;
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* "" for plain: the tar's */
+	/* private */
+	pthread_t thread;
+	struct digest digest;
+};
+
+int pack_sink_start(struct pack_sink *s, struct err *e) RL_CHECK;
+/* Failures went into the ring. */
+void pack_sink_join(struct pack_sink *s);
+/* Write compressed bytes and digest them. */
+int pack_sink_write(struct pack_sink *s, const void *data, size_t len, struct err *e) RL_CHECK;
+/* gzip in blocks over several threads (pack_gzip.c); reads the ring to its end. */
+int pack_gzip_run(struct pack_sink *s, struct err *e) RL_CHECK;
+
+#endif

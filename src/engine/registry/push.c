@@ -1,0 +1,684 @@
+/*
+ * push.c - uploading blobs, several at once, and manifests.
+ *
+ *     HEAD (there already? done) -> POST (mounted? done) -> PATCH ... PATCH -> PUT ?digest=
+ *                                        ^                    | broken: GET the upload: how far did it come?
+ *                                        +---- upload gone ---+
+ * A blob that is complete in one chunk is sent with the final PUT, without PATCH.
+ *
+ * A regular file is sent in one PATCH from where the registry is; it can be read again at any place. What comes from a
+ * `read` callback is collected in chunks: one is sent while the next is filled, and a chunk is kept until the registry
+ * has it, so that a broken connection can be resumed inside it. If the registry loses the upload after that, the blob
+ * has to be produced again and the job fails.
+ *
+ * PATCH and PUT are not repeated blindly (`once`): the registry is asked first what it has. After a PUT whose answer was
+ * lost, HEAD tells whether the blob arrived. The digest is computed while reading, each byte once; a file that is not
+ * what its descriptor says is never committed.
+ */
+#include "registry_int.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+
+enum { CHUNK_LIMIT = 64 << 20, FILL_AT_ONCE = 1 << 20, PUSH_PROGRESS_MS = 100 };
+
+enum step { STEP_HEAD, STEP_POST, STEP_SEND, STEP_PATCH, STEP_STATUS, STEP_PUT, STEP_LOST, STEP_END };
+
+struct chunk {
+	unsigned char *buf;
+	size_t len;
+	uint64_t at;
+};
+
+struct push_run;
+
+struct push {
+	struct http_task task; /* first: tasks are pushes */
+	struct push_run *run;
+	struct registry_upload *u;
+	size_t index;
+	enum step step;
+	struct http_xfer *x;
+	struct auth_ctx *mount_auth; /* like the place's, with the scope of mount_from */
+	bool no_mount;
+	char *location; /* of the upload, absolute */
+	uint64_t sent;	/* bytes the registry has */
+	uint64_t total; /* when known (file, or end of input) */
+	bool ended;	/* no more input: total is known */
+	size_t chunk_size;
+	struct chunk filling, sending;
+	uint64_t span_from, span_at, span_to; /* bytes of the request under way */
+	struct digest hash;
+	uint64_t hashed;
+	char digest[IMGREF_DIGEST_SIZE]; /* once everything is hashed */
+	unsigned failures;
+	int64_t told_at;
+	struct err err;
+};
+
+struct push_run {
+	struct registry_repo *repo;
+	struct place *place;
+	const struct registry_transfer *t;
+	struct push *jobs;
+	size_t n, next, active, parallel;
+	bool done, stopping;
+	int result;
+	struct err err;
+};
+
+static void push_begin(struct push *j);
+static void step_head(struct push *j, enum step as);
+static void step_post(struct push *j);
+static void step_send(struct push *j);
+static void step_status(struct push *j);
+static void step_put(struct push *j, bool with_body);
+
+static bool is_file(const struct push *j)
+{
+	return j->u->fd > 0;
+}
+
+static void tell(struct push *j, enum registry_state state, bool always)
+{
+	const struct registry_transfer *t = j->run->t;
+	int64_t now = now_ms();
+	if (!t->progress || (!always && now - j->told_at < PUSH_PROGRESS_MS))
+		return;
+	j->told_at = now;
+	t->progress(t->progress_arg, j->index, state, RL_MAX(j->sent, j->span_at), j->ended ? j->total : j->u->size);
+}
+
+static void push_end(struct push *j, int result, bool existed)
+{
+	struct push_run *run = j->run;
+	j->step = STEP_END;
+	j->u->result = result;
+	j->u->existed = existed;
+	http_task_remove(run->repo->r, &j->task);
+	if (j->x)
+		http_abandon(j->x);
+	free(j->filling.buf);
+	free(j->sending.buf);
+	j->filling.buf = j->sending.buf = NULL;
+	if (result == 0) {
+		memcpy(j->u->ret_digest, j->u->digest ? j->u->digest : j->digest, IMGREF_DIGEST_SIZE);
+		j->u->ret_size = existed ? j->u->size : j->total;
+	}
+	run->active--;
+	tell(j, result < 0 ? REGISTRY_FAILED : existed ? REGISTRY_EXISTS : REGISTRY_DONE, true);
+	if (result < 0 && run->result == 0) {
+		run->result = result;
+		run->err = j->err;
+		run->stopping = !run->t->keep_going;
+	}
+	if (!run->stopping)
+		while (run->next < run->n && run->active < run->parallel)
+			push_begin(&run->jobs[run->next++]);
+	run->done = run->stopping || (run->active == 0 && run->next == run->n);
+}
+
+static void push_fail(struct push *j, const struct err *why)
+{
+	if (why != &j->err)
+		j->err = *why;
+	push_end(j, -j->err.code, false);
+}
+
+static struct push *push_of(struct http_xfer *x)
+{
+	return x->user;
+}
+
+static struct http_xfer *request(struct push *j, const char *method, char *target, void (*on_done)(struct http_xfer *))
+{
+	http_free(j->x);
+	j->x = http_new(j->run->repo->r, j->run->place->ep, j->run->place->auth, method, target);
+	j->x->user = j;
+	j->x->on_done = on_done;
+	return j->x;
+}
+
+/* Is this failure one of the way, after which the registry may be asked how things stand? Counts it. */
+static bool may_go_on(struct push *j, int result)
+{
+	bool way = result == -ECONNRESET || result == -ETIMEDOUT || result == -ECONNREFUSED || result == -EIO ||
+		   result == -EAGAIN || j->x->reply.status == 416;
+	return way && (int)++j->failures <= j->run->repo->r->o.retries;
+}
+
+/* ---- reading what is uploaded ---- */
+
+/* Everything is read and hashed: is it what the descriptor says? */
+static int check_read(struct push *j)
+{
+	const struct registry_upload *u = j->u;
+	if (j->digest[0])
+		return 0;
+	digest_end(&j->hash, j->digest);
+	if (u->digest && (!str_eq(u->digest, j->digest) || u->size != j->total))
+		return err_set(&j->err, EBADMSG, "blob %.19s is not what its descriptor says (%" PRIu64 " bytes, %s)",
+			       u->digest, j->total, j->digest);
+	return 0;
+}
+
+static ssize_t span_read(struct http_xfer *x, void *buf, size_t len)
+{
+	struct push *j = push_of(x);
+	size_t n = (size_t)RL_MIN((uint64_t)len, j->span_to - j->span_at);
+	if (!n)
+		return 0;
+	if (!is_file(j)) {
+		memcpy(buf, j->sending.buf + (j->span_at - j->sending.at), n);
+	} else {
+		ssize_t got = pread(j->u->fd, buf, n, (off_t)j->span_at);
+		if (got <= 0) {
+			err_sys(&x->err, got < 0 ? errno : EIO, "read the blob to upload");
+			return -x->err.code;
+		}
+		n = (size_t)got;
+		if (j->hashed == j->span_at) {
+			digest_add(&j->hash, buf, n);
+			j->hashed += n;
+		}
+	}
+	j->span_at += n;
+	tell(j, REGISTRY_RUNNING, false);
+	return (ssize_t)n;
+}
+
+static int span_rewind(struct http_xfer *x)
+{
+	push_of(x)->span_at = push_of(x)->span_from;
+	return 0;
+}
+
+static void set_span(struct push *j, struct http_xfer *x, uint64_t from, uint64_t to)
+{
+	j->span_from = j->span_at = from;
+	j->span_to = to;
+	x->source = (struct http_source){.read = span_read, .rewind = span_rewind, .size = (int64_t)(to - from)};
+	x->stream = true;
+	x->once = true;
+	x->stall = HTTP_UPLOAD_STALL;
+	strv_add(&x->headers, "Content-Type: application/octet-stream");
+}
+
+/* Fill the chunk for a while. Sets task.fd or task.due to come back. */
+static void fill(struct push *j)
+{
+	struct chunk *c = &j->filling;
+	size_t budget = FILL_AT_ONCE;
+	j->task.fd = -1;
+	if (!c->buf)
+		c->buf = xmalloc(j->chunk_size);
+	while (!j->ended && c->len < j->chunk_size && budget) {
+		size_t want = RL_MIN(budget, j->chunk_size - c->len);
+		ssize_t n = j->u->read(j->u->arg, c->buf + c->len, want);
+		if (n == -EAGAIN) {
+			j->task.fd = j->u->wait_fd;
+			return;
+		}
+		if (n < 0 || (size_t)n > want) {
+			err_sys(&j->err, n < 0 ? (int)-n : EIO, "produce the blob to upload");
+			push_fail(j, &j->err);
+			return;
+		}
+		if (n == 0) {
+			j->ended = true;
+			j->total = j->hashed;
+			break;
+		}
+		digest_add(&j->hash, c->buf + c->len, (size_t)n);
+		j->hashed += (size_t)n;
+		c->len += (size_t)n;
+		budget -= (size_t)n;
+	}
+	j->task.due = !j->ended && c->len < j->chunk_size;
+}
+
+static void push_task(struct http_task *t)
+{
+	struct push *j = (struct push *)t;
+	fill(j);
+	if (j->step == STEP_SEND)
+		step_send(j);
+}
+
+/* ---- steps ---- */
+
+static int set_location(struct push *j)
+{
+	autourl struct url to = {.text = NULL};
+	struct http_xfer *x = j->x;
+	if (!x->reply.location)
+		return j->location ? 0 : err_set(&j->err, EPROTO, "%s: upload without a Location", x->ep->shown);
+	int r = url_resolve(x->url.text, x->reply.location, &to, &j->err);
+	if (r < 0)
+		return err_ctx(&j->err, "%s: Location of an upload", x->ep->shown);
+	free(j->location);
+	j->location = take_ptr(&to.text);
+	return 0;
+}
+
+static void head_done(struct http_xfer *x)
+{
+	struct push *j = push_of(x);
+	bool lost = j->step == STEP_LOST;
+	if (x->result == 0) {
+		/* HEAD of a blob must say its size; one that says another size is a broken blob or a lie. */
+		if (x->reply.content_length >= 0 && j->u->digest && (uint64_t)x->reply.content_length != j->u->size) {
+			err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64, x->ep->shown,
+				j->u->digest, x->reply.content_length, j->u->size);
+			push_fail(j, &j->err);
+			return;
+		}
+		push_end(j, 0, !lost);
+	} else if (lost) {
+		step_status(j);
+	} else if (x->result == -ECANCELED || x->result == -EACCES || x->result == -EPERM) {
+		push_fail(j, &x->err);
+	} else {
+		step_post(j);
+	}
+}
+
+static void step_head(struct push *j, enum step as)
+{
+	const char *digest = j->u->digest ? j->u->digest : j->digest;
+	j->step = as;
+	http_start(request(j, "HEAD", xasprintf("/v2/%s/blobs/%s", j->run->place->path, digest), head_done));
+}
+
+static void post_done(struct http_xfer *x)
+{
+	struct push *j = push_of(x);
+	bool mounting = j->u->mount_from && j->u->digest && !j->no_mount;
+	if (x->result < 0) {
+		if (mounting && x->result != -ECANCELED) {
+			j->no_mount = true;
+			step_post(j);
+			return;
+		}
+		push_fail(j, &x->err);
+		return;
+	}
+	if (mounting && x->reply.status == 201) {
+		if (x->reply.digest && !str_eq(x->reply.digest, j->u->digest)) {
+			err_set(&j->err, EBADMSG, "%s: mounted %.80s instead of %s", x->ep->shown, x->reply.digest, j->u->digest);
+			push_fail(j, &j->err);
+			return;
+		}
+		push_end(j, 0, true);
+		return;
+	}
+	j->sent = 0;
+	j->no_mount = true;
+	if (x->reply.chunk_min > REGISTRY_CHUNK && !j->filling.buf)
+		j->chunk_size = (size_t)RL_MIN(x->reply.chunk_min, (int64_t)CHUNK_LIMIT);
+	if (set_location(j) < 0)
+		push_fail(j, &j->err);
+	else
+		step_send(j);
+}
+
+static struct auth_ctx *mount_auth(struct push *j)
+{
+	struct place *p = j->run->place;
+	if (!j->mount_auth) {
+		j->mount_auth = auth_new(j->run->repo->r, p->ep, p->name);
+		strv_add_all(&j->mount_auth->scopes, &p->auth->scopes);
+		strv_addf(&j->mount_auth->scopes, "repository:%s:pull", j->u->mount_from);
+	}
+	return j->mount_auth;
+}
+
+static void step_post(struct push *j)
+{
+	const struct registry_upload *u = j->u;
+	autostr struct str target = STR_INIT;
+	bool mounting = u->mount_from && u->digest && !j->no_mount;
+	str_addf(&target, "/v2/%s/blobs/uploads/", j->run->place->path);
+	if (mounting) {
+		str_adds(&target, "?mount=");
+		url_escape(&target, u->digest);
+		str_adds(&target, "&from=");
+		url_escape(&target, u->mount_from);
+	}
+	j->step = STEP_POST;
+	struct http_xfer *x = request(j, "POST", str_take(&target), post_done);
+	if (mounting)
+		x->auth = mount_auth(j);
+	tell(j, REGISTRY_RUNNING, true);
+	http_start(x);
+}
+
+/* "0-N" or "bytes=0-N": bytes the registry has. Distribution says "0-0" for none. */
+static uint64_t bytes_in_range(const char *text)
+{
+	uint64_t last;
+	const char *dash = text ? strchr(text, '-') : NULL;
+	if (!dash || str_to_u64(dash + 1, INT64_MAX, "Range", &last, NULL) < 0)
+		return UINT64_MAX;
+	return last ? last + 1 : 0;
+}
+
+static void patch_done(struct http_xfer *x)
+{
+	struct push *j = push_of(x);
+	if (x->result < 0) {
+		if (may_go_on(j, x->result))
+			step_status(j);
+		else
+			push_fail(j, &x->err);
+		return;
+	}
+	uint64_t has = bytes_in_range(x->reply.range);
+	j->sent = has >= j->span_from && has < j->span_to ? has : j->span_to;
+	if (set_location(j) < 0)
+		push_fail(j, &j->err);
+	else
+		step_send(j);
+}
+
+static void send_patch(struct push *j, uint64_t to)
+{
+	struct http_xfer *x = request(j, "PATCH", xstrdup(j->location), patch_done);
+	set_span(j, x, j->sent, to);
+	strv_addf(&x->headers, "Content-Range: %" PRIu64 "-%" PRIu64, j->sent, to - 1);
+	j->step = STEP_PATCH;
+	http_start(x);
+}
+
+/* Whatever is to be done next with a running upload of which the registry has `sent` bytes. */
+static void step_send(struct push *j)
+{
+	struct chunk *s = &j->sending, *f = &j->filling;
+	j->step = STEP_SEND;
+	if (is_file(j)) {
+		if (j->sent == 0 && j->total <= REGISTRY_CHUNK && j->u->digest)
+			step_put(j, true);
+		else if (j->sent < j->total)
+			send_patch(j, j->total);
+		else
+			step_put(j, false);
+		return;
+	}
+	if (j->sent < s->at + s->len) {
+		send_patch(j, s->at + s->len);
+		return;
+	}
+	if (!j->ended && f->len < j->chunk_size) {
+		/* push_task comes back; it may have stopped at a full chunk before. */
+		j->task.due = j->task.fd < 0;
+		return;
+	}
+	struct chunk old = *s;
+	*s = *f;
+	*f = old;
+	f->len = 0;
+	f->at = s->at + s->len;
+	j->task.due = !j->ended;
+	if (j->ended && s->at == 0)
+		step_put(j, true);
+	else if (s->len)
+		send_patch(j, s->at + s->len);
+	else
+		step_put(j, false);
+}
+
+static void status_done(struct http_xfer *x)
+{
+	struct push *j = push_of(x);
+	uint64_t has = bytes_in_range(x->reply.range), low = is_file(j) ? 0 : j->sending.at;
+	uint64_t high = is_file(j) ? j->total : j->sending.at + j->sending.len;
+	if (x->result == 0 && has >= low && has <= high) {
+		log_debug(LOG_REGISTRY, "upload goes on at byte %" PRIu64, has);
+		j->sent = has;
+		if (set_location(j) < 0)
+			push_fail(j, &j->err);
+		else
+			step_send(j);
+		return;
+	}
+	/* The upload is gone, or does not say: a new one, if the beginning can still be had. */
+	if ((x->result == 0 || x->result == -ENOENT) && low == 0) {
+		free(j->location);
+		j->location = NULL;
+		step_post(j);
+		return;
+	}
+	if (x->result == 0)
+		err_set(&x->err, EPROTO, "%s: does not say how far the upload has come", x->ep->shown);
+	push_fail(j, &x->err);
+}
+
+static void step_status(struct push *j)
+{
+	j->step = STEP_STATUS;
+	tell(j, REGISTRY_RETRYING, true);
+	http_start_later(request(j, "GET", xstrdup(j->location), status_done), j->failures);
+}
+
+static void put_done(struct http_xfer *x)
+{
+	struct push *j = push_of(x);
+	if (x->result < 0) {
+		if (may_go_on(j, x->result) && check_read(j) == 0)
+			step_head(j, STEP_LOST);
+		else
+			push_fail(j, j->err.code ? &j->err : &x->err);
+		return;
+	}
+	if (x->reply.digest && !str_eq(x->reply.digest, j->digest)) {
+		err_set(&j->err, EBADMSG, "%s: stored the blob as %.80s instead of %s", x->ep->shown, x->reply.digest, j->digest);
+		push_fail(j, &j->err);
+		return;
+	}
+	push_end(j, 0, false);
+}
+
+/* A file sent with the PUT is hashed before: the digest is part of the request. */
+static int hash_file(struct push *j)
+{
+	unsigned char *buf = xmalloc(256 << 10);
+	int r = 0;
+	while (r == 0 && j->hashed < j->total) {
+		ssize_t n = pread(j->u->fd, buf, 256 << 10, (off_t)j->hashed);
+		if (n <= 0) {
+			r = err_sys(&j->err, n < 0 ? errno : EIO, "read the blob to upload");
+			break;
+		}
+		digest_add(&j->hash, buf, (size_t)n);
+		j->hashed += (size_t)n;
+	}
+	free(buf);
+	return r;
+}
+
+static void step_put(struct push *j, bool with_body)
+{
+	autostr struct str target = STR_INIT;
+	int r = is_file(j) ? hash_file(j) : 0;
+	if (r == 0)
+		r = check_read(j);
+	if (r < 0) {
+		push_fail(j, &j->err);
+		return;
+	}
+	str_addf(&target, "%s%cdigest=", j->location, strchr(j->location, '?') ? '&' : '?');
+	url_escape(&target, j->digest);
+	struct http_xfer *x = request(j, "PUT", str_take(&target), put_done);
+	x->once = true;
+	x->stream = true;
+	x->stall = HTTP_UPLOAD_STALL;
+	if (with_body && j->total)
+		set_span(j, x, 0, j->total);
+	j->step = STEP_PUT;
+	http_start(x);
+}
+
+/* ---- runs ---- */
+
+static int push_check(struct push *j)
+{
+	struct registry_upload *u = j->u;
+	struct stat st;
+	if (u->digest && !imgref_is_digest(u->digest))
+		return err_set(&j->err, EINVAL, "\"%.80s\" is no digest", u->digest);
+	if (!is_file(j))
+		return u->read ? 0 : err_set(&j->err, EINVAL, "an upload without a source");
+	if (fstat(u->fd, &st) < 0)
+		return err_sys(&j->err, errno, "stat the blob to upload");
+	if (!S_ISREG(st.st_mode))
+		return err_set(&j->err, EINVAL, "the blob to upload is no regular file");
+	j->total = (uint64_t)st.st_size;
+	j->ended = true;
+	if (u->digest && u->size != j->total)
+		return err_set(&j->err, EBADMSG, "blob %.19s has %" PRIu64 " bytes, its descriptor says %" PRIu64, u->digest,
+			       j->total, u->size);
+	return 0;
+}
+
+static void push_begin(struct push *j)
+{
+	j->run->active++;
+	digest_begin(&j->hash);
+	http_task_add(j->run->repo->r, &j->task);
+	if (push_check(j) < 0) {
+		push_fail(j, &j->err);
+		return;
+	}
+	/* Producing starts only when it is known that the blob is wanted. */
+	if (j->u->digest)
+		step_head(j, STEP_HEAD);
+	else
+		step_post(j);
+}
+
+int registry_push_all(struct registry_repo *repo, struct registry_upload *uploads, size_t n,
+		      const struct registry_transfer *t, struct err *e)
+{
+	struct push_run run = {.repo = repo, .t = t, .n = n};
+	if (!n)
+		return 0;
+	if (repo->mode != REGISTRY_PUSH)
+		return err_set(e, EINVAL, "%s: not opened for pushing", repo->name);
+	int r = repo_order(repo, false, e);
+	if (r < 0)
+		return r;
+	run.place = repo->order[repo->norder - 1];
+	run.parallel = t->parallel ? RL_MIN(t->parallel, (unsigned)REGISTRY_PARALLEL_MAX) : REGISTRY_PARALLEL_DEFAULT;
+	run.jobs = xcalloc(n, sizeof(*run.jobs));
+	for (size_t i = 0; i < n; i++) {
+		run.jobs[i] = (struct push){
+			.task = {.fd = -1, .events = CURL_WAIT_POLLIN, .run = push_task},
+			.run = &run,
+			.u = &uploads[i],
+			.index = i,
+			.chunk_size = REGISTRY_CHUNK,
+		};
+		uploads[i].result = -ECANCELED;
+	}
+	while (run.next < n && run.active < run.parallel && !run.done)
+		push_begin(&run.jobs[run.next++]);
+	r = run.done ? 0 : http_loop(repo->r, &run.done, e);
+	for (size_t i = 0; i < n; i++) {
+		struct push *j = &run.jobs[i];
+		http_task_remove(repo->r, &j->task);
+		http_free(j->x);
+		auth_free(j->mount_auth);
+		free(j->location);
+		free(j->filling.buf);
+		free(j->sending.buf);
+		digest_free(&j->hash);
+	}
+	free(run.jobs);
+	if (r == 0 && run.result < 0) {
+		r = run.result;
+		if (e)
+			*e = run.err;
+		err_ctx(e, "%s", repo->name);
+	}
+	return r;
+}
+
+/* ---- single requests ---- */
+
+static struct place *own_place(struct registry_repo *repo)
+{
+	return repo->order[repo->norder - 1];
+}
+
+int registry_has_blob(struct registry_repo *repo, const char *digest, uint64_t *ret_size, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (!imgref_is_digest(digest))
+		return err_set(e, EINVAL, "\"%.80s\" is no digest", digest);
+	int r = repo_order(repo, true, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "HEAD", xasprintf("/v2/%s/blobs/%s", p->path, digest));
+	r = http_do(x, &why);
+	if (r == 0 && ret_size && x->reply.content_length >= 0)
+		*ret_size = (uint64_t)x->reply.content_length;
+	http_free(x);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && e)
+		*e = why;
+	return r < 0 ? r : 1;
+}
+
+int registry_push_manifest(struct registry_repo *repo, const char *which, const char *media_type, const void *bytes,
+			   size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e)
+{
+	char digest[IMGREF_DIGEST_SIZE];
+	digest_of(bytes, len, digest);
+	if (imgref_is_digest(which) && !str_eq(which, digest))
+		return err_set(e, EINVAL, "the manifest has digest %s, not %s", digest, which);
+	if (strspn(media_type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-+._/") != strlen(media_type))
+		return err_set(e, EINVAL, "\"%.80s\" is no media type", media_type);
+	if (len > IMGSPEC_MANIFEST_MAX)
+		return err_set(e, EFBIG, "manifest of more than %d bytes", IMGSPEC_MANIFEST_MAX);
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "PUT", xasprintf("/v2/%s/manifests/%s", p->path, which));
+	x->body = bytes;
+	x->body_len = len;
+	strv_addf(&x->headers, "Content-Type: %s", media_type);
+	r = http_do(x, e);
+	if (r == 0 && x->reply.digest && imgref_is_digest(x->reply.digest) && !str_eq(x->reply.digest, digest))
+		r = err_set(e, EBADMSG, "%s: stored the manifest as %s instead of %s", p->ep->shown, x->reply.digest, digest);
+	http_free(x);
+	if (r < 0)
+		return err_ctx(e, "%s:%s", repo->name, which);
+	memcpy(ret_digest, digest, sizeof(digest));
+	return 0;
+}
+
+int registry_delete_manifest(struct registry_repo *repo, const char *which, struct err *e)
+{
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "DELETE", xasprintf("/v2/%s/manifests/%s", p->path, which));
+	r = http_do(x, e);
+	http_free(x);
+	return r < 0 ? err_ctx(e, "%s", repo->name) : 0;
+}

@@ -1,0 +1,221 @@
+/*
+ * image.c - an image made ready for a run, and the program rl-image as a child; see image.h.
+ *
+ * The fast path of image_ensure is the store's: a few small reads and one stat per layer. Only when a layer is missing
+ * for the map is rl-image started. Its messages are received until it says DONE or sends its error; if it dies
+ * otherwise, that is the error.
+ *
+ * The lease (a shared store lock) is taken when nothing is missing any more, and the layers are looked at once more
+ * under it: from then on until the caller has listed them in its container nothing can remove them.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/proc.h"
+#include "rl/base/sync.h"
+
+enum { ENSURE_ATTEMPTS = 3 };
+
+/* ---- rl-image ---- */
+
+static const char peer[] = "rl-image";
+
+static int receive(int sock, const struct image_ui *ui, struct image_list *added, struct err *e)
+{
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	for (;;) {
+		int r = sync_recv(sock, peer, msg, e);
+		if (r < 0)
+			return r;
+		sync_close_fds(msg);
+		switch (msg->step) {
+		case IMAGE_STEP_PROGRESS:
+			if (ui && ui->progress && msg->len == sizeof(struct image_progress)) {
+				struct image_progress p;
+				memcpy(&p, msg->data, sizeof(p));
+				p.what[sizeof(p.what) - 1] = '\0';
+				ui->progress(&p, ui->arg);
+			}
+			break;
+		case IMAGE_STEP_NOTE:
+			log_warn("%.*s", (int)msg->len, (const char *)msg->data);
+			break;
+		case IMAGE_STEP_IMAGE:
+			if (msg->len != sizeof(struct image_added))
+				return err_set(e, EPROTO, "malformed message from %s", peer);
+			added->items = xreallocarray(added->items, added->count + 1, sizeof(*added->items));
+			memcpy(&added->items[added->count], msg->data, sizeof(*added->items));
+			added->items[added->count].name[sizeof(added->items->name) - 1] = '\0';
+			added->count++;
+			break;
+		case IMAGE_STEP_DONE:
+			return 0;
+		default:
+			return err_set(e, EPROTO, "%s sent step %u", peer, msg->step);
+		}
+	}
+}
+
+int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
+		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+{
+	autofree char *program = xasprintf("%s/%s", proc_libexec_dir(), peer);
+	autostrv struct strv argv = STRV_INIT;
+	strv_add(&argv, peer);
+	strv_add(&argv, verb->items[0]);
+	strv_addf(&argv, "--root=%s", s->root);
+	if (s->builtin)
+		strv_addf(&argv, "--builtin=%s", s->builtin);
+	for (size_t i = 1; i < verb->count; i++)
+		strv_add(&argv, verb->items[i]);
+	int pair[2];
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	autofd int sock = pair[0];
+	autofd int theirs = pair[1];
+	struct proc_child child = PROC_CHILD_NONE;
+	log_export();
+	r = proc_spawn(&(struct proc_spawn){.path = program,
+					    .argv = strv_argv(&argv),
+					    .fds = &theirs,
+					    .nfds = 1,
+					    .inherit_stdin = with_stdin,
+					    .parent_death_signal = SIGKILL},
+		       &child, e);
+	if (r < 0)
+		return r;
+	close_fd(&theirs);
+	struct image_list added = {0};
+	/* If it is dead already, receive() finds what it said before. */
+	(void)!sync_send(sock, IMAGE_STEP_START, map, sizeof(*map), NULL, 0, NULL);
+	r = receive(sock, ui, &added, e);
+	close_fd(&sock);
+	if (r < 0) {
+		struct err ignored = ERR_INIT;
+		int status = proc_wait(&child, peer, &ignored);
+		if (r == -EPIPE && status > EXIT_SIGNAL_BASE)
+			err_set(e, EPIPE, "%s was ended by signal %d", peer, status - EXIT_SIGNAL_BASE);
+		image_list_free(&added);
+		return r;
+	}
+	r = proc_wait_ok(&child, peer, e);
+	if (r < 0) {
+		image_list_free(&added);
+		return r;
+	}
+	if (ret_added)
+		*ret_added = added;
+	else
+		image_list_free(&added);
+	return 0;
+}
+
+void image_list_free(struct image_list *l)
+{
+	free(l->items);
+	*l = (struct image_list){0};
+}
+
+/* ---- ready for a run ---- */
+
+/* The map layers are unpacked with: that of the run, but for keep-id (and nomap), whose layers have container id n on
+ * subordinate id n whatever id is the caller's. */
+static int unpack_map(const struct idmap *map, struct idmap *ret_map, struct err *e)
+{
+	if (!str_after(map->key, "keep")) {
+		*ret_map = *map;
+		return 0;
+	}
+	struct idmap ranged;
+	int r = idmap_detect(false, &ranged, e);
+	if (r < 0)
+		return r;
+	uint32_t nuid = 0;
+	uint32_t ngid = 0;
+	for (size_t i = 1; i < ranged.nuid; i++)
+		nuid += ranged.uid[i].count;
+	for (size_t i = 1; i < ranged.ngid; i++)
+		ngid += ranged.gid[i].count;
+	return idmap_keepid(&ranged, nuid, ngid, ret_map, e);
+}
+
+static int unpack(const struct store *s, const struct store_image *image, const struct idmap *map,
+		  const struct image_ui *ui, struct err *e)
+{
+	struct idmap with;
+	int r = unpack_map(map, &with, e);
+	if (r < 0)
+		return r;
+	if (!str_eq(with.key, map->key))
+		return err_set(e, EINVAL, "layers for the id map %s would be unpacked as %s", map->key, with.key);
+	autostrv struct strv verb = STRV_INIT;
+	strv_add(&verb, "unpack-image");
+	strv_add(&verb, image->manifest_digest);
+	return image_program_run(s, &with, &verb, false, ui, NULL, e);
+}
+
+/* Found and complete: 0; a layer is missing: 1. */
+static int look(const struct store *s, const char *ref, const struct idmap *map, struct image_run *run, struct err *e)
+{
+	size_t missing;
+	store_image_free(&run->image);
+	strv_free(&run->lowers);
+	int r = store_find_image(s, ref, &run->image, e);
+	if (r < 0)
+		return r;
+	run->leasefd = store_lease(s, e);
+	if (run->leasefd < 0)
+		return run->leasefd;
+	r = store_layer_dirs(s, &run->image, map->key, &run->lowers, &missing, e);
+	if (r != 0)
+		close_fd(&run->leasefd);
+	return r;
+}
+
+static int refuse_pull(const char *ref, enum pull_policy policy, struct err *e)
+{
+	err_set(e, EOPNOTSUPP, "image %s: --pull=%s needs a registry, and this rl cannot reach registries", ref,
+		policy == PULL_ALWAYS ? "always" : "newer");
+	return err_hint(e, "leave --pull out to use the image of the store");
+}
+
+int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
+{
+	if (policy == PULL_ALWAYS || policy == PULL_NEWER)
+		return refuse_pull(ref, policy, e);
+	struct image_run run = IMAGE_RUN_INIT;
+	int r = look(s, ref, map, &run, e);
+	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
+		r = unpack(s, &run.image, map, ui, e);
+		if (r == 0)
+			r = look(s, ref, map, &run, e);
+	}
+	if (r == 1)
+		r = err_set(e, EAGAIN, "its layers are removed as fast as they are unpacked");
+	if (r < 0) {
+		image_run_free(&run);
+		return r == -ENOENT || r == -EINVAL ? r : err_ctx(e, "image %s", ref);
+	}
+	*ret_run = run;
+	return 0;
+}
+
+void image_run_release_lease(struct image_run *run)
+{
+	close_fd(&run->leasefd);
+}
+
+void image_run_free(struct image_run *run)
+{
+	close_fd(&run->leasefd);
+	store_image_free(&run->image);
+	strv_free(&run->lowers);
+}
