@@ -22,6 +22,8 @@
 #include "rl/base/str.h"
 #include "rl/engine/archive.h"
 
+enum { EAGAIN_TRIES = 10000 };
+
 static uint64_t hash_path(const char *path)
 {
 	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -42,7 +44,13 @@ static int open_in_root(struct dirs *d, const char *path)
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	if (!d->no_openat2) {
 		const struct open_how how = {.flags = (uint64_t)flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-		int fd = (int)syscall(SYS_openat2, d->rootfd, path, &how, sizeof(how));
+		/* EAGAIN: something, anywhere on the machine, was renamed or mounted while a ".." was resolved. */
+		int fd = -1;
+		for (unsigned tries = 0; tries < EAGAIN_TRIES; tries++) {
+			fd = (int)syscall(SYS_openat2, d->rootfd, path, &how, sizeof(how));
+			if (fd >= 0 || errno != EAGAIN)
+				break;
+		}
 		if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
 			return fd;
 		d->no_openat2 = true;

@@ -19,22 +19,21 @@ void archive_job_cancel(struct archive_job *job)
 	close_fd(&job->sock);
 }
 
-/* The socket broke or said something else than expected: the exit status knows better what happened. */
-static int explain_death(struct archive_job *job, int r, struct err *e)
+/* The exchange failed. Where the program died without a word (and not with an error of its own that happens to be
+ * EPIPE), its exit status knows better what happened. */
+static int explain_death(struct archive_job *job, int r, const struct err *said, struct err *e)
 {
-	if (r != -EPIPE) {
-		archive_job_cancel(job);
-		return r;
-	}
 	struct err death = ERR_INIT;
 	close_fd(&job->sock);
-	int status = proc_wait_ok(&job->child, peer, &death);
-	if (status < 0) {
-		if (e)
-			*e = death;
-		return status;
+	if (r == -EPIPE && str_ends(said->text, " died")) {
+		int status = proc_wait_ok(&job->child, peer, &death);
+		if (status < 0)
+			said = &death;
 	}
-	return r;
+	archive_job_cancel(job);
+	if (e)
+		*e = *said;
+	return -said->code;
 }
 
 static int send_request(int sock, const struct launch *l, struct err *e)
@@ -104,14 +103,14 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 					    .parent_death_signal = SIGKILL},
 		       &job.child, e);
 	close_fd(&theirs);
-	if (r == 0)
-		r = handshake(&job, l, e);
 	if (r < 0) {
-		if (job.child.pid > 0)
-			return explain_death(&job, r, e);
 		archive_job_cancel(&job);
 		return r;
 	}
+	struct err said = ERR_INIT;
+	r = handshake(&job, l, &said);
+	if (r < 0)
+		return explain_death(&job, r, &said, e);
 	*ret_job = job;
 	return 0;
 }
@@ -119,9 +118,10 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 int launch_finish(struct archive_job *job, void *ret, size_t size, struct err *e)
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
-	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, e);
+	struct err said = ERR_INIT;
+	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, &said);
 	if (r < 0)
-		return explain_death(job, r, e);
+		return explain_death(job, r, &said, e);
 	if (msg->len != size) {
 		archive_job_cancel(job);
 		return err_set(e, EPROTO, "malformed result of %s", peer);

@@ -165,17 +165,19 @@ int archive_pack(const struct archive_pack *req, struct archive_packed *ret, str
 		return r;
 	close_fd(&theirs);
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
-	r = sync_expect(ours, "the packer", STEP_PACKED, msg, e);
+	struct err said = ERR_INIT;
+	r = sync_expect(ours, "the packer", STEP_PACKED, msg, &said);
 	if (r == 0 && msg->len != sizeof(*ret))
-		r = err_set(e, EPROTO, "malformed result of the packer");
+		r = err_set(&said, EPROTO, "malformed result of the packer");
 	if (r < 0) {
+		/* Died without a word, or with an error of its own that happens to be EPIPE? */
 		struct err death = ERR_INIT;
-		bool died = r == -EPIPE;
-		int status = died ? proc_wait_ok(&child, "the packer", &death) : 0;
-		if (status < 0 && e)
-			*e = death;
+		if (str_ends(said.text, " died") && proc_wait_ok(&child, "the packer", &death) < 0)
+			said = death;
 		proc_kill_wait(&child);
-		return died && status < 0 ? status : r;
+		if (e)
+			*e = said;
+		return -said.code;
 	}
 	r = proc_wait_ok(&child, "the packer", e);
 	if (r < 0)

@@ -227,21 +227,14 @@ static void add_mtime(struct ustar *h, const struct pack_node *n, struct str *pa
 	put_octal(h->mtime, sizeof(h->mtime), fits ? (uint64_t)n->mtime.tv_sec : 0);
 	if (fits && !n->mtime.tv_nsec)
 		return;
-	int64_t sec = n->mtime.tv_sec;
-	long nsec = n->mtime.tv_nsec;
-	bool negative = sec < 0;
-	/* A decimal number: -2 s + 0.5 s is "-1.5". */
-	if (negative && nsec) {
-		sec++;
-		nsec = 1000000000 - nsec;
-	}
+	/* Before 1970 in whole seconds: readers disagree about what the fraction of a negative number means. */
 	char text[48];
-	int len = snprintf(text, sizeof(text), "%s%" PRIu64 ".%09ld", negative ? "-" : "",
-			   negative ? (uint64_t)0 - (uint64_t)sec : (uint64_t)sec, nsec);
-	while (text[len - 1] == '0')
-		text[--len] = '\0';
-	if (text[len - 1] == '.')
-		text[--len] = '\0';
+	int len = snprintf(text, sizeof(text), "%" PRId64, (int64_t)n->mtime.tv_sec);
+	if (n->mtime.tv_nsec && n->mtime.tv_sec >= 0) {
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ".%09ld", n->mtime.tv_nsec);
+		while (text[len - 1] == '0')
+			text[--len] = '\0';
+	}
 	pax_add_text(pax, "mtime", text);
 }
 
