@@ -294,7 +294,7 @@ void fmt_duration(int64_t seconds, char ret[FMT_SIZE])
 static void fmt_time_as(int64_t seconds, const char *format, char ret[FMT_SIZE])
 {
 	int64_t days = seconds / 86400 - (seconds % 86400 < 0);
-	int rest = (int)(seconds - days * 86400);
+	int rest = (int)((seconds % 86400 + 86400) % 86400);
 	int64_t year;
 	int month, day;
 	/* Keeps the year within what the buffer and RFC 3339 can say. */

@@ -6,7 +6,6 @@
  * completes it. zsh uses the bash function through bashcompinit, which ships with every zsh; fish has its own
  * declarative form.
  */
-#include <ctype.h>
 #include <errno.h>
 
 #include "rl/base/mem.h"
@@ -31,7 +30,7 @@ static const char bash_head[] =
  * what is before the last break is cut from the answers. */
 static const char bash_tail[] =
 	"_rl() {\n"
-	"\tlocal cur prev words cword verb='' opts valued operand kind fill i start=1\n"
+	"\tlocal cur prev words cword verb='' opts valued operand choices i start=1\n"
 	"\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
 	"\t\t_get_comp_words_by_ref -n := cur prev words cword\n"
 	"\telse\n"
@@ -74,7 +73,7 @@ static const char bash_tail[] =
 	"\telif [[ $operand == verb ]]; then\n"
 	"\t\t_rl_fill words \"$_rl_verbs\"\n"
 	"\telse\n"
-	"\t\t_rl_fill \"$operand\"\n"
+	"\t\t_rl_fill \"$operand\" \"$choices\"\n"
 	"\tfi\n"
 	"\tif [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
 	"\t\tlocal before=${cur%\"${cur##*:}\"}\n"
@@ -118,9 +117,10 @@ static const char *operand_word(const struct verb *v)
 }
 
 /* One case of _rl_verb. */
-static void bash_verb(const char *pattern, const struct opt_def *defs, const char *operand, struct str *out)
+static void bash_verb(const char *pattern, const struct opt_def *defs, const char *operand, const char *choices,
+		      struct str *out)
 {
-	str_addf(out, "\t%s) operand=%s opts='--help", pattern, operand);
+	str_addf(out, "\t%s) operand=%s choices='%s' opts='--help", pattern, operand, choices ? choices : "");
 	for (const struct opt_def *d = defs; d->name; d++)
 		if (is_listed(d))
 			str_addf(out, " --%s", d->name);
@@ -215,14 +215,14 @@ static void bash_script(struct str *out)
 				str_addf(out, " %s", str_after(pairs.items[k], prefix));
 		str_adds(out, " ;;\n");
 	}
-	str_adds(out, "\tesac\n}\n_rl_verb() {\n\topts='' valued='' operand=none\n\tcase $1 in\n");
-	bash_verb("''", verb_global_opts, "verb", out);
+	str_adds(out, "\tesac\n}\n_rl_verb() {\n\topts='' valued='' operand=none choices=''\n\tcase $1 in\n");
+	bash_verb("''", verb_global_opts, "verb", NULL, out);
 	for (size_t i = 0; verb_table[i]; i++) {
 		autostr struct str pattern = STR_INIT;
 		if (verb_table[i]->hidden)
 			continue;
 		verb_pattern(verb_table[i], &pattern);
-		bash_verb(pattern.buf, verb_table[i]->opts, operand_word(verb_table[i]), out);
+		bash_verb(pattern.buf, verb_table[i]->opts, operand_word(verb_table[i]), verb_table[i]->choices, out);
 	}
 	str_adds(out, "\tesac\n}\n_rl_value() {\n\tcase \"$1 $2\" in\n");
 	bash_values("", verb_global_opts, out);
@@ -303,7 +303,7 @@ static void fish_verb(const struct verb *v, struct str *out)
 	else if (v->complete == COMPLETE_VERB)
 		str_addf(out, "complete -c rl -n '%s' -f -a '(rl --list-verbs)'\n", condition.buf);
 	else if (v->complete == COMPLETE_CHOICES)
-		str_addf(out, "complete -c rl -n '%s' -f -a 'bash zsh fish'\n", condition.buf);
+		str_addf(out, "complete -c rl -n '%s' -f -a '%s'\n", condition.buf, v->choices);
 }
 
 static void fish_script(struct str *out)
@@ -354,5 +354,6 @@ const struct verb verb_completion_cmd = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.complete = COMPLETE_CHOICES,
+	.choices = "bash zsh fish",
 	.run = completion_run,
 };

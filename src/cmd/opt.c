@@ -110,11 +110,11 @@ static int unknown_long(const struct opt_def *defs, const char *name, struct err
 	return near ? err_hint(e, "did you mean --%s?", near) : -EINVAL;
 }
 
-static int unknown_letter(const char *word, char letter, struct err *e)
+static int unknown_letter(const struct opt_def *defs, const char *word, char letter, struct err *e)
 {
 	err_set(e, EINVAL, "unknown option -%c in '%s'", letter, word);
-	/* "-name" is what somebody types who means "--name" */
-	return strlen(word) > 3 ? err_hint(e, "long options begin with two dashes: -%s", word) : -EINVAL;
+	autofree char *name = xstrndup(word + 1, strcspn(word + 1, "="));
+	return opt_find(defs, name) ? err_hint(e, "did you mean --%s?", name) : -EINVAL;
 }
 
 struct parse {
@@ -186,7 +186,7 @@ static int parse_cluster(struct parse *p, char *const *argv, struct err *e)
 	for (const char *c = *argv + 1; *c; c++) {
 		const struct opt_def *def = find_letter(p->defs, *c);
 		if (!def)
-			return unknown_letter(*argv, *c, e);
+			return unknown_letter(p->defs, *argv, *c, e);
 		if (def->flags & OPT_REFUSED) {
 			autofree char *typed = xasprintf("-%c (--%s)", *c, def->name);
 			return refused(def, typed, e);

@@ -168,7 +168,7 @@ static int take_challenge(struct cursor *c, struct wwwauth_challenge *ch, struct
 	if (c->p < c->end && !strchr(" \t,", *c->p))
 		return malformed(e, "unexpected character after a scheme");
 	skip(c, " \t");
-	if (c->p < c->end && *c->p != ',' && !take_token68(c)) {
+	if (c->p < c->end && *c->p != ',' && (ch->scheme != WWWAUTH_OTHER || !take_token68(c))) {
 		int r = take_params(c, ch, e);
 		if (r < 0)
 			return r;

@@ -52,15 +52,16 @@ static int put_store(const char *store_root, json_t *doc, struct err *e)
 {
 	struct store s;
 	struct store_list list = {.items = NULL};
-	int r = store_open(store_root, false, &s, NULL);
+	struct err open_error = ERR_INIT;
+	int r = store_open(store_root, false, &s, &open_error);
 	if (r == -ENOENT) {
 		json_put_int(doc, "Images", 0);
 		return 0;
 	}
-	if (r < 0)
-		r = store_open(store_root, false, &s, e);
-	if (r < 0)
+	if (r < 0) {
+		*e = open_error;
 		return r;
+	}
 	json_put_str(doc, "DockerRootDir", s.root);
 	r = store_list(&s, &list, e);
 	if (r >= 0) {

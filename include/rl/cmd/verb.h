@@ -40,9 +40,9 @@ struct verb {
 	unsigned min_operands;
 	unsigned max_operands; /* 0 with min 0: none; OPERANDS_ANY: no limit */
 	enum opt_complete complete; /* of operands */
+	const char *choices;	    /* for COMPLETE_CHOICES */
 	bool hidden;
 	bool starts_containers; /* the binary is protected from them first, before any option is read */
-	bool brief_help; /* --help lists only common options one by one */
 	size_t opts_size;
 	void (*init)(void *opts);
 	void (*release)(void *opts);

@@ -79,12 +79,12 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 	struct ring ring;
 	struct hasher hasher = {.ring = &ring};
 	struct pack_sink sink = {
-		.ring = &ring,
-		.reader = READER_SINK,
-		.outfd = req->outfd,
-		.compression = req->compression,
-		.level = req->level,
-		.threads = thread_count(req),
+	        .ring = &ring,
+	        .reader = READER_SINK,
+	        .outfd = req->outfd,
+	        .compression = req->compression,
+	        .level = req->level,
+	        .threads = thread_count(req),
 	};
 	ring_init(&ring, READERS);
 	int r = pthread_create(&hasher.thread, NULL, hasher_main, &hasher);
@@ -141,7 +141,7 @@ static int check_request(const struct archive_pack *req, struct err *e)
 	int max = req->compression == ARCHIVE_ZSTD ? 19 : req->compression == ARCHIVE_GZIP ? 9 : 0;
 	if (req->level < 0 || req->level > max) {
 		err_set(e, EINVAL, "compression level %d is not possible with %s", req->level,
-			archive_compressor_name(req->compression));
+		        archive_compressor_name(req->compression));
 		return err_hint(e, "gzip has levels 1 to 9, zstd 1 to 19, none has no level");
 	}
 	return 0;
@@ -165,17 +165,19 @@ int archive_pack(const struct archive_pack *req, struct archive_packed *ret, str
 		return r;
 	close_fd(&theirs);
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
-	r = sync_expect(ours, "the packer", STEP_PACKED, msg, e);
+	struct err said = ERR_INIT;
+	r = sync_expect(ours, "the packer", STEP_PACKED, msg, &said);
 	if (r == 0 && msg->len != sizeof(*ret))
-		r = err_set(e, EPROTO, "malformed result of the packer");
+		r = err_set(&said, EPROTO, "malformed result of the packer");
 	if (r < 0) {
+		/* Died without a word, or with an error of its own that happens to be EPIPE? */
 		struct err death = ERR_INIT;
-		bool died = r == -EPIPE;
-		int status = died ? proc_wait_ok(&child, "the packer", &death) : 0;
-		if (status < 0 && e)
-			*e = death;
+		if (str_ends(said.text, " died") && proc_wait_ok(&child, "the packer", &death) < 0)
+			said = death;
 		proc_kill_wait(&child);
-		return died && status < 0 ? status : r;
+		if (e)
+			*e = said;
+		return -said.code;
 	}
 	r = proc_wait_ok(&child, "the packer", e);
 	if (r < 0)

@@ -103,7 +103,7 @@ static int put(struct pack_tar *t, const void *data, uint64_t len, struct err *e
 
 static int put_padding(struct pack_tar *t, struct err *e)
 {
-	return put(t, NULL, (uint64_t)-(int64_t)t->total & (BLOCK - 1), e);
+	return put(t, NULL, (uint64_t) - (int64_t)t->total & (BLOCK - 1), e);
 }
 
 static int put_file_range(struct pack_tar *t, int fd, uint64_t offset, uint64_t len, struct err *e)
@@ -134,8 +134,11 @@ static bool is_utf8(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	while (*p) {
-		unsigned n = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2
-								    : *p >= 0xf0 && *p < 0xf5  ? 3 : 9;
+		unsigned n = *p < 0x80                 ? 0
+		             : *p >= 0xc2 && *p < 0xe0 ? 1
+		             : *p >= 0xe0 && *p < 0xf0 ? 2
+		             : *p >= 0xf0 && *p < 0xf5 ? 3
+		                                       : 9;
 		if (n == 9)
 			return false;
 		for (p++; n; n--, p++)
@@ -227,21 +230,14 @@ static void add_mtime(struct ustar *h, const struct pack_node *n, struct str *pa
 	put_octal(h->mtime, sizeof(h->mtime), fits ? (uint64_t)n->mtime.tv_sec : 0);
 	if (fits && !n->mtime.tv_nsec)
 		return;
-	int64_t sec = n->mtime.tv_sec;
-	long nsec = n->mtime.tv_nsec;
-	bool negative = sec < 0;
-	/* A decimal number: -2 s + 0.5 s is "-1.5". */
-	if (negative && nsec) {
-		sec++;
-		nsec = 1000000000 - nsec;
-	}
+	/* Before 1970 in whole seconds: readers disagree about what the fraction of a negative number means. */
 	char text[48];
-	int len = snprintf(text, sizeof(text), "%s%" PRIu64 ".%09ld", negative ? "-" : "",
-			   negative ? (uint64_t)0 - (uint64_t)sec : (uint64_t)sec, nsec);
-	while (text[len - 1] == '0')
-		text[--len] = '\0';
-	if (text[len - 1] == '.')
-		text[--len] = '\0';
+	int len = snprintf(text, sizeof(text), "%" PRId64, (int64_t)n->mtime.tv_sec);
+	if (n->mtime.tv_nsec && n->mtime.tv_sec >= 0) {
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ".%09ld", n->mtime.tv_nsec);
+		while (text[len - 1] == '0')
+			text[--len] = '\0';
+	}
 	pax_add_text(pax, "mtime", text);
 }
 
@@ -267,7 +263,10 @@ static int add_xattrs(const struct pack_node *n, struct str *pax, struct err *e)
 
 static int put_pax(struct pack_tar *t, const struct str *pax, struct err *e)
 {
-	struct ustar h = {.name = "PaxHeaders", .type = 'x', .magic = "ustar\0" "00"};
+	struct ustar h = {.name = "PaxHeaders",
+	                  .type = 'x',
+	                  .magic = "ustar\0"
+	                           "00"};
 	put_octal(h.mode, sizeof(h.mode), 0644);
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
@@ -353,7 +352,7 @@ dense:
 }
 
 static int put_sparse(struct pack_tar *t, const struct pack_node *n, const struct chunks *c, const struct str *map,
-		      struct err *e)
+                      struct err *e)
 {
 	int r = put(t, map->buf, map->len, e);
 	for (size_t i = 0; r == 0 && i < c->count; i++)
@@ -415,7 +414,9 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 	bool regular = S_ISREG(n->mode) && !n->hardlink;
 	bool device = S_ISCHR(n->mode) || S_ISBLK(n->mode);
 	autofree char *name = S_ISDIR(n->mode) ? xasprintf("%s/", *n->path ? n->path : ".") : xstrdup(n->path);
-	struct ustar h = {.type = type_flag(n), .magic = "ustar\0" "00"};
+	struct ustar h = {.type = type_flag(n),
+	                  .magic = "ustar\0"
+	                           "00"};
 	autostr struct str pax = STR_INIT;
 	autostr struct str map = STR_INIT;
 	struct chunks chunks = {.items = NULL};

@@ -159,7 +159,7 @@ static int verify(struct registry *r, const char *host, const struct authfile_cr
 static int check_key(const char *key, char **ret_host, struct err *e)
 {
 	size_t n = strcspn(key, "/");
-	if (!n || strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/") != strlen(key) ||
+	if (!n || *key == '.' || strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/") != strlen(key) ||
 	    strlen(key) > IMGREF_REPO_MAX || strstr(key, "//"))
 		return err_set(e, EINVAL, "\"%s\" is not REGISTRY[/NAMESPACE]", key);
 	*ret_host = xstrndup(key, n);

@@ -1,4 +1,10 @@
-#include "launch_int.h"
+/*
+ * role_launch.c - see role_launch_int.h: the parent's side of the confined roles, and the public calls around it.
+ *
+ * The program is started with vfork semantics and three descriptors; everything else follows over the socket, so that
+ * its command line and environment say nothing. A child that dies shows as the end of the socket, never as a hang.
+ */
+#include "role_launch_int.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,22 +25,21 @@ void archive_job_cancel(struct archive_job *job)
 	close_fd(&job->sock);
 }
 
-/* The socket broke or said something else than expected: the exit status knows better what happened. */
-static int explain_death(struct archive_job *job, int r, struct err *e)
+/* The exchange failed. Where the program died without a word (and not with an error of its own that happens to be
+ * EPIPE), its exit status knows better what happened. */
+static int explain_death(struct archive_job *job, int r, const struct err *said, struct err *e)
 {
-	if (r != -EPIPE) {
-		archive_job_cancel(job);
-		return r;
-	}
 	struct err death = ERR_INIT;
 	close_fd(&job->sock);
-	int status = proc_wait_ok(&job->child, peer, &death);
-	if (status < 0) {
-		if (e)
-			*e = death;
-		return status;
+	if (r == -EPIPE && str_ends(said->text, " died")) {
+		int status = proc_wait_ok(&job->child, peer, &death);
+		if (status < 0)
+			said = &death;
 	}
-	return r;
+	archive_job_cancel(job);
+	if (e)
+		*e = *said;
+	return -said->code;
 }
 
 static int send_request(int sock, const struct launch *l, struct err *e)
@@ -98,20 +103,20 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 	char *argv[] = {name, verb, NULL};
 	log_export();
 	r = proc_spawn(&(struct proc_spawn){.path = program,
-					    .argv = argv,
-					    .fds = fds,
-					    .nfds = ARRAY_SIZE(fds),
-					    .parent_death_signal = SIGKILL},
-		       &job.child, e);
+	                                    .argv = argv,
+	                                    .fds = fds,
+	                                    .nfds = ARRAY_SIZE(fds),
+	                                    .parent_death_signal = SIGKILL},
+	               &job.child, e);
 	close_fd(&theirs);
-	if (r == 0)
-		r = handshake(&job, l, e);
 	if (r < 0) {
-		if (job.child.pid > 0)
-			return explain_death(&job, r, e);
 		archive_job_cancel(&job);
 		return r;
 	}
+	struct err said = ERR_INIT;
+	r = handshake(&job, l, &said);
+	if (r < 0)
+		return explain_death(&job, r, &said, e);
 	*ret_job = job;
 	return 0;
 }
@@ -119,9 +124,10 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 int launch_finish(struct archive_job *job, void *ret, size_t size, struct err *e)
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
-	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, e);
+	struct err said = ERR_INIT;
+	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, &said);
 	if (r < 0)
-		return explain_death(job, r, e);
+		return explain_death(job, r, &said, e);
 	if (msg->len != size) {
 		archive_job_cancel(job);
 		return err_set(e, EPROTO, "malformed result of %s", peer);
@@ -141,21 +147,21 @@ int archive_unpack_start(const struct archive_unpack *req, struct archive_job *r
 	if (req->nlower > ARCHIVE_LOWERS_MAX)
 		return err_set(e, E2BIG, "%zu lower layers; the limit is %d", req->nlower, ARCHIVE_LOWERS_MAX);
 	const struct archive_wire wire = {
-		.map = *req->map,
-		.max_tar = req->max_tar,
-		.max_ratio = req->max_ratio,
-		.nlower = (uint32_t)req->nlower,
-		.no_sync = req->no_sync,
+	        .map = *req->map,
+	        .max_tar = req->max_tar,
+	        .max_ratio = req->max_ratio,
+	        .nlower = (uint32_t)req->nlower,
+	        .no_sync = req->no_sync,
 	};
 	return launch_start(&(struct launch){.program = req->program,
-					     .verb = "unpack",
-					     .wire = &wire,
-					     .blobfd = req->blobfd,
-					     .targetfd = req->targetfd,
-					     .teefd = req->teefd,
-					     .sidecarfd = req->sidecarfd,
-					     .lowerfds = req->lowerfds},
-			    ret_job, e);
+	                                     .verb = "unpack",
+	                                     .wire = &wire,
+	                                     .blobfd = req->blobfd,
+	                                     .targetfd = req->targetfd,
+	                                     .teefd = req->teefd,
+	                                     .sidecarfd = req->sidecarfd,
+	                                     .lowerfds = req->lowerfds},
+	                    ret_job, e);
 }
 
 int archive_unpack_finish(struct archive_job *job, struct archive_unpacked *ret, struct err *e)
@@ -175,9 +181,9 @@ int archive_unpack(const struct archive_unpack *req, struct archive_unpacked *re
 /* ---- public: names of compressions ---- */
 
 static const char *const compression_names[] = {
-	[ARCHIVE_PLAIN] = "none",
-	[ARCHIVE_GZIP] = "gzip",
-	[ARCHIVE_ZSTD] = "zstd",
+        [ARCHIVE_PLAIN] = "none",
+        [ARCHIVE_GZIP] = "gzip",
+        [ARCHIVE_ZSTD] = "zstd",
 };
 static_assert(ARRAY_SIZE(compression_names) == ARCHIVE_COMPRESSION_N, "a name for every compression");
 
