@@ -219,7 +219,8 @@ static int check_place(const char *name, struct err *e)
 {
 	const char *slash = strchr(name, '/');
 	if (!slash || slash == name ||
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:[]_") != (size_t)(slash - name) ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:[]_") !=
+	            (size_t)(slash - name) ||
 	    strspn(slash, "abcdefghijklmnopqrstuvwxyz0123456789-._/") != strlen(slash) || strstr(slash, "//") ||
 	    strstr(slash, "/.") || str_ends(slash, "/"))
 		return err_set(e, EINVAL, "\"%s\" is no repository of a registry", name);
@@ -268,7 +269,7 @@ bool is_failover(int result)
 }
 
 int registry_repo_open(struct registry *r, const char *domain, const char *path, enum registry_mode mode,
-		       struct registry_repo **ret_repo, struct err *e)
+                       struct registry_repo **ret_repo, struct err *e)
 {
 	struct registry_repo *repo = xcalloc(1, sizeof(*repo));
 	repo->r = r;
