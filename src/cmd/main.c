@@ -175,13 +175,13 @@ static int dispatch(char **main_argv, struct err *e)
 	return run_verb(&ctx, words.items + used, e);
 }
 
-/* A program that starts us with descriptor 0, 1 or 2 closed must not have our first open land there. */
+/* A program that starts us with descriptor 0, 1 or 2 closed must not have our first open land there. They are opened
+ * the wrong way round, so that using one fails as it would have failed. */
 static void fill_stdio(void)
 {
-	static const char *const names[] = {"/dev/null", "/dev/null", "/dev/null"};
-	for (int fd = 0; fd < (int)ARRAY_SIZE(names); fd++)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			(void)!open(names[fd], O_RDWR | O_NOCTTY);
+			(void)!open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_NOCTTY);
 }
 
 int main(int argc, char **argv)

@@ -181,7 +181,7 @@ const struct opt_def run_defs[] = {
 	FLAG("sig-proxy", 0, o.sig_proxy, process, "pass signals on to the command (default true)"),
 	VALUE("detach-keys", 0, "KEYS", set_detach_keys, process, "keys that leave a terminal (default ctrl-p,ctrl-q)"),
 
-	VALUE("volume", 'v', "SRC:DST[:OPT]", set_volume, files, "mount a host path or volume; OPT: ro, O, U, ...",
+	VALUE("volume", 'v', "SRC:DST[:OPT]", set_volume, files, "mount a host path or volume; OPT: ro, O, U, noexec",
 	      .flags = OPT_REPEAT | OPT_COMMON, .complete = COMPLETE_FILE),
 	VALUE("mount", 0, "KEY=VALUE,...", set_mount, files, "mount, in words: type=bind,src=/a,dst=/b,ro",
 	      .flags = OPT_REPEAT),

@@ -116,13 +116,15 @@ static void note_max(struct seccomp_normal *n, const char *name)
 
 /* Can libseccomp be trusted with these conditional rules? It merges the rules of a call into one decision tree that does
  * not go back: with overlapping comparisons (2.5.4: "a <= 462" and "a < 441 and b == 96") it misses matches. Equalities
- * on one argument do not overlap in that way. On 32-bit architectures it compares with the low half of the value. */
+ * on one argument do not overlap in that way. On 32-bit architectures it compares with the low half of the value. It
+ * loses memory over a mask of 0. */
 static bool library_can(const struct seccomp_rule *const *rules, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct seccomp_cond *c = rules[i]->conds;
 		for (size_t k = 0; k < rules[i]->nconds; k++)
-			if (c[k].value > UINT32_MAX || c[k].value2 > UINT32_MAX)
+			if (c[k].value > UINT32_MAX || c[k].value2 > UINT32_MAX ||
+			    (c[k].op == SECCOMP_OP_MASKED_EQ && c[k].value == 0))
 				return false;
 		if (count > 1 && (rules[i]->nconds != 1 || c->arg != rules[0]->conds->arg ||
 				  c->op != rules[0]->conds->op || rules[i]->action != rules[0]->action ||

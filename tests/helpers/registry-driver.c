@@ -6,7 +6,7 @@
  * Verbs: expand NAME · manifest REF · head REF · image REF · tags REPO · blob REPO DIGEST SIZE FILE · pull REF DIR ·
  * push DIR REF · has REPO DIGEST · login KEY USER PASSWORD · check KEY · logout [KEY] · user KEY
  * REF is HOST/PATH:TAG or HOST/PATH@DIGEST; DIR is in skopeo's "dir:" format. Result lines are "KEY VALUE".
- * Exit status: 0, or 1 with "error CODE TEXT" and "hint TEXT" on standard output.
+ * Exit status: 0, or 1 with "error CODE TEXT" and "hint TEXT" on standard error.
  */
 #include "rl/engine/registry.h"
 
@@ -522,8 +522,8 @@ int main(int argc, char **argv)
 	registry_close(d.r);
 	if (r >= 0)
 		return 0;
-	printf("error %d %s\n", -r, e.text[0] ? e.text : "usage: registry-driver VERB ...");
+	fprintf(stderr, "error %d %s\n", -r, e.text[0] ? e.text : "usage: registry-driver VERB ...");
 	if (e.hint[0])
-		printf("hint %s\n", e.hint);
+		fprintf(stderr, "hint %s\n", e.hint);
 	return 1;
 }

@@ -43,7 +43,6 @@ struct verb {
 	const char *choices;	    /* for COMPLETE_CHOICES */
 	bool hidden;
 	bool starts_containers; /* the binary is protected from them first, before any option is read */
-	bool brief_help; /* --help lists only common options one by one */
 	size_t opts_size;
 	void (*init)(void *opts);
 	void (*release)(void *opts);
