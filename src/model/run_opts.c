@@ -15,15 +15,20 @@
 void run_opts_init(struct run_opts *o)
 {
 	*o = (struct run_opts){
-	        .pull = PULL_MISSING,
-	        .stop_timeout = 10,
-	        .sig_proxy = true,
-	        .umask = -1,
-	        .shm_size = UINT64_C(64) << 20,
-	        .no_new_privileges = UNSET,
-	        .keep_id_uid = RUN_OPTS_OWN_ID,
-	        .keep_id_gid = RUN_OPTS_OWN_ID,
-	        .network.kind = NETWORK_SLIRP,
+		.pull = PULL_MISSING,
+		.stop_timeout = 10,
+		.sig_proxy = true,
+		.umask = -1,
+		.shm_size = UINT64_C(64) << 20,
+		.no_new_privileges = UNSET,
+		.keep_id_uid = RUN_OPTS_OWN_ID,
+		.keep_id_gid = RUN_OPTS_OWN_ID,
+		.network.kind = NETWORK_SLIRP,
+		.log_max_file = 1,
+		.health_interval = -1,
+		.health_timeout = -1,
+		.health_start_period = -1,
+		.health_retries = -1,
 	};
 }
 
@@ -60,15 +65,15 @@ static void free_arrays(struct run_opts *o)
 void run_opts_free(struct run_opts *o)
 {
 	char *const strings[] = {
-	        o->image,        o->rootfs,          o->platform,      o->name,          o->hostname,
-	        o->domainname,   o->cidfile,         o->pidfile,       o->detach_keys,   o->workdir,
-	        o->user,         o->seccomp,         o->pid_container, o->ipc_container, o->uts_container,
-	        o->network.name, o->network.options, o->mac_address,
+		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
+		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
+		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
+		o->health_cmd,
 	};
 	struct strv *const vectors[] = {
-	        &o->command, &o->entrypoint, &o->labels,      &o->annotations, &o->group_add,
-	        &o->sysctls, &o->cap_add,    &o->cap_drop,    &o->mask,        &o->unmask,
-	        &o->dns,     &o->dns_search, &o->dns_options, &o->add_hosts,   &o->host_access,
+		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
+		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
+		&o->host_access, &o->log_opts,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -91,8 +96,8 @@ bool run_opts_read_bool(const char *text, bool *ret)
 		const char *text;
 		bool value;
 	} words[] = {
-	        {"true", true},   {"1", true},  {"yes", true}, {"on", true},   {"t", true},
-	        {"false", false}, {"0", false}, {"no", false}, {"off", false}, {"f", false},
+		{"true", true},	  {"1", true},	{"yes", true}, {"on", true},   {"t", true},
+		{"false", false}, {"0", false}, {"no", false}, {"off", false}, {"f", false},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (strcasecmp(text, words[i].text) == 0) {
@@ -150,8 +155,8 @@ int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, s
 	if (from_min || strncasecmp(name, "RTMAX", 5) == 0) {
 		char sign = from_min ? '+' : '-';
 		uint64_t offset = 0;
-		bool ok = !name[5] || (name[5] == sign &&
-		                       str_to_u64(name + 6, (uint64_t)(SIGRTMAX - SIGRTMIN), what, &offset, NULL) == 0);
+		bool ok = !name[5] || (name[5] == sign && str_to_u64(name + 6, (uint64_t)(SIGRTMAX - SIGRTMIN), what,
+								     &offset, NULL) == 0);
 		if (ok) {
 			*ret_signal = from_min ? SIGRTMIN + (int)offset : SIGRTMAX - (int)offset;
 			return 0;
@@ -177,7 +182,7 @@ static int check_sysctls(const struct run_opts *o, struct err *e)
 		if (str_after(s, "net.") && o->network.kind == NETWORK_HOST)
 			return err_set(e, EINVAL, "--sysctl %s: not with --network host, it would change the host", s);
 		bool ipc = str_after(s, "fs.mqueue.") || str_after(s, "kernel.msg") || str_after(s, "kernel.sem") ||
-		           str_after(s, "kernel.shm");
+			   str_after(s, "kernel.shm");
 		if (ipc && o->ipc == NS_HOST)
 			return err_set(e, EINVAL, "--sysctl %s: not with --ipc host, it would change the host", s);
 	}
@@ -197,7 +202,7 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	if (o->domainname && o->uts == NS_HOST)
 		return err_set(e, EINVAL, "--domainname: not with --uts host, it would change the host's name");
 	bool foreign_net = o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_CONTAINER ||
-	                   o->network.kind == NETWORK_NS;
+			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
 	if (o->rm && o->restart != RESTART_NO)

@@ -99,6 +99,10 @@ enum { RUN_OPTS_OWN_ID = 0xffffffffu };
 /* Restart policies; anything but NO needs a detached container. */
 enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
 
+enum log_driver { LOG_DRIVER_JSON, LOG_DRIVER_K8S, LOG_DRIVER_NONE, LOG_DRIVER_PASSTHROUGH };
+
+enum health_action { HEALTH_ACTION_NONE, HEALTH_ACTION_KILL, HEALTH_ACTION_RESTART, HEALTH_ACTION_STOP };
+
 enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
 struct run_opts {
@@ -130,6 +134,15 @@ struct run_opts {
 	bool sig_proxy;          /* true */
 	char *detach_keys;       /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
+	enum log_driver log_driver;
+	uint64_t log_max_size;	 /* bytes of one file, 0: without end */
+	unsigned log_max_file;	 /* files kept, 1 at least */
+	struct strv log_opts;	 /* as typed, for inspect */
+	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
+	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
+	int health_retries;	 /* -1: the image's, else 3 */
+	bool no_healthcheck;
+	enum health_action health_on_failure;
 
 	/* process */
 	struct env_opt *env;
@@ -218,6 +231,19 @@ int run_opts_timeout(struct run_opts *o, const char *value, struct err *e) RL_CH
 int run_opts_detach_keys(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_name(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_restart(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* logs and health checks: run_opts_life.c */
+int run_opts_log_driver(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* max-size=, max-file=, tag= */
+int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* Names as typed: "json-file"; "on-failure". */
+const char *run_opts_log_driver_name(enum log_driver d);
+const char *run_opts_restart_name(enum restart_policy p);
+const char *run_opts_health_action_name(enum health_action a);
 int run_opts_pull(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_platform(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
