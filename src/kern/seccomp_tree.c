@@ -26,6 +26,7 @@
 enum {
 	JUMP_REACH = 250,     /* 255, less room for the jumps added while one is made */
 	RETURNS_MAX = 16,
+	LEAVES_MAX = 16,
 	COMPLEMENT_MAX = 256, /* cubes looked at before giving up */
 };
 
@@ -38,6 +39,11 @@ struct code {
 		size_t label;
 	} returns[RETURNS_MAX]; /* the nearest return of each action */
 	size_t nreturns;
+	struct {
+		const struct seccomp_leaf *leaf;
+		size_t label;
+	} leaves[LEAVES_MAX]; /* conditional code already there (socket and socketpair have the same rules) */
+	size_t nleaves;
 };
 
 static size_t emit(struct code *c, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
@@ -82,8 +88,10 @@ static size_t emit_return(struct code *c, uint32_t action)
 	size_t label = emit(c, BPF_RET | BPF_K, action, 0, 0);
 	if (i == c->nreturns && i < RETURNS_MAX)
 		c->nreturns++;
-	if (i < c->nreturns)
-		c->returns[i].action = action, c->returns[i].label = label;
+	if (i < c->nreturns) {
+		c->returns[i].action = action;
+		c->returns[i].label = label;
+	}
 	return label;
 }
 
@@ -132,6 +140,23 @@ static bool cut(struct cube *set, size_t *n, struct cube hole)
 	return true;
 }
 
+static bool same_rules(const struct seccomp_leaf *a, const struct seccomp_leaf *b)
+{
+	if (a->nrules != b->nrules || a->narrow != b->narrow || a->action != b->action)
+		return false;
+	for (size_t i = 0; i < a->nrules; i++) {
+		const struct seccomp_rule *x = a->rules[i];
+		const struct seccomp_rule *y = b->rules[i];
+		if (x->action != y->action || x->nconds != y->nconds)
+			return false;
+		for (size_t k = 0; k < x->nconds; k++)
+			if (x->conds[k].arg != y->conds[k].arg || x->conds[k].op != y->conds[k].op ||
+			    x->conds[k].value != y->conds[k].value || x->conds[k].value2 != y->conds[k].value2)
+				return false;
+	}
+	return true;
+}
+
 static bool same_leaf(const struct seccomp_leaf *a, const struct seccomp_leaf *b)
 {
 	if (a->kind != b->kind)
@@ -142,7 +167,7 @@ static bool same_leaf(const struct seccomp_leaf *a, const struct seccomp_leaf *b
 	case SECCOMP_LEAF_TAIL:
 		return true;
 	case SECCOMP_LEAF_RULES:
-		return a->rules == b->rules;
+		return same_rules(a, b);
 	}
 	return false;
 }
@@ -335,7 +360,21 @@ static size_t emit_rules(struct code *c, const struct seccomp_leaf *leaf)
 
 static size_t emit_leaf(struct code *c, const struct seccomp_leaf *leaf)
 {
-	return leaf->kind == SECCOMP_LEAF_RULES ? emit_rules(c, leaf) : emit_end(c, leaf);
+	if (leaf->kind != SECCOMP_LEAF_RULES)
+		return emit_end(c, leaf);
+	size_t i = 0;
+	while (i < c->nleaves && !same_rules(c->leaves[i].leaf, leaf))
+		i++;
+	if (i < c->nleaves && c->n - c->leaves[i].label <= JUMP_REACH)
+		return c->leaves[i].label;
+	size_t label = emit_rules(c, leaf);
+	if (i == c->nleaves && i < LEAVES_MAX)
+		c->nleaves++;
+	if (i < c->nleaves) {
+		c->leaves[i].leaf = leaf;
+		c->leaves[i].label = label;
+	}
+	return label;
 }
 
 int seccomp_tree_emit(const struct seccomp_section *sections, size_t nsections, struct seccomp_leaf other,

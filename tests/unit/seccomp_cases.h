@@ -5,7 +5,8 @@
  * The oracle reads the rules as seccomp.h words them and shares no code with the compilers but the table of numbers. The
  * calls tried: numbers 0 to 1100, the same with the x32 bit, the edges of the number space and ARM's private calls; for
  * a number with conditional rules, for every condition: the value, its neighbours, the value with each single bit
- * flipped, with everything outside the mask set, with high halves set.
+ * flipped, with everything outside the mask set, with high halves set; and values that no masked rule of the call
+ * matches (for ioctl in the default profile those are TIOCSTI and TIOCLINUX), found by search, treated the same way.
  */
 #ifndef TESTS_SECCOMP_CASES_H
 #define TESTS_SECCOMP_CASES_H
@@ -152,10 +153,9 @@ static inline void cases_try(struct cases *c, const struct seccomp_data *d)
 			 (unsigned long long)d->args[1], (unsigned long long)d->args[2], a, b, want);
 }
 
-static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp_cond *cond)
+/* One interesting value of one argument, and what is near it. */
+static inline void cases_around(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t mask)
 {
-	uint64_t v = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value2 : cond->value;
-	uint64_t mask = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value : UINT64_MAX;
 	uint64_t tries[80];
 	size_t n = 0;
 	tries[n++] = v;
@@ -163,7 +163,6 @@ static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp
 	tries[n++] = v - 1;
 	tries[n++] = v | ~mask;
 	tries[n++] = v | 0xffffffff00000000ull;
-	tries[n++] = v | 0x100000000ull;
 	tries[n++] = 0;
 	tries[n++] = UINT64_MAX;
 	for (int bit = 0; bit < 64; bit++)
@@ -173,7 +172,7 @@ static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp
 			struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
 			for (int k = 0; k < 6; k++)
 				d.args[k] = rest == 0 ? 0 : rest == 1 ? UINT64_MAX : v;
-			d.args[cond->arg] = tries[i];
+			d.args[arg] = tries[i];
 			/* Tasks of a 32-bit architecture have no high halves; x32 ones do. */
 			if (c->arch == SECCOMP_ARCH_X86 || c->arch == SECCOMP_ARCH_ARM)
 				for (int k = 0; k < 6; k++)
@@ -183,15 +182,46 @@ static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp
 	}
 }
 
+/* Search for values of `arg` that no masked rule of the call matches: while one does, flip a bit that it looks at and
+ * that no earlier flip fixed, trying each such bit. */
+static inline void cases_outside(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t fixed, int *budget)
+{
+	if (*budget <= 0)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct seccomp_cond *cond = &c->byrule[i]->conds[0];
+		if (c->nrs[i] != nr || c->byrule[i]->nconds != 1 || cond->arg != arg ||
+		    cond->op != SECCOMP_OP_MASKED_EQ || (v & cond->value) != cond->value2)
+			continue;
+		for (uint64_t bits = cond->value & ~fixed; bits; bits &= bits - 1) {
+			uint64_t bit = bits & -bits;
+			cases_outside(c, nr, arg, v ^ bit, fixed | bit, budget);
+		}
+		return;
+	}
+	--*budget;
+	cases_around(c, nr, arg, v, UINT32_MAX);
+}
+
 static inline void cases_number(struct cases *c, uint32_t nr)
 {
 	struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
 	cases_try(c, &d);
 	for (d.args[0] = 1; c->arch == SECCOMP_ARCH_X86 && (nr == 102 || nr == 117) && d.args[0] < 40; d.args[0]++)
 		cases_try(c, &d);
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t k = 0; c->nrs[i] == nr && k < c->byrule[i]->nconds; k++)
-			cases_args(c, nr, &c->byrule[i]->conds[k]);
+	unsigned int searched = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		for (size_t k = 0; c->nrs[i] == nr && k < c->byrule[i]->nconds; k++) {
+			const struct seccomp_cond *cond = &c->byrule[i]->conds[k];
+			bool masked = cond->op == SECCOMP_OP_MASKED_EQ;
+			int budget = 8;
+			cases_around(c, nr, cond->arg, masked ? cond->value2 : cond->value,
+				     masked ? cond->value : UINT64_MAX);
+			if (masked && !(searched & (1u << cond->arg)))
+				cases_outside(c, nr, cond->arg, 0, 0, &budget);
+			searched |= 1u << cond->arg;
+		}
+	}
 }
 
 static inline void cases_arch(struct cases *c, enum seccomp_arch arch)
