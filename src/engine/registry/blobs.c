@@ -248,7 +248,7 @@ static void request(struct job *j, struct place *p)
 	j->x = http_new(repo->r, p->ep, p->auth, "GET", xasprintf("/v2/%s/blobs/%s", p->path, j->b->digest));
 	j->x->user = j;
 	j->x->stream = true;
-	j->x->pausable = j->b->sink != NULL;
+	j->x->pausable = j->b->sink && j->b->sink->wait_fd >= 0;
 	j->x->prepare = prepare;
 	j->x->on_head = on_head;
 	j->x->on_body = on_body;
