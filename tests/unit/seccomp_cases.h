@@ -2,9 +2,9 @@
  * seccomp_cases.h - compare two filters, and both with the meaning of the rule list, over every call that can tell them
  * apart.
  *
- * The oracle reads the rules as seccomp.h words them and shares no code with the compilers but the table of numbers. The
- * calls tried: numbers 0 to 1100, the same with the x32 bit, the edges of the number space and ARM's private calls; for
- * a number with conditional rules, for every condition: the value, its neighbours, the value with each single bit
+ * The oracle reads the rules as seccomp.h words them and shares no code with the compilers but the table of numbers.
+ * The calls tried: numbers 0 to 1100, the same with the x32 bit, the edges of the number space and ARM's private calls;
+ * for a number with conditional rules, for every condition: the value, its neighbours, the value with each single bit
  * flipped, with everything outside the mask set, with high halves set; and values that no masked rule of the call
  * matches (for ioctl in the default profile those are TIOCSTI and TIOCLINUX), found by search, treated the same way.
  */
@@ -75,11 +75,34 @@ static inline bool cases_cond(const struct seccomp_cond *c, uint64_t v, bool onl
 static inline bool cases_mux(const struct cases *c, const struct seccomp_data *d, uint32_t *ret_answer)
 {
 	static const char *const sub[2][25] = {
-		{ "", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send",
-		  "recv", "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4",
-		  "recvmmsg", "sendmmsg", "", "", "", "" },
-		{ "", "semop", "semget", "semctl", "semtimedop", "", "", "", "", "", "", "msgsnd", "msgrcv", "msgget",
-		  "msgctl", "", "", "", "", "", "", "shmat", "shmdt", "shmget", "shmctl" },
+		{"",
+		 "socket",
+		 "bind",
+		 "connect",
+		 "listen",
+		 "accept",
+		 "getsockname",
+		 "getpeername",
+		 "socketpair",
+		 "send",
+		 "recv",
+		 "sendto",
+		 "recvfrom",
+		 "shutdown",
+		 "setsockopt",
+		 "getsockopt",
+		 "sendmsg",
+		 "recvmsg",
+		 "accept4",
+		 "recvmmsg",
+		 "sendmmsg",
+		 "",
+		 "",
+		 "",
+		 ""},
+		{"", "semop", "semget", "semctl", "semtimedop", "",	  "",	   "", "",
+		 "", "",      "msgsnd", "msgrcv", "msgget",	"msgctl", "",	   "", "",
+		 "", "",      "",	"shmat",  "shmdt",	"shmget", "shmctl"},
 	};
 	int which = d->nr == 102 ? 0 : 1;
 	const char *const *names = sub[which];
@@ -169,7 +192,7 @@ static inline void cases_around(struct cases *c, uint32_t nr, unsigned int arg, 
 		tries[n++] = v ^ (1ull << bit);
 	for (size_t i = 0; i < n; i++) {
 		for (int rest = 0; rest < 3; rest++) {
-			struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
+			struct seccomp_data d = {.nr = (int)nr, .arch = seccomp_arch_audit(c->arch)};
 			for (int k = 0; k < 6; k++)
 				d.args[k] = rest == 0 ? 0 : rest == 1 ? UINT64_MAX : v;
 			d.args[arg] = tries[i];
@@ -184,7 +207,8 @@ static inline void cases_around(struct cases *c, uint32_t nr, unsigned int arg, 
 
 /* Search for values of `arg` that no masked rule of the call matches: while one does, flip a bit that it looks at and
  * that no earlier flip fixed, trying each such bit. */
-static inline void cases_outside(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t fixed, int *budget)
+static inline void cases_outside(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t fixed,
+				 int *budget)
 {
 	if (*budget <= 0)
 		return;
@@ -205,7 +229,7 @@ static inline void cases_outside(struct cases *c, uint32_t nr, unsigned int arg,
 
 static inline void cases_number(struct cases *c, uint32_t nr)
 {
-	struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
+	struct seccomp_data d = {.nr = (int)nr, .arch = seccomp_arch_audit(c->arch)};
 	cases_try(c, &d);
 	for (d.args[0] = 1; c->arch == SECCOMP_ARCH_X86 && (nr == 102 || nr == 117) && d.args[0] < 40; d.args[0]++)
 		cases_try(c, &d);
@@ -227,8 +251,8 @@ static inline void cases_number(struct cases *c, uint32_t nr)
 static inline void cases_arch(struct cases *c, enum seccomp_arch arch)
 {
 	const struct seccomp_rules *rules = c->rules;
-	static const uint32_t edges[] = { 0x000effffu, 0x000f0000u, 0x000f0001u, 0x000f0002u, 0x000f0005u, 0x000f0006u,
-					  0x3fffffffu, 0x40000000u, 0x7fffffffu, 0x80000000u, 0xffffffffu };
+	static const uint32_t edges[] = {0x000effffu, 0x000f0000u, 0x000f0001u, 0x000f0002u, 0x000f0005u, 0x000f0006u,
+					 0x3fffffffu, 0x40000000u, 0x7fffffffu, 0x80000000u, 0xffffffffu};
 	c->arch = arch;
 	c->byrule = xcalloc(rules->count + 1, sizeof(*c->byrule));
 	c->nrs = xcalloc(rules->count + 1, sizeof(*c->nrs));
@@ -263,16 +287,20 @@ static inline void cases_run(struct cases *c)
 	for (enum seccomp_arch arch = 0; arch < SECCOMP_ARCH_N; arch++)
 		if (c->rules->archs & SECCOMP_ARCH_BIT(arch))
 			cases_arch(c, arch);
-	uint32_t strange[] = { 0, 0x40000003u ^ 0x80000000u, 0xc0000015u, seccomp_arch_audit(SECCOMP_ARCH_ARM),
-			       seccomp_arch_audit(SECCOMP_ARCH_X86), seccomp_arch_audit(SECCOMP_ARCH_AARCH64),
-			       seccomp_arch_audit(SECCOMP_ARCH_X86_64) };
+	uint32_t strange[] = {0,
+			      0x40000003u ^ 0x80000000u,
+			      0xc0000015u,
+			      seccomp_arch_audit(SECCOMP_ARCH_ARM),
+			      seccomp_arch_audit(SECCOMP_ARCH_X86),
+			      seccomp_arch_audit(SECCOMP_ARCH_AARCH64),
+			      seccomp_arch_audit(SECCOMP_ARCH_X86_64)};
 	for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
 		bool listed = false;
 		for (enum seccomp_arch arch = 0; arch < SECCOMP_ARCH_N; arch++)
 			if ((c->rules->archs & SECCOMP_ARCH_BIT(arch)) && seccomp_arch_audit(arch) == strange[i])
 				listed = true;
 		for (int nr = 0; nr < 500 && !listed; nr++) {
-			struct seccomp_data d = { .nr = nr, .arch = strange[i] };
+			struct seccomp_data d = {.nr = nr, .arch = strange[i]};
 			c->tried++;
 			if (seccomp_filter_simulate(c->a, &d) == SECCOMP_RET_KILL_PROCESS &&
 			    (!c->b || seccomp_filter_simulate(c->b, &d) == SECCOMP_RET_KILL_PROCESS))
