@@ -56,7 +56,6 @@ struct record_health_check {
 	struct strv test; /* argv; empty: none */
 	uint64_t interval_ns, timeout_ns, start_period_ns;
 	unsigned retries;
-	char *on_failure; /* "none", "kill", "restart", "stop" */
 };
 
 struct record_config {

@@ -61,7 +61,7 @@ struct container_list {
 	struct container_rec *items; /* newest first */
 	size_t count;
 };
-/* All containers, the damaged ones marked. Directories being made or removed are left out. */
+/* All containers, the damaged ones marked; dirfd is -1 (find by id before changing one). Directories being made or removed are left out. */
 int container_store_list(const struct store *s, struct container_list *ret_list, struct err *e) RL_CHECK;
 void container_list_free(struct container_list *l);
 

@@ -104,7 +104,8 @@ static void plan_security(struct plan *p)
 		add(p, STAGE_SECURITY, OP_SECCOMP);
 	add(p, STAGE_SECURITY, OP_IDENTITY);
 	/* After the last change of credentials, which clears it (prctl(2)). */
-	add(p, STAGE_SECURITY, OP_DEATH_SIGNAL);
+	if (!s->outlives_parent)
+		add(p, STAGE_SECURITY, OP_DEATH_SIGNAL);
 	if (s->no_new_privs)
 		add(p, STAGE_SECURITY, OP_NO_NEW_PRIVS);
 	if (p->filter && s->no_new_privs)
