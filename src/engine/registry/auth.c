@@ -8,9 +8,9 @@
  *     start a token request, exchange waits (HTTP_TOKEN) -> token_done -> http_token_ready for everyone who waits
  *
  * Where credentials go: Basic to the endpoint itself and nowhere else. To the realm of a Bearer challenge (which the
- * registry names, over a verified connection): user and password or the identity token. The realm must be https, or http
- * at the same host as an endpoint that is reached over http itself; the token server may not redirect to another origin
- * and, like a redirect, may not be at an address the registry may not lead to.
+ * registry names, over a verified connection): user and password or the identity token. The realm must be https, or
+ * http at the same host as an endpoint that is reached over http itself; the token server may not redirect to another
+ * origin and, like a redirect, may not be at an address the registry may not lead to.
  *
  * Two 401s in a row with fresh credentials are final. A rejected token of an earlier exchange is dropped and fetched
  * again once.
@@ -274,7 +274,8 @@ static void token_done(struct http_xfer *t)
 		err_ctx(&e, "%s: token server", a->ep->shown);
 		if (t->reply.status == 401 || t->reply.status == 403 || t->reply.status == 400) {
 			e.hint[0] = 0;
-			err_hint(&e, "the stored or given credentials are wrong or expired: `rl login %s`", a->ep->shown);
+			err_hint(&e, "the stored or given credentials are wrong or expired: `rl login %s`",
+			         a->ep->shown);
 			e.code = EACCES;
 			r = -EACCES;
 		}
@@ -326,10 +327,11 @@ static int final_401(struct http_xfer *x, const struct wwwauth_challenge *ch)
 	autofree char *said = http_quote(x->text.buf, x->text.len);
 	bool had = creds(a)->user || creds(a)->identity_token || creds(a)->registry_token;
 	http_refuse(x, EACCES, "access to %s refused%s", a->name,
-		    !ch ? ": the registry offers no way of authenticating that we know" : "");
+	            !ch ? ": the registry offers no way of authenticating that we know" : "");
 	log_debug(LOG_REGISTRY, "401: %s", said);
 	if (had)
-		return err_hint(&x->err, "the credentials used may be wrong or not allow this: `rl login %s`", a->ep->shown);
+		return err_hint(&x->err, "the credentials used may be wrong or not allow this: `rl login %s`",
+		                a->ep->shown);
 	return err_hint(&x->err, "the repository does not exist, or needs `rl login %s`", a->ep->shown);
 }
 
