@@ -189,6 +189,19 @@ lint:
 	@$(MAKE) --no-print-directory deps-lint
 	@$(submake) all tests
 	@tests/lint/run $(B)
+format:
+	@clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+# One stamp per source: as long as its object is current (which knows the headers), it is not analysed again.
+LINT_STAMPS := $(patsubst src/%.c,$(B)/lint/%.tidy,$(shell find src -name '*.c'))
+lint-stamps: $(LINT_STAMPS)
+CPPCHECK := cppcheck -q --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 \
+	--suppressions-list=tests/lint/cppcheck.txt --template='{file}:{line}: {message} [{id}]' -D__x86_64__ -D_GNU_SOURCE \
+	--include=tests/lint/cppcheck.h
+$(B)/lint/%.tidy: src/%.c $(B)/obj/%.o .clang-tidy tests/lint/cppcheck.txt
+	@mkdir -p $(@D)
+	@clang-tidy --quiet $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
+	@$(CPPCHECK) -Iinclude -I$(B)/gen $<
+	@touch $@
 bench:
 	@$(MAKE) --no-print-directory deps-bench
 	@$(submake) all tests
@@ -244,6 +257,7 @@ help:
 	@echo 'make check            install what is missing, build, run all tests (T="cli unit NAME" for some of them)'
 	@echo 'make check-unit       the unit tests only;  make check-cli: the command-line tests only'
 	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
+	@echo 'make format           let clang-format rewrite the sources'
 	@echo 'make bench            measure against the other container tools (as an ordinary user)'
 	@echo 'make deps             install the Debian packages for building, running and testing'
 	@echo 'make install          into DESTDIR=, PREFIX=/usr/local;  make uninstall removes it'
@@ -251,6 +265,6 @@ help:
 
 -include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
 
-.PHONY: all clean help tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
+.PHONY: all clean help lint-stamps format tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
 	install install-files uninstall
 .DELETE_ON_ERROR:

@@ -150,7 +150,7 @@ int event_signals(struct event_loop *loop, const sigset_t *set,
 		return r;
 	/* Last, so that nothing is blocked when this fails; a signal that came earlier did what it does without us. */
 	sigprocmask(SIG_BLOCK, set, &loop->signal_old_mask);
-	fd = -1;
+	(void)take_fd(&fd);
 	return 0;
 }
 

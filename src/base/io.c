@@ -1,3 +1,10 @@
+/*
+ * io.c - see io.h.
+ *
+ * Failure policy: what a function made and could not finish it removes again (io_replace_file's temporary name), and
+ * what it only read or locked it leaves to the caller. Removing a tree is the one place with a strategy of its own,
+ * described above it.
+ */
 #include "rl/base/io.h"
 
 #include <errno.h>

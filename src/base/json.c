@@ -1,3 +1,7 @@
+/*
+ * json.c - see json.h. jansson does the parsing; what is here is what it is asked to refuse, the difference between
+ * absent and wrong, and text that is not UTF-8, which jansson itself would refuse to store.
+ */
 #include "rl/base/json.h"
 
 #include <errno.h>

@@ -1,3 +1,10 @@
+/*
+ * log.c - see log.h.
+ *
+ * One line is one write(2) on descriptor 2, so that lines of several processes never mix. Texts quote hostile input:
+ * every line is escaped as it is written and cut at a fixed size, and nothing here allocates. The start time and the
+ * mask travel to programs we start through the environment (log_export), so that all of them count from the same zero.
+ */
 #include "rl/base/log.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The names in parentheses keep the macros that mem.h has for analysers away. */
 #include "rl/base/mem.h"
 
 #include <stdint.h>
@@ -12,7 +13,7 @@ RL_NORETURN static void out_of_memory(void)
 	_exit(EXIT_RL_FAILED);
 }
 
-void *xmalloc(size_t size)
+void *(xmalloc)(size_t size)
 {
 	void *p = malloc(size ? size : 1);
 	if (!p)
@@ -20,7 +21,7 @@ void *xmalloc(size_t size)
 	return p;
 }
 
-void *xcalloc(size_t n, size_t size)
+void *(xcalloc)(size_t n, size_t size)
 {
 	void *p = calloc(n ? n : 1, size ? size : 1);
 	if (!p)
@@ -28,7 +29,7 @@ void *xcalloc(size_t n, size_t size)
 	return p;
 }
 
-void *xrealloc(void *old, size_t size)
+void *(xrealloc)(void *old, size_t size)
 {
 	void *p = realloc(old, size ? size : 1);
 	if (!p)
@@ -36,7 +37,7 @@ void *xrealloc(void *old, size_t size)
 	return p;
 }
 
-void *xreallocarray(void *old, size_t n, size_t size)
+void *(xreallocarray)(void *old, size_t n, size_t size)
 {
 	if (size && n > SIZE_MAX / size)
 		out_of_memory();

@@ -1,3 +1,7 @@
+/*
+ * str.c - see str.h. Buffers double, an empty string owns nothing (all empty strings share one static NUL), and memory
+ * that is not to be had ends the process in mem.c.
+ */
 #include "rl/base/str.h"
 
 #include <errno.h>

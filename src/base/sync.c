@@ -1,6 +1,7 @@
 #include "rl/base/sync.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -122,17 +123,15 @@ int sync_recv(int sock, const char *peer, struct sync_msg *ret_msg, struct err *
 
 int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_msg, struct err *e)
 {
-	autofree struct sync_msg *own = NULL;
-	if (!ret_msg)
-		ret_msg = own = xmalloc(sizeof(*own));
-	int r = sync_recv(sock, peer, ret_msg, e);
+	autofree struct sync_msg *own = ret_msg ? NULL : xmalloc(sizeof(*own));
+	struct sync_msg *msg = own ? own : ret_msg;
+	int r = sync_recv(sock, peer, msg, e);
 	if (r < 0)
 		return r;
-	if (own)
-		sync_close_fds(own);
-	if (ret_msg->step != step) {
-		sync_close_fds(ret_msg);
-		return err_set(e, EPROTO, "%s sent step %u where %u was due", peer, ret_msg->step, step);
-	}
+	bool wrong = msg->step != step;
+	if (own || wrong)
+		sync_close_fds(msg);
+	if (wrong)
+		return err_set(e, EPROTO, "%s sent step %u where %u was due", peer, msg->step, step);
 	return 0;
 }

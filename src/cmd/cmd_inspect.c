@@ -17,11 +17,11 @@ struct inspect_opts {
 };
 
 static const struct opt_def inspect_defs[] = {
-	{"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct inspect_opts, format), 0, "Options",
-	 "json, or a template such as '{{.Config.Env}}'", COMPLETE_CHOICES, "json"},
-	{"type", NULL, 0, "TYPE", OPT_GENERIC(opt_set_string, struct inspect_opts, type), 0, "Options",
-	 "only look for this kind of object (image)", COMPLETE_CHOICES, "image"},
-	OPT_END,
+        {"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct inspect_opts, format), 0, "Options",
+         "json, or a template such as '{{.Config.Env}}'", COMPLETE_CHOICES, "json"},
+        {"type", NULL, 0, "TYPE", OPT_GENERIC(opt_set_string, struct inspect_opts, type), 0, "Options",
+         "only look for this kind of object (image)", COMPLETE_CHOICES, "image"},
+        OPT_END,
 };
 
 static int inspect_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -65,17 +65,17 @@ static void inspect_release(void *opts)
 }
 
 const struct verb verb_inspect = {
-	.name = "inspect",
-	.aliases = "image inspect",
-	.group = "Images",
-	.usage = "[OPTIONS] IMAGE...",
-	.summary = "print everything known about images, as JSON",
-	.example = "  rl inspect -f '{{json .Config.Env}}' busybox",
-	.opts = inspect_defs,
-	.min_operands = 1,
-	.max_operands = OPERANDS_ANY,
-	.complete = COMPLETE_IMAGE,
-	.opts_size = sizeof(struct inspect_opts),
-	.release = inspect_release,
-	.run = inspect_run,
+        .name = "inspect",
+        .aliases = "image inspect",
+        .group = "Images",
+        .usage = "[OPTIONS] IMAGE...",
+        .summary = "print everything known about images, as JSON",
+        .example = "  rl inspect -f '{{json .Config.Env}}' busybox",
+        .opts = inspect_defs,
+        .min_operands = 1,
+        .max_operands = OPERANDS_ANY,
+        .complete = COMPLETE_IMAGE,
+        .opts_size = sizeof(struct inspect_opts),
+        .release = inspect_release,
+        .run = inspect_run,
 };

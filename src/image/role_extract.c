@@ -9,5 +9,8 @@ int role_extract_main(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return archive_role_main(ARCHIVE_ROLE_EXTRACT);
+	struct err e = ERR_INIT;
+	(void)!archive_role_main(ARCHIVE_ROLE_EXTRACT, &e);
+	err_print(&e);
+	return err_exit_status(&e);
 }

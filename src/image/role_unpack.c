@@ -15,5 +15,8 @@ int role_unpack_main(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return archive_role_main(ARCHIVE_ROLE_UNPACK);
+	struct err e = ERR_INIT;
+	(void)!archive_role_main(ARCHIVE_ROLE_UNPACK, &e);
+	err_print(&e);
+	return err_exit_status(&e);
 }

@@ -2,7 +2,7 @@
  * mnt_overlay.c - overlayfs mounts of up to 500 layers.
  *
  * mount(2) carries its options in one page, and fsconfig(2) cuts each string at 256 bytes (on 6.1 the whole lowerdir is
- * one string), so the length of paths is what limits the number of layers. Every layer is opened and named by its
+ * one string), so the length of paths is what limits the number of layers. Every layer is named by a
  * descriptor, which also makes ':' and ',' and '\' in a store's path harmless. Past LOWER_BY_FD layers the names are
  * made shorter still: symlinks 0, 1, 2, ... in a tmpfs mounted on the target for that purpose, entered as working
  * directory while mounting, so that 500 layers need 1,890 bytes.
@@ -22,27 +22,6 @@
 #include "rl/kern/mnt.h"
 
 enum { LOWER_BY_FD = 100 };
-
-struct opened {
-	int *fds;
-	size_t count;
-};
-
-static void close_opened(struct opened *o)
-{
-	for (size_t i = 0; i < o->count; i++)
-		close(o->fds[i]);
-	free(o->fds);
-}
-
-static int open_layer(struct opened *all, const char *path, struct err *e)
-{
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "open layer %s", path);
-	all->fds[all->count++] = fd;
-	return fd;
-}
 
 static void add_upper(struct str *options, int upperfd, int workfd, bool is_volatile)
 {
@@ -66,7 +45,7 @@ static int explain(int errnum, size_t layers, struct err *e)
 	return r;
 }
 
-static int mount_short_names(const struct opened *all, size_t nlower, const char *tail, unsigned long flags,
+static int mount_short_names(const struct mnt_overlay *o, const char *tail, unsigned long flags,
 			     int targetfd, struct err *e)
 {
 	autofd int names = mnt_new("tmpfs", "size=1m", 0, targetfd, e);
@@ -78,11 +57,11 @@ static int mount_short_names(const struct opened *all, size_t nlower, const char
 	autostr struct str options = STR_INIT;
 	str_adds(&options, "lowerdir=");
 	int r = 0;
-	for (size_t i = 0; i < nlower && r == 0; i++) {
+	for (size_t i = 0; i < o->nlower && r == 0; i++) {
 		char name[24];
 		char target[32];
 		snprintf(name, sizeof(name), "%zu", i);
-		snprintf(target, sizeof(target), "/proc/self/fd/%d", all->fds[i]);
+		snprintf(target, sizeof(target), "/proc/self/fd/%d", o->lower[i]);
 		if (symlink(target, name) < 0)
 			r = err_sys(e, errno, "name layer %zu", i);
 		str_addf(&options, "%s%zu", i ? ":" : "", i);
@@ -92,7 +71,7 @@ static int mount_short_names(const struct opened *all, size_t nlower, const char
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", targetfd);
 	/* The overlay lands on top of the tmpfs of names, which is then out of reach and goes with the namespace. */
 	if (r == 0 && mount("overlay", path, "overlay", flags, options.buf) < 0)
-		r = explain(errno, nlower, e);
+		r = explain(errno, o->nlower, e);
 	if (fchdir(cwd) < 0 && r == 0)
 		r = err_sys(e, errno, "leave the directory of layer names");
 	return r;
@@ -103,38 +82,26 @@ int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struc
 	if (o->nlower == 0 || o->nlower > OVL_LOWER_MAX)
 		return err_set(e, EINVAL, "an image of %zu layers cannot be mounted: the kernel's limit is %d", o->nlower,
 			       OVL_LOWER_MAX);
-	__attribute__((cleanup(close_opened))) struct opened all = {
-		.fds = xcalloc(o->nlower + 2, sizeof(int)),
-	};
-	for (size_t i = 0; i < o->nlower; i++) {
-		int r = open_layer(&all, o->lower[i], e);
-		if (r < 0)
-			return r;
-	}
-	int upperfd = o->upper ? open_layer(&all, o->upper, e) : -1;
-	int workfd = o->upper && upperfd >= 0 ? open_layer(&all, o->work, e) : -1;
-	if (o->upper && (upperfd < 0 || workfd < 0))
-		return upperfd < 0 ? upperfd : workfd;
 	autostr struct str tail = STR_INIT;
-	add_upper(&tail, upperfd, workfd, o->is_volatile);
+	add_upper(&tail, o->upper, o->work, o->is_volatile);
 	unsigned long flags = (attrs & MNT_RDONLY ? MS_RDONLY : 0UL) | (attrs & MNT_NODEV ? MS_NODEV : 0UL) |
 			      (attrs & MNT_NOSUID ? MS_NOSUID : 0UL);
 	char path[32];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", targetfd);
 	if (o->nlower > LOWER_BY_FD) {
-		int r = mount_short_names(&all, o->nlower, tail.buf, flags, targetfd, e);
+		int r = mount_short_names(o, tail.buf, flags, targetfd, e);
 		if (r < 0)
 			return r;
 	} else {
 		autostr struct str options = STR_INIT;
 		str_adds(&options, "lowerdir=");
 		for (size_t i = 0; i < o->nlower; i++)
-			str_addf(&options, "%s/proc/self/fd/%d", i ? ":" : "", all.fds[i]);
+			str_addf(&options, "%s/proc/self/fd/%d", i ? ":" : "", o->lower[i]);
 		str_adds(&options, tail.buf);
 		if (mount("overlay", path, "overlay", flags, options.buf) < 0)
 			return explain(errno, o->nlower, e);
 	}
-	log_debug(LOG_MNT, "overlay of %zu lower layers%s mounted", o->nlower, o->upper ? " and an upper one" : "");
+	log_debug(LOG_MNT, "overlay of %zu lower layers%s mounted", o->nlower, o->upper >= 0 ? " and an upper one" : "");
 	/* The target descriptor names what is below the mount. */
 	char real[4096];
 	ssize_t n = readlink(path, real, sizeof(real) - 1);

@@ -24,6 +24,11 @@ void run_opts_init(struct run_opts *o)
 		.keep_id_uid = RUN_OPTS_OWN_ID,
 		.keep_id_gid = RUN_OPTS_OWN_ID,
 		.network.kind = NETWORK_SLIRP,
+		.log_max_file = 1,
+		.health_interval = -1,
+		.health_timeout = -1,
+		.health_start_period = -1,
+		.health_retries = -1,
 	};
 }
 
@@ -63,11 +68,12 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
+		o->health_cmd,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access,
+		&o->host_access, &o->log_opts,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);

@@ -13,15 +13,47 @@
 
 /* capability.h, in the kernel's order. */
 static const char *const cap_names[] = {
-	"CHOWN",	   "DAC_OVERRIDE",    "DAC_READ_SEARCH", "FOWNER",	   "FSETID",
-	"KILL",		   "SETGID",	      "SETUID",		 "SETPCAP",	   "LINUX_IMMUTABLE",
-	"NET_BIND_SERVICE", "NET_BROADCAST",  "NET_ADMIN",	 "NET_RAW",	   "IPC_LOCK",
-	"IPC_OWNER",	   "SYS_MODULE",      "SYS_RAWIO",	 "SYS_CHROOT",	   "SYS_PTRACE",
-	"SYS_PACCT",	   "SYS_ADMIN",	      "SYS_BOOT",	 "SYS_NICE",	   "SYS_RESOURCE",
-	"SYS_TIME",	   "SYS_TTY_CONFIG",  "MKNOD",		 "LEASE",	   "AUDIT_WRITE",
-	"AUDIT_CONTROL",   "SETFCAP",	      "MAC_OVERRIDE",	 "MAC_ADMIN",	   "SYSLOG",
-	"WAKE_ALARM",	   "BLOCK_SUSPEND",   "AUDIT_READ",	 "PERFMON",	   "BPF",
-	"CHECKPOINT_RESTORE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "DAC_READ_SEARCH",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "SETGID",
+        "SETUID",
+        "SETPCAP",
+        "LINUX_IMMUTABLE",
+        "NET_BIND_SERVICE",
+        "NET_BROADCAST",
+        "NET_ADMIN",
+        "NET_RAW",
+        "IPC_LOCK",
+        "IPC_OWNER",
+        "SYS_MODULE",
+        "SYS_RAWIO",
+        "SYS_CHROOT",
+        "SYS_PTRACE",
+        "SYS_PACCT",
+        "SYS_ADMIN",
+        "SYS_BOOT",
+        "SYS_NICE",
+        "SYS_RESOURCE",
+        "SYS_TIME",
+        "SYS_TTY_CONFIG",
+        "MKNOD",
+        "LEASE",
+        "AUDIT_WRITE",
+        "AUDIT_CONTROL",
+        "SETFCAP",
+        "MAC_OVERRIDE",
+        "MAC_ADMIN",
+        "SYSLOG",
+        "WAKE_ALARM",
+        "BLOCK_SUSPEND",
+        "AUDIT_READ",
+        "PERFMON",
+        "BPF",
+        "CHECKPOINT_RESTORE",
 };
 
 int run_opts_parse_cap(const char *text, const char *what, char **ret_name, struct err *e)
@@ -151,7 +183,8 @@ static int security_apparmor(struct run_opts *o, const char *value, struct err *
 {
 	(void)o;
 	if (!str_eq(value, "unconfined"))
-		return bad_security("apparmor", value, "rl does not load AppArmor profiles; only 'unconfined' is accepted", e);
+		return bad_security("apparmor", value,
+		                    "rl does not load AppArmor profiles; only 'unconfined' is accepted", e);
 	return 0;
 }
 
@@ -161,9 +194,9 @@ int run_opts_security_opt(struct run_opts *o, const char *value, struct err *e)
 		const char *key;
 		int (*set)(struct run_opts *o, const char *value, struct err *e);
 	} known[] = {
-		{"seccomp", security_seccomp}, {"no-new-privileges", security_nnp},   {"mask", security_mask},
-		{"unmask", security_unmask},   {"systempaths", security_systempaths}, {"label", security_label},
-		{"apparmor", security_apparmor},
+	        {"seccomp", security_seccomp},   {"no-new-privileges", security_nnp},   {"mask", security_mask},
+	        {"unmask", security_unmask},     {"systempaths", security_systempaths}, {"label", security_label},
+	        {"apparmor", security_apparmor},
 	};
 	/* "key=value"; docker's old "key:value" */
 	size_t n = strcspn(value, "=:");
@@ -196,7 +229,8 @@ static int keep_id_options(struct run_opts *o, const char *options, const char *
 			text = str_after(words.items[i], "gid=");
 		uint64_t id;
 		if (!text)
-			return err_set(e, EINVAL, "--userns '%s': '%s' is not supported (uid=, gid=)", value, words.items[i]);
+			return err_set(e, EINVAL, "--userns '%s': '%s' is not supported (uid=, gid=)", value,
+			               words.items[i]);
 		if (str_to_u64(text, UINT32_MAX - 1, "--userns", &id, NULL) < 0)
 			return err_set(e, EINVAL, "--userns '%s': '%s' is not an id", value, text);
 		*slot = (uint32_t)id;
@@ -213,8 +247,8 @@ int run_opts_userns(struct run_opts *o, const char *value, struct err *e)
 		const char *name;
 		enum userns_kind kind;
 	} kinds[] = {
-		{"", USERNS_DEFAULT}, {"private", USERNS_DEFAULT}, {"host", USERNS_HOST},
-		{"keep-id", USERNS_KEEP_ID}, {"nomap", USERNS_NOMAP},
+	        {"", USERNS_DEFAULT},        {"private", USERNS_DEFAULT}, {"host", USERNS_HOST},
+	        {"keep-id", USERNS_KEEP_ID}, {"nomap", USERNS_NOMAP},
 	};
 	const char *options = str_after(value, "keep-id:");
 	if (options)
@@ -227,7 +261,8 @@ int run_opts_userns(struct run_opts *o, const char *value, struct err *e)
 		o->keep_id_gid = RUN_OPTS_OWN_ID;
 		return 0;
 	}
-	if (str_eq(value, "auto") || str_after(value, "auto:") || str_after(value, "container:") || str_after(value, "ns:"))
+	if (str_eq(value, "auto") || str_after(value, "auto:") || str_after(value, "container:") ||
+	    str_after(value, "ns:"))
 		return err_set(e, EINVAL, "--userns '%s': not supported (host, private, keep-id, nomap)", value);
 	return err_set(e, EINVAL, "--userns '%s': host, private, keep-id[:uid=N,gid=N] or nomap is expected", value);
 }
@@ -246,7 +281,7 @@ static int share_namespace(const char *value, const char *what, enum ns_share *s
 	bool host = str_eq(value, "host");
 	if (!host && *value && !str_eq(value, "private"))
 		return err_set(e, EINVAL, "%s '%s': host%s or private is expected", what, value,
-			       container ? ", container:NAME" : "");
+		               container ? ", container:NAME" : "");
 	*share = host ? NS_HOST : NS_PRIVATE;
 	return 0;
 }

@@ -240,7 +240,10 @@ int loop_init(struct netd *n, struct err *e)
 		return err_set(e, EINVAL, "libslirp refuses the resolver's address");
 	n->frame = xmalloc(FRAME_MAX);
 	n->reply = xmalloc(FRAME_MAX);
+	n->whole = xmalloc(FRAME_MAX);
 	n->resolver = resolver_new(n);
+	n->ping = ping_new(n);
+	n->frags = frag_new();
 	introduce_container(n);
 	return 0;
 }
@@ -259,26 +262,33 @@ static void count_drop(struct netd *n, enum frame_verdict v)
 		n->stats.dropped_other++;
 }
 
-static void take_frame(struct netd *n, size_t len)
+static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 {
 	struct frame_info info;
-	enum frame_verdict v = frame_check(&n->policy, n->frame, len, &info);
-	n->stats.frames_in++;
-	n->stats.bytes_in += len;
+	enum frame_verdict v = frame_check(&n->policy, frame, len, &info);
+	int whole;
 	switch (v) {
 	case FRAME_PASS:
-		slirp_input(n->slirp, n->frame, (int)len);
+		slirp_input(n->slirp, frame, (int)len);
 		break;
 	case FRAME_DNS:
-		resolver_query(n->resolver, n->frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
+		resolver_query(n->resolver, frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
+		break;
+	case FRAME_PING:
+		ping_request(n->ping, frame, &info);
 		break;
 	case FRAME_REFUSE:
-		len = frame_build_refusal(n->frame, &info, n->reply);
+		len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, n->reply);
 		if (len)
 			netd_send_frame(n, n->reply, len);
 		break;
 	case FRAME_FRAGMENT:
-	case FRAME_PING:
+		whole = frag_add(n->frags, frame, &info, netd_now_ms(), n->whole);
+		if (whole > 0)
+			take_frame(n, n->whole, (size_t)whole); /* no fragment any more: one level deep */
+		else if (whole < 0)
+			count_drop(n, FRAME_DROP_MALFORMED);
+		break;
 	case FRAME_DROP_MALFORMED:
 	case FRAME_DROP_SOURCE:
 	case FRAME_DROP_DEST:
@@ -294,12 +304,15 @@ static int read_frames(struct netd *n)
 {
 	for (int i = 0; i < NETD_BATCH; i++) {
 		ssize_t len = read(n->device.fd, n->frame, FRAME_MAX);
-		if (len > 0)
-			take_frame(n, (size_t)len);
-		else if (len < 0 && errno == EAGAIN)
+		if (len > 0) {
+			n->stats.frames_in++;
+			n->stats.bytes_in += (size_t)len;
+			take_frame(n, n->frame, (size_t)len);
+		} else if (len < 0 && errno == EAGAIN) {
 			return 0;
-		else if (len < 0 && errno != EINTR && errno != ENETDOWN)
+		} else if (len < 0 && errno != EINTR && errno != ENETDOWN) {
 			return -ENODEV;
+		}
 	}
 	return 0;
 }
@@ -350,6 +363,8 @@ int loop_run(struct netd *n, struct err *e)
 		(void)poll_set_add(s, n->device.fd, POLLIN); /* -1 is skipped by poll */
 		resolver_fill(n->resolver, s);
 		resolver_tcp_fill(n->resolver_tcp, s);
+		ping_fill(n->ping, s);
+		poll_set_deadline(s, frag_deadline(n->frags));
 		size_t ours = s->count;
 		slirp_pollfds_fill(n->slirp, &wish, on_add_poll, n);
 		int ready = poll(s->items, s->count, timeout_ms(n, wish, s->count > ours));
@@ -366,6 +381,9 @@ int loop_run(struct netd *n, struct err *e)
 			return 0;
 		resolver_poll(n->resolver, s);
 		resolver_tcp_poll(n->resolver_tcp, s);
+		ping_poll(n->ping, s);
+		if (s->deadline_ms != INT64_MAX)
+			frag_expire(n->frags, netd_now_ms());
 		slirp_pollfds_poll(n->slirp, 0, on_get_revents, n);
 	}
 }

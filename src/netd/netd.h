@@ -6,6 +6,7 @@
  *   filter.c    its seccomp filter
  *   loop.c      worker: poll loop, control messages, frames in and out, libslirp's callbacks
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
+ *   ping.c      echo requests to outside
  *   guard.c     the address policy at the system calls libslirp makes
  *
  * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_frag.h"
 #include "rl/engine/net_frame.h"
 
 enum {
@@ -41,6 +43,7 @@ int64_t netd_now_ms(void);
 
 struct resolver;
 struct resolver_tcp;
+struct ping;
 
 struct netd {
 	struct net_slirp_opts opts;
@@ -54,9 +57,12 @@ struct netd {
 	Slirp *slirp;
 	struct resolver *resolver;
 	struct resolver_tcp *resolver_tcp;
+	struct ping *ping;
+	struct frag_table *frags;
 	struct poll_set polls;
 	uint8_t *frame; /* FRAME_MAX bytes: what is being read */
 	uint8_t *reply; /* FRAME_MAX bytes: what is being built */
+	uint8_t *whole; /* FRAME_MAX bytes: a datagram put together from fragments */
 };
 
 /* main.c passes: configuration read, namespaces made, worker forked. */
@@ -91,5 +97,11 @@ int resolver_socket(const struct net_server *s, int type);
 int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e) RL_CHECK;
 void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s);
 void resolver_tcp_poll(struct resolver_tcp *t, const struct poll_set *s);
+
+struct ping *ping_new(struct netd *n);
+/* A frame that frame_check called FRAME_PING. */
+void ping_request(struct ping *p, const uint8_t *frame, const struct frame_info *i);
+void ping_fill(struct ping *p, struct poll_set *set);
+void ping_poll(struct ping *p, const struct poll_set *set);
 
 #endif

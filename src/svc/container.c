@@ -99,8 +99,8 @@ static int choose_map(struct container *c, struct err *e)
 		return idmap_keepid(&ranged, uid, gid, &c->map, e);
 	}
 	if (o->userns == USERNS_NOMAP) {
-		struct idmap ranged = c->map;
-		return idmap_nomap(&ranged, &c->map, e);
+		c->ranged = c->map;
+		return idmap_nomap(&c->ranged, &c->map, e);
 	}
 	return 0;
 }
@@ -120,6 +120,8 @@ static int prepare(struct container *c, const char *store_root, struct err *e)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
 	if (r == 0 && !o->explain)
 		r = container_dir_make(c, e);
+	if (r == 0 && o->userns == USERNS_NOMAP && !o->explain)
+		r = container_dir_give_away(c, &c->ranged, e);
 	if (r == 0)
 		r = container_build_spec(c, e);
 	if (r == 0 && o->tty)

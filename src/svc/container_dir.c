@@ -49,6 +49,21 @@ int container_dir_make(struct container *c, struct err *e)
 	return 0;
 }
 
+static int own_upper(void *arg)
+{
+	const struct container *c = arg;
+	/* The first subordinate id, container root of the map without the caller, is id 1 of the ordinary map. */
+	return fchownat(c->dirfd, "upper", 1, 1, 0) == 0 && fchownat(c->dirfd, "work", 1, 1, 0) == 0 ? 0 : 1;
+}
+
+/* --userns=nomap: the caller is nobody inside, so the writable layer must belong to container root. */
+int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e)
+{
+	struct proc_child child = PROC_CHILD_NONE;
+	int r = userns_spawn(ranged, 0, own_upper, c, &child, e);
+	return r < 0 ? r : proc_wait_ok(&child, "change of the writable layer's owner", e);
+}
+
 static int write_text(struct container *c, const char *name, const struct str *text, struct err *e)
 {
 	return io_write_file(c->dirfd, name, text->buf, text->len, 0644, e);
@@ -179,7 +194,8 @@ int container_dir_remove(struct container *c, struct err *e)
 {
 	if (c->dirfd < 0)
 		return 0;
-	return remove_dir(&c->store, c->id, c->has_map ? &c->map : NULL, e);
+	const struct idmap *map = c->o->userns == USERNS_NOMAP ? &c->ranged : &c->map;
+	return remove_dir(&c->store, c->id, c->has_map ? map : NULL, e);
 }
 
 static void sweep_one(const struct store *s, int parent, const char *name, const struct idmap *map)

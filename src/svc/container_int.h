@@ -22,6 +22,7 @@ struct container {
 	const struct run_opts *o;
 	struct store store;
 	struct idmap map;
+	struct idmap ranged; /* with --userns=nomap: the map it was made from */
 	bool has_map; /* false with --userns=host as root */
 	struct image_run image;
 	bool has_image;
@@ -39,6 +40,7 @@ struct container {
 
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
+int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
 /* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
 int container_dir_remove(struct container *c, struct err *e) RL_CHECK;

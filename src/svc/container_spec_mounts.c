@@ -269,8 +269,9 @@ static int build_root(struct container *c, struct err *e)
 	struct rtspec *s = &c->spec;
 	const struct run_opts *o = c->o;
 	s->root_read_only = o->read_only;
-	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. */
-	s->mount_dir = path_join(c->dir, "upper");
+	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. In a map
+	 * without the caller, container root cannot even search the caller's directories: there it is /tmp. */
+	s->mount_dir = c->o->userns == USERNS_NOMAP ? xstrdup("/tmp") : path_join(c->dir, "upper");
 	if (o->rootfs && !o->rootfs_overlay) {
 		s->rootfs = realpath(o->rootfs, NULL);
 		if (!s->rootfs)

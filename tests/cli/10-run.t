@@ -40,6 +40,8 @@ if [ "${RL_IDMAP:-}" != single ] && grep -q "^$(id -un):" /etc/subuid; then
 	output_is "a plain number is never looked up as a name" 1 run -u 1 busybox id -u
 	must_fail "an unmapped uid is refused" --status 125 --stderr 'not mapped' run -u 4000000000 busybox true
 	output_is "--userns=keep-id gives the caller's own uid" "$(id -u)" run --userns=keep-id busybox id -u
+	like "--userns=nomap leaves the caller out of the map" "$(run --userns=nomap busybox cat /proc/self/uid_map)" "^ *0 +[0-9]+ +[0-9]+\$"
+	ok "and its root can write its files" run --userns=nomap busybox touch /root/f
 	mkdir mine
 	ok "a keep-id container writes to a mount" run --userns=keep-id -v "$T/mine:/m" busybox touch /m/f
 	is "what it made there is the caller's" "$(stat -c %u mine/f)" "$(id -u)"

@@ -120,8 +120,8 @@ int main(void)
 	qsort(times, RUNS, sizeof(*times), compare);
 	tap_ok(loaded, "the kernel takes the default filter");
 	tap_diag("%zu instructions; load: fastest %lu, median %lu, slowest %lu us", f->count,
-	         (unsigned long)times[0] / 1000, (unsigned long)times[RUNS / 2] / 1000,
-	         (unsigned long)times[RUNS - 1] / 1000);
+		 (unsigned long)times[0] / 1000, (unsigned long)times[RUNS / 2] / 1000,
+		 (unsigned long)times[RUNS - 1] / 1000);
 	tap_ok(times[RUNS / 2] < LOAD_BAR_NS, "it loads in less than 300 us (median of %d)", RUNS);
 
 	int with = 0;
@@ -130,7 +130,7 @@ int main(void)
 	with = 1;
 	ran &= tap_child_status(child_calls, &with) == 0;
 	tap_diag("getppid %.1f ns, filtered %.1f; ioctl %.1f ns, filtered %.1f", (double)plain[0] / 1000,
-	         (double)shared[0] / 1000, (double)plain[1] / 1000, (double)shared[1] / 1000);
+		 (double)shared[0] / 1000, (double)plain[1] / 1000, (double)shared[1] / 1000);
 	tap_ok(ran, "allowed calls work under it");
 
 	int r = tap_child_status(child_traced, NULL);

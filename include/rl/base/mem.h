@@ -35,6 +35,21 @@ void *xmemdup(const void *p, size_t n) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *fmt, ...) RL_PRINTF(1, 2) __attribute__((malloc, returns_nonnull));
 char *xvasprintf(const char *fmt, va_list ap) RL_PRINTF(1, 0) __attribute__((malloc, returns_nonnull));
 
+#ifdef __clang_analyzer__
+/* Clang's analyser takes every function marked malloc for one that may return NULL. */
+#define MEM_ANALYSER_NONNULL(call)                                                                                     \
+	({                                                                                                             \
+		void *mem_result = (call);                                                                             \
+		if (!mem_result)                                                                                       \
+			__builtin_unreachable();                                                                       \
+		mem_result;                                                                                            \
+	})
+#define xmalloc(size) MEM_ANALYSER_NONNULL((xmalloc)(size))
+#define xcalloc(n, size) MEM_ANALYSER_NONNULL((xcalloc)(n, size))
+#define xrealloc(p, size) MEM_ANALYSER_NONNULL((xrealloc)(p, size))
+#define xreallocarray(p, n, size) MEM_ANALYSER_NONNULL((xreallocarray)(p, n, size))
+#endif
+
 static inline void cleanup_free(void *pp)
 {
 	int saved = errno;

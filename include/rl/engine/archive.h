@@ -44,11 +44,11 @@
 #include "rl/kern/idmap.h"
 
 enum {
-	ARCHIVE_DIGEST_SIZE = 72,     /* "sha256:" + 64 hex + NUL */
-	ARCHIVE_LOWERS_MAX = 500,     /* the kernel's limit for overlay */
-	ARCHIVE_PATH_MAX = 4095,      /* longest path in an archive */
-	ARCHIVE_DEPTH_MAX = 512,      /* most components of one */
-	ARCHIVE_NAME_MAX = 1024,      /* longest member name archive_extract accepts */
+	ARCHIVE_DIGEST_SIZE = 72, /* "sha256:" + 64 hex + NUL */
+	ARCHIVE_LOWERS_MAX = 500, /* the kernel's limit for overlay */
+	ARCHIVE_PATH_MAX = 4095,  /* longest path in an archive */
+	ARCHIVE_DEPTH_MAX = 512,  /* most components of one */
+	ARCHIVE_NAME_MAX = 1024,  /* longest member name archive_extract accepts */
 };
 
 enum archive_compression {
@@ -76,17 +76,17 @@ void archive_job_cancel(struct archive_job *job);
 /* ---- unpacking a layer ---- */
 
 struct archive_unpack {
-	const char *program;	  /* rl-image; NULL: proc_libexec_dir() "/rl-image" */
+	const char *program; /* rl-image; NULL: proc_libexec_dir() "/rl-image" */
 	const struct idmap *map;
-	int blobfd;		  /* read from where it stands to its end: regular file, pipe or socket */
-	int teefd;		  /* 0: none; else every byte of the blob is written here too, in order */
-	int targetfd;		  /* an empty directory; an O_PATH descriptor will do */
-	int sidecarfd;		  /* 0: none (what needs one is then an error); else an empty file open for writing */
-	const int *lowerfds;	  /* unpacked layers below, TOP first (O_PATH will do) */
+	int blobfd;          /* read from where it stands to its end: regular file, pipe or socket */
+	int teefd;           /* 0: none; else every byte of the blob is written here too, in order */
+	int targetfd;        /* an empty directory; an O_PATH descriptor will do */
+	int sidecarfd;       /* 0: none (what needs one is then an error); else an empty file open for writing */
+	const int *lowerfds; /* unpacked layers below, TOP first (O_PATH will do) */
 	size_t nlower;
-	uint64_t max_tar;	  /* most bytes of tar stream; 0: no limit but the file system */
-	uint64_t max_ratio;	  /* most tar bytes per blob byte past the first 256 MiB; 0: 4000 */
-	bool no_sync;		  /* the caller syncs the file system itself */
+	uint64_t max_tar;   /* most bytes of tar stream; 0: no limit but the file system */
+	uint64_t max_ratio; /* most tar bytes per blob byte past the first 256 MiB; 0: 4000 */
+	bool no_sync;       /* the caller syncs the file system itself */
 };
 
 struct archive_unpacked {
@@ -95,15 +95,15 @@ struct archive_unpacked {
 	enum archive_compression compression;
 	uint64_t blob_size;
 	uint64_t tar_size;
-	uint64_t unpacked_size;	  /* bytes of file content written */
+	uint64_t unpacked_size; /* bytes of file content written */
 	uint64_t entries;
-	uint64_t records;	  /* objects with a control record */
-	uint64_t sidecar_size;	  /* 0: the sidecar is not needed */
-	uint32_t max_uid;	  /* largest ids in the tar */
+	uint64_t records;      /* objects with a control record */
+	uint64_t sidecar_size; /* 0: the sidecar is not needed */
+	uint32_t max_uid;      /* largest ids in the tar */
 	uint32_t max_gid;
-	bool has_root;		  /* the tar says what the root directory's owner, mode and times are */
+	bool has_root; /* the tar says what the root directory's owner, mode and times are */
 	bool needs_lower;
-	char missing[128];	  /* the first path that made it so, for messages; cut off where longer */
+	char missing[128]; /* the first path that made it so, for messages; cut off where longer */
 };
 
 int archive_unpack_start(const struct archive_unpack *req, struct archive_job *ret_job, struct err *e) RL_CHECK;
@@ -113,22 +113,22 @@ int archive_unpack(const struct archive_unpack *req, struct archive_unpacked *re
 /* ---- the members of an image archive ---- */
 
 struct archive_extract {
-	const char *program;	  /* as above */
+	const char *program; /* as above */
 	const struct idmap *map;
 	int blobfd;
-	int targetfd;		  /* an empty directory; members become files 000000, 000001, ... owned by the map's root */
+	int targetfd; /* an empty directory; members become files 000000, 000001, ... owned by the map's root */
 	uint64_t max_tar;
 	uint64_t max_ratio;
-	uint32_t max_members;	  /* 0: 65536 */
+	uint32_t max_members; /* 0: 65536 */
 };
 
 enum archive_member_type { ARCHIVE_MEMBER_FILE, ARCHIVE_MEMBER_ALIAS };
 
 struct archive_member {
 	enum archive_member_type type;
-	char *name;		  /* cleaned: relative, no ".", "..", "//"; may hold any other byte but NUL */
-	char *target;		  /* ALIAS: the member it stands for, cleaned (symlinks relative to their directory) */
-	char file[8];		  /* FILE: name in the target directory */
+	char *name;   /* cleaned: relative, no ".", "..", "//"; may hold any other byte but NUL */
+	char *target; /* ALIAS: the member it stands for, cleaned (symlinks relative to their directory) */
+	char file[8]; /* FILE: name in the target directory */
 	uint64_t size;
 	char digest[ARCHIVE_DIGEST_SIZE];
 };
@@ -147,28 +147,28 @@ const struct archive_member *archive_members_find(const struct archive_members *
 /* ---- packing ---- */
 
 enum archive_pack_kind {
-	ARCHIVE_PACK_LAYER, /* dirs[0] alone as an OCI layer: whiteouts and opaque markers written as .wh. names */
+	ARCHIVE_PACK_LAYER,  /* dirs[0] alone as an OCI layer: whiteouts and opaque markers written as .wh. names */
 	ARCHIVE_PACK_MERGED, /* all dirs stacked as overlay shows them: a flat root file system */
 };
 
 enum archive_trust {
 	ARCHIVE_TRUST_RECORDS, /* control records were written by us: unpacked layers */
 	ARCHIVE_TRUST_LOWER,   /* dirs[0] is a payload's writable layer: its records count only if they are those of
-				  the same path below (a copied-up file) */
+	                          the same path below (a copied-up file) */
 };
 
 struct archive_pack {
 	const struct idmap *map;
 	enum archive_pack_kind kind;
 	enum archive_trust trust;
-	const int *dirfds;	  /* top first; for LAYER the ones below the first tell copied-up and new apart */
-	const int *sidecarfds;	  /* NULL, or one per directory, 0 where there is none; open for reading */
+	const int *dirfds;     /* top first; for LAYER the ones below the first tell copied-up and new apart */
+	const int *sidecarfds; /* NULL, or one per directory, 0 where there is none; open for reading */
 	size_t ndirs;
-	int outfd;		  /* receives the blob: file, pipe or socket */
+	int outfd; /* receives the blob: file, pipe or socket */
 	enum archive_compression compression;
-	int level;		  /* 0: default (gzip: fast, ISA-L where built); gzip 1..9 zlib's; zstd 1..19 */
-	int threads;		  /* 0: as many as there are CPUs, at most 8 */
-	bool clamp_mtime;	  /* times later than source_date_epoch become it */
+	int level;        /* 0: default (gzip: fast, ISA-L where built); gzip 1..9 zlib's; zstd 1..19 */
+	int threads;      /* 0: as many as there are CPUs, at most 8 */
+	bool clamp_mtime; /* times later than source_date_epoch become it */
 	int64_t source_date_epoch;
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 };
@@ -179,7 +179,7 @@ struct archive_packed {
 	uint64_t blob_size;
 	uint64_t tar_size;
 	uint64_t entries;
-	uint64_t skipped;	  /* sockets, which tar cannot hold */
+	uint64_t skipped; /* sockets, which tar cannot hold */
 };
 
 /* Sorted by name, parents first, pax headers only where ustar does not reach, sparse files as GNU sparse 1.0, hard

@@ -38,8 +38,8 @@ enum { ARCHIVE_FD_SOCK = 3, ARCHIVE_FD_BLOB = 4, ARCHIVE_FD_TARGET = 5 };
 
 enum archive_role { ARCHIVE_ROLE_UNPACK, ARCHIVE_ROLE_EXTRACT };
 
-/* Runs the whole role and ends the process; returns the exit status only when it was not started as a role. Errors go to
- * the parent over the socket. */
-int archive_role_main(enum archive_role role);
+/* Runs the whole role and ends the process; failures go to the parent over the socket. Returns only when the process
+ * was not started as a role. */
+int archive_role_main(enum archive_role role, struct err *e) RL_CHECK;
 
 #endif

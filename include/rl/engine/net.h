@@ -81,6 +81,7 @@ struct net_slirp_opts {
 	uint8_t mac[NET_MAC_LEN];     /* the container's; random, locally administered */
 
 	bool cidr_given; /* the subnet was named by the user and is not moved out of the way of the host's routes */
+	bool chosen;	 /* net_slirp_choose_subnet has been here; it does nothing a second time */
 	unsigned prefix;
 	struct in_addr network, address, gateway, dns; /* .0, .100, .2, .3 */
 
@@ -149,7 +150,7 @@ int net_slirp_set_host_access(const struct strv *items, struct net_slirp_opts *o
 /* --dns: each an IPv4 or IPv6 address. */
 int net_slirp_set_dns(const struct strv *addresses, struct net_slirp_opts *o, struct err *e) RL_CHECK;
 /* Move a default subnet that clashes with the host's routes (reads the routing table of the calling process's network
- * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier. */
+ * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier, and done once. */
 int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e) RL_CHECK;
 
 /* ---- host side ---- */

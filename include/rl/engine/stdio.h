@@ -50,4 +50,8 @@ void tty_relay_drain(struct tty_relay *t);
 void tty_relay_resize(struct tty_relay *t);
 void tty_relay_stop(struct tty_relay *t);
 
+/* The signal that the line discipline of the pty would send for one of these bytes, if PID 1 is the whole foreground
+ * group (see tty_relay_input); 0 otherwise. */
+int tty_typed_signal(int master, const char *data, size_t len, pid_t init_pid);
+
 #endif

@@ -55,16 +55,16 @@ int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL
  * it. The caller's working directory is "/" of the new root afterwards. */
 int mnt_pivot(int rootfd, struct err *e) RL_CHECK;
 
-/* Overlay. lower: absolute or fd paths, TOP first, 1..500 (OVL_LOWER_MAX). upper and work: paths or NULL for a
- * read-only overlay. The option string is kept under one page by /proc/self/fd paths, and above that by short symlinks
+/* Overlay. lower: descriptors of directories of this mount namespace (O_PATH will do), TOP first, 1..500
+ * (OVL_LOWER_MAX). upper and work: likewise, or -1 for a read-only overlay. The option string is kept under one page by /proc/self/fd paths, and above that by short symlinks
  * in a throw-away tmpfs (DECISIONS 8). Sources: kernel Documentation/filesystems/overlayfs.rst, fs/overlayfs/super.c. */
 enum { OVL_LOWER_MAX = 500 };
 
 struct mnt_overlay {
-	char *const *lower;
+	const int *lower;
 	size_t nlower;
-	const char *upper;
-	const char *work;
+	int upper;
+	int work;
 	bool is_volatile;   /* no syncs: only for containers that are thrown away */
 };
 

@@ -56,9 +56,9 @@ struct pool {
 	struct job jobs[JOBS_MAX];
 	size_t njobs;
 	uint64_t filled;  /* jobs given out so far */
-	uint64_t taken;	  /* jobs workers have taken */
+	uint64_t taken;   /* jobs workers have taken */
 	uint64_t written; /* jobs written */
-	bool ended;	  /* no more will be filled */
+	bool ended;       /* no more will be filled */
 	bool failed;
 	struct err failure;
 	uint32_t crc;
@@ -101,8 +101,7 @@ static bool deflate_zlib(struct job *j, int level)
 	z_stream z = {.next_in = NULL};
 	if (deflateInit2(&z, level, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return false;
-	bool ok = !j->dict_len ||
-		  deflateSetDictionary(&z, j->in + DICT_SIZE - j->dict_len, (uInt)j->dict_len) == Z_OK;
+	bool ok = !j->dict_len || deflateSetDictionary(&z, j->in + DICT_SIZE - j->dict_len, (uInt)j->dict_len) == Z_OK;
 	z.next_in = j->in + DICT_SIZE;
 	z.avail_in = (uInt)j->in_len;
 	z.next_out = j->out;

@@ -34,7 +34,7 @@ static int run_plain(struct pack_sink *s, struct err *e)
 }
 
 static int zstd_step(struct pack_sink *s, ZSTD_CCtx *ctx, const void *data, size_t len, ZSTD_EndDirective mode,
-		     void *out, struct err *e)
+                     void *out, struct err *e)
 {
 	ZSTD_inBuffer in = {data, len, 0};
 	for (;;) {

@@ -103,7 +103,7 @@ static int put(struct pack_tar *t, const void *data, uint64_t len, struct err *e
 
 static int put_padding(struct pack_tar *t, struct err *e)
 {
-	return put(t, NULL, (uint64_t)-(int64_t)t->total & (BLOCK - 1), e);
+	return put(t, NULL, (uint64_t) - (int64_t)t->total & (BLOCK - 1), e);
 }
 
 static int put_file_range(struct pack_tar *t, int fd, uint64_t offset, uint64_t len, struct err *e)
@@ -134,8 +134,11 @@ static bool is_utf8(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	while (*p) {
-		unsigned n = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2
-								    : *p >= 0xf0 && *p < 0xf5  ? 3 : 9;
+		unsigned n = *p < 0x80                 ? 0
+		             : *p >= 0xc2 && *p < 0xe0 ? 1
+		             : *p >= 0xe0 && *p < 0xf0 ? 2
+		             : *p >= 0xf0 && *p < 0xf5 ? 3
+		                                       : 9;
 		if (n == 9)
 			return false;
 		for (p++; n; n--, p++)
@@ -260,7 +263,10 @@ static int add_xattrs(const struct pack_node *n, struct str *pax, struct err *e)
 
 static int put_pax(struct pack_tar *t, const struct str *pax, struct err *e)
 {
-	struct ustar h = {.name = "PaxHeaders", .type = 'x', .magic = "ustar\0" "00"};
+	struct ustar h = {.name = "PaxHeaders",
+	                  .type = 'x',
+	                  .magic = "ustar\0"
+	                           "00"};
 	put_octal(h.mode, sizeof(h.mode), 0644);
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
@@ -346,7 +352,7 @@ dense:
 }
 
 static int put_sparse(struct pack_tar *t, const struct pack_node *n, const struct chunks *c, const struct str *map,
-		      struct err *e)
+                      struct err *e)
 {
 	int r = put(t, map->buf, map->len, e);
 	for (size_t i = 0; r == 0 && i < c->count; i++)
@@ -408,7 +414,9 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 	bool regular = S_ISREG(n->mode) && !n->hardlink;
 	bool device = S_ISCHR(n->mode) || S_ISBLK(n->mode);
 	autofree char *name = S_ISDIR(n->mode) ? xasprintf("%s/", *n->path ? n->path : ".") : xstrdup(n->path);
-	struct ustar h = {.type = type_flag(n), .magic = "ustar\0" "00"};
+	struct ustar h = {.type = type_flag(n),
+	                  .magic = "ustar\0"
+	                           "00"};
 	autostr struct str pax = STR_INIT;
 	autostr struct str map = STR_INIT;
 	struct chunks chunks = {.items = NULL};

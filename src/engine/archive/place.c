@@ -24,7 +24,6 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -33,13 +32,8 @@
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
 
-enum {
-	SPACE_CHECK_EVERY = 32 << 20,
-	SPACE_RESERVE = 16 << 20, /* left for the store's own records; less on small file systems */
-};
-
 #define WH_PREFIX ".wh."
-#define WH_META	  ".wh..wh."
+#define WH_META   ".wh..wh."
 #define WH_OPAQUE ".wh..wh..opq"
 
 /* ---- names ---- */
@@ -126,7 +120,7 @@ static bool resolve_owner(const struct place *p, const struct entry *en, uint32_
 /* Owner, mode, xattrs, record and times of an open file or directory. `made_mode`: permission bits it has already, or
  * -1 when not known; `inherits`: the parent directory may have imposed a group or an ACL. */
 static int set_metadata(struct place *p, const struct entry *en, int fd, int made_mode, struct dir *parent,
-			const char *name, bool placeholder, struct err *e)
+                        const char *name, bool placeholder, struct err *e)
 {
 	uint32_t uid;
 	uint32_t gid;
@@ -164,8 +158,7 @@ static int set_times(const struct entry *en, int fd, struct err *e)
 }
 
 /* Metadata of what cannot be opened: symlinks and fifos. */
-static int set_metadata_at(struct place *p, const struct entry *en, struct dir *parent, const char *name,
-			   struct err *e)
+static int set_metadata_at(struct place *p, const struct entry *en, struct dir *parent, const char *name, struct err *e)
 {
 	uint32_t uid;
 	uint32_t gid;
@@ -440,7 +433,8 @@ static int place_hardlink(struct place *p, const struct entry *en, struct spot *
 		return r;
 	if (r == 0) {
 		if (p->nlower)
-			return err_set(e, EBADMSG, "%s: the target %s of this hard link exists nowhere", s->path, target);
+			return err_set(e, EBADMSG, "%s: the target %s of this hard link exists nowhere", s->path,
+			               target);
 		note_missing(p, target);
 		return 0;
 	}
@@ -471,7 +465,7 @@ static int place_hardlink(struct place *p, const struct entry *en, struct spot *
 /* ---- missing parents (called by dirs.c) ---- */
 
 static int make_missing(void *ctx, struct dir *parent, const char *name, const char *path, bool over_whiteout,
-			struct err *e)
+                        struct err *e)
 {
 	struct place *p = ctx;
 	dirs_touch(parent);
@@ -573,53 +567,6 @@ int place_entry(struct place *p, const struct entry *en, struct err *e)
 		break;
 	}
 	return place_plain(p, en, &s, e);
-}
-
-static int no_space(struct place *p, struct err *e)
-{
-	struct statvfs fs;
-	unsigned long long free_mib = 0;
-	bool inodes = false;
-	if (fstatvfs(p->rootfd, &fs) == 0) {
-		free_mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
-		inodes = fs.f_files && !fs.f_favail;
-	}
-	err_set(e, ENOSPC, "no space left in the store after %llu MiB of this layer (%llu MiB free%s)",
-		(unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
-	return err_hint(e, "`rl system df` shows what uses it, `rl system prune` frees what nothing needs");
-}
-
-static int check_space(struct place *p, struct err *e)
-{
-	struct statvfs fs;
-	if (fstatvfs(p->rootfd, &fs) < 0)
-		return 0;
-	uint64_t reserve = RL_MIN((uint64_t)SPACE_RESERVE, (uint64_t)fs.f_blocks * fs.f_frsize / 64);
-	return (uint64_t)fs.f_bavail * fs.f_frsize < reserve ? no_space(p, e) : 0;
-}
-
-int place_data(struct place *p, uint64_t offset, const void *data, size_t len, struct err *e)
-{
-	const char *at = data;
-	if (offset > INT64_MAX - len)
-		return err_set(e, EBADMSG, "%s: impossible size", p->file_path);
-	for (size_t left = len; left;) {
-		ssize_t n = pwrite(p->filefd, at, left, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == ENOSPC || errno == EDQUOT ? no_space(p, e) : err_sys(e, errno, "write %s", p->file_path);
-		at += n;
-		offset += (uint64_t)n;
-		left -= (size_t)n;
-	}
-	p->file_end = RL_MAX(p->file_end, offset);
-	p->result.unpacked_size += len;
-	p->since_check += len;
-	if (p->since_check < SPACE_CHECK_EVERY)
-		return 0;
-	p->since_check = 0;
-	return check_space(p, e);
 }
 
 int place_file_end(struct place *p, struct err *e)

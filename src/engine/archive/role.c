@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "confine_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "role_confine_int.h"
 #include "wire_int.h"
 
 static int receive_request(struct archive_wire *w, struct archive_work *work, struct err *e)
@@ -72,7 +72,7 @@ static int run(enum archive_role role, struct err *e)
 	struct archive_wire wire;
 	int lowers[ARCHIVE_LOWERS_MAX];
 	struct archive_work work = {
-		.wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
+	        .wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
 	int r = receive_request(&wire, &work, e);
 	if (r == 0)
 		r = receive_lowers(lowers, wire.nlower, e);
@@ -94,22 +94,21 @@ static int run(enum archive_role role, struct err *e)
 	return work_confined(role, &work, e);
 }
 
-int archive_role_main(enum archive_role role)
+int archive_role_main(enum archive_role role, struct err *e)
 {
-	struct err e = ERR_INIT;
 	struct stat st;
 	log_set_role(role == ARCHIVE_ROLE_UNPACK ? "unpack" : "extract");
-	if (fstat(ARCHIVE_FD_SOCK, &st) < 0 || !S_ISSOCK(st.st_mode)) {
-		err_set(&e, EINVAL, "this verb is used by rl-image itself only");
-		err_print(&e);
-		return EXIT_RL_FAILED;
+	if (fstat(ARCHIVE_FD_SOCK, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return err_set(e, EINVAL, "this verb is used by rl-image itself only");
+	for (int fd = ARCHIVE_FD_SOCK; fd <= ARCHIVE_FD_TARGET; fd++) {
+		int r = io_set_cloexec(fd, true, e);
+		if (r < 0)
+			return r;
 	}
-	for (int fd = ARCHIVE_FD_SOCK; fd <= ARCHIVE_FD_TARGET; fd++)
-		if (io_set_cloexec(fd, true, &e) < 0)
-			return EXIT_RL_FAILED;
-	int r = run(role, &e);
+	struct err failure = ERR_INIT;
+	int r = run(role, &failure);
 	if (r < 0)
-		sync_send_err(ARCHIVE_FD_SOCK, &e);
+		sync_send_err(ARCHIVE_FD_SOCK, &failure);
 	/* Not through exit handlers: threads may still be running, and the filter forbids what some of them do. */
 	_exit(r < 0 ? EXIT_RL_FAILED : 0);
 }

@@ -22,7 +22,7 @@
 struct source {
 	/* set by the caller */
 	int blobfd;
-	int teefd; /* -1: none */
+	int teefd;          /* -1: none */
 	uint64_t max_tar;   /* 0: none */
 	uint64_t max_ratio; /* 0: none */
 	struct ring *ring;

@@ -85,6 +85,8 @@ static int unpack_tar(struct ring *ring, struct place *p, int rootfd, struct err
 	if (r < 0)
 		return r;
 	r = unpack_entries(t, p, e);
+	if (r == -ENOSPC || r == -EDQUOT)
+		r = place_no_space(p, e);
 	if (r == 0)
 		r = tar_drain(t, e);
 	tar_close(t);
@@ -93,26 +95,26 @@ static int unpack_tar(struct ring *ring, struct place *p, int rootfd, struct err
 
 int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e)
 {
-	/* Static: threads may outlive this function when it fails, see wire_int.h. */
+	/* On the heap: threads may outlive this function when it fails, see wire_int.h. */
 	struct ring *ring = xcalloc(1, sizeof(*ring));
 	struct source *source = xcalloc(1, sizeof(*source));
 	struct hasher *hasher = xcalloc(1, sizeof(*hasher));
 	struct place *place = xcalloc(1, sizeof(*place));
 	ring_init(ring, READERS);
 	*source = (struct source){
-		.blobfd = w->blobfd,
-		.teefd = w->teefd,
-		.max_tar = w->wire->max_tar,
-		.max_ratio = w->wire->max_ratio,
-		.ring = ring,
-		.use_zlib = getenv("RL_INFLATE") && str_eq(getenv("RL_INFLATE"), "zlib"),
+	        .blobfd = w->blobfd,
+	        .teefd = w->teefd,
+	        .max_tar = w->wire->max_tar,
+	        .max_ratio = w->wire->max_ratio,
+	        .ring = ring,
+	        .use_zlib = getenv("RL_INFLATE") && str_eq(getenv("RL_INFLATE"), "zlib"),
 	};
 	*hasher = (struct hasher){.ring = ring};
 	*place = (struct place){
-		.sidecarfd = w->sidecarfd,
-		.map = &w->wire->map,
-		.lowerfds = w->lowerfds,
-		.nlower = w->wire->nlower,
+	        .sidecarfd = w->sidecarfd,
+	        .map = &w->wire->map,
+	        .lowerfds = w->lowerfds,
+	        .nlower = w->wire->nlower,
 	};
 	int r = source_start(source, e);
 	if (r == 0)

@@ -117,8 +117,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return set_domainname(op->text, e);
 	case OP_PROPAGATION:
 		return receive_only(e);
-	case OP_OPEN_DEVICES:
-		return apply_open_devices(a, e);
+	case OP_OPEN_HOST:
+		return apply_open_host(a, e);
 	case OP_ROOT_OVERLAY:
 		return apply_root_overlay(a, e);
 	case OP_ROOT_BIND:

@@ -12,6 +12,11 @@
 #include "rl/engine/runtime.h"
 #include "rl/model/user_spec.h"
 
+/* The host's side of one mount, opened with the caller's identity; -1 where there is none. */
+struct apply_source {
+	int fd, upper, work;
+};
+
 struct apply {
 	const struct plan *plan;
 	const struct runtime_start *start;
@@ -19,6 +24,11 @@ struct apply {
 	int rootfd; /* root of the container; "/" after the pivot */
 	int procfd; /* procfs for writes of ours, mounted nowhere; -1 until it is needed */
 	int nullfd; /* the host's /dev/null, verified, for masks */
+	int mountfd; /* the directory the root is mounted over */
+	int *layerfds; /* one per layer of the spec */
+	int upperfd, workfd;
+	int rootfs; /* spec->rootfs */
+	struct apply_source *sources; /* one per mount of the spec */
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;
 	struct user_ids ids;
@@ -32,7 +42,7 @@ int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struc
 int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
 int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
 int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
-int apply_open_devices(struct apply *a, struct err *e) RL_CHECK;
+int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_mount.c */
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;

@@ -25,6 +25,11 @@ static bool is_ours(enum rt_mount_kind kind)
 	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY;
 }
 
+static const struct apply_source *source_of(const struct apply *a, const struct rt_mount *m)
+{
+	return &a->sources[m - a->plan->spec->mounts];
+}
+
 /* The descriptor of the mount point, made when missing. */
 static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, struct err *e)
 {
@@ -92,9 +97,7 @@ static int mount_optional(const char *type, const char *host_path, const struct 
 
 static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 {
-	autofd int source = open(m->source, O_PATH | O_CLOEXEC);
-	if (source < 0)
-		return err_sys(e, errno, "mount %s: open", m->source);
+	int source = source_of(a, m)->fd;
 	struct stat st;
 	if (fstat(source, &st) < 0)
 		return err_sys(e, errno, "mount %s: stat", m->source);
@@ -114,8 +117,9 @@ static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *
 	autofd int target = open_target(a, m, true, e);
 	if (target < 0)
 		return target;
-	char *lower[] = {m->source};
-	const struct mnt_overlay o = {.lower = lower, .nlower = 1, .upper = m->upper, .work = m->work};
+	const struct apply_source *source = source_of(a, m);
+	const struct mnt_overlay o = {
+		.lower = &source->fd, .nlower = 1, .upper = source->upper, .work = source->work};
 	autofd int fd = mnt_overlay(&o, m->set, target, e);
 	if (fd < 0)
 		return err_ctx(e, "overlay of %s on %s", m->source, m->target);

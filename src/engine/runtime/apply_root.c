@@ -15,13 +15,24 @@
 #include "rl/base/mem.h"
 #include "rl/kern/mnt.h"
 
-int apply_open_devices(struct apply *a, struct err *e)
+static int open_path(const char *path, int flags, const char *what, int *ret_fd, struct err *e)
+{
+	if (!path)
+		return 0;
+	int fd = open(path, O_PATH | O_CLOEXEC | flags);
+	if (fd < 0)
+		return err_sys(e, errno, "%s %s", what, path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int open_null(struct apply *a, struct err *e)
 {
 	/* Masks are made from this inode only, opened before the container's own /dev exists and proved to be the null
 	 * device: runc took whatever the container had put at /dev/null (CVE-2025-31133). */
-	a->nullfd = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
-	if (a->nullfd < 0)
-		return err_sys(e, errno, "open /dev/null");
+	int r = open_path("/dev/null", O_NOFOLLOW, "open", &a->nullfd, e);
+	if (r < 0)
+		return r;
 	struct stat st;
 	if (fstat(a->nullfd, &st) < 0)
 		return err_sys(e, errno, "stat /dev/null");
@@ -30,37 +41,60 @@ int apply_open_devices(struct apply *a, struct err *e)
 	return 0;
 }
 
-static int open_mount_dir(const struct rtspec *s, struct err *e)
+static int open_mount_sources(struct apply *a, struct err *e)
 {
-	int fd = open(s->mount_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "open %s", s->mount_dir);
-	return fd;
+	const struct rtspec *s = a->plan->spec;
+	a->sources = xcalloc(s->nmounts, sizeof(*a->sources));
+	int r = 0;
+	for (size_t i = 0; i < s->nmounts && r == 0; i++) {
+		const struct rt_mount *m = &s->mounts[i];
+		a->sources[i] = (struct apply_source){-1, -1, -1};
+		r = open_path(m->source, 0, "mount", &a->sources[i].fd, e);
+		if (r == 0)
+			r = open_path(m->upper, O_DIRECTORY, "overlay", &a->sources[i].upper, e);
+		if (r == 0)
+			r = open_path(m->work, O_DIRECTORY, "overlay", &a->sources[i].work, e);
+	}
+	return r;
+}
+
+/* Paths of the host are opened while this process is still the caller: container root may be nobody to the caller's
+ * directories (--userns=nomap), and what the caller may not open, container root must not either. */
+int apply_open_host(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	int r = open_null(a, e);
+	if (r == 0)
+		r = open_path(s->mount_dir, O_DIRECTORY, "open", &a->mountfd, e);
+	if (r == 0)
+		r = open_path(s->rootfs, O_DIRECTORY, "root directory", &a->rootfs, e);
+	a->layerfds = xcalloc(s->layers.count, sizeof(int));
+	for (size_t i = 0; i < s->layers.count && r == 0; i++)
+		r = open_path(s->layers.items[i], O_DIRECTORY, "layer", &a->layerfds[i], e);
+	if (r == 0)
+		r = open_path(s->upper, O_DIRECTORY, "writable layer", &a->upperfd, e);
+	if (r == 0)
+		r = open_path(s->work, O_DIRECTORY, "writable layer", &a->workfd, e);
+	return r < 0 ? r : open_mount_sources(a, e);
 }
 
 int apply_root_overlay(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
-	autofd int target = open_mount_dir(s, e);
-	if (target < 0)
-		return target;
 	const struct mnt_overlay o = {
-		.lower = s->layers.items,
+		.lower = a->layerfds,
 		.nlower = s->layers.count,
-		.upper = s->upper,
-		.work = s->work,
+		.upper = a->upperfd,
+		.work = a->workfd,
 		.is_volatile = s->is_volatile,
 	};
-	a->rootfd = mnt_overlay(&o, MNT_NODEV, target, e);
+	a->rootfd = mnt_overlay(&o, MNT_NODEV, a->mountfd, e);
 	return a->rootfd < 0 ? a->rootfd : 0;
 }
 
 int apply_root_bind(struct apply *a, const char *dir, struct err *e)
 {
-	autofd int target = open_mount_dir(a->plan->spec, e);
-	if (target < 0)
-		return target;
-	a->rootfd = mnt_bind(AT_FDCWD, dir, true, 0, 0, target, e);
+	a->rootfd = mnt_bind(a->rootfs, "", true, 0, 0, a->mountfd, e);
 	return a->rootfd < 0 ? err_ctx(e, "root directory %s", dir) : 0;
 }
 

@@ -36,7 +36,6 @@ static void plan_early(struct plan *p)
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (s->ns[i].mode == RT_NS_JOIN)
 			add(p, STAGE_EARLY, OP_JOIN_NS)->ns = (enum rt_ns_kind)i;
-	add(p, STAGE_EARLY, OP_OPEN_DEVICES);
 	if (s->ns[RT_NS_USER].mode == RT_NS_HOST)
 		add(p, STAGE_EARLY, OP_PROPAGATION);
 	if (s->ns[RT_NS_NET].mode == RT_NS_NEW)
@@ -50,6 +49,7 @@ static void plan_early(struct plan *p)
 static int plan_mounts(struct plan *p, struct err *e)
 {
 	const struct rtspec *s = p->spec;
+	add(p, STAGE_HOST, OP_OPEN_HOST);
 	if (s->rootfs)
 		add_text(p, STAGE_ROOT, OP_ROOT_BIND, s->rootfs);
 	else if (s->layers.count)
@@ -104,7 +104,8 @@ static void plan_security(struct plan *p)
 		add(p, STAGE_SECURITY, OP_SECCOMP);
 	add(p, STAGE_SECURITY, OP_IDENTITY);
 	/* After the last change of credentials, which clears it (prctl(2)). */
-	add(p, STAGE_SECURITY, OP_DEATH_SIGNAL);
+	if (!s->outlives_parent)
+		add(p, STAGE_SECURITY, OP_DEATH_SIGNAL);
 	if (s->no_new_privs)
 		add(p, STAGE_SECURITY, OP_NO_NEW_PRIVS);
 	if (p->filter && s->no_new_privs)
@@ -204,8 +205,8 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 	case OP_PROPAGATION:
 		str_adds(out, "make all mounts receive-only");
 		break;
-	case OP_OPEN_DEVICES:
-		str_adds(out, "open the host's null device");
+	case OP_OPEN_HOST:
+		str_adds(out, "open what is mounted from the host");
 		break;
 	case OP_ROOT_OVERLAY:
 		print_root(p, out);
@@ -288,7 +289,7 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 void runtime_plan_print(const struct plan *p, struct str *out)
 {
 	static const char *const stages[] = {
-		[STAGE_EARLY] = "early",     [STAGE_ROOT] = "root",	    [STAGE_MOUNTS] = "mounts",
+		[STAGE_EARLY] = "early",     [STAGE_HOST] = "host",	    [STAGE_ROOT] = "root",	    [STAGE_MOUNTS] = "mounts",
 		[STAGE_PIVOT] = "pivot",     [STAGE_PROCESS] = "process", [STAGE_SECURITY] = "security",
 	};
 	_Static_assert(ARRAY_SIZE(stages) == STAGE_COUNT, "a name for every stage");

@@ -15,7 +15,8 @@
 
 enum op_stage {
 	STAGE_EARLY,	/* before the ids are mapped: nothing that creates a file */
-	STAGE_ROOT,	/* the root file system stands at spec->mount_dir */
+	STAGE_HOST,	/* ids are mapped, but this is still the caller: the host's paths are opened */
+	STAGE_ROOT,	/* as root of the container: the root file system stands at spec->mount_dir */
 	STAGE_MOUNTS,	/* everything mounted into it */
 	STAGE_PIVOT,	/* the host is out of reach from here on */
 	STAGE_PROCESS,	/* identity, limits, terminal */
@@ -29,7 +30,7 @@ enum op_kind {
 	OP_HOSTNAME,	 /* text */
 	OP_DOMAINNAME,	 /* text */
 	OP_PROPAGATION,	 /* the copy of the host's mounts stops sending events back (no user namespace) */
-	OP_OPEN_DEVICES, /* the host's null device, verified, for masks */
+	OP_OPEN_HOST,	 /* what is mounted from the host, and its null device for masks, as the caller */
 	OP_ROOT_OVERLAY,
 	OP_ROOT_BIND,	 /* text: directory */
 	OP_MOUNT,	 /* mount */

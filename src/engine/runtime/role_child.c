@@ -70,6 +70,8 @@ static int child(struct apply *a, struct err *e)
 	if (r == 0)
 		r = sync_expect(a->sync, "rl", STEP_MAPPED, NULL, e);
 	if (r == 0)
+		r = apply_stages(a, STAGE_HOST, STAGE_HOST, e);
+	if (r == 0)
 		r = become_root(a->plan, e);
 	if (r < 0)
 		return r;
@@ -91,6 +93,10 @@ void role_child_main(const struct runtime_start *start, int sync)
 		.rootfd = -1,
 		.procfd = -1,
 		.nullfd = -1,
+		.mountfd = -1,
+		.upperfd = -1,
+		.workfd = -1,
+		.rootfs = -1,
 		.emptyfd = -1,
 		.pty_master = -1,
 		.pty_slave = -1,

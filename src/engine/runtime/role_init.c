@@ -49,7 +49,8 @@ RL_NORETURN static void reaper_main(struct apply *a, pid_t payload, const sigset
 		_exit(EXIT_RL_FAILED);
 	}
 	prctl(PR_SET_NAME, "rl-init");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!a->plan->spec->outlives_parent)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	reap_until(payload, all);
 }
 

@@ -35,12 +35,11 @@ bool tty_relay_wants_input(const struct tty_relay *t)
 	return t->in >= 0 && !t->input_ended && t->pending_len < sizeof(t->pending);
 }
 
-/* The signal a line discipline would send for one of these bytes, if PID 1 is the whole foreground group. */
-static int typed_signal(const struct tty_relay *t, const char *data, size_t len, pid_t init_pid)
+int tty_typed_signal(int master, const char *data, size_t len, pid_t init_pid)
 {
 	struct termios mode;
 	pid_t group;
-	if (tcgetattr(t->master, &mode) < 0 || !(mode.c_lflag & ISIG))
+	if (tcgetattr(master, &mode) < 0 || !(mode.c_lflag & ISIG))
 		return 0;
 	const struct {
 		cc_t key;
@@ -49,7 +48,7 @@ static int typed_signal(const struct tty_relay *t, const char *data, size_t len,
 	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
 		if (keys[k].key == _POSIX_VDISABLE || !memchr(data, keys[k].key, len))
 			continue;
-		if (ioctl(t->master, TIOCGPGRP, &group) == 0 && group == init_pid)
+		if (ioctl(master, TIOCGPGRP, &group) == 0 && group == init_pid)
 			return keys[k].sig;
 	}
 	return 0;
@@ -86,7 +85,7 @@ int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e)
 			t->pending[t->pending_len++] = 4;
 		return tty_relay_flush(t, e);
 	}
-	int sig = typed_signal(t, free_part, (size_t)n, init_pid);
+	int sig = tty_typed_signal(t->master, free_part, (size_t)n, init_pid);
 	t->pending_len += (size_t)n;
 	int r = tty_relay_flush(t, e);
 	return r < 0 ? r : sig;

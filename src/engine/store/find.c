@@ -69,18 +69,29 @@ static bool list_has_name(const struct store_list *l, const char *name)
 	return false;
 }
 
+struct list_arg {
+	const struct store *s;
+	struct store_list *l;
+};
+
 static int add_builtin(const char *name, struct store_record *record, void *arg)
 {
-	struct store_list *l = arg;
-	if (!*name || !list_has_name(l, name))
-		list_add_record(l, name, record);
+	struct list_arg *a = arg;
+	struct store_record own = {0};
+	if (*name && list_has_name(a->l, name))
+		return 0;
+	/* Once it was unpacked, our own record knows its size. */
+	bool known = store_record_read(a->s, record->manifest, &own, NULL) >= 0;
+	list_add_record(a->l, name, known && own.builtin ? &own : record);
+	store_record_free(&own);
 	return 0;
 }
 
 static void list_builtin(const struct store *s, struct store_list *l)
 {
 	struct err cause = ERR_INIT;
-	if (store_builtin_each(s, add_builtin, l, &cause) < 0)
+	struct list_arg arg = {s, l};
+	if (store_builtin_each(s, add_builtin, &arg, &cause) < 0)
 		log_debug(LOG_STORE, "%s", cause.text);
 }
 
@@ -298,22 +309,25 @@ static int find_builtin(struct wanted *w, struct err *e)
 	return 1;
 }
 
+/* Names as a person would type them here: a tag only if one was typed, localhost/ never. */
+static void add_suggestion(const char *canonical, bool with_tag, struct strv *out)
+{
+	const char *local = str_after(canonical, "localhost/");
+	const char *familiar = local && !strchr(local, '/') ? local : imgref_familiar(canonical);
+	size_t n = strlen(familiar);
+	if (!n)
+		return;
+	bool latest = str_ends(familiar, ":latest") && !with_tag;
+	strv_add_owned(out, xstrndup(familiar, latest ? n - strlen(":latest") : n));
+}
+
 static int not_found(const struct store *s, const char *text, struct err *e)
 {
 	struct store_list list = {0};
 	autostrv struct strv names = STRV_INIT;
 	if (store_list(s, &list, NULL) >= 0) {
-		for (size_t i = 0; i < list.count; i++) {
-			const char *familiar = imgref_familiar(list.items[i].name);
-			if (!*familiar)
-				continue;
-			if (str_ends(familiar, ":latest") && !strchr(text, ':')) {
-				autofree char *without = xstrndup(familiar, strlen(familiar) - strlen(":latest"));
-				strv_add(&names, without);
-			} else {
-				strv_add(&names, familiar);
-			}
-		}
+		for (size_t i = 0; i < list.count; i++)
+			add_suggestion(list.items[i].name, strchr(text, ':'), &names);
 		store_list_free(&list);
 	}
 	int r = err_set(e, ENOENT, "image %s: not in the store", text);

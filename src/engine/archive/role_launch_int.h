@@ -1,8 +1,8 @@
 /*
- * launch_int.h - starting one of the confined roles; the parent's side of archive_role.h.
+ * role_launch_int.h - starting one of the confined roles; the parent's side of archive_role.h.
  */
-#ifndef RL_ENGINE_ARCHIVE_LAUNCH_INT_H
-#define RL_ENGINE_ARCHIVE_LAUNCH_INT_H
+#ifndef RL_ENGINE_ARCHIVE_ROLE_LAUNCH_INT_H
+#define RL_ENGINE_ARCHIVE_ROLE_LAUNCH_INT_H
 
 #include "wire_int.h"
 

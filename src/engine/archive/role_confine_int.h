@@ -1,5 +1,5 @@
 /*
- * confine_int.h - how the reader of hostile archives gives up everything it does not need.
+ * role_confine_int.h - how the reader of hostile archives gives up everything it does not need.
  *
  * Calling sequence, all in one single-threaded process, in this order:
  *     confine_unshare   own user, mount, net, ipc and uts namespaces; the parent then writes the id map
@@ -8,8 +8,8 @@
  *     confine_drop      resource limits, six capabilities, no_new_privs, seccomp
  * Mustn't: open anything of the host after confine_unshare, start threads before confine_drop.
  */
-#ifndef RL_ENGINE_ARCHIVE_CONFINE_INT_H
-#define RL_ENGINE_ARCHIVE_CONFINE_INT_H
+#ifndef RL_ENGINE_ARCHIVE_ROLE_CONFINE_INT_H
+#define RL_ENGINE_ARCHIVE_ROLE_CONFINE_INT_H
 
 #include <stddef.h>
 

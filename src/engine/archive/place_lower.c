@@ -1,5 +1,5 @@
 /*
- * lower.c - what the layers below hold, for layers that are not self-contained; part of place_int.h.
+ * place_lower.c - what the layers below hold, for layers that are not self-contained; part of place_int.h.
  *
  * Theory: objects are found as overlayfs would show them (overlay_view_int.h). The paths asked for are canonical in the
  * layer being made, and parents that are symlinks below have been copied as symlinks before (lower_make), so that no

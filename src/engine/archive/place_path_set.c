@@ -1,7 +1,7 @@
 /*
- * path_set.c - a set of paths that remembers which came first; part of place_int.h.
+ * place_path_set.c - a set of paths that remembers which came first; part of place_int.h.
  *
- * Open addressing with tombstones (items[i] == the static removed[] marker). Bounded: an archive that omits more
+ * Open addressing with tombstones (items[i] == the mark). Bounded: an archive that omits more
  * parents than PATH_SET_BYTES holds is not self-contained for certain, and nothing more needs to be remembered.
  */
 #include <string.h>
@@ -11,7 +11,12 @@
 
 enum { PATH_SET_MAX = 65536, PATH_LENGTH_SHORT = 1024 };
 
-static char removed[1];
+/* Marks slots whose path was taken out; only its address matters. */
+static char *removed_mark(void)
+{
+	static const char mark[1];
+	return (char *)(uintptr_t)mark;
+}
 
 static size_t hash(const char *path)
 {
@@ -24,7 +29,7 @@ static size_t hash(const char *path)
 void path_set_free(struct path_set *s)
 {
 	for (size_t i = 0; i < s->size; i++)
-		if (s->items[i] && s->items[i] != removed)
+		if (s->items[i] && s->items[i] != removed_mark())
 			free(s->items[i]);
 	free(s->items);
 	free(s->order);
@@ -49,7 +54,7 @@ static void grow(struct path_set *s)
 	s->order = xcalloc(s->size, sizeof(*s->order));
 	s->used = 0;
 	for (size_t i = 0; i < old.size; i++)
-		if (old.items[i] && old.items[i] != removed)
+		if (old.items[i] && old.items[i] != removed_mark())
 			insert(s, old.items[i], old.order[i]);
 	free(old.items);
 	free(old.order);
@@ -75,10 +80,10 @@ void path_set_remove(struct path_set *s, const char *path)
 	if (!s->count)
 		return;
 	for (size_t i = hash(path) & (s->size - 1); s->items[i]; i = (i + 1) & (s->size - 1)) {
-		if (s->items[i] == removed || !str_eq(s->items[i], path))
+		if (s->items[i] == removed_mark() || !str_eq(s->items[i], path))
 			continue;
 		free(s->items[i]);
-		s->items[i] = removed;
+		s->items[i] = removed_mark();
 		s->count--;
 		return;
 	}
@@ -89,7 +94,7 @@ const char *path_set_first(const struct path_set *s)
 	const char *first = NULL;
 	uint64_t best = UINT64_MAX;
 	for (size_t i = 0; i < s->size; i++) {
-		if (s->items[i] && s->items[i] != removed && s->order[i] < best) {
+		if (s->items[i] && s->items[i] != removed_mark() && s->order[i] < best) {
 			best = s->order[i];
 			first = s->items[i];
 		}

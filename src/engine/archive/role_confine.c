@@ -1,5 +1,5 @@
 /*
- * confine.c - see confine_int.h.
+ * role_confine.c - see role_confine_int.h.
  *
  * Theory: what a break-in in the tar parser must not reach, and what takes it away:
  *   the host's files        mount namespace whose only mount is the target (a bind mount, so that ".." ends there);
@@ -16,7 +16,7 @@
  * Capabilities kept (all only over ids of the map): CHOWN, DAC_OVERRIDE, FOWNER, FSETID write files as other users and
  * with any mode, MKNOD whiteouts on kernels that ask for it, SETFCAP file capabilities.
  */
-#include "confine_int.h"
+#include "role_confine_int.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -167,22 +167,85 @@ static void lower_limit(int which, rlim_t value)
 }
 
 static const int allowed_calls[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
-	SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(close), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(fcntl),
-	SCMP_SYS(fcntl64), SCMP_SYS(dup), SCMP_SYS(fstat), SCMP_SYS(fstat64), SCMP_SYS(newfstatat),
-	SCMP_SYS(fstatat64), SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(fstatfs64), SCMP_SYS(getdents64),
-	SCMP_SYS(readlinkat), SCMP_SYS(ftruncate), SCMP_SYS(ftruncate64), SCMP_SYS(fallocate),
-	SCMP_SYS(copy_file_range), SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),
-	SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),
-	SCMP_SYS(fchown), SCMP_SYS(fchown32), SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(utimensat_time64),
-	SCMP_SYS(fsetxattr), SCMP_SYS(fgetxattr), SCMP_SYS(flistxattr), SCMP_SYS(fremovexattr), SCMP_SYS(syncfs),
-	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(umask), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(brk),
-	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(futex_time64),
-	SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
-	SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid),
-	SCMP_SYS(geteuid), SCMP_SYS(getegid), SCMP_SYS(getuid), SCMP_SYS(getgid), SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64), SCMP_SYS(gettimeofday), SCMP_SYS(time),
+        SCMP_SYS(read),
+        SCMP_SYS(write),
+        SCMP_SYS(readv),
+        SCMP_SYS(writev),
+        SCMP_SYS(pread64),
+        SCMP_SYS(pwrite64),
+        SCMP_SYS(lseek),
+        SCMP_SYS(_llseek),
+        SCMP_SYS(close),
+        SCMP_SYS(openat),
+        SCMP_SYS(openat2),
+        SCMP_SYS(fcntl),
+        SCMP_SYS(fcntl64),
+        SCMP_SYS(dup),
+        SCMP_SYS(fstat),
+        SCMP_SYS(fstat64),
+        SCMP_SYS(newfstatat),
+        SCMP_SYS(fstatat64),
+        SCMP_SYS(statx),
+        SCMP_SYS(fstatfs),
+        SCMP_SYS(fstatfs64),
+        SCMP_SYS(getdents64),
+        SCMP_SYS(readlinkat),
+        SCMP_SYS(ftruncate),
+        SCMP_SYS(ftruncate64),
+        SCMP_SYS(fallocate),
+        SCMP_SYS(copy_file_range),
+        SCMP_SYS(mkdirat),
+        SCMP_SYS(mknodat),
+        SCMP_SYS(symlinkat),
+        SCMP_SYS(linkat),
+        SCMP_SYS(unlinkat),
+        SCMP_SYS(renameat),
+        SCMP_SYS(renameat2),
+        SCMP_SYS(fchmod),
+        SCMP_SYS(fchmodat),
+        SCMP_SYS(fchown),
+        SCMP_SYS(fchown32),
+        SCMP_SYS(fchownat),
+        SCMP_SYS(utimensat),
+        SCMP_SYS(utimensat_time64),
+        SCMP_SYS(fsetxattr),
+        SCMP_SYS(fgetxattr),
+        SCMP_SYS(flistxattr),
+        SCMP_SYS(fremovexattr),
+        SCMP_SYS(syncfs),
+        SCMP_SYS(fsync),
+        SCMP_SYS(fdatasync),
+        SCMP_SYS(umask),
+        SCMP_SYS(sendmsg),
+        SCMP_SYS(recvmsg),
+        SCMP_SYS(brk),
+        SCMP_SYS(munmap),
+        SCMP_SYS(mremap),
+        SCMP_SYS(madvise),
+        SCMP_SYS(futex),
+        SCMP_SYS(futex_time64),
+        SCMP_SYS(sched_yield),
+        SCMP_SYS(sched_getaffinity),
+        SCMP_SYS(set_robust_list),
+        SCMP_SYS(rseq),
+        SCMP_SYS(sigaltstack),
+        SCMP_SYS(rt_sigprocmask),
+        SCMP_SYS(rt_sigaction),
+        SCMP_SYS(rt_sigreturn),
+        SCMP_SYS(restart_syscall),
+        SCMP_SYS(exit),
+        SCMP_SYS(exit_group),
+        SCMP_SYS(getpid),
+        SCMP_SYS(gettid),
+        SCMP_SYS(geteuid),
+        SCMP_SYS(getegid),
+        SCMP_SYS(getuid),
+        SCMP_SYS(getgid),
+        SCMP_SYS(getrandom),
+        SCMP_SYS(clock_gettime),
+        SCMP_SYS(clock_gettime64),
+        SCMP_SYS(gettimeofday),
+        SCMP_SYS(time),
 };
 
 static int add_rules(scmp_filter_ctx ctx)
@@ -197,12 +260,13 @@ static int add_rules(scmp_filter_ctx ctx)
 	/* Threads, not processes. clone3 hides its flags behind a pointer: libc falls back on ENOSYS. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				     SCMP_A0_32(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
+		                     SCMP_A0_32(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* abort() and the sanitizers name their own thread; other processes have no numbers in here that matter. */
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
 	return r;
 }
 
@@ -230,7 +294,7 @@ int confine_drop(struct err *e)
 #endif
 	capng_clear(CAPNG_SELECT_BOTH);
 	capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
-		      CAP_MKNOD, CAP_SETFCAP, -1);
+	              CAP_MKNOD, CAP_SETFCAP, -1);
 	if (capng_apply(CAPNG_SELECT_BOTH) != 0)
 		return err_sys(e, errno, "drop capabilities");
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

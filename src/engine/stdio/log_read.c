@@ -1,0 +1,299 @@
+/*
+ * log_read.c - the log file read back, also while it grows and is rotated; see log_file.h.
+ *
+ * At the end of a file its place is looked up by inode among container.log, .1, .2, ...: the next newer one follows. A
+ * file that is in none of these places any more was rotated away while it was read; reading goes on with the oldest
+ * that is left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rl/base/io.h"
+#include "rl/base/json.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/engine/log_file.h"
+
+enum { CHUNK = 64 * 1024, LINE_MAX_BYTES = 1 << 20, FILES_MAX = 1000 };
+
+static int open_file(int dirfd, unsigned index)
+{
+	char name[64];
+	if (index)
+		snprintf(name, sizeof(name), LOG_FILE_NAME ".%u", index);
+	else
+		snprintf(name, sizeof(name), LOG_FILE_NAME);
+	return openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static unsigned oldest(int dirfd)
+{
+	unsigned i = 0;
+	for (; i < FILES_MAX; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), LOG_FILE_NAME ".%u", i + 1);
+		if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			break;
+	}
+	return i;
+}
+
+/* Offset of the last `want` lines of the file, and how many there are (at most `want`). */
+static int last_lines(int fd, uint64_t want, off_t *ret_offset, uint64_t *ret_found, struct err *e)
+{
+	autofree char *buf = xmalloc(CHUNK);
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "read the log");
+	off_t end = st.st_size;
+	uint64_t found = 0;
+	for (off_t at = end; at > 0;) {
+		size_t n = (size_t)RL_MIN((off_t)CHUNK, at);
+		at -= (off_t)n;
+		if (pread(fd, buf, n, at) != (ssize_t)n)
+			return err_sys(e, EIO, "read the log");
+		for (size_t i = n; i-- > 0;) {
+			/* The newline that ends the last line begins none. */
+			if (buf[i] != '\n' || at + (off_t)i == end - 1)
+				continue;
+			if (++found == want) {
+				*ret_offset = at + (off_t)i + 1;
+				*ret_found = want;
+				return 0;
+			}
+		}
+	}
+	*ret_offset = 0;
+	*ret_found = found + (end > 0);
+	return 0;
+}
+
+/* Go back file by file until `tail` lines are ahead. */
+static int seek_tail(struct log_reader *r, uint64_t tail, struct err *e)
+{
+	unsigned first = oldest(r->dirfd);
+	for (unsigned index = 0; index <= first; index++) {
+		autofd int fd = open_file(r->dirfd, index);
+		off_t offset = 0;
+		uint64_t found = 0;
+		if (fd < 0)
+			break;
+		if (tail == 0)
+			offset = lseek(fd, 0, SEEK_END);
+		else if (last_lines(fd, tail, &offset, &found, e) < 0)
+			return e ? -e->code : -EIO;
+		tail -= found;
+		if (lseek(fd, offset, SEEK_SET) < 0)
+			return err_sys(e, errno, "read the log");
+		close_fd(&r->fd);
+		r->fd = take_fd(&fd);
+		if (tail == 0)
+			break;
+	}
+	return 0;
+}
+
+int log_reader_open(struct log_reader *r, int dirfd, enum log_driver driver, uint64_t tail, struct err *e)
+{
+	*r = (struct log_reader){.dirfd = dirfd, .driver = driver, .fd = -1, .buf = STR_INIT, .decoded = STR_INIT};
+	if (tail == LOG_READER_ALL)
+		r->fd = open_file(dirfd, oldest(dirfd));
+	else if (seek_tail(r, tail, e) < 0)
+		return e ? -e->code : -EIO;
+	return r->fd < 0 ? err_set(e, ENOENT, "nothing was logged") : 0;
+}
+
+/* At the end of a file: 1 if a newer one is now open, 0 if this is the newest. */
+static int next_file(struct log_reader *r)
+{
+	struct stat mine;
+	struct stat st;
+	if (fstat(r->fd, &mine) < 0)
+		return 0;
+	unsigned last = oldest(r->dirfd);
+	unsigned next = last;
+	for (unsigned i = 0; i <= last; i++) {
+		autofd int fd = open_file(r->dirfd, i);
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != mine.st_ino || st.st_dev != mine.st_dev)
+			continue;
+		if (i == 0)
+			return 0;
+		next = i - 1;
+		break;
+	}
+	int fd = open_file(r->dirfd, next);
+	if (fd < 0)
+		return 0;
+	close(r->fd);
+	r->fd = fd;
+	return 1;
+}
+
+/* More bytes into the buffer: 1, or 0 at the end for now. */
+static int fill(struct log_reader *r, struct err *e)
+{
+	if (r->fd < 0) {
+		r->fd = open_file(r->dirfd, oldest(r->dirfd));
+		if (r->fd < 0)
+			return 0;
+	}
+	if (r->at) {
+		memmove(r->buf.buf, r->buf.buf + r->at, r->buf.len - r->at);
+		str_cut(&r->buf, r->buf.len - r->at);
+		r->at = 0;
+	}
+	for (;;) {
+		str_reserve(&r->buf, CHUNK);
+		ssize_t n = read(r->fd, r->buf.buf + r->buf.len, CHUNK);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "read the log");
+		if (n > 0) {
+			r->buf.len += (size_t)n;
+			r->buf.buf[r->buf.len] = '\0';
+			return 1;
+		}
+		/* Between our read and the look at the names the writer may have added to this file and moved on. */
+		struct stat st;
+		if (fstat(r->fd, &st) == 0 && lseek(r->fd, 0, SEEK_CUR) < st.st_size)
+			continue;
+		int old = dup(r->fd);
+		autofd int kept = old;
+		off_t at = lseek(r->fd, 0, SEEK_CUR);
+		if (!next_file(r))
+			return 0;
+		if (kept >= 0 && fstat(kept, &st) == 0 && at < st.st_size) {
+			close_fd(&r->fd);
+			r->fd = take_fd(&kept);
+		}
+	}
+}
+
+static int64_t parse_time(const char *text)
+{
+	struct tm tm = {0};
+	int used = 0;
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+		   &tm.tm_sec, &used) != 6)
+		return 0;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	int64_t ns = 0;
+	if (text[used] == '.') {
+		int64_t unit = 100000000;
+		for (const char *p = text + used + 1; *p >= '0' && *p <= '9' && unit; p++, unit /= 10)
+			ns += (*p - '0') * unit;
+	}
+	return (int64_t)timegm(&tm) * 1000000000 + ns;
+}
+
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static void decode_base64(const char *text, struct str *out)
+{
+	unsigned bits = 0;
+	int n = 0;
+	for (; *text && *text != '='; text++) {
+		int v = base64_value(*text);
+		if (v < 0)
+			return;
+		bits = bits << 6 | (unsigned)v;
+		n += 6;
+		if (n >= 8) {
+			n -= 8;
+			str_addc(out, (char)(bits >> n));
+		}
+	}
+}
+
+static bool decode_json(struct log_reader *r, const char *line, size_t len, struct log_entry *ret)
+{
+	/* A NUL is "\u0000" in here. */
+	json_error_t why;
+	json_t *doc = json_loadb(line, len, JSON_ALLOW_NUL, &why);
+	autojson json_t *owned = doc;
+	const json_t *text = json_object_get(owned, "log");
+	const char *time_text = json_str_or_null(owned, "time");
+	const char *stream = json_str_or_null(owned, "stream");
+	const char *exact = json_str_or_null(owned, "b64");
+	if (!json_is_string(text) || !time_text)
+		return false;
+	str_cut(&r->decoded, 0);
+	if (exact)
+		decode_base64(exact, &r->decoded);
+	else
+		str_add(&r->decoded, json_string_value(text), json_string_length(text));
+	*ret = (struct log_entry){
+		.time = parse_time(time_text),
+		.stream = stream && str_eq(stream, "stderr") ? LOG_STDERR : LOG_STDOUT,
+		.data = r->decoded.buf,
+		.len = r->decoded.len,
+	};
+	return true;
+}
+
+static bool decode_k8s(struct log_reader *r, const char *line, size_t len, struct log_entry *ret)
+{
+	const char *stream = memchr(line, ' ', len);
+	const char *flag = stream ? memchr(stream + 1, ' ', len - (size_t)(stream + 1 - line)) : NULL;
+	if (!flag || (size_t)(flag + 3 - line) > len || flag[2] != ' ')
+		return false;
+	const char *text = flag + 3;
+	str_cut(&r->decoded, 0);
+	str_add(&r->decoded, text, len - (size_t)(text - line));
+	if (flag[1] == 'F')
+		str_addc(&r->decoded, '\n');
+	*ret = (struct log_entry){
+		.time = parse_time(line),
+		.stream = str_after(stream + 1, "stderr ") ? LOG_STDERR : LOG_STDOUT,
+		.data = r->decoded.buf,
+		.len = r->decoded.len,
+	};
+	return true;
+}
+
+int log_reader_next(struct log_reader *r, struct log_entry *ret_entry, struct err *e)
+{
+	for (;;) {
+		const char *line = r->buf.buf + r->at;
+		const char *newline = memchr(line, '\n', r->buf.len - r->at);
+		if (!newline) {
+			if (r->buf.len - r->at > LINE_MAX_BYTES)
+				r->at = r->buf.len; /* no entry of ours is that long */
+			int got = fill(r, e);
+			if (got <= 0)
+				return got;
+			continue;
+		}
+		size_t len = (size_t)(newline - line);
+		r->at += len + 1;
+		bool good = r->driver == LOG_DRIVER_K8S ? decode_k8s(r, line, len, ret_entry)
+							: decode_json(r, line, len, ret_entry);
+		if (good)
+			return 1;
+		if (len)
+			log_debug(LOG_STDIO, "a damaged line of the log was passed over");
+	}
+}
+
+void log_reader_close(struct log_reader *r)
+{
+	close_fd(&r->fd);
+	str_free(&r->buf);
+	str_free(&r->decoded);
+}

@@ -1,0 +1,248 @@
+/*
+ * log_write.c - container output to the log file; see log_file.h.
+ *
+ * All entries of one read are put into one buffer and written by one write(2), so that a busy container costs one call
+ * per 64 KiB. Entries are never split between files.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/engine/log_file.h"
+
+enum { ENTRY_MAX = 16 * 1024, FLUSH_AT = 256 * 1024 };
+
+static int open_current(struct log_writer *w, int flags, struct err *e)
+{
+	int fd = openat(w->dirfd, LOG_FILE_NAME, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, errno, "open the container's log");
+	w->fd = fd;
+	w->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* A crash may have left half an entry at the end: the next one must not be glued to it. */
+static void end_half_entry(struct log_writer *w)
+{
+	char last = '\n';
+	autofd int fd = openat(w->dirfd, LOG_FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && w->size && pread(fd, &last, 1, (off_t)w->size - 1) == 1 && last != '\n' &&
+	    write(w->fd, "\n", 1) == 1)
+		w->size++;
+}
+
+int log_writer_open(struct log_writer *w, int dirfd, enum log_driver driver, uint64_t max_size, unsigned max_file,
+		    struct err *e)
+{
+	*w = (struct log_writer){
+		.dirfd = dirfd,
+		.driver = driver,
+		.max_size = max_size,
+		.max_file = max_file ? max_file : 1,
+		.fd = -1,
+		.out = STR_INIT,
+	};
+	if (driver == LOG_DRIVER_NONE || driver == LOG_DRIVER_PASSTHROUGH)
+		return 0;
+	int r = open_current(w, 0, e);
+	if (r == 0)
+		end_half_entry(w);
+	return r;
+}
+
+static void rotate(struct log_writer *w)
+{
+	char from[64];
+	char to[64];
+	for (unsigned i = w->max_file - 1; i > 0; i--) {
+		snprintf(to, sizeof(to), LOG_FILE_NAME ".%u", i);
+		if (i == 1)
+			snprintf(from, sizeof(from), LOG_FILE_NAME);
+		else
+			snprintf(from, sizeof(from), LOG_FILE_NAME ".%u", i - 1);
+		if (renameat(w->dirfd, from, w->dirfd, to) < 0 && errno != ENOENT)
+			log_debug(LOG_STDIO, "rotate %s: %s", from, strerrorname_np(errno));
+	}
+	if (w->max_file == 1)
+		unlinkat(w->dirfd, LOG_FILE_NAME, 0);
+	int old = w->fd;
+	if (open_current(w, 0, NULL) == 0)
+		close(old);
+	else
+		w->fd = old; /* no descriptor or no space for a name: the old file grows on */
+}
+
+static void flush(struct log_writer *w)
+{
+	size_t done = 0;
+	while (done < w->out.len) {
+		ssize_t n = write(w->fd, w->out.buf + done, w->out.len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			w->lost += w->out.len - done;
+			w->lost_errno = errno;
+			/* Whole entries only: what half an entry left is cut off again. */
+			if (done && ftruncate(w->fd, (off_t)w->size) < 0)
+				log_debug(LOG_STDIO, "log: %s", strerrorname_np(errno));
+			done = 0;
+			break;
+		}
+		done += (size_t)n;
+	}
+	w->size += done;
+	str_cut(&w->out, 0);
+}
+
+static void add_time(struct str *out, const char *end)
+{
+	struct timespec now;
+	struct tm tm;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	str_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		 tm.tm_min, tm.tm_sec, now.tv_nsec, end);
+}
+
+static void add_base64(struct str *out, const unsigned char *p, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < n; i += 3) {
+		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0u) | (i + 2 < n ? p[i + 2] : 0u);
+		char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
+				i + 2 < n ? digits[v & 63] : '='};
+		str_add(out, four, 4);
+	}
+}
+
+/* Escape one character that cannot stand for itself; returns how many bytes were used, *exact false if not UTF-8. */
+static size_t add_special(struct str *out, const char *p, size_t left, bool *exact)
+{
+	unsigned char c = (unsigned char)*p;
+	switch (c) {
+	case '"':
+	case '\\':
+		str_addc(out, '\\');
+		str_addc(out, (char)c);
+		return 1;
+	case '\n':
+		str_adds(out, "\\n");
+		return 1;
+	case '\r':
+		str_adds(out, "\\r");
+		return 1;
+	case '\t':
+		str_adds(out, "\\t");
+		return 1;
+	default:
+		break;
+	}
+	if (c < 0x20) {
+		str_addf(out, "\\u%04x", c);
+		return 1;
+	}
+	size_t n = str_utf8_len(p, left);
+	if (n) {
+		str_add(out, p, n);
+		return n;
+	}
+	str_adds(out, "\xef\xbf\xbd");
+	*exact = false;
+	return 1;
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void add_json(struct str *out, enum log_stream stream, const char *p, size_t n)
+{
+	bool exact = true;
+	str_adds(out, "{\"log\":\"");
+	for (size_t i = 0; i < n;) {
+		size_t run = i;
+		while (run < n && is_plain((unsigned char)p[run]))
+			run++;
+		str_add(out, p + i, run - i);
+		i = run;
+		if (i < n)
+			i += add_special(out, p + i, n - i, &exact);
+	}
+	str_adds(out, stream == LOG_STDERR ? "\",\"stream\":\"stderr\",\"time\":\"" : "\",\"stream\":\"stdout\",\"time\":\"");
+	add_time(out, "\"");
+	if (!exact) {
+		str_adds(out, ",\"b64\":\"");
+		add_base64(out, (const unsigned char *)p, n);
+		str_addc(out, '"');
+	}
+	str_adds(out, "}\n");
+}
+
+static void add_k8s(struct str *out, enum log_stream stream, const char *p, size_t n)
+{
+	bool whole = n && p[n - 1] == '\n';
+	add_time(out, stream == LOG_STDERR ? " stderr " : " stdout ");
+	str_adds(out, whole ? "F " : "P ");
+	str_add(out, p, whole ? n - 1 : n);
+	str_addc(out, '\n');
+}
+
+static void add_entry(struct log_writer *w, enum log_stream stream, const char *p, size_t n)
+{
+	size_t before = w->out.len;
+	if (w->driver == LOG_DRIVER_K8S)
+		add_k8s(&w->out, stream, p, n);
+	else
+		add_json(&w->out, stream, p, n);
+	if (!w->max_size || w->size + w->out.len <= w->max_size)
+		return;
+	/* The entry belongs to the next file: write what is before it, and move it to the front. */
+	size_t len = w->out.len - before;
+	autofree char *entry = xmemdup(w->out.buf + before, len);
+	str_cut(&w->out, before);
+	flush(w);
+	if (w->size)
+		rotate(w);
+	str_add(&w->out, entry, len);
+}
+
+void log_writer_add(struct log_writer *w, enum log_stream stream, const char *data, size_t len)
+{
+	if (w->fd < 0)
+		return;
+	if (w->lost) {
+		char note[128];
+		int n = snprintf(note, sizeof(note), "rl: %llu bytes of the log were lost: %s\n", (unsigned long long)w->lost,
+				 strerrordesc_np(w->lost_errno));
+		w->lost = 0;
+		add_entry(w, LOG_STDERR, note, (size_t)n);
+	}
+	while (len) {
+		size_t n = RL_MIN(len, (size_t)ENTRY_MAX);
+		const char *newline = memchr(data, '\n', n);
+		n = newline ? (size_t)(newline - data) + 1 : n;
+		add_entry(w, stream, data, n);
+		data += n;
+		len -= n;
+		if (w->out.len >= FLUSH_AT)
+			flush(w);
+	}
+	flush(w);
+}
+
+void log_writer_close(struct log_writer *w)
+{
+	if (w->fd >= 0)
+		flush(w);
+	close_fd(&w->fd);
+	str_free(&w->out);
+}
