@@ -17,7 +17,7 @@ struct import_opts {
 
 static const struct opt_def import_defs[] = {
         {"change", NULL, 'c', "INSTRUCTION", OPT_GENERIC(opt_set_list, struct import_opts, changes), OPT_REPEAT,
-         "Options", "apply an instruction: 'CMD [\"sh\"]', 'ENV A=b', 'WORKDIR /x', ...", 0, NULL},
+         "Options", "apply an instruction such as 'ENV A=b' or 'WORKDIR /x'", 0, NULL},
         {"message", NULL, 'm', "TEXT", OPT_GENERIC(opt_set_string, struct import_opts, message), 0, "Options",
          "comment for the image's history", 0, NULL},
         {"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct import_opts, quiet), 0, "Options",

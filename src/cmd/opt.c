@@ -249,7 +249,7 @@ static bool wants_help(const struct opt_def *defs, unsigned flags, char *const *
 }
 
 int opt_parse(const struct opt_def *defs, unsigned flags, char *const *argv, void *target, struct opt_args *ret_args,
-              struct err *e)
+	      struct err *e)
 {
 	struct parse p = {.defs = defs, .target = target, .args = ret_args};
 	ret_args->help = wants_help(defs, flags, argv);
@@ -280,7 +280,7 @@ void opt_args_free(struct opt_args *args)
 }
 
 int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, const struct opt_args *args,
-                    struct err *e)
+		    struct err *e)
 {
 	for (; rules->option; rules++) {
 		if (!opt_given(defs, args, rules->option))
@@ -288,7 +288,7 @@ int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, co
 		bool other = opt_given(defs, args, rules->other);
 		if (rules->kind == OPT_CONFLICTS && other)
 			return err_set(e, EINVAL, "--%s and --%s exclude each other: %s", rules->option, rules->other,
-			               rules->text);
+				       rules->text);
 		if (rules->kind == OPT_REQUIRES && !other)
 			return err_set(e, EINVAL, "--%s needs --%s: %s", rules->option, rules->other, rules->text);
 	}
@@ -381,12 +381,10 @@ void opt_help(const struct opt_def *defs, bool brief, struct str *out)
 void opt_list(const struct opt_def *defs, struct str *out)
 {
 	for (; defs->name; defs++) {
-		const char *kind = defs->flags & OPT_REFUSED  ? "refused"
-		                   : defs->flags & OPT_HIDDEN ? "hidden"
-		                   : defs->flags & OPT_REPEAT ? "repeat"
-		                                              : "-";
-		char letter[2] = {defs->letter ? defs->letter : '-', '\0'};
-		str_addf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", defs->name, letter, defs->metavar ? defs->metavar : "-", kind,
-		         defs->aliases ? defs->aliases : "-", defs->group ? defs->group : "-");
+		if (!is_listed(defs))
+			continue;
+		char letter[3] = {'-', defs->letter, '\0'};
+		str_addf(out, "--%s\t%s\t%s\t%s\t%s\t%s\n", defs->name, letter, defs->metavar ? defs->metavar : "-",
+			 defs->flags & OPT_REPEAT ? "repeat" : "-", defs->aliases ? defs->aliases : "-", defs->group);
 	}
 }

@@ -166,6 +166,16 @@ static int receive_map(struct image_ctx *c, struct err *e)
 	return 0;
 }
 
+/* After a crash of somebody else, or a failure of ours: blobs may be in the store that no image will ever need. */
+static void collect(const struct image_ctx *c)
+{
+	struct store_gc_result result = {0};
+	struct err ignored = ERR_INIT;
+	if (store_gc(&c->store, &result, &ignored) < 0)
+		log_debug(LOG_STORE, "%s", ignored.text);
+	store_gc_result_free(&result);
+}
+
 static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 {
 	struct options o = {0};
@@ -186,9 +196,12 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	free(c->store.builtin);
 	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
 	struct err ignored = ERR_INIT;
-	if (store_sweep(&c->store, &ignored) < 0)
-		log_debug(LOG_STORE, "sweep: %s", ignored.text);
-	return verbs[v].fn(c, e);
+	if (store_sweep(&c->store, &ignored) > 0)
+		collect(c);
+	r = verbs[v].fn(c, e);
+	if (r < 0)
+		collect(c);
+	return r;
 }
 
 static void ctx_free(struct image_ctx *c)

@@ -10,8 +10,9 @@ Host side (they print "ready" once they can be used, and run until killed):
     flood ADDR PORT BYTES CLOSE       sends BYTES to each client, then CLOSE: close, reset, or stop reading ("half")
 
 Container side:
-    raw IFACE MAC TARGET...           crafted frames; TARGET: tcp:ADDR:PORT, udp:ADDR:PORT with / between parts; prints
-                                      "TARGET answer" or "TARGET silence" once a later echo of the gateway has come back
+    raw IFACE MAC TARGET...           crafted frames; TARGET: tcp:ADDR:PORT, udp:ADDR:PORT with / between parts, and
+                                      /SOURCE behind; prints "TARGET answer", "reset" or "silence" once later echoes of
+                                      the gateway have come back and the targets that begin with + were answered
     query SERVER NAME [tcp] [edns]    prints rcode, TC bit and the address
     fetch ADDR PORT                   prints the number of bytes read until the end, or the error
     udp ADDR PORT LENGTH              sends a datagram, prints the length of the answer
@@ -149,12 +150,19 @@ def flood(address, port, count, how):
     kept = []
     while True:
         s, _ = server.accept()
-        s.sendall(b"x" * int(count))
+        try:
+            s.sendall(b"x" * int(count))
+        except OSError:
+            s.close()
+            continue
         if how == "reset":
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif how == "half":
-            s.shutdown(socket.SHUT_WR)
-            kept.append(s)
+            try:
+                s.shutdown(socket.SHUT_WR)
+                kept.append(s)
+            except OSError:
+                s.close()
             continue
         s.close()
 
@@ -210,19 +218,28 @@ def raw(interface, mac, *targets):
     s.settimeout(20)
     own_mac = s.getsockname()[4]  # sysfs may be that of another namespace
     header = bytes.fromhex("52550a000202") + (own_mac if mac == "own" else bytes.fromhex(mac.replace(":", "")))
-    frames = []
     for i, target in enumerate(targets):
-        kind, address, port = target.split("/")[:3]
+        kind, address, port = target.lstrip("+").split("/")[:3]
         source = target.split("/")[3] if target.count("/") == 3 else \
             os.environ["RL_TEST_ADDRESS6" if ":" in address else "RL_TEST_ADDRESS"]
         s.send(header + packet(source, address, kind, int(port), 20000 + i))
     good = bytes.fromhex("52550a000202") + own_mac
-    for number in range(3):
+    frames, number, end = [], 0, time.monotonic() + 10
+    while number < 3 or (any(t[0] == "+" and judge(frames, i) == "silence" for i, t in enumerate(targets)) and
+                         time.monotonic() < end):
         frames += echo_back(s, good, number)
+        number += 1
     for i, target in enumerate(targets):
-        mark = struct.pack("!H", 20000 + i)
-        hits = [f for f in frames if f[36:38] == mark or f[56:58] == mark]
-        print(target, "answer" if hits else "silence")
+        print(target, judge(frames, i))
+
+
+def judge(frames, i):
+    mark = struct.pack("!H", 20000 + i)
+    hits = [f for f in frames if f[36:38] == mark or f[56:58] == mark]
+    # A TCP answer's flags: 4 is a reset.
+    resets = [f for f in hits if (f[12:14], f[23]) == (b"\x08\x00", 6) and f[47] & 4 or
+              (f[12:14], f[20]) == (b"\x86\xdd", 6) and f[67] & 4]
+    return "reset" if resets else "answer" if hits else "silence"
 
 
 def query(server, name, *how):
@@ -281,6 +298,7 @@ def ping(address):
     v6 = ":" in address
     s = socket.socket(family(address), socket.SOCK_DGRAM, 58 if v6 else 1)
     s.settimeout(5)
+    s.setsockopt(*((41, 25) if v6 else (0, 11)), 1)  # IPV6_RECVERR, IP_RECVERR
     try:
         s.connect((address, 0))
         s.send(struct.pack("!BBHHH", 128 if v6 else 8, 0, 0, 0, 9) + b"data" * 10)

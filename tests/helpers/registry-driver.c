@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -510,7 +509,6 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	int i = 1, r = -EINVAL;
 	log_init("registry-driver");
-	signal(SIGPIPE, SIG_IGN);
 	while (i < argc && take_option(&d, argv[i]))
 		i++;
 	for (size_t v = 0; v < ARRAY_SIZE(verbs) && i < argc; v++) {

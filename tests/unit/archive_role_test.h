@@ -6,6 +6,7 @@
 #ifndef TESTS_ARCHIVE_ROLE_TEST_H
 #define TESTS_ARCHIVE_ROLE_TEST_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -49,6 +50,53 @@ static inline int role_test_dir(const char *top, const char *name)
 {
 	autofree char *path = xasprintf("%s/%s", top, name);
 	return io_open_dir(AT_FDCWD, path, true, 0755, NULL);
+}
+
+/* A role in the middle of its work: it has seen the first `at` bytes of the tar and waits for more in *ret_writer. */
+static inline void role_test_stuck(const struct idmap *map, const char *top, const char *name, const struct str *tar,
+                                   size_t at, struct archive_job *job, int *ret_writer)
+{
+	struct err e = ERR_INIT;
+	int fds[2];
+	autofd int target = role_test_dir(top, name);
+	if (pipe2(fds, O_CLOEXEC) < 0 || write(fds[1], tar->buf, at) != (ssize_t)at)
+		exit(1);
+	int r = archive_unpack_start(
+	        &(struct archive_unpack){.program = ROLE_PROGRAM, .map = map, .blobfd = fds[0], .targetfd = target},
+	        job, &e);
+	close(fds[0]);
+	if (r < 0) {
+		err_print(&e);
+		exit(1);
+	}
+	*ret_writer = fds[1];
+}
+
+/* One "Name:\tvalue" line of /proc/PID/status. */
+static inline char *role_test_status(pid_t pid, const char *name)
+{
+	autofree char *path = xasprintf("/proc/%d/status", (int)pid);
+	autostr struct str text = STR_INIT;
+	if (io_read_file(AT_FDCWD, path, 1 << 16, &text, NULL) < 0)
+		return xstrdup("");
+	autofree char *key = xasprintf("\n%s:", name);
+	const char *p = strstr(text.buf, key);
+	if (!p)
+		return xstrdup("");
+	p += strlen(key);
+	p += strspn(p, " \t");
+	return xstrndup(p, strcspn(p, "\n"));
+}
+
+/* The handshake ends before the filter is loaded; the state is polled because nothing announces it. */
+static inline void role_test_wait_filter(pid_t pid)
+{
+	for (int i = 0; i < 2000; i++) {
+		autofree char *mode = role_test_status(pid, "Seccomp");
+		if (str_eq(mode, "2"))
+			return;
+		usleep(1000);
+	}
 }
 
 #endif

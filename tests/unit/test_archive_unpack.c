@@ -94,42 +94,23 @@ static void test_failures(struct fixture *f)
 	tap_ok(r == -ECHILD && strstr(e.text, "status 1"), "its status is named");
 }
 
-/* Start a job on a pipe, so that it sits in the middle of its work. */
-static void start_stuck(struct fixture *f, const char *name, struct archive_job *job, int *ret_writer)
-{
-	struct err e = ERR_INIT;
-	int fds[2];
-	autofd int target = role_test_dir(f->top, name);
-	if (pipe2(fds, O_CLOEXEC) < 0 || write(fds[1], f->tar.buf, STUCK_AT) != STUCK_AT)
-		exit(1);
-	int r = archive_unpack_start(
-	        &(struct archive_unpack){.program = ROLE_PROGRAM, .map = &f->map, .blobfd = fds[0], .targetfd = target},
-	        job, &e);
-	close(fds[0]);
-	if (r < 0) {
-		err_print(&e);
-		exit(1);
-	}
-	*ret_writer = fds[1];
-}
-
 static void test_killed(struct fixture *f)
 {
 	struct err e = ERR_INIT;
 	struct archive_unpacked u;
 	struct archive_job job = ARCHIVE_JOB_NONE;
 	int writer;
-	start_stuck(f, "killed", &job, &writer);
+	role_test_stuck(&f->map, f->top, "killed", &f->tar, STUCK_AT, &job, &writer);
 	kill(job.child.pid, SIGKILL);
 	tap_ok(archive_unpack_finish(&job, &u, &e) == -ECHILD && strstr(e.text, "signal 9"),
 	       "a killed unpacker is an error");
 	close(writer);
-	start_stuck(f, "cancelled", &job, &writer);
+	role_test_stuck(&f->map, f->top, "cancelled", &f->tar, STUCK_AT, &job, &writer);
 	archive_job_cancel(&job);
 	tap_ok(job.sock < 0 && job.child.pid < 0, "a job can be cancelled");
 	archive_job_cancel(&job);
 	close(writer);
-	start_stuck(f, "cut", &job, &writer);
+	role_test_stuck(&f->map, f->top, "cut", &f->tar, STUCK_AT, &job, &writer);
 	close(writer);
 	err_clear(&e);
 	tap_is_int(archive_unpack_finish(&job, &u, &e), -EBADMSG, "a pipe that ends early is a malformed layer");
@@ -137,7 +118,7 @@ static void test_killed(struct fixture *f)
 	int writers[3];
 	char name[] = "side0";
 	for (int i = 0; i < 3; i++, name[4]++)
-		start_stuck(f, name, &jobs[i], &writers[i]);
+		role_test_stuck(&f->map, f->top, name, &f->tar, STUCK_AT, &jobs[i], &writers[i]);
 	bool ok = true;
 	for (int i = 2; i >= 0; i--) {
 		ok &= write(writers[i], f->tar.buf + STUCK_AT, f->tar.len - STUCK_AT) == (ssize_t)f->tar.len - STUCK_AT;

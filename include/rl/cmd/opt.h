@@ -59,10 +59,10 @@ typedef int opt_setter(const struct opt_def *def, void *target, const char *valu
 struct opt_def {
 	const char *name;    /* without "--" */
 	const char *aliases; /* "net,network-mode", or NULL */
-	char letter;         /* 0: none */
+	char letter;	     /* 0: none */
 	const char *metavar; /* what the value is; NULL: a boolean */
 	opt_setter *set;     /* NULL only with OPT_REFUSED */
-	size_t offset;       /* for the generic setters */
+	size_t offset;	     /* for the generic setters */
 	unsigned flags;
 	const char *group; /* heading in the help */
 	const char *help;  /* one line, no full stop; the reason for OPT_REFUSED */
@@ -78,10 +78,11 @@ struct opt_def {
 /* A value that must not be typed out in every table. */
 #define OPT_GENERIC(setter, type, member) .set = (setter), .offset = offsetof(type, member)
 
-int opt_set_bool(const struct opt_def *def, void *target, const char *value, struct err *e);   /* bool */
-int opt_set_string(const struct opt_def *def, void *target, const char *value, struct err *e); /* char *, owned */
-int opt_set_list(const struct opt_def *def, void *target, const char *value, struct err *e);   /* struct strv */
-int opt_set_uint(const struct opt_def *def, void *target, const char *value, struct err *e);   /* unsigned */
+int opt_set_bool(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* bool */
+int opt_set_string(const struct opt_def *def, void *target, const char *value,
+		   struct err *e) RL_CHECK; /* char *, owned */
+int opt_set_list(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* struct strv */
+int opt_set_uint(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* unsigned */
 
 struct opt_args {
 	struct strv operands;
@@ -98,7 +99,7 @@ struct opt_args {
 /* argv is NULL-terminated. Options of the table are applied in the order typed; at the first error parsing stops, and
  * what was set before stays set. -h is help only where the table has no 'h'. */
 int opt_parse(const struct opt_def *defs, unsigned flags, char *const *argv, void *target, struct opt_args *ret_args,
-              struct err *e) RL_CHECK;
+	      struct err *e) RL_CHECK;
 void opt_args_free(struct opt_args *args);
 
 /* The row of a long name or alias, or NULL. */
@@ -117,7 +118,7 @@ struct opt_rule {
 
 /* rules ends with a NULL option. */
 int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, const struct opt_args *args,
-                    struct err *e) RL_CHECK;
+		    struct err *e) RL_CHECK;
 
 /* "--volume", or "-v" and "--volume" as "-v, --volume SOURCE:TARGET". */
 void opt_spelling(const struct opt_def *def, bool with_letter, bool with_metavar, struct str *out);
@@ -126,7 +127,8 @@ void opt_spelling(const struct opt_def *def, bool with_letter, bool with_metavar
  * have a line, the others are listed by name. */
 void opt_help(const struct opt_def *defs, bool brief, struct str *out);
 
-/* One line per option: long name, letter, metavar, flags, aliases, group; tab-separated, "-" for nothing. */
+/* One line per option that is neither hidden nor refused: "--name", "-l", metavar, "repeat", aliases, group;
+ * tab-separated, "-" for nothing. */
 void opt_list(const struct opt_def *defs, struct str *out);
 
 #endif

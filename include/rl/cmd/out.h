@@ -23,7 +23,7 @@
 struct out_column {
 	const char *field;   /* member of a row */
 	const char *heading; /* "IMAGE ID" */
-	bool extra;          /* known to templates, not in the default table */
+	bool extra;	     /* known to templates, not in the default table */
 };
 
 #define OUT_COLUMN_END                                                                                                 \

@@ -26,7 +26,8 @@
  * and jitter or after Retry-After (at most REGISTRY_RETRY_AFTER_MAX seconds); a blob goes on where it broke off.
  *
  * Ownership: the client owns everything of itself; repos must be closed before the client. Strings given in are copied
- * unless a field says "borrowed". Context: one thread, host side, ordinary user. Blocks, but see `cancel_fd`.
+ * unless a field says "borrowed". Context: one thread, host side, ordinary user. Blocks, but see `cancel_fd`. Opening a
+ * client makes the process ignore SIGPIPE.
  *
  * Errors worth telling apart: -ENOENT no such manifest or blob; -EACCES refused (hint: rl login); -EPERM blocked by
  * registries.conf, or forbidden redirect; -EBADMSG something does not verify; -EFBIG above a bound; -ETIMEDOUT,
@@ -142,7 +143,7 @@ struct registry_sink {
 	/* Exactly once: 0 all bytes delivered and verified, or -errno. May be NULL. */
 	void (*done)(void *arg, int result);
 	void *arg;
-	int wait_fd; /* polled for writability after -EAGAIN */
+	int wait_fd; /* polled for writability after -EAGAIN; -1: write never says -EAGAIN */
 };
 
 enum registry_state {

@@ -81,6 +81,8 @@ int place_entry(struct place *p, const struct entry *en, struct err *e) RL_CHECK
 int place_data(struct place *p, uint64_t offset, const void *data, size_t len, struct err *e) RL_CHECK;
 int place_file_end(struct place *p, struct err *e) RL_CHECK;
 int place_finish(struct place *p, struct err *e) RL_CHECK;
+/* Replace a bare -ENOSPC by what is full and what to do. */
+int place_no_space(struct place *p, struct err *e);
 
 /* "./a//b/" -> "a/b" ("" for the root) in ret[ARCHIVE_PATH_MAX + 1]. -EBADMSG: empty, "..", too long, too deep. */
 int place_clean_path(const char *path, char *ret, struct err *e) RL_CHECK;

@@ -85,6 +85,8 @@ static int unpack_tar(struct ring *ring, struct place *p, int rootfd, struct err
 	if (r < 0)
 		return r;
 	r = unpack_entries(t, p, e);
+	if (r == -ENOSPC || r == -EDQUOT)
+		r = place_no_space(p, e);
 	if (r == 0)
 		r = tar_drain(t, e);
 	tar_close(t);

@@ -170,8 +170,9 @@ struct http_xfer {
 	struct curl_slist *attempt_headers;
 	struct url url;               /* of the current hop */
 	struct http_endpoint *hop_ep; /* of the current hop: TLS settings */
-	bool same_origin;
-	bool direct; /* not through a proxy */
+	bool same_origin;             /* of the endpoint, and never left it */
+	bool left_origin; /* a redirect led elsewhere: no credentials any more, even if the next leads back */
+	bool direct;      /* not through a proxy */
 	bool head_seen, cut, aborted;
 	uint64_t header_bytes, received;
 	unsigned redirects, attempts, attempts_total, auth_tries;
@@ -245,6 +246,7 @@ struct auth_ctx {
 	struct strv scopes;                 /* "repository:library/busybox:pull" */
 	const struct authfile_cred *forced; /* login: these and no others. Borrowed */
 	bool creds_known;
+	bool pinged; /* /v2/ was asked for a challenge */
 	struct authfile_cred cred;
 	enum auth_kind kind;
 	char *realm, *service, *asked_scope;

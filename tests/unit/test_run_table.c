@@ -86,52 +86,52 @@ struct run_case {
 };
 
 static const struct run_case cases[] = {
-        {"busybox", "busybox: | i0 t0 rm0", NULL},
-        {"--rm busybox echo -it --rm", "busybox: echo -it --rm | i0 t0 rm1", NULL},
-        {"-i --rm=false busybox -- x", "busybox: -- x | i1 t0 rm0", NULL},
-        {"-t --rm --name a busybox", "busybox: | i0 t1 rm1 name=a", NULL},
-        {"-h web -eA=1 -e B=2 --env C=3 img", "img: | i0 t0 rm0 host=web A=1 B=2 C=3", NULL},
-        {"-v /a:/b -v c:/d --tmpfs /e --mount type=tmpfs,dst=/f img",
-         "img: | i0 t0 rm0 mount=/b mount=/d mount=/e mount=/f", NULL},
-        {"--read-only --read-only-tmpfs img", "img: | i0 t0 rm0 mount=/run mount=/tmp mount=/var/tmp ro", NULL},
-        {"--net none img", "img: | i0 t0 rm0 net=1", NULL},
-        {"--network=host -u 1:2 img", "img: | i0 t0 rm0 net=2 user=1:2", NULL},
-        {"-l a=b --label c img", "img: | i0 t0 rm0 label=a=b label=c=", NULL},
-        {"--sig-proxy=false img", "img: | i0 t0 rm0 noproxy", NULL},
-        {"--entrypoint= img", "img: | i0 t0 rm0 entry=0", NULL},
-        {"--rootfs / sh -c x", "/: sh -c x | i0 t0 rm0", NULL},
-        {"--rm --restart no img", "img: | i0 t0 rm1", NULL},
-        {"--privileged --cap-add sys_time img", "img: | i0 t0 rm0 cap=CAP_SYS_TIME", NULL},
-        {"--rm -- -img x", "-img: x | i0 t0 rm1", NULL},
-        {"", NULL, "the image is missing"},
-        {"--rm", NULL, "the image is missing"},
-        {"--rootfs /", NULL, "no default command"},
-        {"-d img", NULL, "not possible yet"},
-        {"-di img", NULL, "not possible yet"},
-        {"--restart always img", NULL, "not possible yet"},
-        {"--rm --restart always img", NULL, "exclude each other"},
-        {"-it img", NULL, "needs a terminal"},
-        {"--network none --network host img", NULL, "given twice"},
-        {"--network none --net host img", NULL, "given twice"},
-        {"--read-only-tmpfs img", NULL, "needs --read-only"},
-        {"--replace img", NULL, "needs --name"},
-        {"--replace --name a img", NULL, "not possible yet"},
-        {"--platform linux/s390x img", NULL, "not possible yet"},
-        {"--platform linux img", "img: | i0 t0 rm0", NULL},
-        {"--no-hosts --add-host a:1.2.3.4 img", NULL, "exclude each other"},
-        {"--rootfs / --platform linux/arm64 sh", NULL, "exclude each other"},
-        {"-v /a:/x --tmpfs /x img", NULL, "two mounts"},
-        {"--link a:b img", NULL, "--link is refused"},
-        {"--kernel-memory 1m img", NULL, "--kernel-memory is refused"},
-        {"--isolation hyperv img", NULL, "--isolation is refused"},
-        {"-p 80:80 img", NULL, "-p (--publish) is refused"},
-        {"-m 64m img", NULL, "-m (--memory) is refused"},
-        {"--cidfile= img", NULL, "file name is empty"},
-        {"--env-file /nonexistent img", NULL, "--env-file: cannot open /nonexistent"},
-        {"--env-file / img", NULL, "--env-file"},
-        {"--env-file /dev/zero img", NULL, "--env-file"},
-        {"--volum /a:/b img", NULL, "did you mean --volume?"},
-        {"--memry 1 img", NULL, "unknown option --memry"},
+	{"busybox", "busybox: | i0 t0 rm0", NULL},
+	{"--rm busybox echo -it --rm", "busybox: echo -it --rm | i0 t0 rm1", NULL},
+	{"-i --rm=false busybox -- x", "busybox: -- x | i1 t0 rm0", NULL},
+	{"-t --rm --name a busybox", "busybox: | i0 t1 rm1 name=a", NULL},
+	{"-h web -eA=1 -e B=2 --env C=3 img", "img: | i0 t0 rm0 host=web A=1 B=2 C=3", NULL},
+	{"-v /a:/b -v c:/d --tmpfs /e --mount type=tmpfs,dst=/f img",
+	 "img: | i0 t0 rm0 mount=/b mount=/d mount=/e mount=/f", NULL},
+	{"--read-only --read-only-tmpfs img", "img: | i0 t0 rm0 mount=/run mount=/tmp mount=/var/tmp ro", NULL},
+	{"--net none img", "img: | i0 t0 rm0 net=1", NULL},
+	{"--network=host -u 1:2 img", "img: | i0 t0 rm0 net=2 user=1:2", NULL},
+	{"-l a=b --label c img", "img: | i0 t0 rm0 label=a=b label=c=", NULL},
+	{"--sig-proxy=false img", "img: | i0 t0 rm0 noproxy", NULL},
+	{"--entrypoint= img", "img: | i0 t0 rm0 entry=0", NULL},
+	{"--rootfs / sh -c x", "/: sh -c x | i0 t0 rm0", NULL},
+	{"--rm --restart no img", "img: | i0 t0 rm1", NULL},
+	{"--privileged --cap-add sys_time img", "img: | i0 t0 rm0 cap=CAP_SYS_TIME", NULL},
+	{"--rm -- -img x", "-img: x | i0 t0 rm1", NULL},
+	{"", NULL, "the image is missing"},
+	{"--rm", NULL, "the image is missing"},
+	{"--rootfs /", NULL, "no default command"},
+	{"-d img", NULL, "not possible yet"},
+	{"-di img", NULL, "not possible yet"},
+	{"--restart always img", NULL, "not possible yet"},
+	{"--rm --restart always img", NULL, "exclude each other"},
+	{"-it img", NULL, "needs a terminal"},
+	{"--network none --network host img", NULL, "given twice"},
+	{"--network none --net host img", NULL, "given twice"},
+	{"--read-only-tmpfs img", NULL, "needs --read-only"},
+	{"--replace img", NULL, "needs --name"},
+	{"--replace --name a img", NULL, "not possible yet"},
+	{"--platform linux/s390x img", NULL, "not possible yet"},
+	{"--platform linux img", "img: | i0 t0 rm0", NULL},
+	{"--no-hosts --add-host a:1.2.3.4 img", NULL, "exclude each other"},
+	{"--rootfs / --platform linux/arm64 sh", NULL, "exclude each other"},
+	{"-v /a:/x --tmpfs /x img", NULL, "two mounts"},
+	{"--link a:b img", NULL, "--link is refused"},
+	{"--kernel-memory 1m img", NULL, "--kernel-memory is refused"},
+	{"--isolation hyperv img", NULL, "--isolation is refused"},
+	{"-p 80:80 img", NULL, "-p (--publish) is refused"},
+	{"-m 64m img", NULL, "-m (--memory) is refused"},
+	{"--cidfile= img", NULL, "file name is empty"},
+	{"--env-file /nonexistent img", NULL, "--env-file: cannot open /nonexistent"},
+	{"--env-file / img", NULL, "--env-file"},
+	{"--env-file /dev/zero img", NULL, "--env-file"},
+	{"--volum /a:/b img", NULL, "did you mean --volume?"},
+	{"--memry 1 img", NULL, "unknown option --memry"},
 };
 
 static void test_cases(void)
@@ -166,7 +166,7 @@ static void test_files(void)
 	autofree char *megabytes = xcalloc(1, RUN_OPTS_FILE_MAX + 1);
 	memset(megabytes, 'A', RUN_OPTS_FILE_MAX + 1);
 	bool made = io_write_file(AT_FDCWD, env, "A=file\n# x\nB=2\n", 15, 0600, &e) == 0 &&
-	            io_write_file(AT_FDCWD, big, megabytes, RUN_OPTS_FILE_MAX + 1, 0600, &e) == 0;
+		    io_write_file(AT_FDCWD, big, megabytes, RUN_OPTS_FILE_MAX + 1, 0600, &e) == 0;
 	strv_add(&argv, "-eA=cli");
 	strv_addf(&argv, "--env-file=%s", env);
 	strv_add(&argv, "img");
@@ -226,7 +226,7 @@ static void test_table(void)
 	bool known = true;
 	for (const struct opt_rule *rule = verb_run.rules; rule->option; rule++)
 		known = known && opt_find(verb_run.opts, rule->option) && opt_find(verb_run.opts, rule->other) &&
-		        rule->text;
+			rule->text;
 	tap_ok(known, "every rule speaks about options of the table");
 
 	for (int brief = 0; brief <= 1; brief++) {
@@ -249,36 +249,36 @@ static void test_table(void)
 		tap_ok(!missing, "every option is in the %s help %s", brief ? "brief" : "full", missing ? missing : "");
 	}
 	static const char *const documented[] = {
-	        "interactive", "tty",
-	        "detach",      "rm",
-	        "name",        "env",
-	        "env-file",    "workdir",
-	        "user",        "entrypoint",
-	        "hostname",    "volume",
-	        "mount",       "tmpfs",
-	        "shm-size",    "read-only",
-	        "init",        "cap-add",
-	        "cap-drop",    "security-opt",
-	        "privileged",  "network",
-	        "net",         "dns",
-	        "dns-search",  "add-host",
-	        "ulimit",      "sysctl",
-	        "device",      "group-add",
-	        "userns",      "pid",
-	        "ipc",         "uts",
-	        "stop-signal", "stop-timeout",
-	        "timeout",     "pull",
-	        "platform",    "label",
-	        "cidfile",     "pidfile",
-	        "sig-proxy",   "detach-keys",
-	        "explain",     "umask",
-	        "annotation",  "label-file",
-	        "mac-address", "dns-option",
-	        "no-hosts",    "host-access",
-	        "cgroupns",    "oom-score-adj",
-	        "domainname",  "replace",
-	        "quiet",       "read-only-tmpfs",
-	        "rootfs",      "restart",
+		"interactive", "tty",
+		"detach",      "rm",
+		"name",	       "env",
+		"env-file",    "workdir",
+		"user",	       "entrypoint",
+		"hostname",    "volume",
+		"mount",       "tmpfs",
+		"shm-size",    "read-only",
+		"init",	       "cap-add",
+		"cap-drop",    "security-opt",
+		"privileged",  "network",
+		"net",	       "dns",
+		"dns-search",  "add-host",
+		"ulimit",      "sysctl",
+		"device",      "group-add",
+		"userns",      "pid",
+		"ipc",	       "uts",
+		"stop-signal", "stop-timeout",
+		"timeout",     "pull",
+		"platform",    "label",
+		"cidfile",     "pidfile",
+		"sig-proxy",   "detach-keys",
+		"explain",     "umask",
+		"annotation",  "label-file",
+		"mac-address", "dns-option",
+		"no-hosts",    "host-access",
+		"cgroupns",    "oom-score-adj",
+		"domainname",  "replace",
+		"quiet",       "read-only-tmpfs",
+		"rootfs",      "restart",
 	};
 	const char *missing = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(documented) && !missing; i++) {
@@ -292,7 +292,7 @@ static void test_table(void)
 static void test_explain(void)
 {
 	char *const argv[] = {(char *)(uintptr_t) "-it", (char *)(uintptr_t) "--explain", (char *)(uintptr_t) "img",
-	                      NULL};
+			      NULL};
 	struct err e = ERR_INIT;
 	tap_ok(run(argv, &e) == 0 && explained && !seen.len,
 	       "--explain shows the plan and runs nothing, without a terminal too");
