@@ -330,9 +330,11 @@ static int read_control(struct netd *n, struct err *e)
 		msg->nfds = 0;
 		log_debug(LOG_NET, "device attached");
 	} else if (msg->step == NETD_STEP_SERVERS && msg->len == sizeof(n->servers)) {
-		memcpy(&n->servers, msg->data, sizeof(n->servers));
-		n->servers.count = RL_MIN(n->servers.count, (size_t)NET_SERVERS_MAX);
-		resolver_servers_changed(n->resolver);
+		struct net_servers servers;
+		memcpy(&servers, msg->data, sizeof(servers));
+		servers.count = RL_MIN(servers.count, (size_t)NET_SERVERS_MAX);
+		resolver_servers_came(n->resolver, &servers);
+		resolver_tcp_servers_came(n->resolver_tcp);
 	} else if (msg->step == NETD_STEP_STATS) {
 		r = sync_send(n->control_fd, NETD_STEP_STATS, &n->stats, sizeof(n->stats), NULL, 0, e);
 	} else {

@@ -94,7 +94,7 @@ static int flush(struct job *j)
 	const struct registry_sink *s = j->b->sink;
 	while (j->pending_len) {
 		ssize_t n = s->write(s->arg, j->pending + j->pending_at, j->pending_len);
-		if (n == -EAGAIN) {
+		if (n == -EAGAIN && s->wait_fd >= 0) {
 			j->task.fd = s->wait_fd;
 			return 0;
 		}
@@ -113,7 +113,7 @@ static int give(struct job *j, const unsigned char *p, size_t len)
 	const struct registry_sink *s = j->b->sink;
 	while (s && len) {
 		ssize_t n = s->write(s->arg, p, len);
-		if (n == -EAGAIN)
+		if (n == -EAGAIN && s->wait_fd >= 0)
 			break;
 		if (n <= 0 || (size_t)n > len)
 			return err_sys(&j->err, n < 0 ? (int)-n : EIO, "receiver of blob %.19s", j->b->digest);

@@ -246,7 +246,7 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 static int hop_allowed(struct http_xfer *x, const struct url *to, bool same)
 {
 	enum addr_class from = http_leads_from(x), class;
-	if (same)
+	if (same || http_is_own_origin(x, to))
 		return 0;
 	if (x->strict)
 		return http_refuse(x, EPERM, "redirect from a token server to another (%s) refused", to->host);
@@ -263,6 +263,7 @@ static int set_hop(struct http_xfer *x, struct url *to, bool same)
 	x->url = *to;
 	memset(to, 0, sizeof(*to));
 	x->same_origin = same;
+	x->left_origin = !same;
 	if (same) {
 		x->hop_ep = x->ep;
 	} else {
@@ -283,7 +284,7 @@ static int follow(struct http_xfer *x)
 	int r = url_resolve(x->url.text, x->reply.location, &to, &x->err);
 	if (r < 0)
 		return err_ctx(&x->err, "%s: redirect", x->ep->shown);
-	bool same = http_is_own_origin(x, &to);
+	bool same = http_is_own_origin(x, &to) && !x->left_origin;
 	if (!reading && (!same || (x->reply.status != 307 && x->reply.status != 308) || x->source.read))
 		return http_refuse(x, EPROTO, "%s was answered with a redirect", x->method);
 	r = hop_allowed(x, &to, same);

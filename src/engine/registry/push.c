@@ -222,7 +222,7 @@ static void fill(struct push *j)
 	while (!j->ended && c->len < j->chunk_size && budget) {
 		size_t want = RL_MIN(budget, j->chunk_size - c->len);
 		ssize_t n = j->u->read(j->u->arg, c->buf + c->len, want);
-		if (n == -EAGAIN) {
+		if (n == -EAGAIN && j->u->wait_fd >= 0) {
 			j->task.fd = j->u->wait_fd;
 			return;
 		}

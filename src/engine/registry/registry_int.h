@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "rl/base/digest.h"
 #include "rl/engine/registry.h"
 #include "rl/model/authfile.h"
 #include "rl/model/regconf.h"
@@ -62,18 +63,6 @@ bool addr_class_of_host(const char *host, enum addr_class *ret_class);
 bool addr_may_lead_to(enum addr_class from, enum addr_class to);
 /* Does no_proxy exempt host:port? */
 bool proxy_exempt(const char *no_proxy, const char *host, const char *port);
-
-/* ---- digest.c ---- */
-
-struct digest {
-	void *ctx;
-	uint64_t count;
-};
-void digest_begin(struct digest *d); /* also starts over */
-void digest_add(struct digest *d, const void *data, size_t len);
-void digest_end(struct digest *d, char ret_digest[IMGREF_DIGEST_SIZE]); /* begin again before more */
-void digest_free(struct digest *d);
-void digest_of(const void *data, size_t len, char ret_digest[IMGREF_DIGEST_SIZE]);
 
 /* ---- certs.c ---- */
 
@@ -170,8 +159,9 @@ struct http_xfer {
 	struct curl_slist *attempt_headers;
 	struct url url;               /* of the current hop */
 	struct http_endpoint *hop_ep; /* of the current hop: TLS settings */
-	bool same_origin;
-	bool direct; /* not through a proxy */
+	bool same_origin;             /* of the endpoint, and never left it */
+	bool left_origin; /* a redirect led elsewhere: no credentials any more, even if the next leads back */
+	bool direct;      /* not through a proxy */
 	bool head_seen, cut, aborted;
 	uint64_t header_bytes, received;
 	unsigned redirects, attempts, attempts_total, auth_tries;
@@ -245,6 +235,7 @@ struct auth_ctx {
 	struct strv scopes;                 /* "repository:library/busybox:pull" */
 	const struct authfile_cred *forced; /* login: these and no others. Borrowed */
 	bool creds_known;
+	bool pinged; /* /v2/ was asked for a challenge */
 	struct authfile_cred cred;
 	enum auth_kind kind;
 	char *realm, *service, *asked_scope;
