@@ -125,9 +125,8 @@ void image_list_free(struct image_list *l)
 
 /* ---- ready for a run ---- */
 
-/* The map layers are unpacked with: that of the run, but for keep-id (and nomap), whose layers have container id n on
- * subordinate id n whatever id is the caller's. */
-static int unpack_map(const struct idmap *map, struct idmap *ret_map, struct err *e)
+/* Layers of keep-id and nomap have container id n on subordinate id n, whatever id is the caller's. */
+int image_unpack_map(const struct idmap *map, struct idmap *ret_map, struct err *e)
 {
 	if (!str_after(map->key, "keep")) {
 		*ret_map = *map;
@@ -150,7 +149,7 @@ static int unpack(const struct store *s, const struct store_image *image, const 
 		  const struct image_ui *ui, struct err *e)
 {
 	struct idmap with;
-	int r = unpack_map(map, &with, e);
+	int r = image_unpack_map(map, &with, e);
 	if (r < 0)
 		return r;
 	if (!str_eq(with.key, map->key))
@@ -179,18 +178,23 @@ static int look(const struct store *s, const char *ref, const struct idmap *map,
 	return r;
 }
 
-static int refuse_pull(const char *ref, enum pull_policy policy, struct err *e)
+static int pull(const struct store *s, const char *ref, bool newer, const struct idmap *map, const struct image_ui *ui,
+		struct err *e)
 {
-	err_set(e, EOPNOTSUPP, "image %s: --pull=%s needs a registry, and this rl cannot reach registries", ref,
-		policy == PULL_ALWAYS ? "always" : "newer");
-	return err_hint(e, "leave --pull out to use the image of the store");
+	struct idmap with;
+	const struct image_pull_opts o = {.ref = ref, .tls_verify = -1, .retries = -1, .newer = newer};
+	int r = image_unpack_map(map, &with, e);
+	return r < 0 ? r : image_pull_into(s, &with, &o, ui, NULL, e);
 }
 
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
-	if (policy == PULL_ALWAYS || policy == PULL_NEWER)
-		return refuse_pull(ref, policy, e);
+	if (policy == PULL_ALWAYS || policy == PULL_NEWER) {
+		int pulled = pull(s, ref, policy == PULL_NEWER, map, ui, e);
+		if (pulled < 0)
+			return pulled;
+	}
 	struct image_run run = IMAGE_RUN_INIT;
 	int r = look(s, ref, map, &run, e);
 	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {

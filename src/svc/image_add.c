@@ -1,4 +1,4 @@
-/* image_add.c - import and load: parameters for rl-image, and its answer; see image.h. */
+/* image_add.c - import, load and pull: parameters for rl-image, and its answer; see image.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -70,5 +70,44 @@ int image_load(const char *root, const char *source, bool single, const struct i
 	if (r >= 0)
 		r = open_and_run(root, single, &verb, path, ui, ret_list, e);
 	imgref_location_free(&at);
+	return r;
+}
+
+int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
+		    const struct image_ui *ui, struct image_list *ret_list, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	strv_add(&verb, "pull");
+	if (o->platform)
+		strv_addf(&verb, "--platform=%s", o->platform);
+	if (o->authfile)
+		strv_addf(&verb, "--authfile=%s", o->authfile);
+	if (o->cert_dir)
+		strv_addf(&verb, "--cert-dir=%s", o->cert_dir);
+	if (o->tls_verify >= 0)
+		strv_addf(&verb, "--tls-verify=%s", o->tls_verify ? "true" : "false");
+	if (o->retries >= 0)
+		strv_addf(&verb, "--retry=%d", o->retries);
+	if (o->all_tags)
+		strv_add(&verb, "--all-tags");
+	if (o->newer)
+		strv_add(&verb, "--newer");
+	strv_add(&verb, "--");
+	strv_add(&verb, o->ref);
+	return image_program_run(s, map, &verb, false, ui, ret_list, e);
+}
+
+int image_pull(const char *root, const struct image_pull_opts *o, bool single, const struct image_ui *ui,
+	       struct image_list *ret_list, struct err *e)
+{
+	struct store s;
+	struct idmap map;
+	int r = idmap_detect(single, &map, e);
+	if (r >= 0)
+		r = store_open(root, true, &s, e);
+	if (r < 0)
+		return r;
+	r = image_pull_into(&s, &map, o, ui, ret_list, e);
+	store_close(&s);
 	return r;
 }

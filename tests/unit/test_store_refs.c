@@ -79,6 +79,11 @@ int main(void)
 	fixture_digest(99, missing);
 	tap_ok(store_tag(&f.s, name, missing, &e) == -ENOENT, "what is not there cannot be named");
 	test_long(&f, m10);
+	autofree char *with_digest = xasprintf("docker.io/library/d:tag@%s", missing);
+	tap_ok(store_tag(&f.s, with_digest, m10, &e) == 0, "a name may have the digest of an index it came from");
+	tap_ok(store_find_image(&f.s, with_digest, &image, &e) == 0 && str_eq(image.manifest_digest, m10),
+	       "and is found by it");
+	store_image_free(&image);
 
 	static const char half[] = "{\"name\":\"docker.io/library/z:1\"";
 	fixture_must(

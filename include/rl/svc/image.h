@@ -29,9 +29,10 @@
 #include "rl/base/json.h"
 #include "rl/base/str.h"
 #include "rl/engine/store.h"
-#include "rl/kern/idmap.h"
 #include "rl/model/image_proto.h"
 #include "rl/model/run_opts.h"
+
+struct idmap; /* rl/kern/idmap.h */
 
 /* ---- for runs ---- */
 
@@ -53,7 +54,8 @@ struct image_run {
 		.leasefd = -1                                                                                          \
 	}
 
-/* Find the image, have missing layers unpacked for `map`, return the lower directories. */
+/* Find the image, have missing layers unpacked for `map`, return the lower directories. PULL_ALWAYS and PULL_NEWER ask
+ * the registry first (image_pull); PULL_MISSING and PULL_NEVER take what the store has. */
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
 void image_run_release_lease(struct image_run *run);
@@ -77,6 +79,18 @@ struct image_import_opts {
 };
 int image_import(const struct image_import_opts *o, const struct image_ui *ui, struct image_added *ret_added,
 		 struct err *e) RL_CHECK;
+
+/* Get an image from its registry. The id map is that of the layers to unpack. */
+struct image_pull_opts {
+	const char *ref;      /* as typed */
+	const char *platform; /* "os/arch[/variant]" or NULL */
+	const char *authfile, *cert_dir; /* or NULL */
+	int tls_verify;	      /* -1: as registries.conf says */
+	int retries;	      /* -1: the default */
+	bool all_tags, newer; /* newer: only if the registry has another one than we */
+};
+int image_pull(const char *root, const struct image_pull_opts *o, bool single, const struct image_ui *ui,
+	       struct image_list *ret_list, struct err *e) RL_CHECK;
 
 /* source: file name, OCI layout directory or "-". */
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
