@@ -82,12 +82,12 @@ int image_import(const struct image_import_opts *o, const struct image_ui *ui, s
 
 /* Get an image from its registry. The id map is that of the layers to unpack. */
 struct image_pull_opts {
-	const char *ref;      /* as typed */
-	const char *platform; /* "os/arch[/variant]" or NULL */
+	const char *ref;		 /* as typed */
+	const char *platform;		 /* "os/arch[/variant]" or NULL */
 	const char *authfile, *cert_dir; /* or NULL */
-	int tls_verify;	      /* -1: as registries.conf says */
-	int retries;	      /* -1: the default */
-	bool all_tags, newer; /* newer: only if the registry has another one than we */
+	int tls_verify;			 /* -1: as registries.conf says */
+	int retries;			 /* -1: the default */
+	bool all_tags, newer;		 /* newer: only if the registry has another one than we */
 };
 int image_pull(const char *root, const struct image_pull_opts *o, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
