@@ -80,9 +80,28 @@ void netd_send_frame(struct netd *n, const void *frame, size_t len)
 	n->stats.bytes_out += len;
 }
 
+static void even_window(uint8_t *frame, size_t len)
+{
+	uint8_t *tcp;
+	if (len >= 54 && frame[12] == 0x08 && frame[13] == 0 && frame[23] == IPPROTO_TCP)
+		tcp = frame + 34;
+	else if (len >= 74 && frame[12] == 0x86 && frame[20] == IPPROTO_TCP)
+		tcp = frame + 54;
+	else
+		return;
+	if (tcp[14] != 0xff || tcp[15] != 0xff)
+		return;
+	tcp[15] = 0xfe;
+	unsigned sum = ((unsigned)tcp[16] << 8 | tcp[17]) + 1;
+	sum = (sum & 0xffff) + (sum >> 16);
+	tcp[16] = (uint8_t)(sum >> 8);
+	tcp[17] = (uint8_t)sum;
+}
+
 static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 {
 	const uint8_t *frame = buf;
+	even_window((uint8_t *)(uintptr_t)buf, len);
 	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
 	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
 		return (ssize_t)len;
