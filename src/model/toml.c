@@ -279,7 +279,7 @@ static int take_key_part(struct toml *t, struct strv *parts)
 	return 0;
 }
 
-/* key, "key", a.b."c" */
+/* key, "key", a.b."c": the number of parts. */
 static int take_key(struct toml *t, struct strv *parts)
 {
 	for (;;) {
@@ -288,7 +288,7 @@ static int take_key(struct toml *t, struct strv *parts)
 			return r;
 		skip_blanks(t);
 		if (peek(t) != '.')
-			return 0;
+			return (int)parts->count;
 		t->p++;
 		skip_blanks(t);
 	}
@@ -460,7 +460,7 @@ static int take_pair(struct toml *t, json_t *table, int depth)
 {
 	autostrv struct strv key = STRV_INIT;
 	int r = take_key(t, &key);
-	if (r < 0)
+	if (r <= 0)
 		return r;
 	if (peek(t) != '=')
 		return fail(t, "'=' is expected after a key");
@@ -552,7 +552,7 @@ static int take_header(struct toml *t, json_t **ret_table)
 	t->p += many ? 2 : 1;
 	skip_blanks(t);
 	int r = take_key(t, &key);
-	if (r < 0)
+	if (r <= 0)
 		return r;
 	for (int i = 0; i < (many ? 2 : 1); i++) {
 		if (peek(t) != ']')
