@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "rl/base/digest.h"
 #include "rl/engine/registry.h"
 #include "rl/model/authfile.h"
 #include "rl/model/regconf.h"
@@ -62,18 +63,6 @@ bool addr_class_of_host(const char *host, enum addr_class *ret_class);
 bool addr_may_lead_to(enum addr_class from, enum addr_class to);
 /* Does no_proxy exempt host:port? */
 bool proxy_exempt(const char *no_proxy, const char *host, const char *port);
-
-/* ---- digest.c ---- */
-
-struct digest {
-	void *ctx;
-	uint64_t count;
-};
-void digest_begin(struct digest *d); /* also starts over */
-void digest_add(struct digest *d, const void *data, size_t len);
-void digest_end(struct digest *d, char ret_digest[IMGREF_DIGEST_SIZE]); /* begin again before more */
-void digest_free(struct digest *d);
-void digest_of(const void *data, size_t len, char ret_digest[IMGREF_DIGEST_SIZE]);
 
 /* ---- certs.c ---- */
 
