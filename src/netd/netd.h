@@ -24,6 +24,7 @@
 #include "rl/engine/net_frame.h"
 
 enum {
+	NETD_BUFFER = (FRAME_MAX + 4095) / 4096 * 4096,
 	NETD_BATCH = 32,       /* frames read before the sockets get their turn */
 	NETD_SERVERS_MS = 100, /* how long the owner may take to say which name servers there are */
 	NETD_DNS_BACKLOG = 64, /* above NETD_BATCH: a batch cannot fill the resolver's listener */
@@ -61,6 +62,7 @@ struct netd {
 	struct ping *ping;
 	struct frag_table *frags;
 	struct poll_set polls;
+	void *buffers;	/* the three below, page-aligned, NETD_BUFFER bytes each */
 	uint8_t *frame; /* FRAME_MAX bytes: what is being read */
 	uint8_t *reply; /* FRAME_MAX bytes: what is being built */
 	uint8_t *whole; /* FRAME_MAX bytes: a datagram put together from fragments */
