@@ -16,6 +16,7 @@ extern const struct verb verb_import;
 extern const struct verb verb_info;
 extern const struct verb verb_inspect;
 extern const struct verb verb_load;
+extern const struct verb verb_pull;
 extern const struct verb verb_rmi;
 extern const struct verb verb_run;
 extern const struct verb verb_tag;

@@ -15,4 +15,6 @@ test_host_access
 test_ping
 test_offline
 test_rude_peers
+test_life
+test_sandbox
 done_testing

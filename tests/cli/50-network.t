@@ -15,4 +15,5 @@ test_host_access
 test_ping
 test_offline
 test_rude_peers
+test_life
 done_testing

@@ -184,3 +184,52 @@ for n in range(300):
 assert socket.create_connection(("$WORLD", 80)).recv(100).startswith(b"from")
 PY
 }
+
+# netd_of PID: rl-netd's worker, a child of netrun's
+netd_of() { pgrep -P "$1" -x rl-netd | while read -r p; do grep -q '^Seccomp:.2' "/proc/$p/status" && echo "$p"; done; }
+
+# long_run: netrun with a command that waits; its pid in RUN, the worker's in NETD
+long_run() {
+	netrun "${RUNG[@]}" --resolv "$T/resolv.conf" sleep 1000 &
+	RUN=$!
+	wait_for "the sandboxed rl-netd" 10 sh -c "for p in \$(pgrep -P $RUN -x rl-netd); do grep -q '^Seccomp:.2' /proc/\$p/status && exit 0; done; exit 1"
+	NETD=$(netd_of $RUN)
+}
+
+test_life() {
+	local status
+	long_run
+	status=$(cat "/proc/$NETD/status")
+	like "rl-netd has no capabilities" "$(grep ^Cap <<<"$status" | cut -f2 | sort -u | xargs)" "^0000000000000000$"
+	like "it cannot gain privileges" "$status" "NoNewPrivs:.1"
+	ok "there is one process of it" wait_for "the launcher to be reaped" 5 sh -c "test \$(pgrep -P $RUN -x rl-netd | wc -l) = 1"
+	kill -KILL $RUN
+	wait $RUN 2>/dev/null
+	ok "when its owner is killed it ends" wait_for "rl-netd to end" 10 sh -c "! kill -0 $NETD || grep -q '^State:.Z' /proc/$NETD/status"
+	long_run
+	kill -KILL "$NETD"
+	pkill -TERM -P $RUN -x sleep
+	wait $RUN
+	is "when it is killed the container goes on and its own status counts" $? 143
+	RL_LIBEXEC=/nonexistent must_fail "without rl-netd the error names it" --stderr "rl-netd: No such file" \
+		netrun "${RUNG[@]}" true
+	must_fail "an outbound address that does not exist is reported" --stderr "outbound address 192.0.2.9" \
+		netrun "${RUNG[@]}" --opts outbound_addr=192.0.2.9x --stats sleep 0.2
+}
+
+test_sandbox() {
+	local ns
+	long_run
+	for ns in user mnt pid ipc uts cgroup; do
+		isnt "rl-netd has its own $ns namespace" "$(readlink /proc/$NETD/ns/$ns)" "$(readlink /proc/self/ns/$ns)"
+	done
+	is "it stays in the host's network namespace" "$(readlink /proc/$NETD/ns/net)" "$(readlink /proc/self/ns/net)"
+	is "its root has nothing but the resolver's socket" "$(ls -A /proc/$NETD/root/)" dns
+	must_fail "its root cannot be written" --stderr "Read-only" touch /proc/$NETD/root/x
+	is "it holds null, its owner's socket, the device and its own listener" \
+		"$(for fd in /proc/$NETD/fd/*; do readlink "$fd" | sed 's/:.*//'; done | LC_ALL=C sort | uniq -c | xargs)" \
+		"1 /dev/net/tun 3 /dev/null 2 socket"
+	like "it is no member of the caller's session" "$(ps -o sid= -p $NETD)" "^ *$(ps -o pgid= -p $NETD)$"
+	kill $RUN
+	wait $RUN 2>/dev/null
+}

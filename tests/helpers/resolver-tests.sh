@@ -27,6 +27,8 @@ print("closed" if not s.recv(100) else "answered")'
 		inside -- python3 -c 'import socket, subprocess, os
 kept = [socket.create_connection(("10.0.2.3", 53)) for _ in range(100)]
 print(subprocess.check_output(["python3", os.environ["LAB"], "query", "10.0.2.3", "example.org"]).decode().strip())'
+	output_is "an owner that is stopped does not stop the resolver" "$want" \
+		inside -- sh -c 'kill -STOP $PPID; python3 "$LAB" query 10.0.2.3 example.org; kill -CONT $PPID'
 	stop_server
 	like "a server that is gone is a failure at once, not a timeout" "$(query example.org)" "rcode=2"
 	like "over TCP too" "$(query example.org tcp)" "rcode=2"
