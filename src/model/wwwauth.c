@@ -1,3 +1,10 @@
+/*
+ * wwwauth.c - the parser of WWW-Authenticate headers; see wwwauth.h.
+ *
+ * RFC 7235 separates challenges by the same comma that separates the parameters of one, so a token is a parameter's
+ * name when "=" follows and the scheme of a new challenge otherwise; a cursor looks one token ahead to tell. The header
+ * comes from whoever answered: quoted text is limited to printable characters, and everything else is malformed.
+ */
 #include "rl/model/wwwauth.h"
 
 #include <errno.h>

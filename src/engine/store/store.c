@@ -26,8 +26,11 @@ static char *home_directory(void)
 	const char *home = getenv("HOME");
 	if (home && *home == '/')
 		return xstrdup(home);
-	const struct passwd *pw = getpwuid(geteuid());
-	if (pw && pw->pw_dir && *pw->pw_dir == '/' && !str_eq(pw->pw_dir, "/"))
+	enum { TEXTS_MAX = 16384 };
+	autofree char *texts = xmalloc(TEXTS_MAX);
+	struct passwd entry;
+	struct passwd *pw = NULL;
+	if (getpwuid_r(geteuid(), &entry, texts, TEXTS_MAX, &pw) == 0 && pw && pw->pw_dir && *pw->pw_dir == '/' && !str_eq(pw->pw_dir, "/"))
 		return xstrdup(pw->pw_dir);
 	return NULL;
 }
