@@ -25,15 +25,16 @@
 struct image_ctx {
 	struct store store;
 	struct idmap map;
-	int sock;	     /* to rl */
-	const char *program; /* our own file, for the confined roles */
-	struct strv args;    /* operands */
+	int sock;	      /* to rl */
+	const char *program;  /* our own file, for the confined roles */
+	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
-	struct strv changes; /* --change */
-	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;		       /* --platform, or NULL */
-	bool all_tags;		       /* --all-tags */
-	bool only_newer;	       /* --newer: nothing is done if the store has what the registry has */
+	struct strv changes;  /* --change */
+	struct registry_opts
+		registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;	  /* --platform, or NULL */
+	bool all_tags;	  /* --all-tags */
+	bool only_newer;  /* --newer: nothing is done if the store has what the registry has */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
@@ -102,8 +103,7 @@ bool source_has(const struct image_source *s, const char *name);
 /* A whole small file; -ENOENT. */
 int source_read(const struct image_source *s, const char *name, size_t max, struct str *out, struct err *e) RL_CHECK;
 /* Bring the file into the store as a blob. `digest` "" or what it must have; gives digest and size. */
-int source_take_blob(struct store_work *w, const struct image_source *s, const char *name,
-		     const char *digest, int64_t size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size,
-		     struct err *e) RL_CHECK;
+int source_take_blob(struct store_work *w, const struct image_source *s, const char *name, const char *digest,
+		     int64_t size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e) RL_CHECK;
 
 #endif

@@ -132,8 +132,10 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_NEWER,
 	};
 	static const struct option options[] = {
-		{"root", required_argument, NULL, OPT_ROOT},	   {"builtin", required_argument, NULL, OPT_BUILTIN},
-		{"name", required_argument, NULL, OPT_NAME},	   {"message", required_argument, NULL, OPT_MESSAGE},
+		{"root", required_argument, NULL, OPT_ROOT},
+		{"builtin", required_argument, NULL, OPT_BUILTIN},
+		{"name", required_argument, NULL, OPT_NAME},
+		{"message", required_argument, NULL, OPT_MESSAGE},
 		{"change", required_argument, NULL, OPT_CHANGE},
 		{"authfile", required_argument, NULL, OPT_AUTHFILE},
 		{"cert-dir", required_argument, NULL, OPT_CERT_DIR},

@@ -32,8 +32,8 @@
 enum { PINS_MAX = 64 << 20 };
 
 struct marks {
-	struct strv blobs;  /* hex */
-	struct strv layers; /* hex, whatever the map */
+	struct strv blobs;   /* hex */
+	struct strv layers;  /* hex, whatever the map */
 	struct strv builtin; /* manifests of the built-in images */
 };
 
