@@ -47,6 +47,14 @@ SETTER(timeout)
 SETTER(detach_keys)
 SETTER(name)
 SETTER(restart)
+SETTER(log_driver)
+SETTER(log_opt)
+SETTER(health_cmd)
+SETTER(health_interval)
+SETTER(health_timeout)
+SETTER(health_start_period)
+SETTER(health_retries)
+SETTER(health_on_failure)
 SETTER(pull)
 SETTER(platform)
 SETTER(cap_add)
@@ -132,8 +140,6 @@ static const char spaces[] = "Namespaces";
 static const char no_limits[] = "resource limits are not supported yet";
 static const char no_ports[] = "published ports are not supported yet";
 static const char no_networks[] = "named networks are not supported yet";
-static const char no_detached[] = "it belongs to detached containers, which are not supported yet";
-static const char no_health[] = "health checks are not supported yet";
 static const char windows[] = "it exists on Windows only";
 
 const struct opt_def run_defs[] = {
@@ -158,6 +164,18 @@ const struct opt_def run_defs[] = {
 	VALUE("annotation", 0, "NAME=VALUE", set_annotation, life, "attach an annotation", .flags = OPT_REPEAT),
 	VALUE("restart", 0, "POLICY", set_restart, life, "no, on-failure[:N], always or unless-stopped",
 	      CHOICES("no on-failure always unless-stopped")),
+	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, none or passthrough",
+	      CHOICES("json-file k8s-file none passthrough")),
+	VALUE("log-opt", 0, "NAME=VALUE", set_log_opt, life, "max-size=SIZE and max-file=N bound the log",
+	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= tag=")),
+	VALUE("health-cmd", 0, "CMD", set_health_cmd, life, "command that checks the container; none for none"),
+	VALUE("health-interval", 0, "TIME", set_health_interval, life, "time between checks (default 30s)"),
+	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
+	VALUE("health-retries", 0, "N", set_health_retries, life, "failures in a row that count (default 3)"),
+	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
+	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
+	      CHOICES("none kill restart stop")),
+	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
 	FLAG("explain", 0, o.explain, life, "print what would be done and do nothing"),
 
 	VALUE("env", 'e', "NAME[=VALUE]", set_env, process, "set a variable; NAME or PRE* takes yours",
@@ -257,15 +275,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_limits),
 	REFUSED("cgroup-parent", 0, no_limits),
 	REFUSED("cgroups", 0, no_limits),
-	REFUSED("attach", 'a', "a container in the foreground is always attached"),
-	REFUSED("log-driver", 0, no_detached),
-	REFUSED("log-opt", 0, no_detached),
-	REFUSED("health-cmd", 0, no_health),
-	REFUSED("health-interval", 0, no_health),
-	REFUSED("health-retries", 0, no_health),
-	REFUSED("health-timeout", 0, no_health),
-	REFUSED("health-start-period", 0, no_health),
-	REFUSED("no-healthcheck", 0, no_health),
 	REFUSED("volumes-from", 0, "give the volumes by name with -v"),
 	REFUSED("secret", 0, "secrets are not supported yet"),
 	REFUSED("pod", 0, "pods are not supported yet"),
@@ -280,7 +289,6 @@ const struct opt_rule run_rules[] = {
 	{"rootfs", OPT_CONFLICTS, "platform", "a directory has no platform to choose"},
 	{"rootfs", OPT_CONFLICTS, "pull", "there is no image to pull"},
 	{"no-hosts", OPT_CONFLICTS, "add-host", "one leaves /etc/hosts alone, the other writes to it"},
-	{"detach", OPT_CONFLICTS, "timeout", "the time would have nobody to watch it"},
 	{.option = NULL},
 };
 

@@ -12,6 +12,7 @@ enum { HELP_WIDTH = 79, SUMMARY_COLUMN = 14, BRIEF_FROM = 24 };
 
 const struct verb *const verb_table[] = {
 	&verb_run,
+	&verb_create,
 	&verb_images,
 	&verb_import,
 	&verb_load,

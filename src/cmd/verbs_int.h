@@ -17,6 +17,7 @@ extern const struct verb verb_info;
 extern const struct verb verb_inspect;
 extern const struct verb verb_load;
 extern const struct verb verb_rmi;
+extern const struct verb verb_create;
 extern const struct verb verb_run;
 extern const struct verb verb_tag;
 extern const struct verb verb_untag;
