@@ -4,15 +4,47 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "rl/cmd/out.h"
 #include "rl/svc/container.h"
 #include "run_table.h"
 #include "verbs_int.h"
 
+<<<<<<< HEAD
 /* What the terminal we were started from does not give. */
 static int check_terminal(const struct run_opts *o, struct err *e)
 {
 	if (o->tty && o->interactive && !o->detach && !o->explain && !isatty(STDIN_FILENO)) {
+=======
+/* Only images of this machine's own architecture can be run; the wrong one must not be taken silently. */
+static int check_platform(const char *platform, struct err *e)
+{
+	char arch[32];
+	machine_arch(arch);
+	const char *wanted = platform ? str_after(platform, "linux/") : NULL;
+	size_t n = wanted ? strcspn(wanted, "/") : 0;
+	if (!wanted || (strlen(arch) == n && !strncmp(wanted, arch, n)))
+		return 0;
+	err_set(e, EOPNOTSUPP, "--platform %s is not possible yet: this machine is linux/%s", platform, arch);
+	return err_hint(e, "leave out --platform");
+}
+
+/* What a foreground container cannot have, and what the terminal we were started from does not give. */
+static int check_foreground(const struct run_opts *o, struct err *e)
+{
+	if (o->detach) {
+		err_set(e, EOPNOTSUPP, "--detach is not possible yet: detached containers come with create and start");
+		return err_hint(e, "leave out -d; a shell puts the container into the background with &");
+	}
+	if (o->restart != RESTART_NO)
+		return err_set(e, EOPNOTSUPP, "--restart is not possible yet: it comes with detached containers");
+	if (o->replace)
+		return err_set(e, EOPNOTSUPP, "--replace is not possible yet: it comes with the removal of containers");
+	int r = check_platform(o->platform, e);
+	if (r < 0)
+		return r;
+	if (o->tty && o->interactive && !o->explain && !isatty(STDIN_FILENO)) {
+>>>>>>> main
 		err_set(e, ENOTTY, "-t with -i needs a terminal, and standard input is none");
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");
 	}
@@ -63,23 +95,23 @@ static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 }
 
 const struct verb verb_run = {
-	.name = "run",
-	.aliases = "container run",
-	.group = "Containers",
-	.usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
-	.summary = "run a command in a new container",
-	.example = "  rl run -it --rm busybox sh\n"
-		   "  rl run --rm -v .:/src -w /src debian make",
-	.opts = run_defs,
-	.rules = run_rules,
-	.parse_flags = OPT_STOP_AT_OPERAND,
-	.max_operands = OPERANDS_ANY,
-	.starts_containers = true,
-	.complete = COMPLETE_IMAGE,
-	.opts_size = sizeof(struct run_target),
-	.init = run_target_init,
-	.release = run_target_release,
-	.run = run_run,
+        .name = "run",
+        .aliases = "container run",
+        .group = "Containers",
+        .usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
+        .summary = "run a command in a new container",
+        .example = "  rl run -it --rm busybox sh\n"
+                   "  rl run --rm -v .:/src -w /src debian make",
+        .opts = run_defs,
+        .rules = run_rules,
+        .parse_flags = OPT_STOP_AT_OPERAND,
+        .max_operands = OPERANDS_ANY,
+        .starts_containers = true,
+        .complete = COMPLETE_IMAGE,
+        .opts_size = sizeof(struct run_target),
+        .init = run_target_init,
+        .release = run_target_release,
+        .run = run_run,
 };
 
 const struct verb verb_create = {

@@ -4,8 +4,7 @@
  * The documents have docker's shape as far as scripts ask for it. There is no server: "Server" describes the same
  * program, so that a script that reads the server's version to see whether containers can run gets its answer.
  */
-#include <sys/utsname.h>
-
+#include "machine.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
@@ -17,9 +16,9 @@ struct format_opts {
 };
 
 static const struct opt_def format_defs[] = {
-	{"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct format_opts, format), 0, "Options",
-	 "json, or a template such as '{{.Version}}'", COMPLETE_CHOICES, "json"},
-	OPT_END,
+        {"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct format_opts, format), 0, "Options",
+         "json, or a template such as '{{.Version}}'", COMPLETE_CHOICES, "json"},
+        OPT_END,
 };
 
 static void format_release(void *opts)
@@ -27,30 +26,17 @@ static void format_release(void *opts)
 	free(((struct format_opts *)opts)->format);
 }
 
-/* Go's names of the architectures, which is what scripts compare with. */
-static const char *arch_name(const char *machine)
-{
-	static const struct {
-		const char *machine;
-		const char *name;
-	} names[] = {
-		{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"i386", "386"}, {"armv7l", "arm"},
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (str_eq(machine, names[i].machine))
-			return names[i].name;
-	return machine;
-}
-
 static json_t *version_doc(void)
 {
-	struct utsname u = {.machine = ""};
-	uname(&u);
+	char arch[32];
+	char kernel[80];
+	machine_arch(arch);
+	machine_kernel(kernel);
 	json_t *part = json_object();
 	json_put_str(part, "Version", RL_VERSION);
 	json_put_str(part, "Os", "linux");
-	json_put_str(part, "Arch", arch_name(u.machine));
-	json_put_str(part, "KernelVersion", u.release);
+	json_put_str(part, "Arch", arch);
+	json_put_str(part, "KernelVersion", kernel);
 	json_t *doc = json_object();
 	json_put_str(doc, "Version", RL_VERSION);
 	json_put(doc, "Client", part);
@@ -87,15 +73,15 @@ static int version_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 }
 
 const struct verb verb_version = {
-	.name = "version",
-	.group = "Other",
-	.usage = "[OPTIONS]",
-	.summary = "print the version",
-	.example = "  rl version -f '{{.Client.Version}}'",
-	.opts = format_defs,
-	.opts_size = sizeof(struct format_opts),
-	.release = format_release,
-	.run = version_run,
+        .name = "version",
+        .group = "Other",
+        .usage = "[OPTIONS]",
+        .summary = "print the version",
+        .example = "  rl version -f '{{.Client.Version}}'",
+        .opts = format_defs,
+        .opts_size = sizeof(struct format_opts),
+        .release = format_release,
+        .run = version_run,
 };
 
 static void print_member(const char *key, const json_t *value, struct str *out)
@@ -104,7 +90,7 @@ static void print_member(const char *key, const json_t *value, struct str *out)
 		const char *inner;
 		json_t *member;
 		str_addf(out, "%s:\n", key);
-		json_object_foreach((json_t *)(uintptr_t)value, inner, member) {
+		json_object_foreach ((json_t *)(uintptr_t)value, inner, member) {
 			str_adds(out, "  ");
 			print_member(inner, member, out);
 		}
@@ -137,21 +123,21 @@ static int info_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	autostr struct str out = STR_INIT;
 	const char *key;
 	json_t *member;
-	json_object_foreach(owned, key, member) {
+	json_object_foreach (owned, key, member) {
 		print_member(key, member, &out);
 	}
 	return out_flush(&out, e);
 }
 
 const struct verb verb_info = {
-	.name = "info",
-	.aliases = "system info",
-	.group = "Other",
-	.usage = "[OPTIONS]",
-	.summary = "show where things are and what this machine is",
-	.example = "  rl info -f '{{.Driver}} {{.IDMap.Form}}'",
-	.opts = format_defs,
-	.opts_size = sizeof(struct format_opts),
-	.release = format_release,
-	.run = info_run,
+        .name = "info",
+        .aliases = "system info",
+        .group = "Other",
+        .usage = "[OPTIONS]",
+        .summary = "show where things are and what this machine is",
+        .example = "  rl info -f '{{.Driver}} {{.IDMap.Form}}'",
+        .opts = format_defs,
+        .opts_size = sizeof(struct format_opts),
+        .release = format_release,
+        .run = info_run,
 };

@@ -279,7 +279,8 @@ void opt_args_free(struct opt_args *args)
 	strv_free(&args->operands);
 }
 
-int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, const struct opt_args *args, struct err *e)
+int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, const struct opt_args *args,
+		    struct err *e)
 {
 	for (; rules->option; rules++) {
 		if (!opt_given(defs, args, rules->option))
@@ -380,12 +381,10 @@ void opt_help(const struct opt_def *defs, bool brief, struct str *out)
 void opt_list(const struct opt_def *defs, struct str *out)
 {
 	for (; defs->name; defs++) {
-		const char *kind = defs->flags & OPT_REFUSED  ? "refused"
-				   : defs->flags & OPT_HIDDEN ? "hidden"
-				   : defs->flags & OPT_REPEAT ? "repeat"
-							      : "-";
-		char letter[2] = {defs->letter ? defs->letter : '-', '\0'};
-		str_addf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", defs->name, letter, defs->metavar ? defs->metavar : "-", kind,
-			 defs->aliases ? defs->aliases : "-", defs->group ? defs->group : "-");
+		if (!is_listed(defs))
+			continue;
+		char letter[3] = {'-', defs->letter, '\0'};
+		str_addf(out, "--%s\t%s\t%s\t%s\t%s\t%s\n", defs->name, letter, defs->metavar ? defs->metavar : "-",
+			 defs->flags & OPT_REPEAT ? "repeat" : "-", defs->aliases ? defs->aliases : "-", defs->group);
 	}
 }

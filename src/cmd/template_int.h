@@ -23,8 +23,8 @@ struct pipe;
 
 struct operand {
 	enum operand_kind kind;
-	char *name;	      /* variable or function */
-	struct strv chain;    /* member names */
+	char *name;        /* variable or function */
+	struct strv chain; /* member names */
 	struct pipe *pipe;
 	json_t *value;
 	size_t pos;
@@ -46,16 +46,17 @@ struct node {
 	enum node_kind kind;
 	struct node *next;
 	size_t pos;
-	char *text;	    /* NODE_TEXT */
+	char *text; /* NODE_TEXT */
 	struct pipe *pipe;
-	char *var;	    /* assigned, or range's element, or NULL */
-	char *key_var;	    /* range's index, or NULL */
-	bool declares;	    /* := and not = */
+	char *var;     /* assigned, or range's element, or NULL */
+	char *key_var; /* range's index, or NULL */
+	bool declares; /* := and not = */
 	struct node *body;
 	struct node *otherwise;
 };
 
-struct template {
+struct template
+{
 	struct node *nodes;
 	char *source;
 };

@@ -37,7 +37,7 @@ static void print_object(const json_t *object, struct str *out)
 	autofree const char **owned = names;
 	const char *key;
 	json_t *member;
-	json_object_foreach((json_t *)(uintptr_t)object, key, member) {
+	json_object_foreach ((json_t *)(uintptr_t)object, key, member) {
 		names[n++] = key;
 	}
 	qsort(names, n, sizeof(*names), by_name);

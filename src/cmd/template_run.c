@@ -64,7 +64,7 @@ static json_t *find_member(const json_t *object, const char *name)
 	json_t *member;
 	if (value)
 		return value;
-	json_object_foreach((json_t *)(uintptr_t)object, key, member) {
+	json_object_foreach ((json_t *)(uintptr_t)object, key, member) {
 		if (!strcasecmp(key, name))
 			return member;
 	}
@@ -78,7 +78,7 @@ static int no_such_field(struct run *run, const json_t *doc, const char *name)
 	autofree const char **owned = names;
 	const char *key;
 	json_t *member;
-	json_object_foreach((json_t *)(uintptr_t)doc, key, member) {
+	json_object_foreach ((json_t *)(uintptr_t)doc, key, member) {
 		names[n++] = key;
 	}
 	const char *near = str_nearest(name, names);
@@ -140,7 +140,7 @@ static int eval_operand(struct run *run, const struct operand *o, const json_t *
 
 /* `piped` is the value from the left of '|', or have_piped is false. */
 static int eval_command(struct run *run, const struct command *c, const json_t *dot, bool have_piped, json_t *piped,
-			json_t **ret)
+                        json_t **ret)
 {
 	enum { ARGS_MAX = 64 };
 	json_t *args[ARGS_MAX];
@@ -214,7 +214,7 @@ static int range_object(struct run *run, const struct node *n, json_t *object)
 	autofree const char **owned = names;
 	const char *key;
 	json_t *member;
-	json_object_foreach(object, key, member) {
+	json_object_foreach (object, key, member) {
 		names[count++] = key;
 	}
 	qsort(names, count, sizeof(*names), by_name);

@@ -24,6 +24,7 @@ extern const struct verb verb_load;
 extern const struct verb verb_logs;
 extern const struct verb verb_port;
 extern const struct verb verb_ps;
+extern const struct verb verb_pull;
 extern const struct verb verb_rename;
 extern const struct verb verb_restart;
 extern const struct verb verb_rm;

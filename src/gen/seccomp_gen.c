@@ -3,7 +3,7 @@
  *
  *     seccomp_gen filters PROFILE    the filters of every capability set built in, for every architecture we know, as
  *                                    constant arrays (included by src/kern/seccomp_default.c and by tests)
- *     seccomp_gen text PROFILE       the profile's text as a C string (for capability sets that are compiled at run time)
+ *     seccomp_gen text PROFILE       the profile's text as a C string (for sets that are compiled at run time)
  *
  * Runs on the machine that builds, for all architectures at once: numbers come from tables, not from this machine's
  * headers. The kernel version is the oldest we support, so that minKernel conditions hold as they would at run time.
@@ -30,11 +30,11 @@ static const struct {
 	const char *name;
 	uint64_t caps;
 } sets[] = {
-	{ "docker's default capabilities", DOCKER_CAPS },
-	{ "no capabilities (--cap-drop all)", 0 },
-	{ "default and SYS_PTRACE", DOCKER_CAPS | CAP(SYS_PTRACE) },
-	{ "default and SYS_ADMIN", DOCKER_CAPS | CAP(SYS_ADMIN) },
-	{ "all capabilities (--cap-add all)", (1ull << (CAP_LAST_CAP + 1)) - 1 },
+	{"docker's default capabilities", DOCKER_CAPS},
+	{"no capabilities (--cap-drop all)", 0},
+	{"default and SYS_PTRACE", DOCKER_CAPS | CAP(SYS_PTRACE)},
+	{"default and SYS_ADMIN", DOCKER_CAPS | CAP(SYS_ADMIN)},
+	{"all capabilities (--cap-add all)", (1ull << (CAP_LAST_CAP + 1)) - 1},
 };
 
 static int print_program(const struct seccomp_profile *p, enum seccomp_arch arch, size_t set, struct err *e)

@@ -4,6 +4,7 @@
  * main.c     options, the socket to rl, the table of verbs     digest.c  SHA-256 of buffers and files
  * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
+ * pull.c     from a registry                                  record.c  documents to the store's record
  */
 #ifndef RL_IMAGE_INT_H
 #define RL_IMAGE_INT_H
@@ -14,9 +15,11 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 #include "rl/engine/archive.h"
+#include "rl/engine/registry.h"
 #include "rl/engine/store.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/image_proto.h"
+#include "rl/model/imgspec.h"
 
 /* What every verb gets. */
 struct image_ctx {
@@ -27,10 +30,14 @@ struct image_ctx {
 	struct strv args;    /* operands */
 	char *name, *message; /* --name, --message, or NULL */
 	struct strv changes; /* --change */
+	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		       /* --platform, or NULL */
+	bool all_tags;		       /* --all-tags */
+	bool only_newer;	       /* --newer: nothing is done if the store has what the registry has */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, load_verb, unpack_verb;
+image_verb_fn import_verb, load_verb, pull_verb, unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -45,6 +52,13 @@ void image_digest(const void *data, size_t len, char ret_digest[STORE_DIGEST_SIZ
 int image_copy(int from, int to, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e) RL_CHECK;
 /* ChainID of a layer on top of a stack: both and the result are 64 hex digits; `below` is "" for the bottom. */
 void image_chain(const char *below, const char *diff_hex, char ret_hex[STORE_DIGEST_SIZE]);
+
+/* ---- record.c ---- */
+
+int image_parse_config(const struct str *bytes, struct imgspec_config *ret_config, struct err *e) RL_CHECK;
+/* Everything but the manifest's digest and size; layer keys are a guess (the DiffIDs) until layers_ensure. */
+int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
+		      struct err *e) RL_CHECK;
 
 /* ---- layers.c ---- */
 

@@ -107,6 +107,7 @@ static const struct {
 } verbs[] = {
 	{"import", import_verb, 1},
 	{"load", load_verb, 1},
+	{"pull", pull_verb, 1},
 	{"unpack-image", unpack_verb, 1},
 };
 
@@ -116,11 +117,32 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct image_ctx *c, struct options *o, struct err *e)
 {
-	enum { OPT_ROOT = 256, OPT_BUILTIN, OPT_NAME, OPT_MESSAGE, OPT_CHANGE };
+	enum {
+		OPT_ROOT = 256,
+		OPT_BUILTIN,
+		OPT_NAME,
+		OPT_MESSAGE,
+		OPT_CHANGE,
+		OPT_AUTHFILE,
+		OPT_CERT_DIR,
+		OPT_TLS_VERIFY,
+		OPT_RETRY,
+		OPT_PLATFORM,
+		OPT_ALL_TAGS,
+		OPT_NEWER,
+	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},	   {"builtin", required_argument, NULL, OPT_BUILTIN},
 		{"name", required_argument, NULL, OPT_NAME},	   {"message", required_argument, NULL, OPT_MESSAGE},
-		{"change", required_argument, NULL, OPT_CHANGE}, {NULL, 0, NULL, 0},
+		{"change", required_argument, NULL, OPT_CHANGE},
+		{"authfile", required_argument, NULL, OPT_AUTHFILE},
+		{"cert-dir", required_argument, NULL, OPT_CERT_DIR},
+		{"tls-verify", required_argument, NULL, OPT_TLS_VERIFY},
+		{"retry", required_argument, NULL, OPT_RETRY},
+		{"platform", required_argument, NULL, OPT_PLATFORM},
+		{"all-tags", no_argument, NULL, OPT_ALL_TAGS},
+		{"newer", no_argument, NULL, OPT_NEWER},
+		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
 	for (;;) {
@@ -142,6 +164,27 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 			break;
 		case OPT_CHANGE:
 			strv_add(&c->changes, optarg);
+			break;
+		case OPT_AUTHFILE:
+			c->registry.authfile = optarg;
+			break;
+		case OPT_CERT_DIR:
+			c->registry.cert_dir = optarg;
+			break;
+		case OPT_TLS_VERIFY:
+			c->registry.tls_verify = str_eq(optarg, "true");
+			break;
+		case OPT_RETRY:
+			c->registry.retries = (int)strtol(optarg, NULL, 10);
+			break;
+		case OPT_PLATFORM:
+			c->platform = xstrdup(optarg);
+			break;
+		case OPT_ALL_TAGS:
+			c->all_tags = true;
+			break;
+		case OPT_NEWER:
+			c->only_newer = true;
 			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
@@ -166,6 +209,16 @@ static int receive_map(struct image_ctx *c, struct err *e)
 	return 0;
 }
 
+/* After a crash of somebody else, or a failure of ours: blobs may be in the store that no image will ever need. */
+static void collect(const struct image_ctx *c)
+{
+	struct store_gc_result result = {0};
+	struct err ignored = ERR_INIT;
+	if (store_gc(&c->store, &result, &ignored) < 0)
+		log_debug(LOG_STORE, "%s", ignored.text);
+	store_gc_result_free(&result);
+}
+
 static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 {
 	struct options o = {0};
@@ -186,9 +239,12 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	free(c->store.builtin);
 	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
 	struct err ignored = ERR_INIT;
-	if (store_sweep(&c->store, &ignored) < 0)
-		log_debug(LOG_STORE, "sweep: %s", ignored.text);
-	return verbs[v].fn(c, e);
+	if (store_sweep(&c->store, &ignored) > 0)
+		collect(c);
+	r = verbs[v].fn(c, e);
+	if (r < 0)
+		collect(c);
+	return r;
 }
 
 static void ctx_free(struct image_ctx *c)
@@ -198,6 +254,7 @@ static void ctx_free(struct image_ctx *c)
 	strv_free(&c->changes);
 	free(c->name);
 	free(c->message);
+	free(c->platform);
 }
 
 int main(int argc, char **argv)
@@ -209,6 +266,7 @@ int main(int argc, char **argv)
 		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};
+	c.registry = (struct registry_opts){.tls_verify = -1, .creds = getenv("RL_IMAGE_CREDS")};
 	if (argc < 2 || io_set_cloexec(c.sock, true, NULL) < 0) {
 		log_line("this program is a part of rl and started by it");
 		return EXIT_RL_FAILED;

@@ -21,7 +21,8 @@ static int load_failed(int errnum, struct err *e)
 {
 	err_sys(e, errnum, "load seccomp filter");
 	if (errnum == EACCES)
-		return err_hint(e, "no_new_privs must be set, or the process must have CAP_SYS_ADMIN in its user namespace");
+		return err_hint(
+			e, "no_new_privs must be set, or the process must have CAP_SYS_ADMIN in its user namespace");
 	if (errnum == EINVAL)
 		return err_hint(e, "the kernel may lack CONFIG_SECCOMP_FILTER or one of the flags asked for");
 	if (errnum == EBUSY)
@@ -32,7 +33,8 @@ static int load_failed(int errnum, struct err *e)
 int seccomp_filter_load(const struct seccomp_filter *filter, unsigned int flags, struct err *e)
 {
 	if (filter->count == 0 || filter->count > BPF_MAXINSNS)
-		return err_set(e, EINVAL, "seccomp filter of %zu instructions (at most %d)", filter->count, BPF_MAXINSNS);
+		return err_set(e, EINVAL, "seccomp filter of %zu instructions (at most %d)", filter->count,
+			       BPF_MAXINSNS);
 	/* Without this a failing TSYNC answers with a thread's id, which could be taken for a listener. */
 	if ((flags & SECCOMP_FILTER_FLAG_TSYNC) && (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER))
 		flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
@@ -62,10 +64,10 @@ int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_actio
 	autofree int *sorted = xmemdup(syscalls, count * sizeof(*syscalls));
 	qsort(sorted, count, sizeof(*sorted), compare_numbers);
 	autofree struct seccomp_range *ranges = xcalloc(2 * count + 1, sizeof(*ranges));
-	const struct seccomp_leaf deny = { .kind = SECCOMP_LEAF_RETURN, .action = default_action };
-	const struct seccomp_leaf allow = { .kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ALLOW };
+	const struct seccomp_leaf deny = {.kind = SECCOMP_LEAF_RETURN, .action = default_action};
+	const struct seccomp_leaf allow = {.kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ALLOW};
 	size_t n = 0;
-	ranges[n++] = (struct seccomp_range){ .first = 0, .leaf = deny };
+	ranges[n++] = (struct seccomp_range){.first = 0, .leaf = deny};
 	for (size_t i = 0; i < count; i++) {
 		if (sorted[i] < 0)
 			return err_set(e, EINVAL, "system call number %d", sorted[i]);
@@ -75,21 +77,21 @@ int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_actio
 		if (ranges[n - 1].first == nr)
 			n--; /* adjacent to the one before: its closing range starts here */
 		if (n == 0 || ranges[n - 1].leaf.action != SECCOMP_RET_ALLOW)
-			ranges[n++] = (struct seccomp_range){ .first = nr, .leaf = allow };
-		ranges[n++] = (struct seccomp_range){ .first = nr + 1, .leaf = deny };
+			ranges[n++] = (struct seccomp_range){.first = nr, .leaf = allow};
+		ranges[n++] = (struct seccomp_range){.first = nr + 1, .leaf = deny};
 	}
 	const struct seccomp_section section = {
 		.audit_arch = seccomp_arch_audit(seccomp_native_arch()),
 		.ranges = ranges,
 		.count = n,
 	};
-	const struct seccomp_leaf bad = { .kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_BAD_ARCH_ACTION };
+	const struct seccomp_leaf bad = {.kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_BAD_ARCH_ACTION};
 	autoprogram struct seccomp_program program = SECCOMP_PROGRAM_NONE;
 	int r = seccomp_tree_emit(&section, 1, bad, &program, e);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "set no_new_privs");
-	const struct seccomp_filter filter = { .insns = program.insns, .count = program.count };
+	const struct seccomp_filter filter = {.insns = program.insns, .count = program.count};
 	return seccomp_filter_load(&filter, SECCOMP_FILTER_FLAG_TSYNC, e);
 }

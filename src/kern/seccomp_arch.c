@@ -21,11 +21,11 @@ struct arch_info {
 };
 
 static const struct arch_info archs[] = {
-	[SECCOMP_ARCH_X86_64] = { "x86_64", AUDIT_ARCH_X86_64, SCMP_ARCH_X86_64 },
-	[SECCOMP_ARCH_X86] = { "x86", AUDIT_ARCH_I386, SCMP_ARCH_X86 },
-	[SECCOMP_ARCH_X32] = { "x32", AUDIT_ARCH_X86_64, SCMP_ARCH_X32 },
-	[SECCOMP_ARCH_AARCH64] = { "aarch64", AUDIT_ARCH_AARCH64, SCMP_ARCH_AARCH64 },
-	[SECCOMP_ARCH_ARM] = { "arm", AUDIT_ARCH_ARM, SCMP_ARCH_ARM },
+	[SECCOMP_ARCH_X86_64] = {"x86_64", AUDIT_ARCH_X86_64, SCMP_ARCH_X86_64},
+	[SECCOMP_ARCH_X86] = {"x86", AUDIT_ARCH_I386, SCMP_ARCH_X86},
+	[SECCOMP_ARCH_X32] = {"x32", AUDIT_ARCH_X86_64, SCMP_ARCH_X32},
+	[SECCOMP_ARCH_AARCH64] = {"aarch64", AUDIT_ARCH_AARCH64, SCMP_ARCH_AARCH64},
+	[SECCOMP_ARCH_ARM] = {"arm", AUDIT_ARCH_ARM, SCMP_ARCH_ARM},
 };
 _Static_assert(ARRAY_SIZE(archs) == SECCOMP_ARCH_N, "every architecture has its line");
 
@@ -40,39 +40,28 @@ struct call_number {
 
 /* Linux 6.5 to 7.0; consulted after the library. */
 static const struct call_number newer_calls[] = {
-	{ "uretprobe", 335, ONLY_64BIT },
-	{ "uprobe", 336, ONLY_64BIT },
-	{ "cachestat", 451, ALL_ARCHS },
-	{ "fchmodat2", 452, ALL_ARCHS },
-	{ "map_shadow_stack", 453, ALL_ARCHS },
-	{ "futex_wake", 454, ALL_ARCHS },
-	{ "futex_wait", 455, ALL_ARCHS },
-	{ "futex_requeue", 456, ALL_ARCHS },
-	{ "statmount", 457, ALL_ARCHS },
-	{ "listmount", 458, ALL_ARCHS },
-	{ "lsm_get_self_attr", 459, ALL_ARCHS },
-	{ "lsm_set_self_attr", 460, ALL_ARCHS },
-	{ "lsm_list_modules", 461, ALL_ARCHS },
-	{ "mseal", 462, ALL_ARCHS },
-	{ "setxattrat", 463, ALL_ARCHS },
-	{ "getxattrat", 464, ALL_ARCHS },
-	{ "listxattrat", 465, ALL_ARCHS },
-	{ "removexattrat", 466, ALL_ARCHS },
-	{ "open_tree_attr", 467, ALL_ARCHS },
-	{ "file_getattr", 468, ALL_ARCHS },
-	{ "file_setattr", 469, ALL_ARCHS },
-	{ "listns", 470, ALL_ARCHS },
-	{ "rseq_slice_yield", 471, ALL_ARCHS },
+	{"uretprobe", 335, ONLY_64BIT},	       {"uprobe", 336, ONLY_64BIT},
+	{"cachestat", 451, ALL_ARCHS},	       {"fchmodat2", 452, ALL_ARCHS},
+	{"map_shadow_stack", 453, ALL_ARCHS},  {"futex_wake", 454, ALL_ARCHS},
+	{"futex_wait", 455, ALL_ARCHS},	       {"futex_requeue", 456, ALL_ARCHS},
+	{"statmount", 457, ALL_ARCHS},	       {"listmount", 458, ALL_ARCHS},
+	{"lsm_get_self_attr", 459, ALL_ARCHS}, {"lsm_set_self_attr", 460, ALL_ARCHS},
+	{"lsm_list_modules", 461, ALL_ARCHS},  {"mseal", 462, ALL_ARCHS},
+	{"setxattrat", 463, ALL_ARCHS},	       {"getxattrat", 464, ALL_ARCHS},
+	{"listxattrat", 465, ALL_ARCHS},       {"removexattrat", 466, ALL_ARCHS},
+	{"open_tree_attr", 467, ALL_ARCHS},    {"file_getattr", 468, ALL_ARCHS},
+	{"file_setattr", 469, ALL_ARCHS},      {"listns", 470, ALL_ARCHS},
+	{"rseq_slice_yield", 471, ALL_ARCHS},
 };
 
 static const struct call_number i386_direct_calls[] = {
-	{ "recvmmsg", 337, 0 },	  { "sendmmsg", 345, 0 },	{ "socket", 359, 0 },	   { "socketpair", 360, 0 },
-	{ "bind", 361, 0 },	  { "connect", 362, 0 },	{ "listen", 363, 0 },	   { "accept4", 364, 0 },
-	{ "getsockopt", 365, 0 }, { "setsockopt", 366, 0 },	{ "getsockname", 367, 0 }, { "getpeername", 368, 0 },
-	{ "sendto", 369, 0 },	  { "sendmsg", 370, 0 },	{ "recvfrom", 371, 0 },	   { "recvmsg", 372, 0 },
-	{ "shutdown", 373, 0 },	  { "semget", 393, 0 },		{ "semctl", 394, 0 },	   { "shmget", 395, 0 },
-	{ "shmctl", 396, 0 },	  { "shmat", 397, 0 },		{ "shmdt", 398, 0 },	   { "msgget", 399, 0 },
-	{ "msgsnd", 400, 0 },	  { "msgrcv", 401, 0 },		{ "msgctl", 402, 0 },
+	{"recvmmsg", 337, 0},	{"sendmmsg", 345, 0},	{"socket", 359, 0},	 {"socketpair", 360, 0},
+	{"bind", 361, 0},	{"connect", 362, 0},	{"listen", 363, 0},	 {"accept4", 364, 0},
+	{"getsockopt", 365, 0}, {"setsockopt", 366, 0}, {"getsockname", 367, 0}, {"getpeername", 368, 0},
+	{"sendto", 369, 0},	{"sendmsg", 370, 0},	{"recvfrom", 371, 0},	 {"recvmsg", 372, 0},
+	{"shutdown", 373, 0},	{"semget", 393, 0},	{"semctl", 394, 0},	 {"shmget", 395, 0},
+	{"shmctl", 396, 0},	{"shmat", 397, 0},	{"shmdt", 398, 0},	 {"msgget", 399, 0},
+	{"msgsnd", 400, 0},	{"msgrcv", 401, 0},	{"msgctl", 402, 0},
 };
 
 static const struct call_number *find(const struct call_number *table, size_t count, const char *name)

@@ -3,7 +3,8 @@
  *
  * The result is a small program of ours followed by libseccomp's. Ours answers what libseccomp cannot express: ENOSYS
  * above the highest number of the list, calls newer than the library (it cannot name them on a 32-bit architecture) and
- * conditions that it would get wrong (library_can in seccomp_rules.c); everything else falls through. Both parts stay within the kernel's 4096 instructions together.
+ * conditions that it would get wrong (library_can in seccomp_rules.c); everything else falls through.
+ * Together the parts stay within the kernel's 4096 instructions.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -24,8 +25,12 @@ static const uint32_t library_arch[] = {
 _Static_assert(ARRAY_SIZE(library_arch) == SECCOMP_ARCH_N, "every architecture has its line");
 
 static const enum scmp_compare library_op[] = {
-	[SECCOMP_OP_NE] = SCMP_CMP_NE, [SECCOMP_OP_LT] = SCMP_CMP_LT, [SECCOMP_OP_LE] = SCMP_CMP_LE,
-	[SECCOMP_OP_EQ] = SCMP_CMP_EQ, [SECCOMP_OP_GE] = SCMP_CMP_GE, [SECCOMP_OP_GT] = SCMP_CMP_GT,
+	[SECCOMP_OP_NE] = SCMP_CMP_NE,
+	[SECCOMP_OP_LT] = SCMP_CMP_LT,
+	[SECCOMP_OP_LE] = SCMP_CMP_LE,
+	[SECCOMP_OP_EQ] = SCMP_CMP_EQ,
+	[SECCOMP_OP_GE] = SCMP_CMP_GE,
+	[SECCOMP_OP_GT] = SCMP_CMP_GT,
 	[SECCOMP_OP_MASKED_EQ] = SCMP_CMP_MASKED_EQ,
 };
 
@@ -60,7 +65,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct
 		return 0; /* known to nobody */
 	for (size_t i = 0; i < rule->nconds; i++) {
 		const struct seccomp_cond *c = &rule->conds[i];
-		cmp[i] = (struct scmp_arg_cmp){ c->arg, library_op[c->op], c->value, c->value2 };
+		cmp[i] = (struct scmp_arg_cmp){c->arg, library_op[c->op], c->value, c->value2};
 	}
 	int r = seccomp_rule_add_array(ctx, rule->action, nr, (unsigned int)rule->nconds, cmp);
 	/* -EEXIST: an identical rule. */
@@ -131,7 +136,7 @@ int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_pro
 	if (head.count)
 		memcpy(insns, head.insns, head.count * sizeof(*insns));
 	memcpy(insns + head.count, body.insns, body.count * sizeof(*insns));
-	*ret_program = (struct seccomp_program){ .insns = insns, .count = count };
+	*ret_program = (struct seccomp_program){.insns = insns, .count = count};
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * seccomp_internal.h - what the seccomp files of this directory share: normalised rule lists and the range-tree builder.
+ * seccomp_internal.h - shared by the seccomp files here: normalised rule lists and the range-tree builder.
  */
 #ifndef RL_KERN_SECCOMP_INTERNAL_H
 #define RL_KERN_SECCOMP_INTERNAL_H
@@ -36,7 +36,7 @@ struct seccomp_normal {
 	const struct seccomp_rule **rules;
 	bool *ours; /* for each rule: libseccomp does not get it (same for all rules of one name) */
 	size_t count;
-	bool has_calls[SECCOMP_ARCH_N];	/* the list names at least one call of the architecture */
+	bool has_calls[SECCOMP_ARCH_N];	 /* the list names at least one call of the architecture */
 	uint32_t max_nr[SECCOMP_ARCH_N]; /* highest such number, the architecture's own aside */
 };
 

@@ -7,9 +7,9 @@
  *
  * Multiplexers: on i386 libseccomp extends a rule on socket(2) to socketcall(2), where the arguments are behind a
  * pointer and conditions are silently dropped; a list that allows socket for some families would allow all of them. If
- * such a list does not say what it wants of the multiplexer, the multiplexer is answered ENOSYS. Unconditional rules are
- * left to libseccomp's extension, which is then right: socketcall with that subcall only. A list that names a multiplexer
- * gets what it says and nothing more.
+ * such a list does not say what it wants of the multiplexer, the multiplexer is answered ENOSYS. Unconditional rules
+ * are left to libseccomp's extension, which is then right: socketcall with that subcall only. A list that names a
+ * multiplexer gets what it says and nothing more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,9 +31,9 @@ static const struct seccomp_rule no_ipc = {
 };
 
 static const char *const socketcall_names[] = {
-	"socket",   "bind",	  "connect",	"listen",     "accept",	   "getsockname", "getpeername",
-	"send",	    "sendto",	  "recv",	"recvfrom",   "shutdown",  "setsockopt",  "getsockopt",
-	"sendmsg",  "recvmsg",	  "accept4",	"recvmmsg",   "sendmmsg",  "socketpair",
+	"socket",  "bind",    "connect", "listen",   "accept",	 "getsockname", "getpeername",
+	"send",	   "sendto",  "recv",	 "recvfrom", "shutdown", "setsockopt",	"getsockopt",
+	"sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg", "socketpair",
 };
 
 static const char *const ipc_names[] = {
@@ -114,10 +114,10 @@ static void note_max(struct seccomp_normal *n, const char *name)
 	}
 }
 
-/* Can libseccomp be trusted with these conditional rules? It merges the rules of a call into one decision tree that does
- * not go back: with overlapping comparisons (2.5.4: "a <= 462" and "a < 441 and b == 96") it misses matches. Equalities
- * on one argument do not overlap in that way. On 32-bit architectures it compares with the low half of the value. It
- * loses memory over a mask of 0. */
+/* Can libseccomp be trusted with these conditional rules? It merges the rules of a call into one decision tree that
+ * does not go back: with overlapping comparisons (2.5.4: "a <= 462" and "a < 441 and b == 96") it misses matches.
+ * Equalities on one argument do not overlap in that way. On 32-bit architectures it compares with the low half of the
+ * value. It loses memory over a mask of 0. */
 static bool library_can(const struct seccomp_rule *const *rules, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -126,9 +126,9 @@ static bool library_can(const struct seccomp_rule *const *rules, size_t count)
 			if (c[k].value > UINT32_MAX || c[k].value2 > UINT32_MAX ||
 			    (c[k].op == SECCOMP_OP_MASKED_EQ && c[k].value == 0))
 				return false;
-		if (count > 1 && (rules[i]->nconds != 1 || c->arg != rules[0]->conds->arg ||
-				  c->op != rules[0]->conds->op || rules[i]->action != rules[0]->action ||
-				  (c->op != SECCOMP_OP_EQ && c->op != SECCOMP_OP_MASKED_EQ)))
+		if (count > 1 &&
+		    (rules[i]->nconds != 1 || c->arg != rules[0]->conds->arg || c->op != rules[0]->conds->op ||
+		     rules[i]->action != rules[0]->action || (c->op != SECCOMP_OP_EQ && c->op != SECCOMP_OP_MASKED_EQ)))
 			return false;
 	}
 	return true;
@@ -209,7 +209,7 @@ int seccomp_normalise(const struct seccomp_rules *src, struct seccomp_normal *re
 		int r = check_rule(&src->rules[i], e);
 		if (r < 0)
 			return r;
-		refs[i] = (struct ref){ .rule = &src->rules[i], .index = i };
+		refs[i] = (struct ref){.rule = &src->rules[i], .index = i};
 	}
 	qsort(refs, src->count, sizeof(*refs), compare_refs);
 
@@ -220,7 +220,7 @@ int seccomp_normalise(const struct seccomp_rules *src, struct seccomp_normal *re
 		.rules = xcalloc(src->count + 2, sizeof(*n.rules)),
 		.ours = xcalloc(src->count + 2, sizeof(*n.ours)),
 	};
-	struct muxes mux = { .need_ipc = false };
+	struct muxes mux = {.need_ipc = false};
 	for (size_t i = 0, end; i < src->count; i = end) {
 		for (end = i + 1; end < src->count; end++)
 			if (strcmp(refs[i].rule->name, refs[end].rule->name) != 0)

@@ -110,7 +110,7 @@ static int64_t jump(const struct machine *m, const struct sock_filter *in)
 
 uint32_t seccomp_filter_simulate(const struct seccomp_filter *filter, const struct seccomp_data *data)
 {
-	struct machine m = { .a = 0 };
+	struct machine m = {.a = 0};
 	for (size_t pc = 0; pc < filter->count; pc++) {
 		const struct sock_filter *in = &filter->insns[pc];
 		int64_t skip = 0;

@@ -6,14 +6,14 @@
  * into some 80 ranges per architecture; a balanced tree answers in 7 or 8 comparisons.
  *
  * Code is built from its last instruction to its first. All jumps of classic BPF go forward, so every target is known
- * when a jump to it is made; a label is the number of instructions from the label to the end. A conditional jump reaches
- * 255 instructions; farther targets get an unconditional one (32 bits) in front of the code made so far. An instruction
- * that falls through must be made directly after its target, which flow_to() sees to.
+ * when a jump to it is made; a label is the number of instructions from the label to the end. A conditional jump
+ * reaches 255 instructions; farther targets get an unconditional one (32 bits) in front of the code made so far. An
+ * instruction that falls through must be made directly after its target, which flow_to() sees to.
  *
- * Conditions: in general one rule after the other, each comparison on the two halves of the argument. Where all rules of
- * a call are "one argument masked by at most 32 bits equals" there are two better shapes: one mask for all rules (the
- * masked value is looked up in a tree of ranges: socket families, clone flags), and a complement smaller than the rules
- * (ioctl: 33 rules say "everything but two numbers"; two comparisons say it too).
+ * Conditions: in general one rule after the other, each comparison on the two halves of the argument. Where all rules
+ * of a call are "one argument masked by at most 32 bits equals" there are two better shapes: one mask for all rules
+ * (the masked value is looked up in a tree of ranges: socket families, clone flags), and a complement smaller than the
+ * rules (ioctl: 33 rules say "everything but two numbers"; two comparisons say it too).
  */
 #include <errno.h>
 #include <stddef.h>
@@ -24,8 +24,9 @@
 #include "seccomp_internal.h"
 
 enum {
-	JUMP_REACH = 250,     /* 255, less room for the jumps added while one is made */
+	JUMP_REACH = 250, /* 255, less room for the jumps added while one is made */
 	RETURNS_MAX = 16,
+	LEAVES_MAX = 16,
 	COMPLEMENT_MAX = 256, /* cubes looked at before giving up */
 };
 
@@ -38,6 +39,11 @@ struct code {
 		size_t label;
 	} returns[RETURNS_MAX]; /* the nearest return of each action */
 	size_t nreturns;
+	struct {
+		const struct seccomp_leaf *leaf;
+		size_t label;
+	} leaves[LEAVES_MAX]; /* conditional code already there (socket and socketpair have the same rules) */
+	size_t nleaves;
 };
 
 static size_t emit(struct code *c, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
@@ -46,7 +52,7 @@ static size_t emit(struct code *c, uint16_t op, uint32_t k, uint8_t jt, uint8_t 
 		c->size = c->size ? 2 * c->size : 256;
 		c->v = xreallocarray(c->v, c->size, sizeof(*c->v));
 	}
-	c->v[c->n++] = (struct sock_filter){ .code = op, .jt = jt, .jf = jf, .k = k };
+	c->v[c->n++] = (struct sock_filter){.code = op, .jt = jt, .jf = jf, .k = k};
 	return c->n;
 }
 
@@ -82,8 +88,10 @@ static size_t emit_return(struct code *c, uint32_t action)
 	size_t label = emit(c, BPF_RET | BPF_K, action, 0, 0);
 	if (i == c->nreturns && i < RETURNS_MAX)
 		c->nreturns++;
-	if (i < c->nreturns)
-		c->returns[i].action = action, c->returns[i].label = label;
+	if (i < c->nreturns) {
+		c->returns[i].action = action;
+		c->returns[i].label = label;
+	}
 	return label;
 }
 
@@ -122,13 +130,30 @@ static bool cut(struct cube *set, size_t *n, struct cube hole)
 			out[m++] = c;
 		for (; bits; bits &= bits - 1) {
 			uint32_t bit = bits & -bits;
-			out[m++] = (struct cube){ c.mask | bit, c.value | (~hole.value & bit) };
+			out[m++] = (struct cube){c.mask | bit, c.value | (~hole.value & bit)};
 			c.mask |= bit;
 			c.value |= hole.value & bit;
 		}
 	}
 	memcpy(set, out, m * sizeof(*out));
 	*n = m;
+	return true;
+}
+
+static bool same_rules(const struct seccomp_leaf *a, const struct seccomp_leaf *b)
+{
+	if (a->nrules != b->nrules || a->narrow != b->narrow || a->action != b->action)
+		return false;
+	for (size_t i = 0; i < a->nrules; i++) {
+		const struct seccomp_rule *x = a->rules[i];
+		const struct seccomp_rule *y = b->rules[i];
+		if (x->action != y->action || x->nconds != y->nconds)
+			return false;
+		for (size_t k = 0; k < x->nconds; k++)
+			if (x->conds[k].arg != y->conds[k].arg || x->conds[k].op != y->conds[k].op ||
+			    x->conds[k].value != y->conds[k].value || x->conds[k].value2 != y->conds[k].value2)
+				return false;
+	}
 	return true;
 }
 
@@ -142,7 +167,7 @@ static bool same_leaf(const struct seccomp_leaf *a, const struct seccomp_leaf *b
 	case SECCOMP_LEAF_TAIL:
 		return true;
 	case SECCOMP_LEAF_RULES:
-		return a->rules == b->rules;
+		return same_rules(a, b);
 	}
 	return false;
 }
@@ -171,15 +196,15 @@ static size_t emit_one_mask(struct code *c, size_t offset, uint32_t mask, const 
 {
 	autofree struct seccomp_range *ranges = xcalloc(2 * count + 1, sizeof(*ranges));
 	size_t n = 0;
-	ranges[n++] = (struct seccomp_range){ .first = 0, .leaf = other };
+	ranges[n++] = (struct seccomp_range){.first = 0, .leaf = other};
 	for (size_t i = 0; i < count; i++) {
 		uint32_t v = cubes[i].value;
 		if (ranges[n - 1].first == v)
 			n--;
 		if (n == 0 || !same_leaf(&ranges[n - 1].leaf, &hit))
-			ranges[n++] = (struct seccomp_range){ .first = v, .leaf = hit };
+			ranges[n++] = (struct seccomp_range){.first = v, .leaf = hit};
 		if (v < UINT32_MAX)
-			ranges[n++] = (struct seccomp_range){ .first = v + 1, .leaf = other };
+			ranges[n++] = (struct seccomp_range){.first = v + 1, .leaf = other};
 	}
 	size_t label = emit_ranges(c, ranges, n);
 	if (mask != UINT32_MAX) {
@@ -310,11 +335,11 @@ static size_t emit_rules(struct code *c, const struct seccomp_leaf *leaf)
 	size_t n = 0;
 	for (size_t i = 0; i < leaf->nrules; i++) {
 		const struct seccomp_cond *cond = &leaf->rules[i]->conds[0];
-		cubes[n++] = (struct cube){ (uint32_t)cond->value, (uint32_t)cond->value2 };
+		cubes[n++] = (struct cube){(uint32_t)cond->value, (uint32_t)cond->value2};
 		one_mask &= cubes[n - 1].mask == cubes[0].mask;
 	}
-	const struct seccomp_leaf hit = { .kind = SECCOMP_LEAF_RETURN, .action = leaf->rules[0]->action };
-	const struct seccomp_leaf other = { .kind = SECCOMP_LEAF_RETURN, .action = leaf->action };
+	const struct seccomp_leaf hit = {.kind = SECCOMP_LEAF_RETURN, .action = leaf->rules[0]->action};
+	const struct seccomp_leaf other = {.kind = SECCOMP_LEAF_RETURN, .action = leaf->action};
 	if (one_mask) {
 		qsort(cubes, n, sizeof(*cubes), compare_cubes);
 		size_t kept = 0;
@@ -323,7 +348,7 @@ static size_t emit_rules(struct code *c, const struct seccomp_leaf *leaf)
 				cubes[kept++] = cubes[i];
 		return emit_one_mask(c, offset, cubes[0].mask, cubes, kept, hit, other);
 	}
-	struct cube rest[COMPLEMENT_MAX] = { { 0, 0 } };
+	struct cube rest[COMPLEMENT_MAX] = {{0, 0}};
 	size_t nrest = 1;
 	bool small = true;
 	for (size_t i = 0; i < n && small; i++)
@@ -335,13 +360,27 @@ static size_t emit_rules(struct code *c, const struct seccomp_leaf *leaf)
 
 static size_t emit_leaf(struct code *c, const struct seccomp_leaf *leaf)
 {
-	return leaf->kind == SECCOMP_LEAF_RULES ? emit_rules(c, leaf) : emit_end(c, leaf);
+	if (leaf->kind != SECCOMP_LEAF_RULES)
+		return emit_end(c, leaf);
+	size_t i = 0;
+	while (i < c->nleaves && !same_rules(c->leaves[i].leaf, leaf))
+		i++;
+	if (i < c->nleaves && c->n - c->leaves[i].label <= JUMP_REACH)
+		return c->leaves[i].label;
+	size_t label = emit_rules(c, leaf);
+	if (i == c->nleaves && i < LEAVES_MAX)
+		c->nleaves++;
+	if (i < c->nleaves) {
+		c->leaves[i].leaf = leaf;
+		c->leaves[i].label = label;
+	}
+	return label;
 }
 
 int seccomp_tree_emit(const struct seccomp_section *sections, size_t nsections, struct seccomp_leaf other,
 		      struct seccomp_program *ret_program, struct err *e)
 {
-	struct code c = { .n = 0 };
+	struct code c = {.n = 0};
 	size_t label = emit_leaf(&c, &other);
 	for (size_t i = nsections; i-- > 0;) {
 		size_t next = label;
@@ -391,7 +430,7 @@ static int collect(const struct seccomp_normal *n, enum seccomp_arch arch, bool 
 				break;
 		if ((!whole && !n->ours[i]) || !seccomp_syscall_number(arch, first->name, &nr))
 			continue;
-		struct seccomp_leaf leaf = { .kind = SECCOMP_LEAF_RETURN, .action = first->action };
+		struct seccomp_leaf leaf = {.kind = SECCOMP_LEAF_RETURN, .action = first->action};
 		if (first->nconds) {
 			leaf = (struct seccomp_leaf){
 				.kind = SECCOMP_LEAF_RULES,
@@ -402,7 +441,7 @@ static int collect(const struct seccomp_normal *n, enum seccomp_arch arch, bool 
 					  arch == SECCOMP_ARCH_ARM,
 			};
 		}
-		calls[count++] = (struct call){ .nr = nr, .leaf = leaf };
+		calls[count++] = (struct call){.nr = nr, .leaf = leaf};
 	}
 	qsort(calls, count, sizeof(*calls), compare_calls);
 	/* Two names of one number (ARM has some): the first one is enough where they agree. */
@@ -420,7 +459,7 @@ static void add_range(struct seccomp_range *ranges, size_t *n, uint32_t first, s
 		(*n)--;
 	if (*n && same_leaf(&ranges[*n - 1].leaf, &leaf))
 		return;
-	ranges[(*n)++] = (struct seccomp_range){ .first = first, .leaf = leaf };
+	ranges[(*n)++] = (struct seccomp_range){.first = first, .leaf = leaf};
 }
 
 /* What a number without a rule leads to. */
@@ -428,7 +467,7 @@ static struct seccomp_leaf background(const struct seccomp_normal *n, enum secco
 {
 	bool beyond = n->enosys_above_max && n->has_calls[arch] && nr > n->max_nr[arch];
 	if (beyond && !seccomp_is_own_call(arch, nr))
-		return (struct seccomp_leaf){ .kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ERRNO | ENOSYS };
+		return (struct seccomp_leaf){.kind = SECCOMP_LEAF_RETURN, .action = SECCOMP_RET_ERRNO | ENOSYS};
 	return (struct seccomp_leaf){
 		.kind = whole ? SECCOMP_LEAF_RETURN : SECCOMP_LEAF_TAIL,
 		.action = n->default_action,
@@ -440,7 +479,7 @@ static int add_arch(const struct seccomp_normal *n, enum seccomp_arch arch, bool
 		    size_t *nranges, struct err *e)
 {
 	/* Where the background changes, ascending. */
-	uint32_t edges[4] = { 0, n->max_nr[arch] + 1 };
+	uint32_t edges[4] = {0, n->max_nr[arch] + 1};
 	size_t nedges = 2;
 	if (arch == SECCOMP_ARCH_X32) {
 		edges[0] = SECCOMP_X32_BIT;
@@ -498,7 +537,7 @@ int seccomp_tree_build(const struct seccomp_normal *n, bool whole, struct seccom
 			add_range(next, &count, SECCOMP_X32_BIT, bad);
 		if (!whole && count == 1)
 			continue; /* nothing but the tail */
-		sections[nsections++] = (struct seccomp_section){ seccomp_arch_audit(a), next, count };
+		sections[nsections++] = (struct seccomp_section){seccomp_arch_audit(a), next, count};
 		next += count;
 	}
 	if (!whole && !nsections)

@@ -1,10 +1,11 @@
 /*
  * authfile.c - see authfile.h.
  *
- * Keys of "auths" come in several spellings. key_matches brings both sides to HOST[:PORT][/PATH]: a leading "http://" or
- * "https://" and docker's trailing "/v1/", "/v2/" and "/" are dropped, and the names docker has had for its hub are one
- * name. A key with a path is a namespace and matches whole components only; the longest wins, as containers-auth.json(5)
- * says. An entry without anything in it (docker leaves such entries where credsStore holds the secret) is "not here".
+ * Keys of "auths" come in several spellings. key_matches brings both sides to HOST[:PORT][/PATH]: a leading "http://"
+ * or "https://" and docker's trailing "/v1/", "/v2/" and "/" are dropped, and the names docker has had for its hub are
+ * one name. A key with a path is a namespace and matches whole components only; the longest wins, as
+ * containers-auth.json(5) says. An entry without anything in it (docker leaves such entries where credsStore holds the
+ * secret) is "not here".
  *
  * Secrets are wiped where this file owns the memory; copies inside jansson are not under our control.
  */
@@ -202,8 +203,7 @@ int authfile_find(const json_t *doc, const char *name, struct authfile_cred *ret
 	const char *key, *best_key = NULL;
 	json_t *entry, *best = NULL;
 	size_t best_len = 0;
-	json_object_foreach(auths, key, entry)
-	{
+	json_object_foreach (auths, key, entry) {
 		size_t n = key_matches(key, name);
 		if (n < best_len || n == 0 || !json_is_object(entry))
 			continue;
@@ -236,8 +236,7 @@ const char *authfile_helper(const json_t *doc, const char *host)
 	json_t *map = json_object_get(doc, "credHelpers");
 	const char *key;
 	json_t *v;
-	json_object_foreach(map, key, v)
-	{
+	json_object_foreach (map, key, v) {
 		autofree char *k = normal_key(key);
 		if (json_is_string(v) && str_eq(k, host))
 			return json_string_value(v);
@@ -304,7 +303,7 @@ void authfile_keys(const json_t *doc, struct strv *out)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach(json_object_get(doc, "auths"), key, v)
+	json_object_foreach (json_object_get(doc, "auths"), key, v)
 		strv_add(out, key);
 }
 

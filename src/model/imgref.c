@@ -284,6 +284,8 @@ int imgref_locate(const char *text, struct imgref_location *ret_location, struct
 {
 	struct imgref_location l = {.transport = IMGREF_STORE};
 	const char *rest = text;
+	if (!*text)
+		return err_set(e, EINVAL, "the image reference is empty");
 	for (int t = IMGREF_DOCKER; t < IMGREF_TRANSPORT_N; t++) {
 		const char *after = str_after(text, transport_prefix[t]);
 		if (after) {

@@ -18,9 +18,9 @@
 enum { ENTRIES_MAX = 4096, EXPAND_MAX = 32 };
 
 static const char *const pull_names[] = {
-	[REGCONF_PULL_ALL] = "all",
-	[REGCONF_PULL_DIGEST] = "digest-only",
-	[REGCONF_PULL_TAG] = "tag-only",
+        [REGCONF_PULL_ALL] = "all",
+        [REGCONF_PULL_DIGEST] = "digest-only",
+        [REGCONF_PULL_TAG] = "tag-only",
 };
 _Static_assert(ARRAY_SIZE(pull_names) == REGCONF_PULL_N, "one name per value");
 
@@ -52,8 +52,8 @@ static int check_location(const char *s, const char *key, struct err *e)
 {
 	if (strstr(s, "://"))
 		return err_set(e, EINVAL, "%s \"%s\": a scheme is not allowed here", key, s);
-	if (!*s || *s == '/' || strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/*@") !=
-					   strlen(s))
+	if (!*s || *s == '/' ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/*@") != strlen(s))
 		return err_set(e, EINVAL, "%s \"%s\" is not HOST[:PORT][/PATH]", key, s);
 	return 0;
 }
@@ -70,7 +70,8 @@ static char *location_copy(const char *s)
 static int read_endpoint(const json_t *table, struct regconf_endpoint *out, struct err *e)
 {
 	const char *location = NULL;
-	if (json_get_str(table, "location", &location, e) < 0 || json_get_bool(table, "insecure", &out->insecure, e) < 0)
+	if (json_get_str(table, "location", &location, e) < 0 ||
+	    json_get_bool(table, "insecure", &out->insecure, e) < 0)
 		return -EINVAL;
 	if (!location)
 		return 0;
@@ -110,8 +111,7 @@ static int read_mirrors(const json_t *table, struct regconf_registry *g, struct 
 	if (json_array_size(mirrors) > ENTRIES_MAX)
 		return err_set(e, E2BIG, "more than %d mirrors", ENTRIES_MAX);
 	g->mirrors = xcalloc(json_array_size(mirrors) + 1, sizeof(*g->mirrors));
-	json_array_foreach(mirrors, i, m)
-	{
+	json_array_foreach (mirrors, i, m) {
 		if (!json_is_object(m))
 			return err_set(e, EINVAL, "\"mirror\" is not a table");
 		g->nmirrors++;
@@ -162,8 +162,7 @@ static int read_registries(const json_t *doc, struct regconf *c, struct err *e)
 	if (json_array_size(list) > ENTRIES_MAX)
 		return err_set(e, E2BIG, "more than %d [[registry]] tables", ENTRIES_MAX);
 	c->registries = xcalloc(json_array_size(list) + 1, sizeof(*c->registries));
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		if (!json_is_object(item))
 			return err_set(e, EINVAL, "\"registry\" is not a table");
 		c->nregistries++;
@@ -172,7 +171,8 @@ static int read_registries(const json_t *doc, struct regconf *c, struct err *e)
 			return err_ctx(e, "[[registry]] number %zu", i + 1);
 		for (size_t k = 0; k < i; k++)
 			if (str_eq(c->registries[k].prefix, c->registries[i].prefix))
-				return err_set(e, EINVAL, "two [[registry]] tables for \"%s\"", c->registries[i].prefix);
+				return err_set(e, EINVAL, "two [[registry]] tables for \"%s\"",
+				               c->registries[i].prefix);
 	}
 	return 0;
 }
@@ -184,8 +184,7 @@ static int read_aliases(const json_t *doc, struct regconf *c, struct err *e)
 	int r = json_get_obj(doc, "aliases", &table, e);
 	if (r <= 0)
 		return r;
-	json_object_foreach(table, name, v)
-	{
+	json_object_foreach (table, name, v) {
 		const char *to = json_string_value(v);
 		if (!to)
 			return err_set(e, EINVAL, "alias \"%s\" is not a string", name);
@@ -324,7 +323,8 @@ const struct regconf_registry *regconf_find(const struct regconf *c, const char 
 	return best;
 }
 
-/* A domain is what imgref.h takes for one: a '.', a ':' or an upper-case letter before the first '/', or "localhost". */
+/* A domain is what imgref.h takes for one: a '.', a ':' or an upper-case letter before the first '/', or "localhost".
+ */
 static bool has_domain(const char *name)
 {
 	size_t n = strcspn(name, "/");
@@ -369,13 +369,13 @@ int regconf_expand(const struct regconf *c, const char *name, struct strv *out, 
 }
 
 static void add_source(struct regconf_sources *s, const struct regconf_endpoint *ep, const char *rest,
-		       const char *whole, bool is_mirror)
+                       const char *whole, bool is_mirror)
 {
 	s->items = xreallocarray(s->items, s->count + 1, sizeof(*s->items));
 	s->items[s->count++] = (struct regconf_source){
-		.name = ep->location ? xasprintf("%s%s", ep->location, rest) : xstrdup(whole),
-		.insecure = ep->insecure,
-		.is_mirror = is_mirror,
+	        .name = ep->location ? xasprintf("%s%s", ep->location, rest) : xstrdup(whole),
+	        .insecure = ep->insecure,
+	        .is_mirror = is_mirror,
 	};
 }
 
@@ -387,7 +387,7 @@ static bool mirror_serves(const struct regconf_registry *g, const struct regconf
 }
 
 int regconf_sources(const struct regconf *c, const char *repository, bool by_digest, bool push,
-		    struct regconf_sources *ret_sources, struct err *e)
+                    struct regconf_sources *ret_sources, struct err *e)
 {
 	const struct regconf_registry *g = regconf_find(c, repository);
 	const struct regconf_endpoint plain = {.location = NULL};

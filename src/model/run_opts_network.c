@@ -43,7 +43,8 @@ static bool is_cidr4(const char *text)
 
 static bool is_interface(const char *text)
 {
-	return *text && strlen(text) < IF_NAMESIZE && !strpbrk(text, "/ \t:") && !str_eq(text, ".") && !str_eq(text, "..");
+	return *text && strlen(text) < IF_NAMESIZE && !strpbrk(text, "/ \t:") && !str_eq(text, ".") &&
+	       !str_eq(text, "..");
 }
 
 static bool slirp_bool(const char *text, int *ret)
@@ -96,8 +97,8 @@ static int slirp_value(struct slirp_opt *s, const char *key, const char *value, 
 
 int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e)
 {
-	static const char *const keys[] = {"mtu",	    "cidr",	      "enable_ipv6",  "allow_host_loopback",
-					   "outbound_addr", "outbound_addr6", "port_handler", NULL};
+	static const char *const keys[] = {"mtu",           "cidr",           "enable_ipv6",  "allow_host_loopback",
+	                                   "outbound_addr", "outbound_addr6", "port_handler", NULL};
 	struct slirp_opt s = {.enable_ipv6 = -1, .allow_host_loopback = -1};
 	autostrv struct strv words = STRV_INIT;
 	if (options && *options)
@@ -136,9 +137,10 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		enum network_kind kind;
 		bool options;
 	} words[] = {
-		{"none", NETWORK_NONE, false},	   {"host", NETWORK_HOST, false},    {"slirp", NETWORK_SLIRP, true},
-		{"slirp4netns", NETWORK_SLIRP, true}, {"private", NETWORK_SLIRP, false}, {"bridge", NETWORK_SLIRP, false},
-		{"default", NETWORK_SLIRP, false},
+	        {"none", NETWORK_NONE, false},     {"host", NETWORK_HOST, false},
+	        {"slirp", NETWORK_SLIRP, true},    {"slirp4netns", NETWORK_SLIRP, true},
+	        {"private", NETWORK_SLIRP, false}, {"bridge", NETWORK_SLIRP, false},
+	        {"default", NETWORK_SLIRP, false},
 	};
 	size_t n = strcspn(value, ":");
 	autofree char *head = xstrndup(value, n);
@@ -172,8 +174,8 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		return err_hint(e, "leave --network out: the default network of rl needs no privileges either");
 	}
 	if (!path_is_plain_name(head))
-		return bad_network(value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected",
-				   e);
+		return bad_network(
+		        value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected", e);
 	set_network(o, NETWORK_NAMED, head, rest);
 	return 0;
 }
@@ -182,8 +184,8 @@ int run_opts_hostname(struct run_opts *o, const char *value, struct err *e)
 {
 	if (!run_opts_is_host_name(value, HOST_NAME_LONGEST))
 		return err_set(e, EINVAL,
-			       "--hostname '%s': not a host name (letters, digits, '-' and '.', at most %d characters)", value,
-			       HOST_NAME_LONGEST);
+		               "--hostname '%s': not a host name (letters, digits, '-' and '.', at most %d characters)",
+		               value, HOST_NAME_LONGEST);
 	run_opts_set_str(&o->hostname, value);
 	return 0;
 }
@@ -192,7 +194,7 @@ int run_opts_domainname(struct run_opts *o, const char *value, struct err *e)
 {
 	if (!run_opts_is_host_name(value, HOST_NAME_LONGEST))
 		return err_set(e, EINVAL, "--domainname '%s': not a domain name of at most %d characters", value,
-			       HOST_NAME_LONGEST);
+		               HOST_NAME_LONGEST);
 	run_opts_set_str(&o->domainname, value);
 	return 0;
 }
@@ -235,7 +237,8 @@ int run_opts_add_host(struct run_opts *o, const char *value, struct err *e)
 		address[len - 2] = '\0';
 	}
 	if (!str_eq(address, "host-gateway") && !run_opts_is_ip(address))
-		return err_set(e, EINVAL, "--add-host '%s': '%s' is not an IP address or 'host-gateway'", value, address);
+		return err_set(e, EINVAL, "--add-host '%s': '%s' is not an IP address or 'host-gateway'", value,
+		               address);
 	autofree char *head = xstrndup(value, n);
 	autostrv struct strv names = STRV_INIT;
 	strv_split(&names, head, ';');
@@ -252,18 +255,19 @@ int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e)
 	unsigned byte[6];
 	int used = 0;
 	bool ok = strlen(value) == 17 && value[strspn(value, "0123456789abcdefABCDEF:-")] == '\0' &&
-		  sscanf(value, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &byte[0], &byte[1], &byte[2],
-			 &byte[3], &byte[4], &byte[5], &used) == 6 &&
-		  used == 17;
+	          sscanf(value, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &byte[0], &byte[1], &byte[2],
+	                 &byte[3], &byte[4], &byte[5], &used) == 6 &&
+	          used == 17;
 	if (!ok)
-		return err_set(e, EINVAL, "--mac-address '%s': six hexadecimal bytes are expected (02:42:ac:11:00:02)", value);
+		return err_set(e, EINVAL, "--mac-address '%s': six hexadecimal bytes are expected (02:42:ac:11:00:02)",
+		               value);
 	if (byte[0] & 1)
 		return err_set(e, EINVAL, "--mac-address '%s': this is a multicast address", value);
 	if (!(byte[0] | byte[1] | byte[2] | byte[3] | byte[4] | byte[5]))
 		return err_set(e, EINVAL, "--mac-address '%s': all zero is no address", value);
 	free(o->mac_address);
-	o->mac_address =
-		xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3], byte[4], byte[5]);
+	o->mac_address = xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3], byte[4],
+	                           byte[5]);
 	return 0;
 }
 
@@ -278,7 +282,8 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e)
 		if (alone && words.count == 1)
 			break;
 		if (alone || str_to_u64(w, 65535, "", &port, NULL) < 0 || port == 0)
-			return err_set(e, EINVAL, "--host-access '%s': none, all or a list of ports is expected", value);
+			return err_set(e, EINVAL, "--host-access '%s': none, all or a list of ports is expected",
+			               value);
 	}
 	strv_free(&o->host_access);
 	o->host_access = words;

@@ -48,11 +48,15 @@ struct named {
 };
 
 static const struct named actions[] = {
-	{ "SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD },	    { "SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD },
-	{ "SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS }, { "SCMP_ACT_TRAP", SECCOMP_RET_TRAP },
-	{ "SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO },	    { "SCMP_ACT_TRACE", SECCOMP_RET_TRACE },
-	{ "SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW },	    { "SCMP_ACT_LOG", SECCOMP_RET_LOG },
-	{ "SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF },
+	{"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},
+	{"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
+	{"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
+	{"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},
+	{"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
+	{"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},
+	{"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
+	{"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+	{"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF},
 };
 
 static const char *const ops[] = {
@@ -71,29 +75,29 @@ static const struct {
 	const char *oci;
 	const char *docker;
 } archs[] = {
-	[SECCOMP_PROFILE_ARCH_X86] = { "SCMP_ARCH_X86", "x86" },
-	[SECCOMP_PROFILE_ARCH_X86_64] = { "SCMP_ARCH_X86_64", "amd64" },
-	[SECCOMP_PROFILE_ARCH_X32] = { "SCMP_ARCH_X32", "x32" },
-	[SECCOMP_PROFILE_ARCH_ARM] = { "SCMP_ARCH_ARM", "arm" },
-	[SECCOMP_PROFILE_ARCH_AARCH64] = { "SCMP_ARCH_AARCH64", "arm64" },
-	[SECCOMP_PROFILE_ARCH_MIPS] = { "SCMP_ARCH_MIPS", "mips" },
-	[SECCOMP_PROFILE_ARCH_MIPS64] = { "SCMP_ARCH_MIPS64", "mips64" },
-	[SECCOMP_PROFILE_ARCH_MIPS64N32] = { "SCMP_ARCH_MIPS64N32", "mips64n32" },
-	[SECCOMP_PROFILE_ARCH_MIPSEL] = { "SCMP_ARCH_MIPSEL", "mipsel" },
-	[SECCOMP_PROFILE_ARCH_MIPSEL64] = { "SCMP_ARCH_MIPSEL64", "mipsel64" },
-	[SECCOMP_PROFILE_ARCH_MIPSEL64N32] = { "SCMP_ARCH_MIPSEL64N32", "mipsel64n32" },
-	[SECCOMP_PROFILE_ARCH_PPC] = { "SCMP_ARCH_PPC", "ppc" },
-	[SECCOMP_PROFILE_ARCH_PPC64] = { "SCMP_ARCH_PPC64", "ppc64" },
-	[SECCOMP_PROFILE_ARCH_PPC64LE] = { "SCMP_ARCH_PPC64LE", "ppc64le" },
-	[SECCOMP_PROFILE_ARCH_S390] = { "SCMP_ARCH_S390", "s390" },
-	[SECCOMP_PROFILE_ARCH_S390X] = { "SCMP_ARCH_S390X", "s390x" },
-	[SECCOMP_PROFILE_ARCH_PARISC] = { "SCMP_ARCH_PARISC", "parisc" },
-	[SECCOMP_PROFILE_ARCH_PARISC64] = { "SCMP_ARCH_PARISC64", "parisc64" },
-	[SECCOMP_PROFILE_ARCH_RISCV64] = { "SCMP_ARCH_RISCV64", "riscv64" },
-	[SECCOMP_PROFILE_ARCH_LOONGARCH64] = { "SCMP_ARCH_LOONGARCH64", "loong64" },
-	[SECCOMP_PROFILE_ARCH_M68K] = { "SCMP_ARCH_M68K", "m68k" },
-	[SECCOMP_PROFILE_ARCH_SH] = { "SCMP_ARCH_SH", "sh" },
-	[SECCOMP_PROFILE_ARCH_SHEB] = { "SCMP_ARCH_SHEB", "sheb" },
+	[SECCOMP_PROFILE_ARCH_X86] = {"SCMP_ARCH_X86", "x86"},
+	[SECCOMP_PROFILE_ARCH_X86_64] = {"SCMP_ARCH_X86_64", "amd64"},
+	[SECCOMP_PROFILE_ARCH_X32] = {"SCMP_ARCH_X32", "x32"},
+	[SECCOMP_PROFILE_ARCH_ARM] = {"SCMP_ARCH_ARM", "arm"},
+	[SECCOMP_PROFILE_ARCH_AARCH64] = {"SCMP_ARCH_AARCH64", "arm64"},
+	[SECCOMP_PROFILE_ARCH_MIPS] = {"SCMP_ARCH_MIPS", "mips"},
+	[SECCOMP_PROFILE_ARCH_MIPS64] = {"SCMP_ARCH_MIPS64", "mips64"},
+	[SECCOMP_PROFILE_ARCH_MIPS64N32] = {"SCMP_ARCH_MIPS64N32", "mips64n32"},
+	[SECCOMP_PROFILE_ARCH_MIPSEL] = {"SCMP_ARCH_MIPSEL", "mipsel"},
+	[SECCOMP_PROFILE_ARCH_MIPSEL64] = {"SCMP_ARCH_MIPSEL64", "mipsel64"},
+	[SECCOMP_PROFILE_ARCH_MIPSEL64N32] = {"SCMP_ARCH_MIPSEL64N32", "mipsel64n32"},
+	[SECCOMP_PROFILE_ARCH_PPC] = {"SCMP_ARCH_PPC", "ppc"},
+	[SECCOMP_PROFILE_ARCH_PPC64] = {"SCMP_ARCH_PPC64", "ppc64"},
+	[SECCOMP_PROFILE_ARCH_PPC64LE] = {"SCMP_ARCH_PPC64LE", "ppc64le"},
+	[SECCOMP_PROFILE_ARCH_S390] = {"SCMP_ARCH_S390", "s390"},
+	[SECCOMP_PROFILE_ARCH_S390X] = {"SCMP_ARCH_S390X", "s390x"},
+	[SECCOMP_PROFILE_ARCH_PARISC] = {"SCMP_ARCH_PARISC", "parisc"},
+	[SECCOMP_PROFILE_ARCH_PARISC64] = {"SCMP_ARCH_PARISC64", "parisc64"},
+	[SECCOMP_PROFILE_ARCH_RISCV64] = {"SCMP_ARCH_RISCV64", "riscv64"},
+	[SECCOMP_PROFILE_ARCH_LOONGARCH64] = {"SCMP_ARCH_LOONGARCH64", "loong64"},
+	[SECCOMP_PROFILE_ARCH_M68K] = {"SCMP_ARCH_M68K", "m68k"},
+	[SECCOMP_PROFILE_ARCH_SH] = {"SCMP_ARCH_SH", "sh"},
+	[SECCOMP_PROFILE_ARCH_SHEB] = {"SCMP_ARCH_SHEB", "sheb"},
 };
 _Static_assert(ARRAY_SIZE(archs) == SECCOMP_PROFILE_ARCH_N, "every architecture has its line");
 _Static_assert(SECCOMP_PROFILE_ARCH_N <= 32, "one bit each");
@@ -144,10 +148,10 @@ static const char *const caps[] = {
 _Static_assert(ARRAY_SIZE(caps) == CAP_LAST_CAP + 1, "every capability has its line");
 
 static const struct named flag_names[] = {
-	{ "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
-	{ "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
-	{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
-	{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV },
+	{"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+	{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+	{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
 };
 
 /* Refuse: "web.json: syscalls[3].args: ...". */
@@ -185,8 +189,7 @@ static int check_members(const struct reader *rd, const json_t *obj, const struc
 	json_t *value;
 	if (!json_is_object(obj))
 		return bad(rd, "is not an object");
-	json_object_foreach((json_t *)(uintptr_t)obj, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)obj, key, value) {
 		size_t i = 0;
 		while (i < count && strcmp(members[i].name, key) != 0)
 			i++;
@@ -314,9 +317,8 @@ static int read_archs(struct reader *rd, const json_t *obj, const char *key, boo
 	size_t at = enter(rd, "%s%s", rd->path[0] ? "." : "", key);
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
-	json_array_foreach(list, i, v)
-	{
-		unsigned int a;
+	json_array_foreach (list, i, v) {
+		unsigned int a = 0;
 		size_t inner = enter(rd, "[%zu]", i);
 		int r = read_arch(rd, v, docker_names, &a);
 		if (r < 0)
@@ -340,8 +342,7 @@ static int read_caps(struct reader *rd, const json_t *obj, uint64_t *ret_caps)
 	size_t at = enter(rd, ".caps");
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		size_t inner = enter(rd, "[%zu]", i);
 		if (!json_is_string(v))
 			return bad(rd, "is not a string");
@@ -386,9 +387,9 @@ static int read_kernel(struct reader *rd, const json_t *obj, struct seccomp_prof
 static int read_filter(struct reader *rd, const json_t *rule, const char *key, struct seccomp_profile_filter *f)
 {
 	static const struct member members[] = {
-		{ "caps", IN_DOCKER },
-		{ "arches", IN_DOCKER },
-		{ "minKernel", IN_DOCKER },
+		{"caps", IN_DOCKER},
+		{"arches", IN_DOCKER},
+		{"minKernel", IN_DOCKER},
 	};
 	const json_t *obj = member(rule, key);
 	if (!obj)
@@ -428,12 +429,12 @@ static int read_member_unsigned(struct reader *rd, const json_t *obj, const char
 static int read_arg(struct reader *rd, const json_t *obj, struct seccomp_profile_rule *rule)
 {
 	static const struct member members[] = {
-		{ "index", IN_BOTH },
-		{ "value", IN_BOTH },
-		{ "valueTwo", IN_BOTH },
-		{ "op", IN_BOTH },
+		{"index", IN_BOTH},
+		{"value", IN_BOTH},
+		{"valueTwo", IN_BOTH},
+		{"op", IN_BOTH},
 	};
-	struct seccomp_profile_arg arg = { .op = SECCOMP_PROFILE_OP_N };
+	struct seccomp_profile_arg arg = {.op = SECCOMP_PROFILE_OP_N};
 	uint64_t index = 0;
 	int r = check_members(rd, obj, members, ARRAY_SIZE(members));
 	if (r >= 0)
@@ -459,8 +460,9 @@ static int read_arg(struct reader *rd, const json_t *obj, struct seccomp_profile
 		if (rule->args[i].index != arg.index)
 			continue;
 		bad(rd, "argument %u is compared twice in one rule", arg.index);
-		return err_hint(rd->e, "some runtimes read this as \"both\" and some as \"either\": for either, write one "
-				       "rule for each comparison; for both, use SCMP_CMP_MASKED_EQ or list the values");
+		return err_hint(rd->e,
+				"some runtimes read this as \"both\" and some as \"either\": for either, write one "
+				"rule for each comparison; for both, use SCMP_CMP_MASKED_EQ or list the values");
 	}
 	rule->args[rule->nargs++] = arg;
 	return 0;
@@ -476,8 +478,7 @@ static int read_args(struct reader *rd, const json_t *obj, struct seccomp_profil
 	size_t at = enter(rd, ".args");
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		size_t inner = enter(rd, "[%zu]", i);
 		int r = read_arg(rd, v, rule);
 		if (r < 0)
@@ -527,8 +528,7 @@ static int read_names(struct reader *rd, const json_t *obj, struct seccomp_profi
 		return bad(rd, list ? "is not an array" : "is missing");
 	if (!json_array_size(list))
 		return bad(rd, "is empty");
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		size_t inner = enter(rd, "[%zu]", i);
 		int r = add_name(rd, v, rule);
 		if (r < 0)
@@ -542,9 +542,9 @@ static int read_names(struct reader *rd, const json_t *obj, struct seccomp_profi
 static int read_rule(struct reader *rd, const json_t *obj, struct seccomp_profile_rule *rule)
 {
 	static const struct member members[] = {
-		{ "names", IN_BOTH },	 { "name", IN_DOCKER },	    { "action", IN_BOTH },
-		{ "errnoRet", IN_BOTH }, { "errno", IN_DOCKER },    { "args", IN_BOTH },
-		{ "comment", IN_DOCKER }, { "includes", IN_DOCKER }, { "excludes", IN_DOCKER },
+		{"names", IN_BOTH},	{"name", IN_DOCKER},	 {"action", IN_BOTH},
+		{"errnoRet", IN_BOTH},	{"errno", IN_DOCKER},	 {"args", IN_BOTH},
+		{"comment", IN_DOCKER}, {"includes", IN_DOCKER}, {"excludes", IN_DOCKER},
 	};
 	int r = check_members(rd, obj, members, ARRAY_SIZE(members));
 	if (r >= 0)
@@ -581,8 +581,7 @@ static int read_rules(struct reader *rd, const json_t *doc)
 		return err_set(rd->e, E2BIG, "%s: %zu rules (at most %d)", rd->what, json_array_size(list),
 			       SECCOMP_PROFILE_MAX_RULES);
 	rd->p->rules = xcalloc(json_array_size(list) + 1, sizeof(*rd->p->rules));
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		size_t inner = enter(rd, "[%zu]", i);
 		rd->p->nrules++;
 		int r = read_rule(rd, v, &rd->p->rules[i]);
@@ -597,8 +596,8 @@ static int read_rules(struct reader *rd, const json_t *doc)
 static int read_archmap(struct reader *rd, const json_t *doc)
 {
 	static const struct member members[] = {
-		{ "architecture", IN_DOCKER },
-		{ "subArchitectures", IN_DOCKER },
+		{"architecture", IN_DOCKER},
+		{"subArchitectures", IN_DOCKER},
 	};
 	const json_t *list = member(doc, "archMap");
 	size_t i;
@@ -608,11 +607,10 @@ static int read_archmap(struct reader *rd, const json_t *doc)
 	size_t at = enter(rd, "archMap");
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
-	json_array_foreach(list, i, v)
-	{
-		unsigned int a;
+	json_array_foreach (list, i, v) {
+		unsigned int a = 0;
 		size_t inner = enter(rd, "[%zu]", i);
-		struct seccomp_profile_archmap map = { .sub_archs = 0 };
+		struct seccomp_profile_archmap map = {.sub_archs = 0};
 		int r = check_members(rd, v, members, ARRAY_SIZE(members));
 		if (r < 0)
 			return r;
@@ -646,8 +644,7 @@ static int read_flags(struct reader *rd, const json_t *doc)
 	size_t at = enter(rd, "flags");
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		uint32_t bit = 0;
 		size_t inner = enter(rd, "[%zu]", i);
 		if (!json_is_string(v))
@@ -677,9 +674,9 @@ static int read_string(struct reader *rd, const json_t *doc, const char *key, ch
 static int read_document(struct reader *rd, const json_t *doc)
 {
 	static const struct member members[] = {
-		{ "defaultAction", IN_BOTH }, { "defaultErrnoRet", IN_BOTH }, { "defaultErrno", IN_DOCKER },
-		{ "architectures", IN_BOTH }, { "archMap", IN_DOCKER },	      { "flags", IN_BOTH },
-		{ "listenerPath", IN_BOTH },  { "listenerMetadata", IN_BOTH }, { "syscalls", IN_BOTH },
+		{"defaultAction", IN_BOTH}, {"defaultErrnoRet", IN_BOTH},  {"defaultErrno", IN_DOCKER},
+		{"architectures", IN_BOTH}, {"archMap", IN_DOCKER},	   {"flags", IN_BOTH},
+		{"listenerPath", IN_BOTH},  {"listenerMetadata", IN_BOTH}, {"syscalls", IN_BOTH},
 	};
 	struct seccomp_profile *p = rd->p;
 	int r = check_members(rd, doc, members, ARRAY_SIZE(members));
@@ -721,7 +718,7 @@ int seccomp_profile_parse(const char *text, size_t len, enum seccomp_profile_for
 	if (r < 0)
 		return r;
 	/* Names and actions are looked at even where the caller wants no text. */
-	struct reader rd = { .format = format, .what = what, .p = &p, .e = e };
+	struct reader rd = {.format = format, .what = what, .p = &p, .e = e};
 	r = read_document(&rd, doc);
 	if (r < 0)
 		return r;

@@ -344,7 +344,7 @@ static int take_number(struct toml *t, json_t **ret_value)
 		return fail(t, "a value is expected here");
 	if (c == '.' || c == 'e' || c == 'E' || c == ':' || (c == '-' && base == 10))
 		return err_set(t->e, EOPNOTSUPP, "%s: line %u: floats, dates and times are not supported", t->what,
-			       t->line);
+		               t->line);
 	if (is_bare(c) || (base == 10 && start[0] == '0' && t->p - start > 1))
 		return fail(t, "bad number");
 	*ret_value = json_integer(negative ? -(json_int_t)v : (json_int_t)v);
@@ -398,7 +398,7 @@ static void close_tables(struct toml *t, json_t *table)
 	const char *key;
 	json_t *v;
 	set_origin(t, table, ORIGIN_INLINE);
-	json_object_foreach(table, key, v)
+	json_object_foreach (table, key, v)
 		if (json_is_object(v) && origin_of(t, v) == ORIGIN_DOTTED)
 			close_tables(t, v);
 }
@@ -589,7 +589,8 @@ int toml_parse(const char *text, size_t len, const char *what, json_t **ret_doc,
 {
 	autojson json_t *root = json_object();
 	autojson json_t *origins = json_object();
-	struct toml t = {.p = text, .end = text + len, .what = what, .line = 1, .root = root, .origins = origins, .e = e};
+	struct toml t = {
+	        .p = text, .end = text + len, .what = what, .line = 1, .root = root, .origins = origins, .e = e};
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		t.p += 3;
 	if (memchr(text, 0, len))

@@ -95,7 +95,7 @@ static int take_param(struct cursor *c, struct wwwauth_challenge *ch, const char
 	} else {
 		const char *start = c->p;
 		/* Some registries forget the quotes around URLs: take what cannot be a separator. */
-		while (c->p < c->end && *c->p > ' ' && *c->p < 0x7f && *c->p != ',' && *c->p != '"')
+		while (c->p<c->end && * c->p> ' ' && *c->p < 0x7f && *c->p != ',' && *c->p != '"')
 			c->p++;
 		if (c->p == start)
 			return malformed(e, "parameter without value");
@@ -188,7 +188,7 @@ int wwwauth_add(struct wwwauth *w, const char *value, size_t len, struct err *e)
 	while (c.p < c.end && r == 0) {
 		if (w->count == WWWAUTH_CHALLENGES_MAX) {
 			r = err_set(e, E2BIG, "WWW-Authenticate header with more than %d challenges",
-				    WWWAUTH_CHALLENGES_MAX);
+			            WWWAUTH_CHALLENGES_MAX);
 			break;
 		}
 		struct wwwauth_challenge *ch = &w->items[w->count++];

@@ -12,12 +12,16 @@
  * A frame goes through frame_check first, always; what is not FRAME_PASS never reaches libslirp. Router
  * advertisements of libslirp's are not sent on: the container is configured completely by its own side.
  *
+ * Memory: when nothing has happened for a while after traffic, what the traffic touched and nobody needs is given back:
+ * free heap pages, the frame buffers, and the part of the stack that libslirp's 64 KiB frame copy used.
+ *
  * Ends: end of file on the control socket, or the device's namespace being gone (0); anything else is an error.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +34,8 @@
 enum {
 	IDLE_WISH_MS = 1000, /* libslirp's answer when it wants nothing */
 	ICMP6_ROUTER_ADVERTISEMENT = 134,
+	QUIET_MS = 1000,	   /* so long without an event before memory is given back */
+	STACK_USED = 256 * 1024,   /* how far down the stack libslirp may have been */
 };
 
 /* ---- descriptors and time ---- */
@@ -74,9 +80,28 @@ void netd_send_frame(struct netd *n, const void *frame, size_t len)
 	n->stats.bytes_out += len;
 }
 
+static void even_window(uint8_t *frame, size_t len)
+{
+	uint8_t *tcp;
+	if (len >= 54 && frame[12] == 0x08 && frame[13] == 0 && frame[23] == IPPROTO_TCP)
+		tcp = frame + 34;
+	else if (len >= 74 && frame[12] == 0x86 && frame[20] == IPPROTO_TCP)
+		tcp = frame + 54;
+	else
+		return;
+	if (tcp[14] != 0xff || tcp[15] != 0xff)
+		return;
+	tcp[15] = 0xfe;
+	unsigned sum = ((unsigned)tcp[16] << 8 | tcp[17]) + 1;
+	sum = (sum & 0xffff) + (sum >> 16);
+	tcp[16] = (uint8_t)(sum >> 8);
+	tcp[17] = (uint8_t)sum;
+}
+
 static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 {
 	const uint8_t *frame = buf;
+	even_window((uint8_t *)(uintptr_t)buf, len);
 	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
 	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
 		return (ssize_t)len;
@@ -238,9 +263,15 @@ int loop_init(struct netd *n, struct err *e)
 	struct in_addr dns = o->dns;
 	if (slirp_add_unix(n->slirp, NETD_DNS_PATH, &dns, 53) < 0)
 		return err_set(e, EINVAL, "libslirp refuses the resolver's address");
-	n->frame = xmalloc(FRAME_MAX);
-	n->reply = xmalloc(FRAME_MAX);
+	n->buffers = mmap(NULL, 3 * (size_t)NETD_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (n->buffers == MAP_FAILED)
+		return err_sys(e, errno, "memory for frames");
+	n->frame = n->buffers;
+	n->reply = n->frame + NETD_BUFFER;
+	n->whole = n->reply + NETD_BUFFER;
 	n->resolver = resolver_new(n);
+	n->ping = ping_new(n);
+	n->frags = frag_new();
 	introduce_container(n);
 	return 0;
 }
@@ -259,26 +290,33 @@ static void count_drop(struct netd *n, enum frame_verdict v)
 		n->stats.dropped_other++;
 }
 
-static void take_frame(struct netd *n, size_t len)
+static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 {
 	struct frame_info info;
-	enum frame_verdict v = frame_check(&n->policy, n->frame, len, &info);
-	n->stats.frames_in++;
-	n->stats.bytes_in += len;
+	enum frame_verdict v = frame_check(&n->policy, frame, len, &info);
+	int whole;
 	switch (v) {
 	case FRAME_PASS:
-		slirp_input(n->slirp, n->frame, (int)len);
+		slirp_input(n->slirp, frame, (int)len);
 		break;
 	case FRAME_DNS:
-		resolver_query(n->resolver, n->frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
+		resolver_query(n->resolver, frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
+		break;
+	case FRAME_PING:
+		ping_request(n->ping, frame, &info);
 		break;
 	case FRAME_REFUSE:
-		len = frame_build_refusal(n->frame, &info, n->reply);
+		len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, n->reply);
 		if (len)
 			netd_send_frame(n, n->reply, len);
 		break;
 	case FRAME_FRAGMENT:
-	case FRAME_PING:
+		whole = frag_add(n->frags, frame, &info, netd_now_ms(), n->whole);
+		if (whole > 0)
+			take_frame(n, n->whole, (size_t)whole); /* no fragment any more: one level deep */
+		else if (whole < 0)
+			count_drop(n, FRAME_DROP_MALFORMED);
+		break;
 	case FRAME_DROP_MALFORMED:
 	case FRAME_DROP_SOURCE:
 	case FRAME_DROP_DEST:
@@ -294,12 +332,15 @@ static int read_frames(struct netd *n)
 {
 	for (int i = 0; i < NETD_BATCH; i++) {
 		ssize_t len = read(n->device.fd, n->frame, FRAME_MAX);
-		if (len > 0)
-			take_frame(n, (size_t)len);
-		else if (len < 0 && errno == EAGAIN)
+		if (len > 0) {
+			n->stats.frames_in++;
+			n->stats.bytes_in += (size_t)len;
+			take_frame(n, n->frame, (size_t)len);
+		} else if (len < 0 && errno == EAGAIN) {
 			return 0;
-		else if (len < 0 && errno != EINTR && errno != ENETDOWN)
+		} else if (len < 0 && errno != EINTR && errno != ENETDOWN) {
 			return -ENODEV;
+		}
 	}
 	return 0;
 }
@@ -317,9 +358,11 @@ static int read_control(struct netd *n, struct err *e)
 		msg->nfds = 0;
 		log_debug(LOG_NET, "device attached");
 	} else if (msg->step == NETD_STEP_SERVERS && msg->len == sizeof(n->servers)) {
-		memcpy(&n->servers, msg->data, sizeof(n->servers));
-		n->servers.count = RL_MIN(n->servers.count, (size_t)NET_SERVERS_MAX);
-		resolver_servers_changed(n->resolver);
+		struct net_servers servers;
+		memcpy(&servers, msg->data, sizeof(servers));
+		servers.count = RL_MIN(servers.count, (size_t)NET_SERVERS_MAX);
+		resolver_servers_came(n->resolver, &servers);
+		resolver_tcp_servers_came(n->resolver_tcp);
 	} else if (msg->step == NETD_STEP_STATS) {
 		r = sync_send(n->control_fd, NETD_STEP_STATS, &n->stats, sizeof(n->stats), NULL, 0, e);
 	} else {
@@ -339,9 +382,21 @@ static int timeout_ms(const struct netd *n, uint32_t slirp_wish, bool slirp_busy
 	return wait == INT64_MAX ? -1 : (int)wait;
 }
 
+/* Not inlined: it works on the stack below its own frame. */
+static __attribute__((noinline)) void give_back_memory(struct netd *n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
+	(void)madvise(n->buffers, 3 * (size_t)NETD_BUFFER, MADV_DONTNEED);
+	(void)malloc_trim(0);
+}
+
 int loop_run(struct netd *n, struct err *e)
 {
 	struct poll_set *s = &n->polls;
+	bool used = true; /* since memory was last given back */
+	int64_t quiet_ms = 0;
 	for (;;) {
 		uint32_t wish = UINT32_MAX;
 		s->count = 0;
@@ -350,13 +405,21 @@ int loop_run(struct netd *n, struct err *e)
 		(void)poll_set_add(s, n->device.fd, POLLIN); /* -1 is skipped by poll */
 		resolver_fill(n->resolver, s);
 		resolver_tcp_fill(n->resolver_tcp, s);
+		ping_fill(n->ping, s);
+		poll_set_deadline(s, frag_deadline(n->frags));
 		size_t ours = s->count;
 		slirp_pollfds_fill(n->slirp, &wish, on_add_poll, n);
-		int ready = poll(s->items, s->count, timeout_ms(n, wish, s->count > ours));
+		int wait = timeout_ms(n, wish, s->count > ours);
+		int ready = poll(s->items, s->count, used && wait < 0 ? QUIET_MS : wait);
 		if (ready < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
 		if (ready < 0)
 			continue;
+		/* An open connection makes libslirp wake us twice a second: rounds without an event count together. */
+		quiet_ms = ready ? 0 : quiet_ms + (wait < 0 ? QUIET_MS : wait);
+		if (used && quiet_ms >= QUIET_MS)
+			give_back_memory(n);
+		used = quiet_ms < QUIET_MS;
 		if (s->items[0].revents) {
 			int r = read_control(n, e);
 			if (r < 0)
@@ -366,6 +429,9 @@ int loop_run(struct netd *n, struct err *e)
 			return 0;
 		resolver_poll(n->resolver, s);
 		resolver_tcp_poll(n->resolver_tcp, s);
+		ping_poll(n->ping, s);
+		if (s->deadline_ms != INT64_MAX)
+			frag_expire(n->frags, netd_now_ms());
 		slirp_pollfds_poll(n->slirp, 0, on_get_revents, n);
 	}
 }

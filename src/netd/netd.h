@@ -6,6 +6,7 @@
  *   filter.c    its seccomp filter
  *   loop.c      worker: poll loop, control messages, frames in and out, libslirp's callbacks
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
+ *   ping.c      echo requests to outside
  *   guard.c     the address policy at the system calls libslirp makes
  *
  * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
@@ -19,10 +20,13 @@
 #include <stdint.h>
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_frag.h"
 #include "rl/engine/net_frame.h"
 
 enum {
+	NETD_BUFFER = (FRAME_MAX + 4095) / 4096 * 4096,
 	NETD_BATCH = 32,       /* frames read before the sockets get their turn */
+	NETD_SERVERS_MS = 100, /* how long the owner may take to say which name servers there are */
 	NETD_DNS_BACKLOG = 64, /* above NETD_BATCH: a batch cannot fill the resolver's listener */
 };
 
@@ -41,6 +45,7 @@ int64_t netd_now_ms(void);
 
 struct resolver;
 struct resolver_tcp;
+struct ping;
 
 struct netd {
 	struct net_slirp_opts opts;
@@ -54,9 +59,13 @@ struct netd {
 	Slirp *slirp;
 	struct resolver *resolver;
 	struct resolver_tcp *resolver_tcp;
+	struct ping *ping;
+	struct frag_table *frags;
 	struct poll_set polls;
+	void *buffers;	/* the three below, page-aligned, NETD_BUFFER bytes each */
 	uint8_t *frame; /* FRAME_MAX bytes: what is being read */
 	uint8_t *reply; /* FRAME_MAX bytes: what is being built */
+	uint8_t *whole; /* FRAME_MAX bytes: a datagram put together from fragments */
 };
 
 /* main.c passes: configuration read, namespaces made, worker forked. */
@@ -80,16 +89,27 @@ struct resolver *resolver_new(struct netd *n);
 void resolver_query(struct resolver *r, const uint8_t *msg, size_t len, uint16_t client_port);
 void resolver_fill(struct resolver *r, struct poll_set *s);
 void resolver_poll(struct resolver *r, const struct poll_set *s);
-/* The list has changed: forget which servers were bad. */
-void resolver_servers_changed(struct resolver *r);
+/* May a query go out now? False: the owner has been asked for the host's servers; wait for resolver_servers_came, or
+ * NETD_SERVERS_MS at most. */
+bool resolver_is_fresh(struct resolver *r);
+/* The owner's answer; also called when it took too long. */
+void resolver_servers_came(struct resolver *r, const struct net_servers *servers);
 /* The n-th server to try (0 first), those that failed lately last; NULL when there are no more. */
 const struct net_server *resolver_pick(struct resolver *r, unsigned nth);
 void resolver_mark(struct resolver *r, const struct net_server *s, bool good);
 /* Non-blocking connected socket to a server. */
 int resolver_socket(const struct net_server *s, int type);
 
+/* Queries that wait for the servers go out. */
+void resolver_tcp_servers_came(struct resolver_tcp *t);
 int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e) RL_CHECK;
 void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s);
 void resolver_tcp_poll(struct resolver_tcp *t, const struct poll_set *s);
+
+struct ping *ping_new(struct netd *n);
+/* A frame that frame_check called FRAME_PING. */
+void ping_request(struct ping *p, const uint8_t *frame, const struct frame_info *i);
+void ping_fill(struct ping *p, struct poll_set *set);
+void ping_poll(struct ping *p, const struct poll_set *set);
 
 #endif

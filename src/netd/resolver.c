@@ -5,6 +5,10 @@
  * that server's address and port, to a port the kernel picked at random, with a random id and the very question that
  * was asked. The client's own id is put back before the answer goes to it.
  *
+ * Which servers: the owner is asked when a query comes in (unless it was a moment ago), because it sees the host's
+ * files and we do not; the query waits for the answer. An owner that does not answer, stopped by ^Z perhaps, is not
+ * waited for again until it has spoken.
+ *
  * Several servers: the next one is tried when there is an ICMP error, when the time is up, or when the answer is
  * SERVFAIL, NOTIMP or REFUSED, as libc does; two rounds, then SERVFAIL. A server that failed is tried last for a
  * while. With no server reachable (offline) the client gets SERVFAIL at once and not after a timeout.
@@ -22,13 +26,16 @@
 #include "netd.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
+#include "rl/base/sync.h"
 #include "rl/engine/net_dns.h"
+#include "rl/engine/net_proto.h"
 
 enum {
 	QUERIES_MAX = 128,
 	ROUNDS = 2,
 	TIMEOUT_MS = 1500, /* of one try in the first round, doubled in the second */
 	PENALTY_MS = 30000,
+	FRESH_MS = 50, /* for so long a server list is as good as new */
 	DNS_PORT = 53,
 };
 
@@ -38,7 +45,7 @@ struct query {
 	uint16_t client_port, client_id;
 	unsigned tries;
 	int64_t started, deadline;
-	const struct net_server *server;
+	const struct net_server *server; /* NULL: waits for the owner's list */
 	uint8_t *msg; /* with our id in it */
 	size_t len;
 };
@@ -46,6 +53,8 @@ struct query {
 struct resolver {
 	struct netd *n;
 	unsigned open;
+	bool asked, silent; /* the owner: has been asked; has not answered in time */
+	int64_t fresh_until;
 	int64_t bad_until[NET_SERVERS_MAX];
 	struct query queries[QUERIES_MAX];
 	uint8_t *buf; /* FRAME_MAX: headers and the answer */
@@ -63,9 +72,15 @@ struct resolver *resolver_new(struct netd *n)
 
 /* ---- servers ---- */
 
-void resolver_servers_changed(struct resolver *r)
+bool resolver_is_fresh(struct resolver *r)
 {
-	memset(r->bad_until, 0, sizeof(r->bad_until));
+	struct netd *n = r->n;
+	if (n->opts.dns_servers.count || r->silent || netd_now_ms() < r->fresh_until)
+		return true;
+	if (!r->asked && sync_send(n->control_fd, NETD_STEP_SERVERS, NULL, 0, NULL, 0, NULL) < 0)
+		return true; /* the owner is dead; the loop will see it */
+	r->asked = true;
+	return false;
 }
 
 const struct net_server *resolver_pick(struct resolver *r, unsigned nth)
@@ -167,6 +182,19 @@ static void ask_next(struct resolver *r, struct query *q)
 	answer_failure(r, q);
 }
 
+void resolver_servers_came(struct resolver *r, const struct net_servers *servers)
+{
+	r->asked = r->silent = false;
+	r->fresh_until = netd_now_ms() + FRESH_MS;
+	if (memcmp(&r->n->servers, servers, sizeof(*servers)) != 0) {
+		r->n->servers = *servers;
+		memset(r->bad_until, 0, sizeof(r->bad_until));
+	}
+	for (size_t i = 0; r->open && i < QUERIES_MAX; i++)
+		if (r->queries[i].msg && !r->queries[i].server)
+			ask_next(r, &r->queries[i]);
+}
+
 static struct query *free_entry(struct resolver *r)
 {
 	struct query *oldest = &r->queries[0];
@@ -207,7 +235,9 @@ void resolver_query(struct resolver *r, const uint8_t *msg, size_t len, uint16_t
 			    .msg = xmemdup(msg, len),
 			    .len = len};
 	r->open++;
-	ask_next(r, q);
+	q->deadline = q->started + NETD_SERVERS_MS;
+	if (resolver_is_fresh(r))
+		ask_next(r, q);
 }
 
 static void read_answer(struct resolver *r, struct query *q)
@@ -254,12 +284,15 @@ void resolver_poll(struct resolver *r, const struct poll_set *s)
 		/* Entries made since the set was filled have no index yet. */
 		if (!q->msg || q->poll_index < 0)
 			continue;
-		bool readable = s->items[q->poll_index].fd == q->fd && s->items[q->poll_index].revents;
+		bool readable = q->fd >= 0 && s->items[q->poll_index].fd == q->fd && s->items[q->poll_index].revents;
 		q->poll_index = -1;
 		if (readable) {
 			read_answer(r, q);
 		} else if (now >= q->deadline) {
-			resolver_mark(r, q->server, false);
+			if (q->server)
+				resolver_mark(r, q->server, false);
+			else
+				r->silent = true;
 			ask_next(r, q);
 		}
 	}

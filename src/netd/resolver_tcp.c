@@ -6,8 +6,8 @@
  * connection each), read the answer whole, check it, pass it on, read the next. Messages are length-prefixed; a query
  * that is not one closes the connection, so that what reaches the host's resolver is always a DNS query.
  *
- *   READ_QUERY -> CONNECT -> SEND_QUERY -> READ_ANSWER -> SEND_ANSWER -> READ_QUERY
- *                    ^___________|______________| next server (until an answer has begun to arrive)
+ *   READ_QUERY -> WAIT_SERVERS -> CONNECT -> SEND_QUERY -> READ_ANSWER -> SEND_ANSWER -> READ_QUERY
+ *                                    ^___________|______________| next server
  *
  * Bounds: CONNECTIONS_MAX connections, IDLE_MS without progress; the listener is emptied in every round
  * and its backlog is longer than a round has frames, so that libslirp's connect, which happens in this very thread, is
@@ -31,7 +31,7 @@ enum {
 	PREFIX = 2,
 };
 
-enum state { READ_QUERY, CONNECT, SEND_QUERY, READ_ANSWER, SEND_ANSWER, STATE_N };
+enum state { READ_QUERY, WAIT_SERVERS, CONNECT, SEND_QUERY, READ_ANSWER, SEND_ANSWER, STATE_N };
 
 struct connection {
 	int client, server; /* client -1: a free entry */
@@ -77,7 +77,7 @@ static void enter(struct connection *c, enum state state)
 {
 	c->state = state;
 	c->done = 0;
-	c->deadline = netd_now_ms() + (state == CONNECT ? CONNECT_MS : IDLE_MS);
+	c->deadline = netd_now_ms() + (state == CONNECT ? CONNECT_MS : state == WAIT_SERVERS ? NETD_SERVERS_MS : IDLE_MS);
 }
 
 static void finish(struct resolver_tcp *t, struct connection *c)
@@ -151,7 +151,16 @@ static void on_query(struct resolver_tcp *t, struct connection *c)
 		return;
 	}
 	c->tries = 0;
-	ask_next(t, c);
+	enter(c, WAIT_SERVERS);
+	if (resolver_is_fresh(t->n->resolver))
+		ask_next(t, c);
+}
+
+void resolver_tcp_servers_came(struct resolver_tcp *t)
+{
+	for (size_t i = 0; t->open && i < CONNECTIONS_MAX; i++)
+		if (t->items[i].client >= 0 && t->items[i].state == WAIT_SERVERS)
+			ask_next(t, &t->items[i]);
 }
 
 static void on_connected(struct resolver_tcp *t, struct connection *c)
@@ -221,6 +230,7 @@ static void progress(struct resolver_tcp *t, struct connection *c)
 		else if (r < 0)
 			finish(t, c);
 		break;
+	case WAIT_SERVERS:
 	case STATE_N:
 		break;
 	}
@@ -252,7 +262,7 @@ void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s)
 		struct connection *c = &t->items[i];
 		if (c->client < 0)
 			continue;
-		bool on_client = c->state == READ_QUERY || c->state == SEND_ANSWER;
+		bool on_client = c->state == READ_QUERY || c->state == SEND_ANSWER; /* server is -1 in WAIT_SERVERS */
 		bool reads = c->state == READ_QUERY || c->state == READ_ANSWER;
 		c->poll_index = poll_set_add(s, on_client ? c->client : c->server, reads ? POLLIN : POLLOUT);
 		poll_set_deadline(s, c->deadline);
@@ -265,7 +275,8 @@ static void on_timeout(struct resolver_tcp *t, struct connection *c)
 		finish(t, c);
 		return;
 	}
-	resolver_mark(t->n->resolver, c->asked, false);
+	if (c->state != WAIT_SERVERS)
+		resolver_mark(t->n->resolver, c->asked, false);
 	ask_next(t, c);
 }
 

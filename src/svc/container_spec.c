@@ -80,6 +80,11 @@ static int build_seccomp(struct container *c, struct err *e)
 	r = seccomp_plan_make(&in, &c->seccomp, e);
 	if (r < 0)
 		return r;
+	if (c->seccomp.listener_path) {
+		err_set(e, EOPNOTSUPP, "%s: profiles with a listener (SCMP_ACT_NOTIFY) are not for rl run", o->seccomp);
+		return err_hint(e, "replace the action SCMP_ACT_NOTIFY and remove listenerPath");
+	}
+	c->spec.seccomp_flags = c->seccomp.flags;
 	for (size_t i = 0; i < c->seccomp.warnings.count; i++)
 		log_warn("%s", c->seccomp.warnings.items[i]);
 	c->has_seccomp = true;

@@ -19,6 +19,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/model/imgref.h"
 
 enum { ENSURE_ATTEMPTS = 3 };
 
@@ -179,20 +180,57 @@ static int look(const struct store *s, const char *ref, const struct idmap *map,
 	return r;
 }
 
-static int refuse_pull(const char *ref, enum pull_policy policy, struct err *e)
+/* Fetch it for a run. Unpacking is for the run's map, or for the one its layers are unpacked with. */
+static int fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		 const struct image_ui *ui, struct err *e)
 {
-	err_set(e, EOPNOTSUPP, "image %s: --pull=%s needs a registry, and this rl cannot reach registries", ref,
-		policy == PULL_ALWAYS ? "always" : "newer");
-	return err_hint(e, "leave --pull out to use the image of the store");
+	struct idmap with;
+	const struct image_pull_opts o = {.name = ref, .policy = policy, .registry = {.tls_verify = UNSET}};
+	int r = unpack_map(map, &with, e);
+	return r < 0 ? r : image_pull_into(s, &with, &o, ui, NULL, e);
+}
+
+/* May this text be the name of an image in a registry? A prefix of an id is one of the store or nothing. */
+static bool is_fetchable(const char *ref)
+{
+	struct imgref parsed;
+	if (imgref_parse(ref, &parsed, NULL) < 0)
+		return false;
+	imgref_free(&parsed);
+	return true;
+}
+
+/* docker's rule of --pull: always and newer ask first (and newer is content with what is here when it cannot ask);
+ * missing asks only for what is not here. A name of the store that is nearly what was typed is worth more than the
+ * registry's "not found", so the store's error stays the one reported, with the registry's beside it. */
+static int find_or_fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+			 const struct image_ui *ui, struct image_run *run, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (policy == PULL_ALWAYS) {
+		int r = fetch(s, ref, policy, map, ui, e);
+		return r < 0 ? r : look(s, ref, map, run, e);
+	}
+	if (policy == PULL_NEWER && fetch(s, ref, policy, map, ui, &why) < 0)
+		log_debug(LOG_STORE, "%s", why.text);
+	int r = look(s, ref, map, run, e);
+	if (r != -ENOENT || policy != PULL_MISSING || !is_fetchable(ref))
+		return r;
+	if (fetch(s, ref, policy, map, ui, &why) < 0) {
+		char hint[ERR_HINT_SIZE];
+		memcpy(hint, e->hint, sizeof(hint));
+		err_set(e, ENOENT, "image %s: not in the store, and %s", ref, why.text);
+		return err_hint(e, "%s", strstr(hint, "did you mean") || !why.hint[0] ? hint : why.hint);
+	}
+	err_clear(e);
+	return look(s, ref, map, run, e);
 }
 
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
-	if (policy == PULL_ALWAYS || policy == PULL_NEWER)
-		return refuse_pull(ref, policy, e);
 	struct image_run run = IMAGE_RUN_INIT;
-	int r = look(s, ref, map, &run, e);
+	int r = find_or_fetch(s, ref, policy, map, ui, &run, e);
 	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
 		r = unpack(s, &run.image, map, ui, e);
 		if (r == 0)

@@ -13,4 +13,10 @@
 int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
 		      const struct image_ui *ui, struct image_list *ret_added, struct err *e) RL_CHECK;
 
+/* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
+void image_add_registry(struct strv *verb, const struct image_registry *r);
+/* pull into an open store. */
+int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
+		    const struct image_ui *ui, struct image_list *ret_list, struct err *e) RL_CHECK;
+
 #endif

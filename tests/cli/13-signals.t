@@ -43,11 +43,11 @@ kill -KILL "$PID"; finish
 ok "so are its background processes" wait_for "the payloads to be gone" 5 sh -c '! pgrep -f "[s]leep 98762"'
 if payload_image payload >/dev/null 2>&1; then
 	: >i
-	rl run --rm --network none payload /tinit clear-pdeathsig-and-wait >i 2>&1 &
+	rl run --rm --network none payload /tinit clear-pdeathsig >i 2>&1 &
 	PID=$!
-	wait_for "the payload to be up" 10 grep -q . i
+	wait_for "the payload to be up" 10 grep -q ready i
 	kill -KILL "$PID"; finish
-	ok "a payload that clears its parent-death signal dies all the same" wait_for "it to be gone" 5 sh -c '! pgrep -f "[c]lear-pdeathsig-and-wait"'
+	ok "a payload that clears its parent-death signal dies all the same" wait_for "it to be gone" 5 sh -c '! pgrep -f "[t]init clear-pdeathsig"'
 else
 	fail "the static payload can be imported"
 fi

@@ -75,6 +75,16 @@ head -c $((LAYERSIZE + 5)) /dev/zero >part
 ok "nor one that is too long" rd --tls-verify=0 blob "$REG/team/one" "$LAYER" "$LAYERSIZE" part
 ok "which is replaced as well" cmp part "img/${LAYER#sha256:}"
 
+rm -f part
+broken=0
+for n in 005 010 015 020 025 030 040 050 060 080; do
+	timeout -s KILL 0.$n registry-driver --tls-verify=0 blob "$REG/team/one" "$LAYER" "$LAYERSIZE" part >/dev/null 2>&1
+	[ ! -e part ] || cmp -s -n "$(stat -c %s part)" part "img/${LAYER#sha256:}" || broken=1
+done 2>/dev/null
+is "after SIGKILL at any moment the partial file is a correct beginning" $broken 0
+ok "and the next run completes it" rd --tls-verify=0 blob "$REG/team/one" "$LAYER" "$LAYERSIZE" part
+ok "correctly" cmp part "img/${LAYER#sha256:}"
+
 # --- receivers ---
 is "a receiver gets the blob" "$(rd --tls-verify=0 --sink blob "$REG/team/one" "$LAYER" "$LAYERSIZE" - | sha256sum | cut -d' ' -f1)" "${LAYER#sha256:}"
 cat >slow.py <<'PY'

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct regconf_sources s = {.items = NULL};
 		if (regconf_expand(&c, names[i], &out, &e) == 0 && !out.count)
 			__builtin_trap();
-		if (regconf_sources(&c, names[i], i & 1, false, &s, &e) == 0 && (!s.count || s.items[s.count - 1].is_mirror))
+		if (regconf_sources(&c, names[i], i & 1, false, &s, &e) == 0 &&
+		    (!s.count || s.items[s.count - 1].is_mirror))
 			__builtin_trap();
 		regconf_sources_free(&s);
 	}

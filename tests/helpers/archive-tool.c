@@ -4,6 +4,7 @@
  *
  *     archive-tool unpack [-s] [-r RATIO] [-m MAX] [-t TEE] [-l LOWER]... BLOB|- TARGET   (-s: single-uid map)
  *     archive-tool extract [-s] BLOB|- TARGET
+ * (-k ID instead of -s: a keep-id map for this id)
  *     archive-tool pack [-s] [-c none|gzip|zstd] [-L LEVEL] [-T THREADS] [-e EPOCH] [-M] [-u] OUT|- DIR...
  *         (-M: merged, -u: the records of the first directory are not trusted)
  *     archive-tool remove [-s] DIR
@@ -20,6 +21,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -35,6 +37,8 @@ enum { LOWERS = 16, DIRS = 16 };
 
 struct options {
 	bool single;
+	bool keep;
+	uint64_t keep_id;
 	bool no_sync;
 	uint64_t ratio;
 	uint64_t max;
@@ -60,13 +64,18 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	int c;
 	struct err e = ERR_INIT;
-	while ((c = getopt(argc, argv, "snr:m:t:l:c:L:T:e:Mu")) != -1) {
+	while ((c = getopt(argc, argv, "snk:r:m:t:l:c:L:T:e:Mu")) != -1) {
 		switch (c) {
 		case 's':
 			o->single = true;
 			break;
 		case 'n':
 			o->no_sync = true;
+			break;
+		case 'k':
+			o->keep = true;
+			if (str_to_u64(optarg, UINT32_MAX, "-k", &o->keep_id, &e) < 0)
+				return -1;
 			break;
 		case 'r':
 			if (str_to_u64(optarg, UINT64_MAX, "-r", &o->ratio, &e) < 0)
@@ -113,6 +122,17 @@ static int parse(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+static int choose_map(const struct options *o, struct idmap *ret, struct err *e)
+{
+	struct idmap map;
+	int r = idmap_detect(o->single, &map, e);
+	if (r < 0 || !o->keep) {
+		*ret = map;
+		return r;
+	}
+	return idmap_keepid(&map, (uint32_t)o->keep_id, (uint32_t)o->keep_id, ret, e);
+}
+
 static int open_target(const char *path, struct err *e)
 {
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
@@ -120,10 +140,16 @@ static int open_target(const char *path, struct err *e)
 	return io_open_dir(AT_FDCWD, path, false, 0, e);
 }
 
+static long children_maxrss(void)
+{
+	struct rusage usage;
+	return getrusage(RUSAGE_CHILDREN, &usage) < 0 ? 0 : usage.ru_maxrss;
+}
+
 static int run_unpack(const struct options *o, const char *blob, const char *target, struct err *e)
 {
 	struct idmap map;
-	int r = idmap_detect(o->single, &map, e);
+	int r = choose_map(o, &map, e);
 	if (r < 0)
 		return r;
 	int lowerfds[LOWERS];
@@ -158,17 +184,17 @@ static int run_unpack(const struct options *o, const char *blob, const char *tar
 		unlink(sidecar);
 	printf("blob=%s\ndiffid=%s\ncompression=%s\nblob_size=%" PRIu64 "\ntar_size=%" PRIu64 "\nunpacked=%" PRIu64
 	       "\nentries=%" PRIu64 "\nrecords=%" PRIu64 "\nsidecar=%" PRIu64
-	       "\nmax_uid=%u\nmax_gid=%u\nhas_root=%d\nneeds_lower=%d\nmissing=%s\n",
+	       "\nmax_uid=%u\nmax_gid=%u\nhas_root=%d\nneeds_lower=%d\nmissing=%s\nmaxrss_kib=%ld\n",
 	       u.blob_digest, u.diffid, archive_compressor_name(u.compression), u.blob_size, u.tar_size,
 	       u.unpacked_size, u.entries, u.records, u.sidecar_size, u.max_uid, u.max_gid, u.has_root, u.needs_lower,
-	       u.missing);
+	       u.missing, children_maxrss());
 	return 0;
 }
 
 static int run_extract(const struct options *o, const char *blob, const char *target, struct err *e)
 {
 	struct idmap map;
-	int r = idmap_detect(o->single, &map, e);
+	int r = choose_map(o, &map, e);
 	if (r < 0)
 		return r;
 	autofd int blobfd = str_eq(blob, "-") ? dup(0) : open(blob, O_RDONLY | O_CLOEXEC);
@@ -199,7 +225,7 @@ static int run_extract(const struct options *o, const char *blob, const char *ta
 static int run_pack(const struct options *o, const char *out, char **dirs, size_t n, struct err *e)
 {
 	struct idmap map;
-	int r = idmap_detect(o->single, &map, e);
+	int r = choose_map(o, &map, e);
 	if (r < 0)
 		return r;
 	int fds[DIRS];
@@ -357,7 +383,7 @@ static int tree_child(void *arg)
 static int run_tree(const struct options *o, const char *path, bool remove, struct err *e)
 {
 	struct idmap map;
-	int r = idmap_detect(o->single, &map, e);
+	int r = choose_map(o, &map, e);
 	if (r < 0)
 		return r;
 	struct tree_job job = {path, remove};

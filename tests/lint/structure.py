@@ -378,7 +378,7 @@ def man_text(page):
     path = f"man/{page}"
     if not os.path.exists(path):
         return None
-    return read(path).replace("\\-", "-").replace("\\&", "").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "")
+    return read(path).replace("\\-", "-").replace("\\&", "").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("Fl -", "--")
 
 
 @rule("options: every verb and option is in the help, the manual and the completions")

@@ -1,6 +1,8 @@
 #!/bin/bash
 # A payload swaps directories for symlinks as fast as it can while paths inside its root are resolved and made.
 # (The history: CVE-2018-15664, CVE-2019-16884, CVE-2021-30465, CVE-2024-21626's family, CVE-2025-31133, -52565, -52881.)
+# deadline: 400
+TAP_TIMEOUT=300
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 
 ok "the swapper catches a resolution by plain openat" race-safepath 20000 naive

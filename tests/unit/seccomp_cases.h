@@ -2,10 +2,11 @@
  * seccomp_cases.h - compare two filters, and both with the meaning of the rule list, over every call that can tell them
  * apart.
  *
- * The oracle reads the rules as seccomp.h words them and shares no code with the compilers but the table of numbers. The
- * calls tried: numbers 0 to 1100, the same with the x32 bit, the edges of the number space and ARM's private calls; for
- * a number with conditional rules, for every condition: the value, its neighbours, the value with each single bit
- * flipped, with everything outside the mask set, with high halves set.
+ * The oracle reads the rules as seccomp.h words them and shares no code with the compilers but the table of numbers.
+ * The calls tried: numbers 0 to 1100, the same with the x32 bit, the edges of the number space and ARM's private calls;
+ * for a number with conditional rules, for every condition: the value, its neighbours, the value with each single bit
+ * flipped, with everything outside the mask set, with high halves set; and values that no masked rule of the call
+ * matches (for ioctl in the default profile those are TIOCSTI and TIOCLINUX), found by search, treated the same way.
  */
 #ifndef TESTS_SECCOMP_CASES_H
 #define TESTS_SECCOMP_CASES_H
@@ -74,11 +75,34 @@ static inline bool cases_cond(const struct seccomp_cond *c, uint64_t v, bool onl
 static inline bool cases_mux(const struct cases *c, const struct seccomp_data *d, uint32_t *ret_answer)
 {
 	static const char *const sub[2][25] = {
-		{ "", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send",
-		  "recv", "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4",
-		  "recvmmsg", "sendmmsg", "", "", "", "" },
-		{ "", "semop", "semget", "semctl", "semtimedop", "", "", "", "", "", "", "msgsnd", "msgrcv", "msgget",
-		  "msgctl", "", "", "", "", "", "", "shmat", "shmdt", "shmget", "shmctl" },
+		{"",
+		 "socket",
+		 "bind",
+		 "connect",
+		 "listen",
+		 "accept",
+		 "getsockname",
+		 "getpeername",
+		 "socketpair",
+		 "send",
+		 "recv",
+		 "sendto",
+		 "recvfrom",
+		 "shutdown",
+		 "setsockopt",
+		 "getsockopt",
+		 "sendmsg",
+		 "recvmsg",
+		 "accept4",
+		 "recvmmsg",
+		 "sendmmsg",
+		 "",
+		 "",
+		 "",
+		 ""},
+		{"", "semop", "semget", "semctl", "semtimedop", "",	  "",	   "", "",
+		 "", "",      "msgsnd", "msgrcv", "msgget",	"msgctl", "",	   "", "",
+		 "", "",      "",	"shmat",  "shmdt",	"shmget", "shmctl"},
 	};
 	int which = d->nr == 102 ? 0 : 1;
 	const char *const *names = sub[which];
@@ -152,10 +176,9 @@ static inline void cases_try(struct cases *c, const struct seccomp_data *d)
 			 (unsigned long long)d->args[1], (unsigned long long)d->args[2], a, b, want);
 }
 
-static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp_cond *cond)
+/* One interesting value of one argument, and what is near it. */
+static inline void cases_around(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t mask)
 {
-	uint64_t v = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value2 : cond->value;
-	uint64_t mask = cond->op == SECCOMP_OP_MASKED_EQ ? cond->value : UINT64_MAX;
 	uint64_t tries[80];
 	size_t n = 0;
 	tries[n++] = v;
@@ -163,17 +186,16 @@ static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp
 	tries[n++] = v - 1;
 	tries[n++] = v | ~mask;
 	tries[n++] = v | 0xffffffff00000000ull;
-	tries[n++] = v | 0x100000000ull;
 	tries[n++] = 0;
 	tries[n++] = UINT64_MAX;
 	for (int bit = 0; bit < 64; bit++)
 		tries[n++] = v ^ (1ull << bit);
 	for (size_t i = 0; i < n; i++) {
 		for (int rest = 0; rest < 3; rest++) {
-			struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
+			struct seccomp_data d = {.nr = (int)nr, .arch = seccomp_arch_audit(c->arch)};
 			for (int k = 0; k < 6; k++)
 				d.args[k] = rest == 0 ? 0 : rest == 1 ? UINT64_MAX : v;
-			d.args[cond->arg] = tries[i];
+			d.args[arg] = tries[i];
 			/* Tasks of a 32-bit architecture have no high halves; x32 ones do. */
 			if (c->arch == SECCOMP_ARCH_X86 || c->arch == SECCOMP_ARCH_ARM)
 				for (int k = 0; k < 6; k++)
@@ -183,22 +205,54 @@ static inline void cases_args(struct cases *c, uint32_t nr, const struct seccomp
 	}
 }
 
+/* Search for values of `arg` that no masked rule of the call matches: while one does, flip a bit that it looks at and
+ * that no earlier flip fixed, trying each such bit. */
+static inline void cases_outside(struct cases *c, uint32_t nr, unsigned int arg, uint64_t v, uint64_t fixed,
+				 int *budget)
+{
+	if (*budget <= 0)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct seccomp_cond *cond = &c->byrule[i]->conds[0];
+		if (c->nrs[i] != nr || c->byrule[i]->nconds != 1 || cond->arg != arg ||
+		    cond->op != SECCOMP_OP_MASKED_EQ || (v & cond->value) != cond->value2)
+			continue;
+		for (uint64_t bits = cond->value & ~fixed; bits; bits &= bits - 1) {
+			uint64_t bit = bits & -bits;
+			cases_outside(c, nr, arg, v ^ bit, fixed | bit, budget);
+		}
+		return;
+	}
+	--*budget;
+	cases_around(c, nr, arg, v, UINT32_MAX);
+}
+
 static inline void cases_number(struct cases *c, uint32_t nr)
 {
-	struct seccomp_data d = { .nr = (int)nr, .arch = seccomp_arch_audit(c->arch) };
+	struct seccomp_data d = {.nr = (int)nr, .arch = seccomp_arch_audit(c->arch)};
 	cases_try(c, &d);
 	for (d.args[0] = 1; c->arch == SECCOMP_ARCH_X86 && (nr == 102 || nr == 117) && d.args[0] < 40; d.args[0]++)
 		cases_try(c, &d);
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t k = 0; c->nrs[i] == nr && k < c->byrule[i]->nconds; k++)
-			cases_args(c, nr, &c->byrule[i]->conds[k]);
+	unsigned int searched = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		for (size_t k = 0; c->nrs[i] == nr && k < c->byrule[i]->nconds; k++) {
+			const struct seccomp_cond *cond = &c->byrule[i]->conds[k];
+			bool masked = cond->op == SECCOMP_OP_MASKED_EQ;
+			int budget = 8;
+			cases_around(c, nr, cond->arg, masked ? cond->value2 : cond->value,
+				     masked ? cond->value : UINT64_MAX);
+			if (masked && !(searched & (1u << cond->arg)))
+				cases_outside(c, nr, cond->arg, 0, 0, &budget);
+			searched |= 1u << cond->arg;
+		}
+	}
 }
 
 static inline void cases_arch(struct cases *c, enum seccomp_arch arch)
 {
 	const struct seccomp_rules *rules = c->rules;
-	static const uint32_t edges[] = { 0x000effffu, 0x000f0000u, 0x000f0001u, 0x000f0002u, 0x000f0005u, 0x000f0006u,
-					  0x3fffffffu, 0x40000000u, 0x7fffffffu, 0x80000000u, 0xffffffffu };
+	static const uint32_t edges[] = {0x000effffu, 0x000f0000u, 0x000f0001u, 0x000f0002u, 0x000f0005u, 0x000f0006u,
+					 0x3fffffffu, 0x40000000u, 0x7fffffffu, 0x80000000u, 0xffffffffu};
 	c->arch = arch;
 	c->byrule = xcalloc(rules->count + 1, sizeof(*c->byrule));
 	c->nrs = xcalloc(rules->count + 1, sizeof(*c->nrs));
@@ -233,16 +287,20 @@ static inline void cases_run(struct cases *c)
 	for (enum seccomp_arch arch = 0; arch < SECCOMP_ARCH_N; arch++)
 		if (c->rules->archs & SECCOMP_ARCH_BIT(arch))
 			cases_arch(c, arch);
-	uint32_t strange[] = { 0, 0x40000003u ^ 0x80000000u, 0xc0000015u, seccomp_arch_audit(SECCOMP_ARCH_ARM),
-			       seccomp_arch_audit(SECCOMP_ARCH_X86), seccomp_arch_audit(SECCOMP_ARCH_AARCH64),
-			       seccomp_arch_audit(SECCOMP_ARCH_X86_64) };
+	uint32_t strange[] = {0,
+			      0x40000003u ^ 0x80000000u,
+			      0xc0000015u,
+			      seccomp_arch_audit(SECCOMP_ARCH_ARM),
+			      seccomp_arch_audit(SECCOMP_ARCH_X86),
+			      seccomp_arch_audit(SECCOMP_ARCH_AARCH64),
+			      seccomp_arch_audit(SECCOMP_ARCH_X86_64)};
 	for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
 		bool listed = false;
 		for (enum seccomp_arch arch = 0; arch < SECCOMP_ARCH_N; arch++)
 			if ((c->rules->archs & SECCOMP_ARCH_BIT(arch)) && seccomp_arch_audit(arch) == strange[i])
 				listed = true;
 		for (int nr = 0; nr < 500 && !listed; nr++) {
-			struct seccomp_data d = { .nr = nr, .arch = strange[i] };
+			struct seccomp_data d = {.nr = nr, .arch = strange[i]};
 			c->tried++;
 			if (seccomp_filter_simulate(c->a, &d) == SECCOMP_RET_KILL_PROCESS &&
 			    (!c->b || seccomp_filter_simulate(c->b, &d) == SECCOMP_RET_KILL_PROCESS))

@@ -242,7 +242,7 @@ static void test_refusals(void)
 	uint8_t out[FRAME_REFUSAL_MAX];
 	size_t n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .dport = 22}, frame);
 	frame_check(&policy, frame, n, &info);
-	size_t len = frame_build_refusal(frame, &info, out);
+	size_t len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, out);
 	tap_is_int(len, 54, "a refused TCP segment is answered by a bare reset");
 	tap_ok(out[47] == (4 | 16) && out[34] == 0 && out[35] == 22, "the reset acknowledges and comes from the refused port");
 	tap_ok(out[42 + 3] == 8, "it acknowledges the SYN");
@@ -251,10 +251,10 @@ static void test_refusals(void)
 	       "its checksums are right");
 	n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .tcp_flags = 4}, frame);
 	frame_check(&policy, frame, n, &info);
-	tap_is_int(frame_build_refusal(frame, &info, out), 0, "a reset is never answered");
+	tap_is_int(frame_build_refusal(frame, &info, FRAME_REASON_PORT, out), 0, "a reset is never answered");
 	n = frames_build(&policy, &(struct frames_spec){.dst = "fd00::2", .proto = IPPROTO_UDP, .payload = 5000}, frame);
 	frame_check(&policy, frame, n, &info);
-	len = frame_build_refusal(frame, &info, out);
+	len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, out);
 	tap_ok(len == FRAME_REFUSAL_MAX - 8 + 8 && out[54] == 1 && out[55] == 4, "a refused datagram is answered by port unreachable");
 	tap_ok(frame_l4_checksum(AF_INET6, out + 22, out + 38, IPPROTO_ICMPV6, out + 54, len - 54) == 0,
 	       "its checksum is right, and it quotes no more than it may");

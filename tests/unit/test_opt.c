@@ -14,10 +14,12 @@ struct target {
 };
 
 static const struct opt_def defs[] = {
-	{"interactive", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, struct target, interactive), OPT_COMMON, "A", "keep it", 0, NULL},
+	{"interactive", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, struct target, interactive), OPT_COMMON, "A",
+	 "keep it", 0, NULL},
 	{"tty", NULL, 't', NULL, OPT_GENERIC(opt_set_bool, struct target, tty), 0, "A", "a terminal", 0, NULL},
 	{"rm", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct target, rm), 0, "B", "remove", 0, NULL},
-	{"name", "called", 'n', "NAME", OPT_GENERIC(opt_set_string, struct target, name), OPT_ONCE, "B", "its name", 0, NULL},
+	{"name", "called", 'n', "NAME", OPT_GENERIC(opt_set_string, struct target, name), OPT_ONCE, "B", "its name", 0,
+	 NULL},
 	{"env", NULL, 'e', "K=V", OPT_GENERIC(opt_set_list, struct target, env), OPT_REPEAT, "A", "variable", 0, NULL},
 	{"count", NULL, 'c', "N", OPT_GENERIC(opt_set_uint, struct target, count), 0, "A", "how many", 0, NULL},
 	{"secret", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct target, rm), OPT_HIDDEN, "A", "hidden", 0, NULL},
@@ -35,7 +37,7 @@ enum { CHECK_RULES = 1 << 15 };
 
 struct opt_case {
 	const char *words; /* split at spaces; "_" stands for an empty word */
-	unsigned flags; /* of the parser, and CHECK_RULES */
+	unsigned flags;	   /* of the parser, and CHECK_RULES */
 	int result;
 	const char *want; /* rendered target and operands, or part of the error and hint */
 };
@@ -151,15 +153,18 @@ static void test_texts(void)
 	tap_has(out.buf, "A:\n  -i, --interactive", "help begins with the first group");
 	tap_has(out.buf, "      --rm ", "options without a letter line up with the others");
 	tap_has(out.buf, "-e, --env K=V", "a value is shown by its name");
-	tap_ok(!strstr(out.buf, "link") && !strstr(out.buf, "secret"), "refused and hidden options are not in the help");
+	tap_ok(!strstr(out.buf, "link") && !strstr(out.buf, "secret"),
+	       "refused and hidden options are not in the help");
 	str_cut(&out, 0);
 	opt_help(defs, true, &out);
 	tap_has(out.buf, "Often used:\n  -i, --interactive", "the brief help describes common options");
 	tap_has(out.buf, "A: --tty --env --count\n", "and names the others");
 	str_cut(&out, 0);
 	opt_list(defs, &out);
-	tap_has(out.buf, "name\tn\tNAME\t-\tcalled\tB\n", "the list has one line of fields per option");
-	tap_has(out.buf, "link\tL\t-\trefused\t-\t-\n", "and says which are refused");
+	tap_has(out.buf, "--name\t-n\tNAME\t-\tcalled\tB\n", "the list has one line of fields per option");
+	tap_has(out.buf, "--env\t-e\tK=V\trepeat\t-\tA\n", "and says which may be repeated");
+	tap_ok(!strstr(out.buf, "link") && !strstr(out.buf, "secret"),
+	       "refused and hidden options are not in the list");
 	tap_ok(opt_find(defs, "called") == opt_find(defs, "name"), "an alias is the same option");
 	tap_ok(opt_find(defs, "call") == NULL, "the beginning of an alias is not");
 }

@@ -16,7 +16,8 @@
 #include "seccomp_cases.h"
 
 #define FAMILY_X86                                                                                                     \
-	(SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86_64) | SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86) | SECCOMP_ARCH_BIT(SECCOMP_ARCH_X32))
+	(SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86_64) | SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86) |                                  \
+	 SECCOMP_ARCH_BIT(SECCOMP_ARCH_X32))
 #define FAMILY_ARM (SECCOMP_ARCH_BIT(SECCOMP_ARCH_AARCH64) | SECCOMP_ARCH_BIT(SECCOMP_ARCH_ARM))
 
 static uint32_t nr_of(enum seccomp_arch arch, const char *name)
@@ -49,14 +50,13 @@ static void test_names(void)
 }
 
 static const struct seccomp_rule simple[] = {
-	{ .name = "read", .action = SECCOMP_RET_ALLOW },
-	{ .name = "write", .action = SECCOMP_RET_ALLOW },
+	{.name = "read", .action = SECCOMP_RET_ALLOW},
+	{.name = "write", .action = SECCOMP_RET_ALLOW},
 };
 
 static int compile_one(const struct seccomp_rule *rule, uint32_t default_action, bool tree, struct err *e)
 {
-	struct seccomp_rules rules = {
-		.default_action = default_action, .archs = FAMILY_X86, .rules = rule, .count = 1 };
+	struct seccomp_rules rules = {.default_action = default_action, .archs = FAMILY_X86, .rules = rule, .count = 1};
 	autoprogram struct seccomp_program p = SECCOMP_PROGRAM_NONE;
 	return tree ? seccomp_filter_tree(&rules, &p, e) : seccomp_filter_compile(&rules, &p, e);
 }
@@ -64,21 +64,23 @@ static int compile_one(const struct seccomp_rule *rule, uint32_t default_action,
 static void test_refused(void)
 {
 	struct err e = ERR_INIT;
-	struct seccomp_rule twice = { .name = "ioctl", .action = SECCOMP_RET_ALLOW, .nconds = 2,
-				      .conds = { { 1, SECCOMP_OP_NE, 1, 0 }, { 1, SECCOMP_OP_NE, 2, 0 } } };
+	struct seccomp_rule twice = {.name = "ioctl",
+				     .action = SECCOMP_RET_ALLOW,
+				     .nconds = 2,
+				     .conds = {{1, SECCOMP_OP_NE, 1, 0}, {1, SECCOMP_OP_NE, 2, 0}}};
 	tap_ok(compile_one(&twice, SECCOMP_RET_ERRNO | EPERM, false, &e) == -EINVAL && strstr(e.text, "ioctl"),
 	       "an argument compared twice is refused, naming the call");
-	struct seccomp_rule six = { .name = "ioctl", .action = SECCOMP_RET_ALLOW, .nconds = 1,
-				    .conds = { { 6, SECCOMP_OP_NE, 1, 0 } } };
+	struct seccomp_rule six = {
+		.name = "ioctl", .action = SECCOMP_RET_ALLOW, .nconds = 1, .conds = {{6, SECCOMP_OP_NE, 1, 0}}};
 	tap_is_int(compile_one(&six, SECCOMP_RET_ERRNO | EPERM, false, &e), -EINVAL, "argument 6 is refused");
-	struct seccomp_rule hidden = { .name = "socket", .action = SECCOMP_RET_ALLOW };
+	struct seccomp_rule hidden = {.name = "socket", .action = SECCOMP_RET_ALLOW};
 	tap_is_int(compile_one(&hidden, SECCOMP_RET_ERRNO | EPERM, true, &e), -EOPNOTSUPP,
 		   "the tree compiler refuses to decide about multiplexers");
 	tap_is_int(compile_one(&hidden, SECCOMP_RET_ERRNO | EPERM, false, &e), 0, "which libseccomp does");
-	struct seccomp_rules none = { .default_action = SECCOMP_RET_ALLOW, .archs = 0 };
+	struct seccomp_rules none = {.default_action = SECCOMP_RET_ALLOW, .archs = 0};
 	autoprogram struct seccomp_program p = SECCOMP_PROGRAM_NONE;
 	tap_is_int(seccomp_filter_compile(&none, &p, &e), -EINVAL, "no architecture at all is refused");
-	struct seccomp_filter empty = { NULL, 0 };
+	struct seccomp_filter empty = {NULL, 0};
 	tap_is_int(seccomp_filter_load(&empty, 0, &e), -EINVAL, "an empty filter is not loaded");
 }
 
@@ -93,17 +95,18 @@ static uint32_t rnd(uint32_t n)
 }
 
 static const char *const pool[] = {
-	"read", "write", "open", "close", "ioctl", "socket", "socketpair", "clone", "unshare", "personality", "mount",
-	"fchmodat2", "listns", "mseal", "setns", "shmget", "socketcall", "ipc", "bpf", "futex", "set_tls", "execve",
-	"rt_sigaction", "waitid", "chown32", "stat64", "arch_prctl", "openat2", "clone3", "uretprobe", "getpid", "recv",
+	"read",	      "write",	     "open",	   "close",	"ioctl",   "socket",	"socketpair",	"clone",
+	"unshare",    "personality", "mount",	   "fchmodat2", "listns",  "mseal",	"setns",	"shmget",
+	"socketcall", "ipc",	     "bpf",	   "futex",	"set_tls", "execve",	"rt_sigaction", "waitid",
+	"chown32",    "stat64",	     "arch_prctl", "openat2",	"clone3",  "uretprobe", "getpid",	"recv",
 };
 
 /* `simple_only`: one masked condition of 32 bits; one argument and one action for each call. */
 static size_t random_rules(struct seccomp_rule *rules, size_t max, uint32_t default_action, bool simple_only)
 {
-	static const uint32_t actions[] = { SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | 13, SECCOMP_RET_KILL_PROCESS,
-					    SECCOMP_RET_TRAP, SECCOMP_RET_LOG };
-	static const uint64_t masks[] = { 0xffffffff, 0xffffffff, 0xff, 0x1, 0x80000000, 0x7e020000, 0xfff0, 0 };
+	static const uint32_t actions[] = {SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | 13, SECCOMP_RET_KILL_PROCESS,
+					   SECCOMP_RET_TRAP, SECCOMP_RET_LOG};
+	static const uint64_t masks[] = {0xffffffff, 0xffffffff, 0xff, 0x1, 0x80000000, 0x7e020000, 0xfff0, 0};
 	size_t n = 0;
 	while (n < max) {
 		const char *name = pool[rnd(ARRAY_SIZE(pool))];
@@ -124,20 +127,21 @@ static size_t random_rules(struct seccomp_rule *rules, size_t max, uint32_t defa
 		uint64_t mask = masks[rnd(ARRAY_SIZE(masks))];
 		for (size_t g = 0; g < group && n < max; g++) {
 			struct seccomp_rule *r = &rules[n++];
-			*r = (struct seccomp_rule){ .name = name, .action = action, .mention_only = rnd(12) == 0 };
+			*r = (struct seccomp_rule){.name = name, .action = action, .mention_only = rnd(12) == 0};
 			if (!conditional)
 				continue;
 			if (!same_mask)
 				mask = masks[rnd(ARRAY_SIZE(masks))];
 			r->nconds = 1;
-			r->conds[0] = (struct seccomp_cond){ arg, SECCOMP_OP_MASKED_EQ, mask, mask & rnd(rnd(2) ? 64 : UINT32_MAX) };
+			r->conds[0] = (struct seccomp_cond){arg, SECCOMP_OP_MASKED_EQ, mask,
+							    mask & rnd(rnd(2) ? 64 : UINT32_MAX)};
 			if (!simple_only && (same_op ? op != SECCOMP_OP_NE : rnd(2))) {
 				r->conds[0].op = same_op ? op : rnd(6);
 				r->conds[0].value = rnd(8) ? rnd(1000) : (uint64_t)rnd(1000) << 30;
 			}
 			if (!simple_only && !same_op && rnd(4) == 0) {
 				r->nconds = 2;
-				r->conds[1] = (struct seccomp_cond){ arg + 1, SECCOMP_OP_EQ, rnd(100), 0 };
+				r->conds[1] = (struct seccomp_cond){arg + 1, SECCOMP_OP_EQ, rnd(100), 0};
 			}
 		}
 	}
@@ -155,14 +159,16 @@ static void test_random_trees(void)
 		uint32_t default_action = rnd(4) ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
 		struct seccomp_rules list = {
 			.default_action = default_action,
-			.archs = rnd(3) ? FAMILY_X86 : rnd(2) ? FAMILY_ARM : SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86_64),
+			.archs = rnd(3)	  ? FAMILY_X86
+				 : rnd(2) ? FAMILY_ARM
+					  : SECCOMP_ARCH_BIT(SECCOMP_ARCH_X86_64),
 			.rules = rules,
 			.count = random_rules(rules, 1 + rnd(40), default_action, true),
 		};
 		/* Mostly lists that say what they want of the multiplexers: the tree does not do the others. */
 		if (rnd(8)) {
-			rules[list.count++] = (struct seccomp_rule){ .name = "ipc", .action = SECCOMP_RET_TRAP };
-			rules[list.count++] = (struct seccomp_rule){ .name = "socketcall", .action = SECCOMP_RET_LOG };
+			rules[list.count++] = (struct seccomp_rule){.name = "ipc", .action = SECCOMP_RET_TRAP};
+			rules[list.count++] = (struct seccomp_rule){.name = "socketcall", .action = SECCOMP_RET_LOG};
 		}
 		struct err e = ERR_INIT;
 		autoprogram struct seccomp_program tree = SECCOMP_PROGRAM_NONE;
@@ -176,9 +182,9 @@ static void test_random_trees(void)
 			snprintf(first, sizeof(first), "list %d: %.200s", i, e.text);
 			break;
 		}
-		struct seccomp_filter a = { tree.insns, tree.count };
-		struct seccomp_filter b = { library.insns, library.count };
-		struct cases c = { .rules = &list, .a = &a, .b = &b };
+		struct seccomp_filter a = {tree.insns, tree.count};
+		struct seccomp_filter b = {library.insns, library.count};
+		struct cases c = {.rules = &list, .a = &a, .b = &b};
 		cases_run(&c);
 		tried += c.tried;
 		lists++;
@@ -187,8 +193,10 @@ static void test_random_trees(void)
 			break;
 		}
 	}
-	if (!tap_ok(!first[0] && lists > 200, "%lu random lists mean the same to the tree, to libseccomp and to the rules in "
-		    "%lu cases", lists, tried))
+	if (!tap_ok(!first[0] && lists > 200,
+		    "%lu random lists mean the same to the tree, to libseccomp and to the rules in "
+		    "%lu cases",
+		    lists, tried))
 		tap_diag("%s (%lu lists, %lu refused)", first, lists, refused);
 }
 
@@ -208,20 +216,20 @@ static void test_random_library(void)
 			.count = random_rules(rules, 1 + rnd(30), default_action, false),
 		};
 		if (rnd(2)) {
-			rules[list.count++] = (struct seccomp_rule){ .name = "ipc", .action = SECCOMP_RET_TRAP };
-			rules[list.count++] = (struct seccomp_rule){ .name = "socketcall", .action = SECCOMP_RET_LOG };
+			rules[list.count++] = (struct seccomp_rule){.name = "ipc", .action = SECCOMP_RET_TRAP};
+			rules[list.count++] = (struct seccomp_rule){.name = "socketcall", .action = SECCOMP_RET_LOG};
 		}
 		struct err e = ERR_INIT;
 		autoprogram struct seccomp_program library = SECCOMP_PROGRAM_NONE;
 		autoprogram struct seccomp_program tree = SECCOMP_PROGRAM_NONE;
 		int r = seccomp_filter_compile(&list, &library, &e);
-		struct seccomp_filter a = { library.insns, library.count };
+		struct seccomp_filter a = {library.insns, library.count};
 		struct seccomp_filter b = a;
 		if (r == 0 && seccomp_filter_tree(&list, &tree, NULL) == 0) {
-			b = (struct seccomp_filter){ tree.insns, tree.count };
+			b = (struct seccomp_filter){tree.insns, tree.count};
 			trees++;
 		}
-		struct cases c = { .rules = &list, .a = &a, .b = &b };
+		struct cases c = {.rules = &list, .a = &a, .b = &b};
 		if (r < 0)
 			snprintf(first, sizeof(first), "list %d: %.200s", i, e.text);
 		else
@@ -231,8 +239,10 @@ static void test_random_library(void)
 		if (c.wrong)
 			snprintf(first, sizeof(first), "list %d: %.200s", i, c.first);
 	}
-	if (!tap_ok(!first[0] && lists > 100 && trees > 60, "%lu random lists with every operator compile to what the rules say in %lu cases "
-		    "(%lu as trees too)", lists, tried, trees))
+	if (!tap_ok(!first[0] && lists > 100 && trees > 60,
+		    "%lu random lists with every operator compile to what the rules say in %lu cases "
+		    "(%lu as trees too)",
+		    lists, tried, trees))
 		tap_diag("%s", first);
 }
 
@@ -240,14 +250,14 @@ static void test_random_library(void)
 
 static uint32_t run(const struct sock_filter *insns, size_t count)
 {
-	struct seccomp_data d = { .nr = 7, .arch = 9, .instruction_pointer = 0x1122334455667788ull,
-				  .args = { 0xaaaabbbbccccddddull } };
-	struct seccomp_filter f = { insns, count };
+	struct seccomp_data d = {
+		.nr = 7, .arch = 9, .instruction_pointer = 0x1122334455667788ull, .args = {0xaaaabbbbccccddddull}};
+	struct seccomp_filter f = {insns, count};
 	return seccomp_filter_simulate(&f, &d);
 }
 #define RUN(...)                                                                                                       \
 	({                                                                                                             \
-		const struct sock_filter insns[] = { __VA_ARGS__ };                                                    \
+		const struct sock_filter insns[] = {__VA_ARGS__};                                                      \
 		run(insns, ARRAY_SIZE(insns));                                                                         \
 	})
 
@@ -267,12 +277,14 @@ static void test_simulator(void)
 		       BPF_STMT(BPF_RET | BPF_K, 1), BPF_STMT(BPF_RET | BPF_K, 2)),
 		   2, "jumps");
 	tap_is_int(RUN(BPF_STMT(BPF_LD | BPF_IMM, 8)), SECCOMP_RET_KILL_PROCESS, "running off the end kills");
-	tap_is_int(RUN(BPF_STMT(BPF_JMP | BPF_JA, 0xffffffff), ret), SECCOMP_RET_KILL_PROCESS, "so does jumping past it");
+	tap_is_int(RUN(BPF_STMT(BPF_JMP | BPF_JA, 0xffffffff), ret), SECCOMP_RET_KILL_PROCESS,
+		   "so does jumping past it");
 	tap_is_int(RUN(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 64), ret), SECCOMP_RET_KILL_PROCESS,
 		   "so does reading past the data");
 	tap_is_int(RUN(BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0), ret), SECCOMP_RET_KILL_PROCESS,
 		   "so does an instruction that seccomp does not have");
-	tap_is_int(RUN(BPF_STMT(BPF_ALU | BPF_DIV | BPF_X, 0), ret), SECCOMP_RET_KILL_PROCESS, "so does dividing by zero");
+	tap_is_int(RUN(BPF_STMT(BPF_ALU | BPF_DIV | BPF_X, 0), ret), SECCOMP_RET_KILL_PROCESS,
+		   "so does dividing by zero");
 }
 
 /* --- loading -------------------------------------------------------------------------------------------------- */
@@ -333,7 +345,7 @@ static int child_listener(void *arg)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct seccomp_filter f = { insns, ARRAY_SIZE(insns) };
+	struct seccomp_filter f = {insns, ARRAY_SIZE(insns)};
 	struct err e = ERR_INIT;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	int fd = seccomp_filter_load(&f, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC, &e);
@@ -346,8 +358,8 @@ static int child_listener(void *arg)
 static int child_no_privs(void *arg)
 {
 	(void)arg;
-	const struct sock_filter insns[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
-	struct seccomp_filter f = { insns, 1 };
+	const struct sock_filter insns[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct seccomp_filter f = {insns, 1};
 	struct err e = ERR_INIT;
 	if (setgroups(0, NULL) < 0 && geteuid() == 0)
 		return 2;
@@ -365,11 +377,11 @@ static int end(int status)
 
 static int child_self(void *arg)
 {
-	const int allowed[] = { SYS_write, SYS_exit_group, SYS_read, SYS_read, SYS_close, SYS_dup };
+	const int allowed[] = {SYS_write, SYS_exit_group, SYS_read, SYS_read, SYS_close, SYS_dup};
 	struct err e = ERR_INIT;
 	int how = *(int *)arg;
-	if (seccomp_self_allow(allowed, ARRAY_SIZE(allowed), how == 1 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | 99,
-			       &e) < 0)
+	if (seccomp_self_allow(allowed, ARRAY_SIZE(allowed),
+			       how == 1 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | 99, &e) < 0)
 		return end(2);
 	if (how == 2) {
 		int80(20, 0, 0, 0);
@@ -407,10 +419,12 @@ static void test_loading(void)
 		tap_skip("the kernel has no 32-bit calls", "32-bit calls are filtered as they should");
 	else
 		tap_is_int(r, 0, "32-bit calls are filtered as they should: AF_ALG, socketcall, TIOCSTI");
-	tap_is_int(tap_child_status(child_listener, NULL), 0, "a listener is returned, close-on-exec; a second one is EBUSY");
+	tap_is_int(tap_child_status(child_listener, NULL), 0,
+		   "a listener is returned, close-on-exec; a second one is EBUSY");
 	tap_is_int(tap_child_status(child_no_privs, NULL), 0, "without no_new_privs the error says what is missing");
 	int how = 0;
-	tap_is_int(tap_child_status(child_self, &how), 0, "seccomp_self_allow answers other calls with the errno given");
+	tap_is_int(tap_child_status(child_self, &how), 0,
+		   "seccomp_self_allow answers other calls with the errno given");
 	how = 1;
 	tap_is_int(tap_child_status(child_self, &how), 128 + SIGSYS, "or kills");
 	how = 2;
@@ -420,7 +434,8 @@ static void test_loading(void)
 	tap_is_int(tap_child_status(child_self, &how), 0, "exactly the listed numbers get through");
 	struct err e = ERR_INIT;
 	int negative = -1;
-	tap_is_int(seccomp_self_allow(&negative, 1, SECCOMP_RET_KILL_PROCESS, &e), -EINVAL, "a negative number is refused");
+	tap_is_int(seccomp_self_allow(&negative, 1, SECCOMP_RET_KILL_PROCESS, &e), -EINVAL,
+		   "a negative number is refused");
 }
 
 int main(void)
@@ -432,7 +447,7 @@ int main(void)
 	test_random_library();
 	test_simulator();
 	test_loading();
-	struct seccomp_rules rules = { SECCOMP_RET_ERRNO | EPERM, FAMILY_X86, simple, 2 };
+	struct seccomp_rules rules = {SECCOMP_RET_ERRNO | EPERM, FAMILY_X86, simple, 2};
 	autoprogram struct seccomp_program p = SECCOMP_PROGRAM_NONE;
 	struct err e = ERR_INIT;
 	tap_ok(seccomp_filter_tree(&rules, &p, &e) == 0 && p.count < 40, "a list of two calls is a short program");

@@ -45,8 +45,8 @@ static void test_equal(enum seccomp_arch native, const struct seccomp_builtin *b
 			    "libseccomp compiles the default profile for %s with capabilities %#llx",
 			    seccomp_arch_name(native), (unsigned long long)builtins->caps))
 			tap_diag("%s", e.text);
-		struct seccomp_filter f = { library.insns, library.count };
-		struct cases c = { .rules = &rules, .a = &builtins->filter, .b = &f };
+		struct seccomp_filter f = {library.insns, library.count};
+		struct cases c = {.rules = &rules, .a = &builtins->filter, .b = &f};
 		cases_run(&c);
 		if (!tap_ok(c.wrong == 0 && c.tried > 10000,
 			    "the built-in filter for %s with capabilities %#llx answers like libseccomp's and like the "
@@ -69,7 +69,7 @@ static const struct seccomp_filter *builtin(const struct seccomp_builtin *table,
 static uint32_t ask(const struct seccomp_filter *f, enum seccomp_arch arch, const char *name, uint64_t arg0,
 		    uint64_t arg1)
 {
-	struct seccomp_data d = { .arch = seccomp_arch_audit(arch), .args = { arg0, arg1 } };
+	struct seccomp_data d = {.arch = seccomp_arch_audit(arch), .args = {arg0, arg1}};
 	uint32_t nr;
 	if (!seccomp_syscall_number(arch, name, &nr))
 		return SECCOMP_RET_DATA; /* no such call here */
@@ -83,8 +83,8 @@ static const struct {
 	enum seccomp_arch archs[3];
 	size_t n;
 } machines[] = {
-	{ SECCOMP_ARCH_X86_64, seccomp_builtins_x86_64, { SECCOMP_ARCH_X86_64, SECCOMP_ARCH_X86, SECCOMP_ARCH_X32 }, 3 },
-	{ SECCOMP_ARCH_AARCH64, seccomp_builtins_aarch64, { SECCOMP_ARCH_AARCH64, SECCOMP_ARCH_ARM }, 2 },
+	{SECCOMP_ARCH_X86_64, seccomp_builtins_x86_64, {SECCOMP_ARCH_X86_64, SECCOMP_ARCH_X86, SECCOMP_ARCH_X32}, 3},
+	{SECCOMP_ARCH_AARCH64, seccomp_builtins_aarch64, {SECCOMP_ARCH_AARCH64, SECCOMP_ARCH_ARM}, 2},
 };
 
 #define EACH_ARCH(m, a)                                                                                                \
@@ -110,13 +110,14 @@ static bool everywhere(uint64_t caps, const char *name, uint64_t arg0, uint64_t 
 	return seen;
 }
 
-#define ALLOW  SECCOMP_RET_ALLOW
-#define EPERM_ (SECCOMP_RET_ERRNO | EPERM)
-#define ENOSYS_ (SECCOMP_RET_ERRNO | ENOSYS)
+#define ALLOW	     SECCOMP_RET_ALLOW
+#define EPERM_	     (SECCOMP_RET_ERRNO | EPERM)
+#define ENOSYS_	     (SECCOMP_RET_ERRNO | ENOSYS)
 #define DEFAULT_CAPS CAP(SYS_CHROOT) /* what the profile sees of docker's set */
 
 static void test_policy_calls(void)
 {
+	/* clang-format off */
 	static const char *const denied[] = {
 		"mount", "umount2", "move_mount", "open_tree", "open_tree_attr", "fsopen", "fsmount", "fsconfig",
 		"fspick", "mount_setattr", "pivot_root", "setns", "keyctl", "add_key", "request_key", "bpf",
@@ -135,13 +136,15 @@ static void test_policy_calls(void)
 		"epoll_pwait2", "clock_gettime64", "arch_prctl", "mknodat", "chroot", "statmount", "map_shadow_stack",
 		"uretprobe", "ipc", "shmget", "cacheflush", "set_tls",
 	};
+	/* clang-format on */
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++)
 		tap_ok(everywhere(DEFAULT_CAPS, denied[i], 0, 0, EPERM_), "%s is EPERM by default", denied[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
 		tap_ok(everywhere(DEFAULT_CAPS, allowed[i], 0, 0, ALLOW), "%s is allowed by default", allowed[i]);
 	tap_ok(everywhere(0, "chroot", 0, 0, EPERM_), "chroot needs CAP_SYS_CHROOT");
 	tap_ok(everywhere(ALL_CAPS, "mount", 0, 0, ALLOW), "mount is allowed with all capabilities");
-	tap_ok(everywhere(ALL_CAPS, "io_uring_setup", 0, 0, EPERM_), "io_uring_setup is denied even with all capabilities");
+	tap_ok(everywhere(ALL_CAPS, "io_uring_setup", 0, 0, EPERM_),
+	       "io_uring_setup is denied even with all capabilities");
 	tap_ok(everywhere(ALL_CAPS, "keyctl", 0, 0, EPERM_), "keyctl is denied even with all capabilities");
 	tap_ok(everywhere(DEFAULT_CAPS | CAP(SYS_PTRACE), "pidfd_getfd", 0, 0, ALLOW),
 	       "pidfd_getfd is allowed with CAP_SYS_PTRACE");
@@ -150,8 +153,9 @@ static void test_policy_calls(void)
 /* CVE-2026-123876: a denied socket family must not be reachable in any way. */
 static void test_policy_sockets(void)
 {
-	static const unsigned int denied[] = { 12, 19, 20, 23, 25, 34, 37, 38, 40, 46, 47, 255, 0x80000026u, 0xffffffffu };
-	static const unsigned int allowed[] = { 0, 1, 2, 10, 16, 17, 29, 31, 36, 39, 44, 45 };
+	static const unsigned int denied[] = {12, 19, 20, 23, 25,  34,		37,
+					      38, 40, 46, 47, 255, 0x80000026u, 0xffffffffu};
+	static const unsigned int allowed[] = {0, 1, 2, 10, 16, 17, 29, 31, 36, 39, 44, 45};
 	bool no = true;
 	bool yes = true;
 	bool high_no = true;
@@ -168,7 +172,8 @@ static void test_policy_sockets(void)
 		yes &= everywhere(DEFAULT_CAPS, "socket", allowed[i], 1, ALLOW);
 		high_yes &= everywhere(DEFAULT_CAPS, "socket", allowed[i] | 0xabcd00000000ull, 1, ALLOW);
 	}
-	tap_ok(no, "CVE-2026-123876: AF_ALG, AF_VSOCK and the other families of the list are EPERM in socket and socketpair");
+	tap_ok(no, "CVE-2026-123876: AF_ALG, AF_VSOCK and the other families of the list are EPERM in socket and "
+		   "socketpair");
 	tap_ok(high_no, "CVE-2026-123876: a denied family with bits above 32 set is still EPERM");
 	tap_ok(yes, "unix, inet, inet6, netlink, packet and the other listed families are allowed");
 	tap_ok(high_yes, "garbage above the 32 bits the kernel reads does not refuse an allowed family");
@@ -181,7 +186,7 @@ static void test_policy_sockets(void)
 
 static void test_policy_args(void)
 {
-	static const uint64_t injecting[] = { 0x5412, 0x541c };
+	static const uint64_t injecting[] = {0x5412, 0x541c};
 	bool no = true;
 	for (size_t i = 0; i < ARRAY_SIZE(injecting); i++)
 		for (int bit = 31; bit < 64; bit++) {
@@ -198,7 +203,7 @@ static void test_policy_args(void)
 	yes &= everywhere(DEFAULT_CAPS, "ioctl", 0, 0xffffffff80045430ull, ALLOW);
 	tap_ok(yes, "every other ioctl is allowed, sign-extended numbers too");
 
-	static const uint64_t ns[] = { 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000 };
+	static const uint64_t ns[] = {0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000};
 	bool clones = true;
 	bool unshares = everywhere(DEFAULT_CAPS, "unshare", 0x80, 0, EPERM_);
 	for (size_t i = 0; i < ARRAY_SIZE(ns); i++) {
@@ -230,7 +235,7 @@ static void test_policy_numbers(void)
 	{
 		const struct seccomp_filter *f = builtin(machines[m].table, DEFAULT_CAPS);
 		enum seccomp_arch arch = machines[m].archs[a];
-		struct seccomp_data d = { .arch = seccomp_arch_audit(arch) };
+		struct seccomp_data d = {.arch = seccomp_arch_audit(arch)};
 		uint32_t base = arch == SECCOMP_ARCH_X32 ? SECCOMP_X32_BIT : 0;
 		for (uint32_t nr = 472; nr < 5000; nr++) {
 			if (cases_own(arch, base + nr))
@@ -248,7 +253,11 @@ static void test_policy_numbers(void)
 static int plan_text(const char *text, uint64_t caps, int cachefd, struct seccomp_plan *plan, struct err *e)
 {
 	struct seccomp_plan_input in = {
-		.text = text, .len = strlen(text), .format = SECCOMP_PROFILE_DOCKER, .what = "t.json", .caps = caps,
+		.text = text,
+		.len = strlen(text),
+		.format = SECCOMP_PROFILE_DOCKER,
+		.what = "t.json",
+		.caps = caps,
 		.cache_dirfd = cachefd,
 	};
 	return seccomp_plan_make(&in, plan, e);
@@ -268,15 +277,18 @@ static uint32_t ask_plan(const char *text, uint64_t caps, enum seccomp_arch arch
 	return r;
 }
 
-#define ARCHMAP "\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\"," \
-		"\"SCMP_ARCH_X32\"]}],"
+#define ARCHMAP                                                                                                        \
+	"\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\","                 \
+	"\"SCMP_ARCH_X32\"]}],"
 #define DENY_ALL "{\"defaultAction\":\"SCMP_ACT_ERRNO\"," ARCHMAP "\"syscalls\":["
 
 static void test_conditions(void)
 {
 	const char *t = DENY_ALL
-		"{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_MKNOD\"]}},"
-		"{\"names\":[\"chroot\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_MKNOD\"]}},"
+		"{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_"
+		"MKNOD\"]}},"
+		"{\"names\":[\"chroot\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_"
+		"MKNOD\"]}},"
 		"{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"4.8\"}},"
 		"{\"names\":[\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"99.0\"}},"
 		"{\"names\":[\"open\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"minKernel\":\"4.8\"}},"
@@ -298,8 +310,8 @@ static void test_conditions(void)
 static void test_pitfalls(void)
 {
 	/* libseccomp would let socketcall(SYS_SOCKET) through for any family. */
-	const char *socket = DENY_ALL
-		"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}]}";
+	const char *socket = DENY_ALL "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
+				      "\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}]}";
 	const char *plain = DENY_ALL "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\"}]}";
 	tap_ok(ask_plan(socket, 0, SECCOMP_ARCH_X86, "socketcall", 1, 0) == ENOSYS_,
 	       "a profile that restricts socket families closes socketcall");
@@ -315,26 +327,30 @@ static void test_pitfalls(void)
 			  "\"SCMP_ACT_ERRNO\"}]}",
 			  0, -1, &plan, &e);
 	tap_ok(r == -EINVAL && strstr(e.text, "mout"), "a misspelt name that should be denied is an error");
-	r = plan_text(DENY_ALL "{\"names\":[\"frobnicate\",\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}]}", 0, -1, &plan, &e);
+	r = plan_text(DENY_ALL "{\"names\":[\"frobnicate\",\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}]}", 0, -1, &plan,
+		      &e);
 	tap_ok(r == 0 && plan.warnings.count == 1 && strstr(plan.warnings.items[0], "frobnicate"),
 	       "an unknown name that should be allowed is a warning");
 	seccomp_plan_free(&plan);
-	r = plan_text(DENY_ALL "{\"names\":[\"ioctl\"],\"action\":\"SCMP_ACT_ALLOW\"},{\"names\":[\"ioctl\"],\"action\":"
-			       "\"SCMP_ACT_ERRNO\",\"errnoRet\":13,\"args\":[{\"index\":1,\"value\":21522,\"op\":\"SCMP_CMP_EQ\"}]}]}",
-		      0, -1, &plan, &e);
+	r = plan_text(
+		DENY_ALL
+		"{\"names\":[\"ioctl\"],\"action\":\"SCMP_ACT_ALLOW\"},{\"names\":[\"ioctl\"],\"action\":"
+		"\"SCMP_ACT_ERRNO\",\"errnoRet\":13,\"args\":[{\"index\":1,\"value\":21522,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+		0, -1, &plan, &e);
 	tap_ok(r == 0 && plan.warnings.count == 1 && strstr(plan.warnings.items[0], "no effect"),
 	       "a denial that an unconditional allowance makes void is a warning");
 	seccomp_plan_free(&plan);
-	r = plan_text("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",\"listenerMetadata\":\"m\",\"flags\":["
-		      "\"SECCOMP_FILTER_FLAG_LOG\"],\"syscalls\":[{\"names\":[\"mknod\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}",
-		      0, -1, &plan, &e);
+	r = plan_text(
+		"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\",\"listenerMetadata\":\"m\",\"flags\":["
+		"\"SECCOMP_FILTER_FLAG_LOG\"],\"syscalls\":[{\"names\":[\"mknod\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}",
+		0, -1, &plan, &e);
 	tap_ok(r == 0 && plan.flags == (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_NEW_LISTENER) &&
 		       str_eq(plan.listener_path, "/s") && str_eq(plan.listener_metadata, "m") &&
 		       ask(&plan.filter, SECCOMP_ARCH_X86_64, "mknod", 0, 0) == SECCOMP_RET_USER_NOTIF,
 	       "SCMP_ACT_NOTIFY asks for a listener and keeps its path and metadata");
 	seccomp_plan_free(&plan);
-	tap_ok(ask_plan("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[]}", 0, SECCOMP_ARCH_X86_64, "listns", 0, 0) ==
-		       ALLOW,
+	tap_ok(ask_plan("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[]}", 0, SECCOMP_ARCH_X86_64, "listns", 0,
+			0) == ALLOW,
 	       "a profile that allows by default has no ENOSYS limit");
 }
 
@@ -347,12 +363,13 @@ static void test_cache(void)
 		return;
 	}
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const char *t = DENY_ALL
-		"{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\","
-		"\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}}]}";
+	const char *t = DENY_ALL "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},{\"names\":[\"mount\"],"
+				 "\"action\":\"SCMP_ACT_ALLOW\","
+				 "\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}}]}";
 	struct seccomp_plan a = SECCOMP_PLAN_INIT;
 	struct seccomp_plan b = SECCOMP_PLAN_INIT;
-	tap_ok(plan_text(t, 0, fd, &a, &e) == 0 && plan_text(t, 0, fd, &b, &e) == 0 && a.filter.count == b.filter.count &&
+	tap_ok(plan_text(t, 0, fd, &a, &e) == 0 && plan_text(t, 0, fd, &b, &e) == 0 &&
+		       a.filter.count == b.filter.count &&
 		       memcmp(a.filter.insns, b.filter.insns, a.filter.count * sizeof(*a.filter.insns)) == 0,
 	       "a cached program is the compiled one");
 	size_t count = a.filter.count;
@@ -375,7 +392,7 @@ static void test_cache(void)
 
 	/* A program that allows everything, in a file that is otherwise right: the checksum does not fit. */
 	int cf = open(path, O_RDWR | O_CLOEXEC);
-	struct sock_filter allow = { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
+	struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
 	off_t at = st.st_size - (off_t)(count * sizeof(allow));
 	bool wrote = pwrite(cf, &allow, sizeof(allow), at) == sizeof(allow);
 	tap_ok(wrote && plan_text(t, 0, fd, &b, &e) == 0 &&
@@ -408,12 +425,12 @@ static void test_cache(void)
 static void test_default_cached(void)
 {
 	char dir[] = "/tmp/rl-seccomp-XXXXXX";
-	struct seccomp_plan plans[3] = { SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT };
+	struct seccomp_plan plans[3] = {SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT, SECCOMP_PLAN_INIT};
 	struct err e = ERR_INIT;
 	if (!mkdtemp(dir))
 		return;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct seccomp_plan_input in = { .caps = CAP(SYS_NICE), .cache_dirfd = fd };
+	struct seccomp_plan_input in = {.caps = CAP(SYS_NICE), .cache_dirfd = fd};
 	bool ok = seccomp_plan_make(&in, &plans[0], &e) == 0;
 	in.caps |= CAP(NET_ADMIN);
 	ok &= seccomp_plan_make(&in, &plans[1], &e) == 0;
@@ -443,9 +460,10 @@ static void test_default_other_caps(void)
 {
 	struct seccomp_plan plan = SECCOMP_PLAN_INIT;
 	struct err e = ERR_INIT;
-	struct seccomp_plan_input in = { .caps = DEFAULT_CAPS | CAP(SYS_TIME), .cache_dirfd = -1 };
+	struct seccomp_plan_input in = {.caps = DEFAULT_CAPS | CAP(SYS_TIME), .cache_dirfd = -1};
 	tap_ok(!seccomp_filter_default(in.caps), "a rare capability set has no built-in filter");
-	tap_ok(seccomp_filter_default(DEFAULT_CAPS | CAP(NET_ADMIN) | CAP(CHOWN)) == seccomp_filter_default(DEFAULT_CAPS),
+	tap_ok(seccomp_filter_default(DEFAULT_CAPS | CAP(NET_ADMIN) | CAP(CHOWN)) ==
+		       seccomp_filter_default(DEFAULT_CAPS),
 	       "capabilities the profile does not mention do not matter");
 	int r = seccomp_plan_make(&in, &plan, &e);
 	tap_ok(r == 0 && ask(&plan.filter, SECCOMP_ARCH_X86_64, "clock_settime", 0, 0) == ALLOW &&
@@ -454,7 +472,7 @@ static void test_default_other_caps(void)
 	autoprofile struct seccomp_profile p = SECCOMP_PROFILE_INIT;
 	struct seccomp_rules rules;
 	default_rules(seccomp_native_arch(), in.caps, &p, &rules);
-	struct cases c = { .rules = &rules, .a = &plan.filter };
+	struct cases c = {.rules = &rules, .a = &plan.filter};
 	cases_run(&c);
 	if (!tap_ok(c.wrong == 0, "and means what the rules mean in %lu cases", c.tried))
 		tap_diag("%s", c.first);

@@ -17,9 +17,11 @@ static int parse(const char *text, enum seccomp_profile_format format, struct se
 }
 
 /* One rule inside an otherwise good document. */
-#define RULE(r) "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}," r "]}"
-#define ARG(a)	RULE("{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[" a "]}")
-#define DOC(d)	"{\"defaultAction\":\"SCMP_ACT_ERRNO\"," d "}"
+#define RULE(r)                                                                                                        \
+	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}," r  \
+	"]}"
+#define ARG(a)	   RULE("{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[" a "]}")
+#define DOC(d)	   "{\"defaultAction\":\"SCMP_ACT_ERRNO\"," d "}"
 #define COND(k, c) RULE("{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"" k "\":" c "}")
 
 static const struct {
@@ -27,74 +29,102 @@ static const struct {
 	const char *error; /* part of it */
 	const char *what;
 } bad[] = {
-	{ "", "not valid JSON", "an empty file" },
-	{ "[]", "not an object", "an array" },
-	{ "{}", "defaultAction: is missing", "no default action" },
-	{ "{\"defaultAction\":5}", "defaultAction: is not a string", "a default action of the wrong type" },
-	{ "{\"defaultAction\":\"ALLOW\"}", "defaultAction: unknown action \"ALLOW\"", "an unknown default action" },
-	{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\"} x", "not valid JSON", "text after the document" },
-	{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultAction\":\"SCMP_ACT_LOG\"}", "duplicate", "a duplicate member" },
-	{ DOC("\"frob\":1"), "unknown member \"frob\"", "an unknown member" },
-	{ DOC("\"defaultErrnoRet\":4096"), "defaultErrnoRet: 4096 is out of range", "an errno above 4095" },
-	{ DOC("\"defaultErrnoRet\":-1"), "defaultErrnoRet: -1 is out of range", "a negative errno" },
-	{ DOC("\"defaultErrnoRet\":1.5"), "defaultErrnoRet: is not an integer", "a fractional errno" },
-	{ DOC("\"defaultErrno\":\"EFROB\""), "defaultErrno: unknown error name \"EFROB\"", "an unknown error name" },
-	{ DOC("\"defaultErrno\":\"EPERM\",\"defaultErrnoRet\":38"), "differ", "two default errors that differ" },
-	{ "{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/x\"}", "SCMP_ACT_NOTIFY cannot be the default",
-	  "notification as the default" },
-	{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", "needs action", "an errno for an allowing default" },
-	{ DOC("\"architectures\":[\"SCMP_ARCH_VAX\"]"), "architectures[0]: unknown architecture \"SCMP_ARCH_VAX\"",
-	  "an unknown architecture" },
-	{ DOC("\"architectures\":[\"SCMP_ARCH_X86\",7]"), "architectures[1]: is not a string", "an architecture that is a number" },
-	{ DOC("\"architectures\":{}"), "architectures: is not an array", "architectures that are an object" },
-	{ DOC("\"architectures\":[\"SCMP_ARCH_X86\"],\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"}]"), "both", "architectures and archMap" },
-	{ DOC("\"archMap\":[{\"architecture\":\"amd64\"}]"), "archMap[0].architecture: unknown architecture", "docker's name in archMap" },
-	{ DOC("\"archMap\":[{}]"), "archMap[0].architecture: is not a string", "archMap without architecture" },
-	{ DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"y\"]}]"),
-	  "archMap[0].subArchitectures[0]: unknown", "an unknown sub-architecture" },
-	{ DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"},{\"architecture\":\"SCMP_ARCH_X86_64\"}]"), "there twice", "an architecture mapped twice" },
-	{ DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"sub\":[]}]"), "archMap[0]: unknown member \"sub\"", "an unknown member of archMap" },
-	{ DOC("\"flags\":[\"SECCOMP_FILTER_FLAG_FROB\"]"), "flags[0]: unknown flag", "an unknown flag" },
-	{ DOC("\"flags\":\"SECCOMP_FILTER_FLAG_LOG\""), "flags: is not an array", "flags that are a string" },
-	{ DOC("\"flags\":[3]"), "flags[0]: is not a string", "a flag that is a number" },
-	{ DOC("\"listenerPath\":3"), "listenerPath: is not a string", "a listener path that is a number" },
-	{ DOC("\"listenerMetadata\":\"m\""), "needs \"listenerPath\"", "listener metadata without a path" },
-	{ DOC("\"syscalls\":{}"), "syscalls: is not an array", "syscalls that are an object" },
-	{ RULE("7"), "syscalls[1]: is not an object", "a rule that is a number" },
-	{ RULE("{}"), "syscalls[1].names: is missing", "a rule without names" },
-	{ RULE("{\"names\":[],\"action\":\"SCMP_ACT_ALLOW\"}"), "syscalls[1].names: is empty", "a rule with no name" },
-	{ RULE("{\"names\":[\"x\"]}"), "syscalls[1].action: is missing", "a rule without action" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_FROB\"}"), "syscalls[1].action: unknown action", "an unknown action" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_NOTIFY\"}"), "needs \"listenerPath\"", "notification without a listener" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"frob\":1}"), "syscalls[1]: unknown member \"frob\"", "an unknown member of a rule" },
-	{ RULE("{\"names\":[\"x\"],\"name\":\"y\",\"action\":\"SCMP_ACT_ALLOW\"}"), "both \"name\" and \"names\"", "name and names" },
-	{ RULE("{\"names\":[3],\"action\":\"SCMP_ACT_ALLOW\"}"), "syscalls[1].names[0]: is not a string", "a name that is a number" },
-	{ RULE("{\"names\":[\"a b\"],\"action\":\"SCMP_ACT_ALLOW\"}"), "syscalls[1].names[0]: \"a b\" is not a system call's name", "a name with a space" },
-	{ RULE("{\"names\":[\"\"],\"action\":\"SCMP_ACT_ALLOW\"}"), "is not a system call's name", "an empty name" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":5}"), "syscalls[1].errnoRet: needs action", "an errno for an allowing rule" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":\"5\"}"), "syscalls[1].errnoRet: is not an integer", "an errno that is a string" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_TRACE\",\"errnoRet\":65536}"), "out of range", "trace data above 16 bits" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"comment\":1}"), "\"comment\" is not a string", "a comment that is a number" },
-	{ RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":{}}"), "syscalls[1].args: is not an array", "args that are an object" },
-	{ ARG("5"), "syscalls[1].args[0]: is not an object", "an argument that is a number" },
-	{ ARG("{\"index\":0,\"value\":1}"), "syscalls[1].args[0].op: is missing", "no operator" },
-	{ ARG("{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_XX\"}"), "syscalls[1].args[0].op: unknown operator \"SCMP_CMP_XX\"", "an unknown operator" },
-	{ ARG("{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].index: 6 is out of range", "argument 6" },
-	{ ARG("{\"value\":1,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].index: is missing", "no index" },
-	{ ARG("{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].value: is missing", "no value" },
-	{ ARG("{\"index\":0,\"value\":-1,\"op\":\"SCMP_CMP_EQ\"}"), "value: -1 is out of range", "a negative value" },
-	{ ARG("{\"index\":0,\"value\":\"1\",\"op\":\"SCMP_CMP_EQ\"}"), "value: is not an integer", "a value that is a string" },
-	{ ARG("{\"index\":0,\"value\":1,\"valueThree\":1,\"op\":\"SCMP_CMP_EQ\"}"), "unknown member \"valueThree\"", "an unknown member of an argument" },
-	{ ARG("{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_NE\"},{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_NE\"}"), "argument 0 is compared twice", "one argument compared twice" },
-	{ COND("includes", "5"), "syscalls[1].includes: is not an object", "includes that are a number" },
-	{ COND("includes", "{\"cap\":[]}"), "syscalls[1].includes: unknown member \"cap\"", "an unknown member of includes" },
-	{ COND("includes", "{\"caps\":\"CAP_KILL\"}"), "syscalls[1].includes.caps: is not an array", "caps that are a string" },
-	{ COND("excludes", "{\"caps\":[\"CAP_FROB\"]}"), "syscalls[1].excludes.caps[0]: unknown capability \"CAP_FROB\"", "an unknown capability" },
-	{ COND("excludes", "{\"caps\":[\"KILL\"]}"), "unknown capability \"KILL\"", "a capability without CAP_" },
-	{ COND("includes", "{\"arches\":[\"x86_64\"]}"), "syscalls[1].includes.arches[0]: unknown architecture", "an unknown architecture in a condition" },
-	{ COND("includes", "{\"minKernel\":\"4\"}"), "syscalls[1].includes.minKernel: \"4\" is not of the form", "half a kernel version" },
-	{ COND("includes", "{\"minKernel\":\"4.8.1\"}"), "not of the form", "a kernel version of three parts" },
-	{ COND("includes", "{\"minKernel\":4.8}"), "minKernel: is not a string", "a kernel version that is a number" },
+	{"", "not valid JSON", "an empty file"},
+	{"[]", "not an object", "an array"},
+	{"{}", "defaultAction: is missing", "no default action"},
+	{"{\"defaultAction\":5}", "defaultAction: is not a string", "a default action of the wrong type"},
+	{"{\"defaultAction\":\"ALLOW\"}", "defaultAction: unknown action \"ALLOW\"", "an unknown default action"},
+	{"{\"defaultAction\":\"SCMP_ACT_ALLOW\"} x", "not valid JSON", "text after the document"},
+	{"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultAction\":\"SCMP_ACT_LOG\"}", "duplicate",
+	 "a duplicate member"},
+	{DOC("\"frob\":1"), "unknown member \"frob\"", "an unknown member"},
+	{DOC("\"defaultErrnoRet\":4096"), "defaultErrnoRet: 4096 is out of range", "an errno above 4095"},
+	{DOC("\"defaultErrnoRet\":-1"), "defaultErrnoRet: -1 is out of range", "a negative errno"},
+	{DOC("\"defaultErrnoRet\":1.5"), "defaultErrnoRet: is not an integer", "a fractional errno"},
+	{DOC("\"defaultErrno\":\"EFROB\""), "defaultErrno: unknown error name \"EFROB\"", "an unknown error name"},
+	{DOC("\"defaultErrno\":\"EPERM\",\"defaultErrnoRet\":38"), "differ", "two default errors that differ"},
+	{"{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/x\"}", "SCMP_ACT_NOTIFY cannot be the default",
+	 "notification as the default"},
+	{"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":1}", "needs action",
+	 "an errno for an allowing default"},
+	{DOC("\"architectures\":[\"SCMP_ARCH_VAX\"]"), "architectures[0]: unknown architecture \"SCMP_ARCH_VAX\"",
+	 "an unknown architecture"},
+	{DOC("\"architectures\":[\"SCMP_ARCH_X86\",7]"), "architectures[1]: is not a string",
+	 "an architecture that is a number"},
+	{DOC("\"architectures\":{}"), "architectures: is not an array", "architectures that are an object"},
+	{DOC("\"architectures\":[\"SCMP_ARCH_X86\"],\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"}]"), "both",
+	 "architectures and archMap"},
+	{DOC("\"archMap\":[{\"architecture\":\"amd64\"}]"), "archMap[0].architecture: unknown architecture",
+	 "docker's name in archMap"},
+	{DOC("\"archMap\":[{}]"), "archMap[0].architecture: is not a string", "archMap without architecture"},
+	{DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"y\"]}]"),
+	 "archMap[0].subArchitectures[0]: unknown", "an unknown sub-architecture"},
+	{DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"},{\"architecture\":\"SCMP_ARCH_X86_64\"}]"),
+	 "there twice", "an architecture mapped twice"},
+	{DOC("\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\",\"sub\":[]}]"), "archMap[0]: unknown member \"sub\"",
+	 "an unknown member of archMap"},
+	{DOC("\"flags\":[\"SECCOMP_FILTER_FLAG_FROB\"]"), "flags[0]: unknown flag", "an unknown flag"},
+	{DOC("\"flags\":\"SECCOMP_FILTER_FLAG_LOG\""), "flags: is not an array", "flags that are a string"},
+	{DOC("\"flags\":[3]"), "flags[0]: is not a string", "a flag that is a number"},
+	{DOC("\"listenerPath\":3"), "listenerPath: is not a string", "a listener path that is a number"},
+	{DOC("\"listenerMetadata\":\"m\""), "needs \"listenerPath\"", "listener metadata without a path"},
+	{DOC("\"syscalls\":{}"), "syscalls: is not an array", "syscalls that are an object"},
+	{RULE("7"), "syscalls[1]: is not an object", "a rule that is a number"},
+	{RULE("{}"), "syscalls[1].names: is missing", "a rule without names"},
+	{RULE("{\"names\":[],\"action\":\"SCMP_ACT_ALLOW\"}"), "syscalls[1].names: is empty", "a rule with no name"},
+	{RULE("{\"names\":[\"x\"]}"), "syscalls[1].action: is missing", "a rule without action"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_FROB\"}"), "syscalls[1].action: unknown action",
+	 "an unknown action"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_NOTIFY\"}"), "needs \"listenerPath\"",
+	 "notification without a listener"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"frob\":1}"), "syscalls[1]: unknown member \"frob\"",
+	 "an unknown member of a rule"},
+	{RULE("{\"names\":[\"x\"],\"name\":\"y\",\"action\":\"SCMP_ACT_ALLOW\"}"), "both \"name\" and \"names\"",
+	 "name and names"},
+	{RULE("{\"names\":[3],\"action\":\"SCMP_ACT_ALLOW\"}"), "syscalls[1].names[0]: is not a string",
+	 "a name that is a number"},
+	{RULE("{\"names\":[\"a b\"],\"action\":\"SCMP_ACT_ALLOW\"}"),
+	 "syscalls[1].names[0]: \"a b\" is not a system call's name", "a name with a space"},
+	{RULE("{\"names\":[\"\"],\"action\":\"SCMP_ACT_ALLOW\"}"), "is not a system call's name", "an empty name"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":5}"), "syscalls[1].errnoRet: needs action",
+	 "an errno for an allowing rule"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":\"5\"}"),
+	 "syscalls[1].errnoRet: is not an integer", "an errno that is a string"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_TRACE\",\"errnoRet\":65536}"), "out of range",
+	 "trace data above 16 bits"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"comment\":1}"), "\"comment\" is not a string",
+	 "a comment that is a number"},
+	{RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":{}}"), "syscalls[1].args: is not an array",
+	 "args that are an object"},
+	{ARG("5"), "syscalls[1].args[0]: is not an object", "an argument that is a number"},
+	{ARG("{\"index\":0,\"value\":1}"), "syscalls[1].args[0].op: is missing", "no operator"},
+	{ARG("{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_XX\"}"),
+	 "syscalls[1].args[0].op: unknown operator \"SCMP_CMP_XX\"", "an unknown operator"},
+	{ARG("{\"index\":6,\"value\":1,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].index: 6 is out of range",
+	 "argument 6"},
+	{ARG("{\"value\":1,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].index: is missing", "no index"},
+	{ARG("{\"index\":0,\"op\":\"SCMP_CMP_EQ\"}"), "syscalls[1].args[0].value: is missing", "no value"},
+	{ARG("{\"index\":0,\"value\":-1,\"op\":\"SCMP_CMP_EQ\"}"), "value: -1 is out of range", "a negative value"},
+	{ARG("{\"index\":0,\"value\":\"1\",\"op\":\"SCMP_CMP_EQ\"}"), "value: is not an integer",
+	 "a value that is a string"},
+	{ARG("{\"index\":0,\"value\":1,\"valueThree\":1,\"op\":\"SCMP_CMP_EQ\"}"), "unknown member \"valueThree\"",
+	 "an unknown member of an argument"},
+	{ARG("{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_NE\"},{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_NE\"}"),
+	 "argument 0 is compared twice", "one argument compared twice"},
+	{COND("includes", "5"), "syscalls[1].includes: is not an object", "includes that are a number"},
+	{COND("includes", "{\"cap\":[]}"), "syscalls[1].includes: unknown member \"cap\"",
+	 "an unknown member of includes"},
+	{COND("includes", "{\"caps\":\"CAP_KILL\"}"), "syscalls[1].includes.caps: is not an array",
+	 "caps that are a string"},
+	{COND("excludes", "{\"caps\":[\"CAP_FROB\"]}"), "syscalls[1].excludes.caps[0]: unknown capability \"CAP_FROB\"",
+	 "an unknown capability"},
+	{COND("excludes", "{\"caps\":[\"KILL\"]}"), "unknown capability \"KILL\"", "a capability without CAP_"},
+	{COND("includes", "{\"arches\":[\"x86_64\"]}"), "syscalls[1].includes.arches[0]: unknown architecture",
+	 "an unknown architecture in a condition"},
+	{COND("includes", "{\"minKernel\":\"4\"}"), "syscalls[1].includes.minKernel: \"4\" is not of the form",
+	 "half a kernel version"},
+	{COND("includes", "{\"minKernel\":\"4.8.1\"}"), "not of the form", "a kernel version of three parts"},
+	{COND("includes", "{\"minKernel\":4.8}"), "minKernel: is not a string", "a kernel version that is a number"},
 };
 
 static void test_refused(void)
@@ -110,10 +140,12 @@ static void test_refused(void)
 	}
 	/* The runtime spec has less. */
 	static const char *const docker_only[] = {
-		DOC("\"archMap\":[]"), DOC("\"defaultErrno\":\"EPERM\""),
+		DOC("\"archMap\":[]"),
+		DOC("\"defaultErrno\":\"EPERM\""),
 		RULE("{\"name\":\"x\",\"action\":\"SCMP_ACT_ALLOW\"}"),
 		RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"comment\":\"\"}"),
-		RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"errno\":\"EPERM\"}"), COND("includes", "{}"),
+		RULE("{\"names\":[\"x\"],\"action\":\"SCMP_ACT_ALLOW\",\"errno\":\"EPERM\"}"),
+		COND("includes", "{}"),
 		COND("excludes", "{}"),
 	};
 	bool ok = true;
@@ -135,15 +167,23 @@ static void test_read(void)
 	struct err e = ERR_INIT;
 	autoprofile struct seccomp_profile p = SECCOMP_PROFILE_INIT;
 	const char *t =
-		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\","
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"archMap\":[{\"architecture\":\"SCMP_"
+		"ARCH_X86_64\","
 		"\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},{\"architecture\":\"SCMP_ARCH_RISCV64\","
-		"\"subArchitectures\":null}],\"flags\":[\"SECCOMP_FILTER_FLAG_TSYNC\",\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\"],"
-		"\"syscalls\":[{\"names\":[\"read\",\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[],\"comment\":\"c\","
-		"\"includes\":{},\"excludes\":{}},{\"name\":\"bdflush\",\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":22,\"errno\":"
-		"\"EINVAL\",\"args\":null},{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_TRACE\",\"errnoRet\":4660,\"args\":["
-		"{\"index\":5,\"value\":9223372036854775807,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"},{\"index\":0,\"value\":1,"
-		"\"op\":\"SCMP_CMP_LT\"}],\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_CHECKPOINT_RESTORE\"],\"minKernel\":"
-		"\"4.18\"},\"excludes\":{\"arches\":[\"s390\",\"s390x\"]}},{\"names\":[\"chroot\"],\"action\":\"SCMP_ACT_ERRNO\"}]}";
+		"\"subArchitectures\":null}],\"flags\":[\"SECCOMP_FILTER_FLAG_TSYNC\",\"SECCOMP_FILTER_FLAG_SPEC_"
+		"ALLOW\"],"
+		"\"syscalls\":[{\"names\":[\"read\",\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[],\"comment\":"
+		"\"c\","
+		"\"includes\":{},\"excludes\":{}},{\"name\":\"bdflush\",\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":22,"
+		"\"errno\":"
+		"\"EINVAL\",\"args\":null},{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_TRACE\",\"errnoRet\":4660,"
+		"\"args\":["
+		"{\"index\":5,\"value\":9223372036854775807,\"valueTwo\":2,\"op\":\"SCMP_CMP_MASKED_EQ\"},{\"index\":0,"
+		"\"value\":1,"
+		"\"op\":\"SCMP_CMP_LT\"}],\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\",\"CAP_CHECKPOINT_RESTORE\"],"
+		"\"minKernel\":"
+		"\"4.18\"},\"excludes\":{\"arches\":[\"s390\",\"s390x\"]}},{\"names\":[\"chroot\"],\"action\":\"SCMP_"
+		"ACT_ERRNO\"}]}";
 	if (!tap_ok(parse(t, SECCOMP_PROFILE_DOCKER, &p, &e) == 0, "a docker profile is read")) {
 		tap_diag("%s", e.text);
 		return;
@@ -153,7 +193,8 @@ static void test_read(void)
 		       p.archmap[0].sub_archs == (1u << SECCOMP_PROFILE_ARCH_X86 | 1u << SECCOMP_PROFILE_ARCH_X32) &&
 		       p.archmap[1].sub_archs == 0,
 	       "the architecture map is read");
-	tap_ok(p.has_flags && p.flags == (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW), "flags are read");
+	tap_ok(p.has_flags && p.flags == (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW),
+	       "flags are read");
 	tap_ok(p.nrules == 4 && p.rules[0].names.count == 2 && p.rules[0].action == SECCOMP_RET_ALLOW &&
 		       p.rules[0].nargs == 0,
 	       "names and actions are read");
@@ -211,8 +252,10 @@ static void test_limits(void)
 static void test_damaged(void)
 {
 	static const char t[] =
-		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\","
-		"\"subArchitectures\":[\"SCMP_ARCH_X86\"]}],\"flags\":[],\"syscalls\":[{\"names\":[\"clone\"],\"action\":"
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"archMap\":[{\"architecture\":\"SCMP_"
+		"ARCH_X86_64\","
+		"\"subArchitectures\":[\"SCMP_ARCH_X86\"]}],\"flags\":[],\"syscalls\":[{\"names\":[\"clone\"],"
+		"\"action\":"
 		"\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":7,\"valueTwo\":0,\"op\":\"SCMP_CMP_MASKED_EQ\"}],"
 		"\"includes\":{\"caps\":[\"CAP_KILL\"],\"arches\":[\"arm\"],\"minKernel\":\"4.8\"}}]}";
 	static const char replacements[] = "\0\"{}[],:0-9a\\\x80\xff";

@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* The store's root: where it is, who may own it, its directories, its lock, its blobs. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* From a typed text to an image, and from an image to its layer directories. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* What stays and what goes: records, living writers, containers; and what a collection beside a writer does. */
 #include <errno.h>
 

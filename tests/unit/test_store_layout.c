@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* OCI layouts of others: every suitable image once, nested indexes, damaged entries. */
 #include <errno.h>
 

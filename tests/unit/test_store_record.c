@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* The record of an image: written and read back, checked when read, made again from the documents when damaged. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* Names: set, read, moved, removed; index.json follows; odd names and left-over files. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* links: engine/store kern model base */
 /* Writers: their directory, pins, publishing, races and damage. */
 #include <errno.h>
 

@@ -36,14 +36,19 @@ static void bad(const char *text, int code, const char *part, const char *senten
 static void test_values(void)
 {
 	good("", "{}", "an empty text is an empty document");
-	good("\xef\xbb\xbf" "a=1", "{\"a\":1}", "a byte order mark is skipped");
+	good("\xef\xbb\xbf"
+	     "a=1",
+	     "{\"a\":1}", "a byte order mark is skipped");
 	good("a = \"x\" # c\nb='\\n'\n", "{\"a\":\"x\",\"b\":\"\\\\n\"}", "basic and literal strings, comments");
-	good("a=\"\\t\\\"\\u00e9\\U0001f600\"", "{\"a\":\"\\t\\\"\xc3\xa9\xf0\x9f\x98\x80\"}", "escapes become characters");
-	good("a=\"\"\"\nx\n y\\\n   z\"\"\"", "{\"a\":\"x\\n yz\"}", "multi-line strings drop the first newline and joined lines");
-	good("a=\"\"\"a\"\"b\"\"\"\"\"", "{\"a\":\"a\\\"\\\"b\\\"\\\"\"}", "quotes stand inside and at the end of multi-line strings");
+	good("a=\"\\t\\\"\\u00e9\\U0001f600\"", "{\"a\":\"\\t\\\"\xc3\xa9\xf0\x9f\x98\x80\"}",
+	     "escapes become characters");
+	good("a=\"\"\"\nx\n y\\\n   z\"\"\"", "{\"a\":\"x\\n yz\"}",
+	     "multi-line strings drop the first newline and joined lines");
+	good("a=\"\"\"a\"\"b\"\"\"\"\"", "{\"a\":\"a\\\"\\\"b\\\"\\\"\"}",
+	     "quotes stand inside and at the end of multi-line strings");
 	good("a='''\n\\x'y'''", "{\"a\":\"\\\\x'y\"}", "multi-line literal strings keep backslashes");
-	good("a=1_000\nb=-7\nc=0x1F\nd=0o17\ne=0b101\nf=+3\ng=0", "{\"a\":1000,\"b\":-7,\"c\":31,\"d\":15,\"e\":5,\"f\":3,\"g\":0}",
-	     "integers of all bases");
+	good("a=1_000\nb=-7\nc=0x1F\nd=0o17\ne=0b101\nf=+3\ng=0",
+	     "{\"a\":1000,\"b\":-7,\"c\":31,\"d\":15,\"e\":5,\"f\":3,\"g\":0}", "integers of all bases");
 	good("a=true\nb=false", "{\"a\":true,\"b\":false}", "booleans");
 	good("a=[1, [\"x\", ], # c\n 2,\n]", "{\"a\":[1,[\"x\"],2]}", "arrays nest, span lines and may end in a comma");
 	good("a={b=1, c.d=\"x\"}", "{\"a\":{\"b\":1,\"c\":{\"d\":\"x\"}}}", "inline tables");

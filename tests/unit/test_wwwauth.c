@@ -20,8 +20,8 @@ static char *parse(const char *value)
 		str_addf(&s, "%zu none", w.count);
 	else
 		str_addf(&s, "%zu %s|%s|%s|%s|%s", w.count, c->scheme == WWWAUTH_BEARER ? "bearer" : "basic",
-			 c->realm ? c->realm : "-", c->service ? c->service : "-", c->scope ? c->scope : "-",
-			 c->error ? c->error : "-");
+		         c->realm ? c->realm : "-", c->service ? c->service : "-", c->scope ? c->scope : "-",
+		         c->error ? c->error : "-");
 	wwwauth_free(&w);
 	return str_take(&s);
 }
@@ -35,9 +35,10 @@ static void gives(const char *value, const char *want, const char *sentence)
 int main(void)
 {
 	tap_plan_later();
-	gives("Bearer realm=\"https://a/t\",service=\"s\",scope=\"repository:x:pull\"", "1 bearer|https://a/t|s|repository:x:pull|-",
-	      "the usual challenge");
-	gives("bearer REALM = \"r\" , Service=s", "1 bearer|r|s|-|-", "names are case-insensitive, blanks and missing quotes are allowed");
+	gives("Bearer realm=\"https://a/t\",service=\"s\",scope=\"repository:x:pull\"",
+	      "1 bearer|https://a/t|s|repository:x:pull|-", "the usual challenge");
+	gives("bearer REALM = \"r\" , Service=s", "1 bearer|r|s|-|-",
+	      "names are case-insensitive, blanks and missing quotes are allowed");
 	gives("Basic realm=\"x\"", "1 basic|x|-|-|-", "basic");
 	gives("Basic", "1 basic|-|-|-|-", "a scheme alone");
 	gives("Basic realm=\"x\", Bearer realm=\"r\"", "2 bearer|r|-|-|-", "Bearer is chosen before Basic");
@@ -45,7 +46,8 @@ int main(void)
 	gives("Negotiate YIIabc==, Bearer realm=r", "2 bearer|r|-|-|-", "token68 credentials are passed over");
 	gives("NTLM", "1 none", "nothing we know");
 	gives("Bearer service=\"s\"", "1 none", "a Bearer challenge without realm cannot be answered");
-	gives("Bearer realm=\"a\\\"b,c\",error=\"invalid_token\"", "1 bearer|a\"b,c|-|-|invalid_token", "escapes and commas inside quotes");
+	gives("Bearer realm=\"a\\\"b,c\",error=\"invalid_token\"", "1 bearer|a\"b,c|-|-|invalid_token",
+	      "escapes and commas inside quotes");
 	gives("Bearer realm=https://a/t?x=1,service=s", "1 bearer|https://a/t?x=1|s|-|-", "a URL without quotes");
 	gives("", "0 none", "an empty value has no challenge");
 	gives(" ,, Bearer realm=r,, ", "1 bearer|r|-|-|-", "empty list members are skipped");

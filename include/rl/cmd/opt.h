@@ -78,10 +78,11 @@ struct opt_def {
 /* A value that must not be typed out in every table. */
 #define OPT_GENERIC(setter, type, member) .set = (setter), .offset = offsetof(type, member)
 
-int opt_set_bool(const struct opt_def *def, void *target, const char *value, struct err *e);   /* bool */
-int opt_set_string(const struct opt_def *def, void *target, const char *value, struct err *e); /* char *, owned */
-int opt_set_list(const struct opt_def *def, void *target, const char *value, struct err *e);   /* struct strv */
-int opt_set_uint(const struct opt_def *def, void *target, const char *value, struct err *e);   /* unsigned */
+int opt_set_bool(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* bool */
+int opt_set_string(const struct opt_def *def, void *target, const char *value,
+		   struct err *e) RL_CHECK; /* char *, owned */
+int opt_set_list(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* struct strv */
+int opt_set_uint(const struct opt_def *def, void *target, const char *value, struct err *e) RL_CHECK; /* unsigned */
 
 struct opt_args {
 	struct strv operands;
@@ -126,7 +127,8 @@ void opt_spelling(const struct opt_def *def, bool with_letter, bool with_metavar
  * have a line, the others are listed by name. */
 void opt_help(const struct opt_def *defs, bool brief, struct str *out);
 
-/* One line per option: long name, letter, metavar, flags, aliases, group; tab-separated, "-" for nothing. */
+/* One line per option that is neither hidden nor refused: "--name", "-l", metavar, "repeat", aliases, group;
+ * tab-separated, "-" for nothing. */
 void opt_list(const struct opt_def *defs, struct str *out);
 
 #endif

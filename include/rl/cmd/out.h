@@ -33,8 +33,8 @@ struct out_column {
 
 struct out_style {
 	const struct out_column *columns;
-	const char *format;	  /* --format or NULL */
-	bool no_heading;	  /* --noheading */
+	const char *format; /* --format or NULL */
+	bool no_heading;    /* --noheading */
 	enum cmd_flavour flavour;
 };
 

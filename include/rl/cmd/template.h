@@ -1,7 +1,8 @@
 /*
  * template.h - the subset of Go's text/template that docker and podman scripts use, over JSON values.
  *
- * Language: text with {{ }} actions, {{- and -}} trim, comments {{/ * * /}}; fields {{.A.B}}, variables {{$x := .A}} and
+ * Language: text with {{ }} actions, {{- and -}} trim, comments {{/ * * /}}; fields {{.A.B}}, variables {{$x := .A}}
+ * and
  * {{$x = .B}}, {{$x.F}}; pipelines {{.A | f "x"}}, parentheses, strings "..." and `...`, characters, numbers, true,
  * false, nil; if / else if / else, range (also "$i, $v :="), with, break, continue, end.
  * Functions: json, len, index, slice, upper, lower, title, join, split, print, println, printf; eq, ne, lt,

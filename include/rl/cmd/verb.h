@@ -38,7 +38,7 @@ struct verb {
 	const struct opt_rule *rules; /* or NULL */
 	unsigned parse_flags;	      /* OPT_STOP_AT_OPERAND */
 	unsigned min_operands;
-	unsigned max_operands; /* 0 with min 0: none; OPERANDS_ANY: no limit */
+	unsigned max_operands;	    /* 0 with min 0: none; OPERANDS_ANY: no limit */
 	enum opt_complete complete; /* of operands */
 	const char *choices;	    /* for COMPLETE_CHOICES */
 	bool hidden;
@@ -59,7 +59,7 @@ extern const struct opt_def verb_global_opts[];
 /* The verb that argv begins with (one or two words); ret_words gets how many. NULL when there is none. */
 const struct verb *verb_find(char *const *argv, size_t *ret_words);
 /* -EINVAL "there is no verb ...", with the nearest as a hint. */
-int verb_unknown(char *const *argv, struct err *e);
+int verb_unknown(char *const *argv, struct err *e) RL_CHECK;
 
 void verb_usage(const struct verb *v, struct str *out);
 void verb_help(const struct verb *v, bool all, struct str *out);

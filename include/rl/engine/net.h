@@ -13,8 +13,8 @@
  *     net_slirp_attach(device)  <- fd by handshake  net_sysctl_child    once a procfs is at hand
  *       (or the child calls net_slirp_attach itself on its inherited copy: one hop less)
  *     ... the command runs ...
- *     net_slirp_watch           (after the start, off the critical path): one fd for the caller's poll loop
- *     net_slirp_on_watch        (whenever it is readable): follows resolv.conf, notices a dead rl-netd
+ *     net_slirp_watch           one fd for the caller's poll loop; costs nothing
+ *     net_slirp_on_watch        (whenever it is readable): tells rl-netd the host's name servers, notices its death
  *     net_slirp_stop
  *
  * Lifetime: rl-netd ends when the last copy of the control socket is closed, so it cannot outlive its owner, SIGKILL
@@ -81,6 +81,7 @@ struct net_slirp_opts {
 	uint8_t mac[NET_MAC_LEN];     /* the container's; random, locally administered */
 
 	bool cidr_given; /* the subnet was named by the user and is not moved out of the way of the host's routes */
+	bool chosen;	 /* net_slirp_choose_subnet has been here; it does nothing a second time */
 	unsigned prefix;
 	struct in_addr network, address, gateway, dns; /* .0, .100, .2, .3 */
 
@@ -113,13 +114,11 @@ struct net_device {
 		.fd = -1                                                                                               \
 	}
 
-struct net_watch;
-
 struct net_slirp {
 	struct proc_child child; /* the program as started: makes the worker and exits */
 	int worker_pidfd;	 /* the worker, once its message has been read */
 	int control_fd;
-	struct net_watch *watch;
+	char resolv_path[NET_PATH_SIZE]; /* of net_slirp_watch */
 };
 
 #define NET_SLIRP_NONE                                                                                                 \
@@ -149,7 +148,7 @@ int net_slirp_set_host_access(const struct strv *items, struct net_slirp_opts *o
 /* --dns: each an IPv4 or IPv6 address. */
 int net_slirp_set_dns(const struct strv *addresses, struct net_slirp_opts *o, struct err *e) RL_CHECK;
 /* Move a default subnet that clashes with the host's routes (reads the routing table of the calling process's network
- * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier. */
+ * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier, and done once. */
 int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e) RL_CHECK;
 
 /* ---- host side ---- */
@@ -160,9 +159,11 @@ int net_slirp_start(struct net_slirp_opts *o, struct net_slirp *ret, struct err 
 /* Give rl-netd its end of the interface; the fd stays the caller's to close. May be called by the child on its own
  * copy of `s`. If rl-netd has failed in the meantime, its error is returned. */
 int net_slirp_attach(struct net_slirp *s, const struct net_device *dev, struct err *e) RL_CHECK;
-/* Begin to follow the host's resolver; sends the present server list. Returns the fd to poll for POLLIN. */
+/* Take over the duty of a host side: rl-netd, which sees no files, asks for the host's name servers when the container
+ * looks up a name. Returns the fd to poll for POLLIN (the control socket itself; not to be closed). Where nobody serves
+ * it the servers of the start are used. */
 int net_slirp_watch(struct net_slirp *s, const struct net_slirp_opts *o, struct err *e) RL_CHECK;
-/* The fd of net_slirp_watch is readable. -EPIPE (or rl-netd's own error): the network is gone; stop polling. */
+/* That fd is readable. -EPIPE (or rl-netd's own error): the network is gone; stop polling. */
 int net_slirp_on_watch(struct net_slirp *s, struct err *e) RL_CHECK;
 /* Counters, asked of rl-netd; waits for its answer. Not while another process uses the control socket. */
 int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err *e) RL_CHECK;

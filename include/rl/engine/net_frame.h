@@ -73,10 +73,19 @@ struct frame_udp {
 	uint16_t sport, dport;
 };
 size_t frame_build_udp4(uint8_t *frame, const struct frame_udp *u, size_t len);
-/* The answer to a refused frame: TCP reset, or port unreachable (IPv4 and IPv6). `out` holds FRAME_REFUSAL_MAX bytes.
- * Returns its length, 0 when nothing is to be sent (a reset is never answered). */
+/* An ICMP or ICMPv6 message of `len` bytes that already stands behind the headers' place (Ethernet and 20 or 40 bytes);
+ * its checksum is set. Returns the length of the frame. */
+struct frame_icmp {
+	int family;
+	const uint8_t *dst_mac;
+	const void *src, *dst;
+};
+size_t frame_build_icmp(uint8_t *frame, const struct frame_icmp *f, size_t len);
+/* The answer to a refused frame: TCP reset, or unreachable with this reason (IPv4 and IPv6). `out` holds
+ * FRAME_REFUSAL_MAX bytes. Returns its length, 0 when nothing is to be sent (a reset is never answered). */
+enum frame_reason { FRAME_REASON_PORT, FRAME_REASON_NETWORK, FRAME_REASON_PROHIBITED, FRAME_REASON_N };
 enum { FRAME_REFUSAL_MAX = FRAME_ETH_LEN + 40 + 8 + 512 };
-size_t frame_build_refusal(const uint8_t *frame, const struct frame_info *in, uint8_t *out);
+size_t frame_build_refusal(const uint8_t *frame, const struct frame_info *in, enum frame_reason reason, uint8_t *out);
 /* What a bridge would have learned from the container: a gratuitous ARP or an unsolicited neighbour advertisement of
  * its address, so that libslirp knows it without asking. `out` holds 128 bytes; returns the length. */
 size_t frame_build_arp(const struct frame_policy *p, uint8_t *out);

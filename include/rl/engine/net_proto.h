@@ -7,7 +7,8 @@
  * WORKER          rl-netd  pidfd of the sandboxed process   once, when it has been made (rl reads it when it stops)
  * DEVICE          rl or    enum net_device_kind, one fd     once, any time after CONFIG
  *                 child
- * SERVERS         rl       struct net_servers               whenever the host's resolver changes
+ * SERVERS         rl-netd  -                                when a name is looked up, a few times a second at most
+ * SERVERS         rl       struct net_servers               in answer to it: the host's resolv.conf of this moment
  * STATS           rl       -                                any time; answered by
  * STATS           rl-netd  struct net_slirp_stats
  * ERROR           rl-netd  struct err (sync.h)              before it ends because it cannot work

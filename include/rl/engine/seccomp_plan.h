@@ -6,7 +6,8 @@
  *   - no profile (text NULL): the default profile; a built-in filter where the capability set has one;
  *   - otherwise the program is looked up in `cache_dirfd` and, if it is not there, compiled through libseccomp (10 to
  *     15 ms) and stored. A cache file holds the whole source text, the capability set, the kernel version and our
- *     version and is used only if all of them are equal; a damaged file is compiled again. Failing to write is no error.
+ *     version and is used only if all of them are equal; a damaged file is compiled again. Failing to write is no
+ *     error.
  *
  * Calling sequence:
  *     struct seccomp_plan plan = SECCOMP_PLAN_INIT;
@@ -44,7 +45,7 @@ struct seccomp_plan {
 	unsigned int flags;	      /* SECCOMP_FILTER_FLAG_* for seccomp_filter_load */
 	char *listener_path;	      /* NULL where nobody listens */
 	char *listener_metadata;
-	struct strv warnings; /* sentences: names no kernel of ours knows, rules that have no effect */
+	struct strv warnings;		/* sentences: names no kernel of ours knows, rules that have no effect */
 	struct seccomp_program program; /* owns filter's instructions unless they are built in */
 };
 
@@ -59,8 +60,8 @@ void seccomp_plan_free(struct seccomp_plan *plan);
 /* The default profile's JSON, as in share/seccomp/default.json (for `rl` to print or to start a custom one from). */
 const char *seccomp_plan_default_text(size_t *ret_len);
 
-/* The pure part, also used by the build-time generator: a profile's rules that hold for this machine, capability set and
- * kernel. `ret_rules->rules` is malloc'd for the caller to free and borrows names from the profile. Sentences about
+/* The pure part, also used by the build-time generator: a profile's rules that hold for this machine, capability set
+ * and kernel. `ret_rules->rules` is malloc'd for the caller to free and borrows names from the profile. Sentences about
  * rules without effect are added to `warnings` (may be NULL). */
 int seccomp_plan_rules(const struct seccomp_profile *profile, enum seccomp_arch native, uint64_t caps,
 		       unsigned int kernel_major, unsigned int kernel_minor, struct seccomp_rules *ret_rules,

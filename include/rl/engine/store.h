@@ -185,7 +185,8 @@ struct store_gc_result {
 /* Remove every blob and layer that no record, live writer or container needs, and sweep tmp/. */
 int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
 void store_gc_result_free(struct store_gc_result *r);
-/* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). */
+/* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). Returns how many there
+ * were: what they had published already is garbage too, so some call for store_gc. */
 int store_sweep(const struct store *s, struct err *e) RL_CHECK;
 /* Remove a tree of ours that may contain files of subordinate ids (then inside a user namespace that has them). */
 int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;

@@ -1,16 +1,17 @@
 /*
  * seccomp.h - seccomp filters: rules to BPF, the built-in default filters, loading, simulation.
  *
- * Model: a filter is an array of classic BPF instructions. It comes from one of three places, all with the same meaning:
+ * Model: a filter is an array of classic BPF instructions. It comes from one of three places, all with the same
+ * meaning:
  *   built in   seccomp_filter_default(): made at build time from share/seccomp/default.json, one per capability set in
  *              common use; costs nothing at run time and loads in well under 300 us;
  *   compiled   seccomp_filter_compile(): a rule list through libseccomp (10 to 15 ms: engine/seccomp_plan.h caches it);
- *   own tree   seccomp_filter_tree(): the generator's compiler for the default profile, and for what libseccomp cannot do.
+ *   own tree   seccomp_filter_tree(): the generator's compiler, also used for what libseccomp cannot do.
  *
  * What a rule list means (all three agree, and a test compares them):
  *   - Architectures not in the list: the process is killed.
- *   - A number above the highest one the list mentions (x32 and ARM calls of their own aside): ENOSYS where the default action is a denial, so that a libc
- *     newer than the list falls back; the default action otherwise.
+ *   - A number above the highest one the list mentions (x32 and ARM calls of their own aside): ENOSYS where the
+ *     default action is a denial, so that a libc newer than the list falls back; the default action otherwise.
  *   - Among the rules of one system call the first without conditions wins; else the first whose conditions hold; a
  *     call without a matching rule gets the default action.
  *   - Conditions on one rule are all required. A rule may compare each argument once.
@@ -25,7 +26,8 @@
  *
  * Ownership: built-in filters are constant. struct seccomp_program owns its instructions (seccomp_program_free).
  * Names in rules are borrowed. Errors follow err.h; -EINVAL names the rule.
- * The names do not clash with libseccomp's own (seccomp_load, seccomp_init, ...), which is linked into the same program.
+ * The names do not clash with libseccomp's own (seccomp_load, seccomp_init, ...), which is linked into the same
+ * program.
  */
 #ifndef RL_KERN_SECCOMP_H
 #define RL_KERN_SECCOMP_H
@@ -59,9 +61,9 @@ uint32_t seccomp_arch_family(enum seccomp_arch native);
 uint32_t seccomp_arch_audit(enum seccomp_arch arch);
 /* "x86_64", "x86", "x32", "aarch64", "arm". */
 const char *seccomp_arch_name(enum seccomp_arch arch);
-/* The number of a system call as in seccomp_data.nr (x32 with its bit), directly callable numbers only: i386's socket is
- * 359, not the multiplexer. Returns false where the architecture has no such call. Knows the calls of libseccomp and,
- * from a table of ours, newer ones. */
+/* The number of a system call as in seccomp_data.nr (x32 with its bit), directly callable numbers only: i386's socket
+ * is 359, not the multiplexer. Returns false where the architecture has no such call. Knows the calls of libseccomp
+ * and, from a table of ours, newer ones. */
 bool seccomp_syscall_number(enum seccomp_arch arch, const char *name, uint32_t *ret_nr);
 /* True if any architecture of ours has a call of this name. */
 bool seccomp_syscall_is_known(const char *name);
@@ -89,7 +91,7 @@ enum { SECCOMP_CONDS_MAX = 6 };
 
 struct seccomp_rule {
 	const char *name;
-	uint32_t action;   /* SECCOMP_RET_*, with its data in the low 16 bits */
+	uint32_t action; /* SECCOMP_RET_*, with its data in the low 16 bits */
 	bool mention_only; /* applies to nothing; the name counts for the ENOSYS limit (a rule whose capability is absent) */
 	size_t nconds;
 	struct seccomp_cond conds[SECCOMP_CONDS_MAX];
@@ -127,8 +129,8 @@ const struct seccomp_filter *seccomp_filter_default(uint64_t caps);
 /* The capabilities that the default profile mentions. */
 uint64_t seccomp_filter_default_caps(void);
 
-/* Compile through libseccomp. Unknown names are skipped (see seccomp_syscall_is_known). Replaces *ret_program, which must
- * be empty. */
+/* Compile through libseccomp. Unknown names are skipped (see seccomp_syscall_is_known). Replaces *ret_program, which
+ * must be empty. */
 int seccomp_filter_compile(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
 			   struct err *e) RL_CHECK;
 
@@ -137,8 +139,7 @@ void seccomp_library_version(unsigned int ret_version[3]);
 
 /* Compile without libseccomp, to a balanced tree of number ranges. -EOPNOTSUPP for lists that leave i386's
  * multiplexers to libseccomp, and for two names of one call with different rules. */
-int seccomp_filter_tree(const struct seccomp_rules *rules, struct seccomp_program *ret_program,
-			struct err *e) RL_CHECK;
+int seccomp_filter_tree(const struct seccomp_rules *rules, struct seccomp_program *ret_program, struct err *e) RL_CHECK;
 
 /* Install the filter on the calling thread (seccomp(2), SET_MODE_FILTER). `flags` are SECCOMP_FILTER_FLAG_*; with
  * SECCOMP_FILTER_FLAG_NEW_LISTENER the result is the listener's descriptor (close-on-exec, the caller's), else 0.

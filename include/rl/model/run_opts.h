@@ -34,34 +34,34 @@ enum mount_atime { ATIME_DEFAULT, ATIME_NOATIME, ATIME_NODIRATIME, ATIME_RELATIM
 /* One -v, --mount or --tmpfs. Tri-state options are -1 (not said), 0, 1. */
 struct mount_opt {
 	enum mount_kind kind;
-	char *source;	    /* path or volume name as typed; NULL for tmpfs and anonymous volumes */
-	char *target;	    /* absolute, cleaned */
-	char *subpath;	    /* volume-subpath, or NULL */
+	char *source;  /* path or volume name as typed; NULL for tmpfs and anonymous volumes */
+	char *target;  /* absolute, cleaned */
+	char *subpath; /* volume-subpath, or NULL */
 	bool read_only;
 	bool recursive_bind; /* default true for binds (rbind) */
 	int exec, dev, suid; /* -1 default (exec, nodev, nosuid for tmpfs and volumes; unchanged for binds) */
 	enum mount_propagation propagation;
-	bool overlay;	    /* :O, writes go to a throw-away layer */
-	bool chown;	    /* :U */
-	int copy;	    /* volumes: copy-up on first use, -1 default (yes), 0 nocopy, 1 copy */
-	int relabel;	    /* 0 none, 'z', 'Z' */
-	bool create_source; /* -v makes a missing host directory (docker); --mount does not */
-	int64_t tmpfs_size; /* bytes, -1 not said */
-	int32_t tmpfs_mode; /* octal bits, -1 not said */
+	bool overlay;        /* :O, writes go to a throw-away layer */
+	bool chown;          /* :U */
+	int copy;            /* volumes: copy-up on first use, -1 default (yes), 0 nocopy, 1 copy */
+	int relabel;         /* 0 none, 'z', 'Z' */
+	bool create_source;  /* -v makes a missing host directory (docker); --mount does not */
+	int64_t tmpfs_size;  /* bytes, -1 not said */
+	int32_t tmpfs_mode;  /* octal bits, -1 not said */
 	char *tmpfs_options; /* further tmpfs options of the allow-list (nr_inodes=, uid=, gid=, ...), or NULL */
 	enum mount_atime atime;
 	char *upperdir, *workdir; /* with overlay: the caller's own upper and work directory, both or neither */
 };
 
 struct ulimit_opt {
-	char *name;	    /* "nofile" */
-	int resource;	    /* RLIMIT_* */
+	char *name;          /* "nofile" */
+	int resource;        /* RLIMIT_* */
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
 struct device_opt {
-	char *source;	/* host path */
-	char *target;	/* container path */
+	char *source; /* host path */
+	char *target; /* container path */
 	bool read, write, mknod;
 };
 
@@ -74,11 +74,11 @@ enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER
 
 /* The options of slirp, read from network_opt.options by run_opts_parse_slirp. */
 struct slirp_opt {
-	unsigned mtu;		       /* 0: not said */
-	char cidr[48];		       /* "10.0.2.0/24", or "" */
-	int enable_ipv6;	       /* -1 not said, 0, 1 */
-	int allow_host_loopback;       /* -1 not said, 0, 1 */
-	char outbound_addr[48];	       /* IPv4 address or interface name, or "" */
+	unsigned mtu;            /* 0: not said */
+	char cidr[48];           /* "10.0.2.0/24", or "" */
+	int enable_ipv6;         /* -1 not said, 0, 1 */
+	int allow_host_loopback; /* -1 not said, 0, 1 */
+	char outbound_addr[48];  /* IPv4 address or interface name, or "" */
 	char outbound_addr6[48];
 };
 
@@ -107,15 +107,15 @@ enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
 struct run_opts {
 	/* what */
-	char *image;	      /* reference as typed; NULL with rootfs */
-	char *rootfs;	      /* --rootfs DIR, without the ":O" */
-	bool rootfs_overlay;  /* --rootfs DIR:O */
-	struct strv command;  /* what follows the image */
+	char *image;         /* reference as typed; NULL with rootfs */
+	char *rootfs;        /* --rootfs DIR, without the ":O" */
+	bool rootfs_overlay; /* --rootfs DIR:O */
+	struct strv command; /* what follows the image */
 	bool entrypoint_set;
 	struct strv entrypoint; /* "" clears; one word or a JSON array */
 	enum pull_policy pull;
 	char *platform;
-	bool quiet;	      /* -q */
+	bool quiet; /* -q */
 
 	/* identity and life */
 	char *name;
@@ -126,13 +126,13 @@ struct run_opts {
 	unsigned restart_retries; /* on-failure:N; 0: without end */
 	char *cidfile;
 	char *pidfile;
-	struct strv labels;	 /* "key=value" */
+	struct strv labels;      /* "key=value" */
 	struct strv annotations; /* "key=value" */
-	int stop_signal;	 /* 0: the image's, else SIGTERM */
-	unsigned stop_timeout;	 /* seconds, 10 */
-	unsigned timeout;	 /* seconds, 0: none */
-	bool sig_proxy;		 /* true */
-	char *detach_keys;	 /* "ctrl-p,ctrl-q"; "" switches off */
+	int stop_signal;         /* 0: the image's, else SIGTERM */
+	unsigned stop_timeout;   /* seconds, 10 */
+	unsigned timeout;        /* seconds, 0: none */
+	bool sig_proxy;          /* true */
+	char *detach_keys;       /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
 	enum log_driver log_driver;
 	uint64_t log_max_size;	 /* bytes of one file, 0: without end */
@@ -146,30 +146,30 @@ struct run_opts {
 
 	/* process */
 	struct env_opt *env;
-	size_t nenv;		/* in order; --env-file entries first */
-	size_t nenv_files;	/* how many of them came from files */
+	size_t nenv;       /* in order; --env-file entries first */
+	size_t nenv_files; /* how many of them came from files */
 	char *workdir;
-	char *user;		/* as typed */
-	struct strv group_add;	/* names, numbers or keep-groups */
-	int umask;		/* -1: 0022 */
+	char *user;            /* as typed */
+	struct strv group_add; /* names, numbers or keep-groups */
+	int umask;             /* -1: 0022 */
 	struct ulimit_opt *ulimits;
 	size_t nulimits;
-	struct strv sysctls;	/* "key=value" */
+	struct strv sysctls; /* "key=value" */
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
-	uint64_t shm_size;	/* 64 MiB */
+	uint64_t shm_size; /* 64 MiB */
 	struct device_opt *devices;
 	size_t ndevices;
 
 	/* security */
-	struct strv cap_add, cap_drop; /* upper case with CAP_, or "ALL" */
-	char *seccomp;		/* NULL default, "unconfined", or a file name */
+	struct strv cap_add, cap_drop;   /* upper case with CAP_, or "ALL" */
+	char *seccomp;                   /* NULL default, "unconfined", or a file name */
 	enum tristate no_new_privileges; /* UNSET: yes */
-	struct strv mask, unmask;	/* paths; unmask may hold "ALL" */
+	struct strv mask, unmask;        /* paths; unmask may hold "ALL" */
 	bool label_disable;
 
 	/* namespaces and network */
@@ -179,15 +179,15 @@ struct run_opts {
 	char *pid_container, *ipc_container, *uts_container;
 	struct network_opt network;
 	struct strv dns, dns_search, dns_options;
-	struct strv add_hosts;	/* "name:ip", checked; ip may be "host-gateway" */
+	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
 	bool no_hosts;
 	char *mac_address;
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
 };
 
 enum {
-	RUN_OPTS_FILE_MAX = 1 << 20,  /* what callers read of --env-file and --label-file at most */
-	RUN_OPTS_DETACH_MAX = 16,     /* keys of a detach sequence */
+	RUN_OPTS_FILE_MAX = 1 << 20, /* what callers read of --env-file and --label-file at most */
+	RUN_OPTS_DETACH_MAX = 16,    /* keys of a detach sequence */
 };
 
 void run_opts_init(struct run_opts *o);
@@ -199,9 +199,9 @@ void run_opts_free(struct run_opts *o);
  */
 
 /* file systems: run_opts_mount.c */
-int run_opts_volume(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* -v */
-int run_opts_mount(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* --mount */
-int run_opts_tmpfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;	    /* --tmpfs */
+int run_opts_volume(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -v */
+int run_opts_mount(struct run_opts *o, const char *value, struct err *e) RL_CHECK;  /* --mount */
+int run_opts_tmpfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;  /* --tmpfs */
 /* --read-only-tmpfs: a tmpfs on /run, /tmp and /var/tmp wherever no mount was asked for. Called after all options. */
 void run_opts_add_read_only_tmpfs(struct run_opts *o);
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -271,8 +271,8 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) R
  * --host-access all. port_handler= is accepted and has no meaning here. */
 int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
 
-/* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once, after
- * all options. Rules between options (as opposed to values) are cmd's table. */
+/* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
+ * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
 
 /* Shared grammars. */
@@ -280,7 +280,7 @@ int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
 int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, struct err *e) RL_CHECK;
 /* A detach sequence as bytes, e.g. 0x10 0x11 for "ctrl-p,ctrl-q". "" gives none. */
 int run_opts_parse_detach_keys(const char *text, unsigned char ret_keys[RUN_OPTS_DETACH_MAX], size_t *ret_count,
-			       struct err *e) RL_CHECK;
+                               struct err *e) RL_CHECK;
 /* Upper case with CAP_ in front, or "ALL"; `ret_name` is malloc'd. */
 int run_opts_parse_cap(const char *text, const char *what, char **ret_name, struct err *e) RL_CHECK;
 

@@ -1,8 +1,9 @@
 /*
  * toml.h - TOML texts as JSON documents.
  *
- * Model: the part of TOML 1.0 that configuration files of containers use: comments, bare, quoted and dotted keys, tables,
- * arrays of tables, all four kinds of strings, integers, booleans, arrays and inline tables. Floats and dates are refused
+ * Model: the part of TOML 1.0 that configuration files of containers use: comments, bare, quoted and dotted keys,
+ * tables, arrays of tables, all four kinds of strings, integers, booleans, arrays and inline tables. Floats and dates
+ * are refused
  * (-EOPNOTSUPP), never misread. Strict: keys and tables defined twice, bytes that are not UTF-8, control characters and
  * NULs are errors (-EBADMSG) that name the line. Bounded: TOML_DEPTH_MAX levels, TOML_KEY_MAX bytes of one key part.
  *

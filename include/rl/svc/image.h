@@ -53,6 +53,15 @@ struct image_run {
 		.leasefd = -1                                                                                          \
 	}
 
+/* How to reach a registry; every member may be zero but tls_verify (UNSET as registries.conf says). All borrowed. */
+struct image_registry {
+	const char *creds;    /* USER[:PASSWORD] */
+	const char *authfile;
+	const char *cert_dir;
+	enum tristate tls_verify;
+	unsigned retries;     /* 0: the default */
+};
+
 /* Find the image, have missing layers unpacked for `map`, return the lower directories. */
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
@@ -77,6 +86,19 @@ struct image_import_opts {
 };
 int image_import(const struct image_import_opts *o, const struct image_ui *ui, struct image_added *ret_added,
 		 struct err *e) RL_CHECK;
+
+struct image_pull_opts {
+	const char *root;
+	const char *name;	 /* reference, "docker://" in front of it or not */
+	const char *platform;	 /* or NULL */
+	struct image_registry registry;
+	enum pull_policy policy; /* of the registry's and the store's image, which wins */
+	bool all_tags;
+};
+/* Bring an image of a registry into the store and unpack it. Names of the store that a transport other than docker://
+ * stands in front of are loaded (image_load). ret_list: one per name. */
+int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struct image_list *ret_list,
+	       struct err *e) RL_CHECK;
 
 /* source: file name, OCI layout directory or "-". */
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,

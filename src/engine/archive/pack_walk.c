@@ -113,7 +113,7 @@ static int read_names(int dirfd, size_t pos, struct names *out, struct err *e)
 static bool is_local_xattr(const char *name)
 {
 	static const char *const names[] = {"security.selinux", "security.ima", "security.evm", "security.apparmor",
-	                                    "system.nfs4_acl"};
+					    "system.nfs4_acl"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_eq(name, names[i]))
 			return true;
@@ -200,7 +200,7 @@ static int lower_record(const struct pack_walk *w, const char *path, struct str 
 
 /* May this record be believed? */
 static int is_trusted(const struct pack_walk *w, size_t layer, const char *path, const struct str *record,
-                      struct err *e)
+		      struct err *e)
 {
 	if (w->req->trust != ARCHIVE_TRUST_LOWER || layer != 0)
 		return 1;
@@ -213,7 +213,7 @@ static int is_trusted(const struct pack_walk *w, size_t layer, const char *path,
 
 /* Put what the record says over what stat says, and its xattrs behind the others. */
 static int apply_record(struct pack_node *n, const struct str *record, const struct stat *st, struct str *xattrs,
-                        struct err *e)
+			struct err *e)
 {
 	struct xattr_stat s;
 	int pos = xattr_record_parse(record->buf, record->len, &s, e);
@@ -237,7 +237,7 @@ static int apply_record(struct pack_node *n, const struct str *record, const str
 
 /* Fill xattrs and what the record changes. fd: the object, or -1; dirfd holds the records of symlinks. */
 static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int fd, const struct stat *st,
-                         struct pack_node *n, struct str *xattrs, struct err *e)
+			 struct pack_node *n, struct str *xattrs, struct err *e)
 {
 	autostr struct str record = STR_INIT;
 	char at_name[256];
@@ -327,7 +327,7 @@ static int pack_marker(struct pack_walk *w, const char *dir, const char *name, s
 
 /* Anything but a directory. */
 static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char *path, const struct stat *st,
-                       struct err *e)
+		       struct err *e)
 {
 	const char *name = last_name(path);
 	struct pack_node n = {.path = path, .fd = -1};
@@ -384,7 +384,7 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 /* The directories of one name in a set, as far as they are merged. group: sorted by position, the first is a
  * directory. */
 static int collect_set(const struct pack_walk *w, const struct dirset *set, const struct name *group, size_t count,
-                       struct dirset *ret, struct err *e)
+		       struct dirset *ret, struct err *e)
 {
 	size_t most = w->req->kind == ARCHIVE_PACK_MERGED ? count : 1;
 	for (size_t i = 0; i < most; i++) {
@@ -410,7 +410,7 @@ static bool is_excluded(const struct pack_walk *w, const char *path)
 }
 
 static int pack_name(struct pack_walk *w, const struct dirset *set, const char *dir, const struct name *group,
-                     size_t count, unsigned depth, struct err *e)
+		     size_t count, unsigned depth, struct err *e)
 {
 	const char *name = group->text;
 	int dirfd = set->fds[group->pos];

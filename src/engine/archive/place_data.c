@@ -12,7 +12,7 @@ enum {
 	SPACE_RESERVE = 16 << 20, /* left for the store's own records; less on small file systems */
 };
 
-static int no_space(struct place *p, struct err *e)
+int place_no_space(struct place *p, struct err *e)
 {
 	struct statvfs fs;
 	unsigned long long free_mib = 0;
@@ -22,7 +22,7 @@ static int no_space(struct place *p, struct err *e)
 		inodes = fs.f_files && !fs.f_favail;
 	}
 	err_set(e, ENOSPC, "no space left in the store after %llu MiB of this layer (%llu MiB free%s)",
-	        (unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
+		(unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
 	return err_hint(e, "`rl system df` shows what uses it, `rl system prune` frees what nothing needs");
 }
 
@@ -32,7 +32,7 @@ static int check_space(struct place *p, struct err *e)
 	if (fstatvfs(p->rootfd, &fs) < 0)
 		return 0;
 	uint64_t reserve = RL_MIN((uint64_t)SPACE_RESERVE, (uint64_t)fs.f_blocks * fs.f_frsize / 64);
-	return (uint64_t)fs.f_bavail * fs.f_frsize < reserve ? no_space(p, e) : 0;
+	return (uint64_t)fs.f_bavail * fs.f_frsize < reserve ? place_no_space(p, e) : 0;
 }
 
 int place_data(struct place *p, uint64_t offset, const void *data, size_t len, struct err *e)
@@ -45,8 +45,8 @@ int place_data(struct place *p, uint64_t offset, const void *data, size_t len, s
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == ENOSPC || errno == EDQUOT ? no_space(p, e)
-			                                          : err_sys(e, errno, "write %s", p->file_path);
+			return errno == ENOSPC || errno == EDQUOT ? place_no_space(p, e)
+								  : err_sys(e, errno, "write %s", p->file_path);
 		at += n;
 		offset += (uint64_t)n;
 		left -= (size_t)n;

@@ -33,7 +33,7 @@ struct entry {
 	enum entry_type type;
 	const char *path;   /* as in the archive */
 	const char *target; /* symlinks and hard links */
-	uint32_t mode;      /* permission bits */
+	uint32_t mode;	    /* permission bits */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t major;
@@ -81,6 +81,8 @@ int place_entry(struct place *p, const struct entry *en, struct err *e) RL_CHECK
 int place_data(struct place *p, uint64_t offset, const void *data, size_t len, struct err *e) RL_CHECK;
 int place_file_end(struct place *p, struct err *e) RL_CHECK;
 int place_finish(struct place *p, struct err *e) RL_CHECK;
+/* Replace a bare -ENOSPC by what is full and what to do. */
+int place_no_space(struct place *p, struct err *e);
 
 /* "./a//b/" -> "a/b" ("" for the root) in ret[ARCHIVE_PATH_MAX + 1]. -EBADMSG: empty, "..", too long, too deep. */
 int place_clean_path(const char *path, char *ret, struct err *e) RL_CHECK;
@@ -90,7 +92,7 @@ int place_clean_path(const char *path, char *ret, struct err *e) RL_CHECK;
 /* Record what `en` truly is. fd: the object itself, or -1 for a symlink: then the parent keeps it. `unset`: the xattrs
  * that could not be set, or NULL. */
 int keep_record(struct place *p, const struct entry *en, int fd, struct dir *parent, const char *name,
-                const struct str *unset, struct err *e) RL_CHECK;
+		const struct str *unset, struct err *e) RL_CHECK;
 /* The entry `name` was removed from parent: its records, if any, must not outlive it. */
 int keep_forget(struct place *p, struct dir *parent, const char *name, struct err *e) RL_CHECK;
 /* Set xattrs on fd; those refused are appended to `unset`. */

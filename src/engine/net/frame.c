@@ -420,33 +420,60 @@ static size_t build_reset(const uint8_t *tcp, size_t len, uint8_t *out)
 	return TCP_LEN;
 }
 
-/* Port unreachable, quoting the start of the refused packet. */
-static size_t build_unreachable(const uint8_t *frame, const struct frame_info *in, uint8_t *out)
+/* Unreachable, quoting the start of the refused packet. The checksum is left to frame_build_icmp. */
+static size_t build_unreachable(const uint8_t *frame, const struct frame_info *in, enum frame_reason reason, uint8_t *out)
 {
+	static const uint8_t codes[FRAME_REASON_N][2] = {
+		[FRAME_REASON_PORT] = {3, 4}, [FRAME_REASON_NETWORK] = {0, 0}, [FRAME_REASON_PROHIBITED] = {13, 1}};
 	size_t quoted = RL_MIN(in->end - in->l3, (size_t)512);
+	bool is4 = in->family == AF_INET;
 	memset(out, 0, ICMP_LEN);
-	out[0] = in->family == AF_INET ? 3 : 1;
-	out[1] = in->family == AF_INET ? 3 : 4;
+	out[0] = is4 ? 3 : 1;
+	out[1] = codes[reason][is4 ? 0 : 1];
 	memcpy(out + ICMP_LEN, frame + in->l3, quoted);
 	return ICMP_LEN + quoted;
 }
 
-size_t frame_build_refusal(const uint8_t *frame, const struct frame_info *in, uint8_t *out)
+static size_t finish_packet(uint8_t *frame, const struct frame_icmp *f, const uint8_t *src_mac, uint8_t proto, size_t len)
+{
+	bool is4 = f->family == AF_INET;
+	build_eth(frame, f->dst_mac, src_mac, is4 ? ETHERTYPE_4 : ETHERTYPE_6);
+	(is4 ? build_ip4 : build_ip6)(frame + FRAME_ETH_LEN, f->src, f->dst, proto, len);
+	return FRAME_ETH_LEN + (is4 ? IP4_LEN : IP6_LEN) + len;
+}
+
+size_t frame_build_icmp(uint8_t *frame, const struct frame_icmp *f, size_t len)
+{
+	bool is4 = f->family == AF_INET;
+	uint8_t *icmp = frame + FRAME_ETH_LEN + (is4 ? IP4_LEN : IP6_LEN);
+	uint8_t src_mac[NET_MAC_LEN];
+	if (is4)
+		frame_slirp_mac4(get_addr4(f->src), src_mac);
+	else
+		frame_slirp_mac6(f->src, src_mac);
+	put16(icmp + 2, 0);
+	put16(icmp + 2, is4 ? frame_checksum(icmp, len, 0)
+			    : frame_l4_checksum(AF_INET6, f->src, f->dst, IPPROTO_ICMPV6, icmp, len));
+	return finish_packet(frame, f, src_mac, is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, len);
+}
+
+size_t frame_build_refusal(const uint8_t *frame, const struct frame_info *in, enum frame_reason reason, uint8_t *out)
 {
 	bool is4 = in->family == AF_INET;
-	bool is_tcp = in->proto == IPPROTO_TCP;
-	const uint8_t *src = frame + in->l3 + (is4 ? 16 : 24); /* ours: where they wanted to go */
-	const uint8_t *dst = frame + in->l3 + (is4 ? 12 : 8);
+	const uint8_t *ip = frame + in->l3;
+	/* Back to the sender, from where it wanted to go. */
+	struct frame_icmp f = {.family = in->family,
+			       .dst_mac = frame + NET_MAC_LEN,
+			       .src = ip + (is4 ? 16 : 24),
+			       .dst = ip + (is4 ? 12 : 8)};
 	uint8_t *l4 = out + FRAME_ETH_LEN + (is4 ? IP4_LEN : IP6_LEN);
-	size_t n = is_tcp ? build_reset(frame + in->l4, in->end - in->l4, l4) : build_unreachable(frame, in, l4);
+	if (in->proto != IPPROTO_TCP)
+		return frame_build_icmp(out, &f, build_unreachable(frame, in, reason, l4));
+	size_t n = build_reset(frame + in->l4, in->end - in->l4, l4);
 	if (n == 0)
 		return 0;
-	uint8_t proto = is_tcp ? IPPROTO_TCP : is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-	uint8_t *sum = l4 + (is_tcp ? 16 : 2);
-	put16(sum, is4 && !is_tcp ? frame_checksum(l4, n, 0) : frame_l4_checksum(in->family, src, dst, proto, l4, n));
-	build_eth(out, frame + NET_MAC_LEN, frame, is4 ? ETHERTYPE_4 : ETHERTYPE_6);
-	(is4 ? build_ip4 : build_ip6)(out + FRAME_ETH_LEN, src, dst, proto, n);
-	return (size_t)(l4 - out) + n;
+	put16(l4 + 16, frame_l4_checksum(in->family, f.src, f.dst, IPPROTO_TCP, l4, n));
+	return finish_packet(out, &f, frame, IPPROTO_TCP, n);
 }
 
 size_t frame_build_arp(const struct frame_policy *p, uint8_t *out)

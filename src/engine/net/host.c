@@ -9,8 +9,13 @@
  * The end of the worker takes 20 to 60 ms on an idle machine: it holds the last reference to the interface, and the
  * kernel removes a network interface only after RCU grace periods, in the process that closes it. So net_slirp_stop
  * kills it and leaves; whoever adopts it when we exit reaps it, and callers that live on use net_slirp_stop_wait.
+ *
+ * The host's name servers are read when rl-netd asks, which it does when a name is looked up. Watching the file with
+ * inotify instead was tried: closing an inotify descriptor waits for RCU too (10 to 40 ms at every exit), each user has
+ * only 128 of them, and following symlinks and replaced directories took 250 lines.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,12 +24,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
 #include "rl/engine/net.h"
 #include "rl/engine/net_proto.h"
-#include "watch.h"
+
+enum { RESOLV_CONF_MAX = 64 * 1024 };
 
 static const char peer[] = "rl-netd";
 
@@ -55,12 +62,22 @@ int net_slirp_start(struct net_slirp_opts *o, struct net_slirp *ret, struct err 
 	return 0;
 }
 
+static void reap(int *pidfd)
+{
+	siginfo_t info;
+	/* ECHILD where a monitor stops what its parent started: whoever adopted it reaps it then. */
+	while (*pidfd >= 0 && waitid(P_PIDFD, (id_t)*pidfd, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	close_fd(pidfd);
+}
+
 static void take_worker(struct net_slirp *s, struct sync_msg *msg)
 {
 	if (msg->step != NETD_STEP_WORKER || msg->nfds != 1 || s->worker_pidfd >= 0)
 		return;
 	s->worker_pidfd = msg->fds[0];
 	msg->nfds = 0;
+	reap(&s->child.pidfd); /* sending this was its last act */
 }
 
 /* The message rl-netd left when it gave up, if it left one. */
@@ -91,31 +108,39 @@ int net_slirp_attach(struct net_slirp *s, const struct net_device *dev, struct e
 
 int net_slirp_watch(struct net_slirp *s, const struct net_slirp_opts *o, struct err *e)
 {
-	if (!s->watch) {
-		int r = net_watch_new(s->control_fd, o, &s->watch, e);
-		if (r < 0)
-			return r;
-	}
-	return net_watch_fd(s->watch);
+	if (s->control_fd < 0)
+		return err_set(e, EBADF, "no network helper");
+	memcpy(s->resolv_path, o->resolv_path, sizeof(s->resolv_path));
+	s->resolv_path[sizeof(s->resolv_path) - 1] = '\0';
+	return s->control_fd;
+}
+
+/* The file is read anew each time: that follows symlinks, replaced directories and mounts as they are now, and is
+ * cheaper than it looks beside a name query. */
+static int answer_servers(struct net_slirp *s, struct err *e)
+{
+	struct net_servers now;
+	autostr struct str text = STR_INIT;
+	if (io_read_file(AT_FDCWD, s->resolv_path, RESOLV_CONF_MAX, &text, NULL) < 0)
+		str_cut(&text, 0); /* gone for a moment, or for good: the default server, as libc does */
+	net_resolv_servers(text.buf, &now);
+	return sync_send(s->control_fd, NETD_STEP_SERVERS, &now, sizeof(now), NULL, 0, e);
 }
 
 int net_slirp_on_watch(struct net_slirp *s, struct err *e)
 {
 	struct pollfd p = {.fd = s->control_fd, .events = POLLIN};
-	if (s->watch)
-		net_watch_handle(s->watch);
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	if (poll(&p, 1, 0) <= 0)
 		return 0;
-	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	int r = sync_recv(s->control_fd, peer, msg, e);
-	if (r < 0) {
-		if (s->watch)
-			net_watch_ignore_control(s->watch);
-		return err_ctx(e, "the network is gone");
+	if (r >= 0) {
+		take_worker(s, msg);
+		sync_close_fds(msg);
+		if (msg->step == NETD_STEP_SERVERS)
+			r = answer_servers(s, e);
 	}
-	take_worker(s, msg);
-	sync_close_fds(msg);
-	return 0;
+	return r < 0 ? err_ctx(e, "the network is gone") : 0;
 }
 
 int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err *e)
@@ -133,6 +158,8 @@ int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err
 		}
 		take_worker(s, msg);
 		sync_close_fds(msg);
+		if (msg->step == NETD_STEP_SERVERS)
+			r = answer_servers(s, e);
 	}
 	return err_ctx(e, "network counters");
 }
@@ -155,27 +182,21 @@ static void find_worker(struct net_slirp *s)
 	}
 }
 
-static void reap(int pidfd)
-{
-	siginfo_t info;
-	/* ECHILD where a monitor stops what its parent started: whoever adopted it reaps it then. */
-	while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR)
-		;
-}
-
 static void stop(struct net_slirp *s, bool wait)
 {
 	if (s->control_fd < 0)
 		return;
 	/* The launcher blocks SIGTERM from just before it makes the worker until it has told us: once it is gone,
 	 * either the message is in our queue or there is no worker. */
-	(void)!proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
-	reap(s->child.pidfd);
+	if (s->child.pidfd >= 0) {
+		(void)!proc_pidfd_signal(s->child.pidfd, SIGTERM, NULL);
+		reap(&s->child.pidfd);
+	}
 	find_worker(s);
 	if (s->worker_pidfd >= 0) {
 		(void)!proc_pidfd_signal(s->worker_pidfd, SIGKILL, NULL);
 		if (wait)
-			reap(s->worker_pidfd);
+			reap(&s->worker_pidfd);
 	}
 	net_slirp_forget(s);
 }
@@ -192,8 +213,6 @@ void net_slirp_stop_wait(struct net_slirp *s)
 
 void net_slirp_forget(struct net_slirp *s)
 {
-	net_watch_free(s->watch);
-	s->watch = NULL;
 	close_fd(&s->control_fd);
 	close_fd(&s->worker_pidfd);
 	close_fd(&s->child.pidfd);

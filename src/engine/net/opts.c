@@ -271,6 +271,8 @@ int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e)
 {
 	struct clashes c = {0};
 	struct nl nl = NL_NONE;
+	if (o->chosen)
+		return 0;
 	int r = nl_open(&nl, e);
 	if (r >= 0) {
 		r = nl_routes(&nl, o->ipv6 ? AF_UNSPEC : AF_INET, note_clash, &c, e);
@@ -292,5 +294,6 @@ int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e)
 		set_subnet6(o, (uint16_t)i);
 		break;
 	}
+	o->chosen = true;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * certs.c - extra certificates of one registry: DIR/HOST[:PORT]/{*.crt, NAME.cert + NAME.key}.
  *
- * The first tree that has a directory for the host is used, the user's before the system's, containers' before docker's.
+ * The first tree that has a directory for the host is used, the user's before the system's, containers' before
+ * docker's.
  * *.crt are CA certificates in addition to the system's: libcurl takes either a file or a memory block, so the block is
  * the system's bundle followed by ours. The host is checked to be one plain path component before it becomes part of a
  * path.
@@ -24,8 +25,11 @@ enum { CERT_FILE_MAX = 4 << 20, CERT_FILES_MAX = 256 };
 const char *certs_system_bundle(void)
 {
 	static const char *const known[] = {
-		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-		"/etc/ssl/cert.pem",		      "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	        "/etc/ssl/certs/ca-certificates.crt",
+	        "/etc/pki/tls/certs/ca-bundle.crt",
+	        "/etc/ssl/ca-bundle.pem",
+	        "/etc/ssl/cert.pem",
+	        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 	};
 	const char *env = getenv("SSL_CERT_FILE");
 	if (env && *env)

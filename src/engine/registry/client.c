@@ -1,9 +1,10 @@
 /*
  * client.c - one client: its configuration, its endpoints, and the places a repository can be had from.
  *
- * registries.conf is CONTAINERS_REGISTRIES_CONF (then nothing else), or ~/.config/containers/registries.conf, or
- * /etc/containers/registries.conf; then the drop-ins *.conf of the registries.conf.d beside /etc's and beside the
- * user's, by name. Aliases recorded by other tools (short-name-aliases.conf in the user's cache directory) come last.
+ * registries.conf is CONTAINERS_REGISTRIES_CONF (then nothing else), or ~/.config/containers/registries.conf (then
+ * nothing of /etc), or /etc/containers/registries.conf with the drop-ins *.conf of registries.conf.d beside it; then
+ * the user's drop-ins, by name. Aliases recorded by other tools (short-name-aliases.conf in the cache directory) come
+ * last.
  *
  * Endpoints are found by authority and live as long as the client: what was learned about one (scheme, address class)
  * must hold for everybody who talks to it.
@@ -13,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -93,13 +95,16 @@ static int load_conf(struct registry *r, struct err *e)
 	}
 	autofree char *mine = user_dir("XDG_CONFIG_HOME", ".config", "containers/registries.conf");
 	autofree char *mine_d = user_dir("XDG_CONFIG_HOME", ".config", "containers/registries.conf.d");
-	autofree char *learned = user_dir("XDG_CACHE_HOME", ".cache", "containers/short-name-aliases.conf");
-	int n = mine && getuid() != 0 ? read_conf(&r->conf, mine, e) : 0;
-	if (n == 0)
+	autofree char *learned = getuid() == 0
+	                                 ? xstrdup("/var/cache/containers/short-name-aliases.conf")
+	                                 : user_dir("XDG_CACHE_HOME", ".cache", "containers/short-name-aliases.conf");
+	int n = mine ? read_conf(&r->conf, mine, e) : 0;
+	if (n == 0) {
 		n = read_conf(&r->conf, "/etc/containers/registries.conf", e);
-	if (n >= 0)
-		n = read_drop_ins(&r->conf, "/etc/containers/registries.conf.d", e);
-	if (n >= 0 && mine_d && getuid() != 0)
+		if (n >= 0)
+			n = read_drop_ins(&r->conf, "/etc/containers/registries.conf.d", e);
+	}
+	if (n >= 0 && mine_d)
 		n = read_drop_ins(&r->conf, mine_d, e);
 	if (n >= 0 && learned)
 		n = read_conf(&r->conf, learned, e);
@@ -147,6 +152,8 @@ int registry_open(const struct registry_opts *opts, struct registry **ret_regist
 	if (n == 0)
 		n = load_conf(r, e);
 	load_proxies(r);
+	/* libcrypto writes to sockets without MSG_NOSIGNAL, and receivers of blobs may go away. */
+	signal(SIGPIPE, SIG_IGN);
 	if (n == 0 && (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(r->multi = curl_multi_init())))
 		n = err_set(e, ENOMEM, "libcurl cannot be started");
 	if (n < 0) {
@@ -219,7 +226,8 @@ static int check_place(const char *name, struct err *e)
 {
 	const char *slash = strchr(name, '/');
 	if (!slash || slash == name ||
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:[]_") != (size_t)(slash - name) ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:[]_") !=
+	            (size_t)(slash - name) ||
 	    strspn(slash, "abcdefghijklmnopqrstuvwxyz0123456789-._/") != strlen(slash) || strstr(slash, "//") ||
 	    strstr(slash, "/.") || str_ends(slash, "/"))
 		return err_set(e, EINVAL, "\"%s\" is no repository of a registry", name);
@@ -268,7 +276,7 @@ bool is_failover(int result)
 }
 
 int registry_repo_open(struct registry *r, const char *domain, const char *path, enum registry_mode mode,
-		       struct registry_repo **ret_repo, struct err *e)
+                       struct registry_repo **ret_repo, struct err *e)
 {
 	struct registry_repo *repo = xcalloc(1, sizeof(*repo));
 	repo->r = r;

@@ -7,9 +7,9 @@
  *     NEW -> QUEUED (until not_before) -> [TOKEN (auth.c fetches one)] -> RUNNING (in the multi handle) -> DONE
  *                ^------ redirect, 401, retry, https -> http of insecure endpoints ------'
  *
- * Redirects are followed here, not by libcurl, because each hop is a decision: the Authorization header is only ever put
- * on requests to the endpoint's own origin; http only if the endpoint is insecure; addresses by addr_may_lead_to, for
- * literal hosts in hop_allowed and for what names resolve to in open_socket, that is, in the moment of connecting.
+ * Redirects are followed here, not by libcurl, because each hop is a decision: the Authorization header is only ever
+ * put on requests to the endpoint's own origin; http only if the endpoint is insecure; addresses by addr_may_lead_to,
+ * for literal hosts in hop_allowed and for what names resolve to in open_socket, that is, in the moment of connecting.
  *
  * Bounds: header bytes of an attempt, collected reply bytes, redirects, attempts. A transfer below REGISTRY_STALL_RATE
  * for the stall time ends as a timeout; exchanges that are not streams have a time limit of their own as well.
@@ -45,7 +45,7 @@ int64_t now_ms(void)
 /* ---- life ---- */
 
 struct http_xfer *http_new(struct registry *r, struct http_endpoint *ep, struct auth_ctx *auth, const char *method,
-			   char *target)
+                           char *target)
 {
 	struct http_xfer *x = xcalloc(1, sizeof(*x));
 	x->r = r;
@@ -177,7 +177,7 @@ static bool retry(struct http_xfer *x, int64_t at_least_ms)
 		return false;
 	int64_t delay = RL_MAX(backoff_ms(x->r, x->attempts), at_least_ms);
 	log_debug(LOG_REGISTRY, "%s: attempt %u failed (%s), again in %lld ms", x->ep->shown, x->attempts_total,
-		  x->err.text, (long long)delay);
+	          x->err.text, (long long)delay);
 	x->redirects = 0;
 	queue(x, delay);
 	return true;
@@ -208,91 +208,6 @@ bool http_again(struct http_xfer *x, bool now)
 }
 
 /* ---- outcome of an attempt ---- */
-
-static int status_code(long status)
-{
-	if (status == 401 || status == 403)
-		return EACCES;
-	if (status == 404)
-		return ENOENT;
-	if (status == 429)
-		return EAGAIN;
-	return status >= 500 || status == 408 ? EIO : EPROTO;
-}
-
-static const char *status_name(long status)
-{
-	static const struct {
-		long status;
-		const char *name;
-	} names[] = {
-		{400, "bad request"},	      {401, "not authorized"},	      {403, "forbidden"},
-		{404, "not found"},	      {405, "not allowed"},	      {408, "request timed out"},
-		{413, "too large"},	      {416, "range not satisfiable"}, {429, "too many requests"},
-		{500, "internal error"},      {501, "not implemented"},	      {502, "bad gateway"},
-		{503, "service unavailable"}, {504, "gateway timed out"},
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].status == status)
-			return names[i].name;
-	return "unexpected status";
-}
-
-static void set_status_error(struct http_xfer *x)
-{
-	autofree char *said = http_server_message(x->text.buf, x->text.len);
-	autofree char *via = x->hop_ep != x->ep ? xasprintf(" (sent on to %s)", x->hop_ep->shown) : xstrdup("");
-	autofree char *later = x->reply.retry_after ? http_quote(x->reply.retry_after, strlen(x->reply.retry_after)) : NULL;
-	long s = x->reply.status;
-	err_clear(&x->err);
-	err_set(&x->err, status_code(s), "%s: %s%s: %ld %s%s%s%s%s", x->ep->shown, x->method, via, s, status_name(s),
-		said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
-	if (s == 401 || s == 403)
-		err_hint(&x->err,
-			 "the repository may not exist, or needs other credentials: `rl login %s`", x->ep->shown);
-	else if (s == 429)
-		err_hint(&x->err, "logging in (`rl login %s`) often raises the limit", x->ep->shown);
-}
-
-static void set_curl_error(struct http_xfer *x, CURLcode c)
-{
-	char port_text[16];
-	const char *why = x->errbuf[0] ? x->errbuf : curl_easy_strerror(c);
-	const char *host = x->hop_ep->shown;
-	struct err *e = &x->err;
-	err_clear(e);
-	switch (http_curl_kind(c)) {
-	case HTTP_FAIL_NAME:
-		err_set(e, EHOSTUNREACH, "%s: the name cannot be resolved (%s)", host, why);
-		err_hint(e, "check the spelling, the network and /etc/resolv.conf; behind a proxy set HTTPS_PROXY");
-		break;
-	case HTTP_FAIL_CONNECT:
-		err_set(e, ECONNREFUSED, "%s: cannot connect: %s", host, why);
-		snprintf(port_text, sizeof(port_text), "%s", x->url.port ? x->url.port : "?");
-		err_hint(e, "check that a registry listens on port %s there%s", port_text,
-			 x->ep->insecure ? "" : "; one that speaks only http needs --tls-verify=false");
-		break;
-	case HTTP_FAIL_CERT:
-		err_set(e, EPROTO, "%s: the certificate is not trusted: %s", host, why);
-		err_hint(e, "put its CA into /etc/containers/certs.d/%s/ca.crt (or ~/.config/containers/certs.d), or use "
-			    "--tls-verify=false", x->hop_ep->shown);
-		break;
-	case HTTP_FAIL_TLS:
-		err_set(e, EPROTO, "%s: TLS failed: %s", host, why);
-		err_hint(e, "if this registry speaks only http: --tls-verify=false, or insecure = true in registries.conf");
-		break;
-	case HTTP_FAIL_TIMEOUT:
-		err_set(e, ETIMEDOUT, "%s: %s", host, why);
-		break;
-	case HTTP_FAIL_BROKEN:
-		err_set(e, ECONNRESET, "%s: the connection broke: %s", host, why);
-		break;
-	case HTTP_FAIL_OTHER:
-		/* libcurl's way of saying that a single header line passed its own limit */
-		err_set(e, EPROTO, "%s: %s", host, c == CURLE_OUT_OF_MEMORY ? "the head of the answer is too large" : why);
-		break;
-	}
-}
 
 static bool worth_retrying(const struct http_xfer *x, CURLcode c)
 {
@@ -331,7 +246,7 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 static int hop_allowed(struct http_xfer *x, const struct url *to, bool same)
 {
 	enum addr_class from = http_leads_from(x), class;
-	if (same)
+	if (same || http_is_own_origin(x, to))
 		return 0;
 	if (x->strict)
 		return http_refuse(x, EPERM, "redirect from a token server to another (%s) refused", to->host);
@@ -348,12 +263,13 @@ static int set_hop(struct http_xfer *x, struct url *to, bool same)
 	x->url = *to;
 	memset(to, 0, sizeof(*to));
 	x->same_origin = same;
+	x->left_origin = !same;
 	if (same) {
 		x->hop_ep = x->ep;
 	} else {
 		bool standard = str_eq(x->url.port, str_eq(x->url.scheme, "https") ? "443" : "80");
 		autofree char *authority = xasprintf("%s%s%s", x->url.host, standard ? "" : ":",
-						     standard ? "" : x->url.port);
+		                                     standard ? "" : x->url.port);
 		x->hop_ep = endpoint_get(x->r, authority, authority, false);
 	}
 	return 0;
@@ -368,7 +284,7 @@ static int follow(struct http_xfer *x)
 	int r = url_resolve(x->url.text, x->reply.location, &to, &x->err);
 	if (r < 0)
 		return err_ctx(&x->err, "%s: redirect", x->ep->shown);
-	bool same = http_is_own_origin(x, &to);
+	bool same = http_is_own_origin(x, &to) && !x->left_origin;
 	if (!reading && (!same || (x->reply.status != 307 && x->reply.status != 308) || x->source.read))
 		return http_refuse(x, EPROTO, "%s was answered with a redirect", x->method);
 	r = hop_allowed(x, &to, same);
@@ -428,7 +344,7 @@ static void start_attempt(struct http_xfer *x)
 		return;
 	}
 	log_debug(LOG_REGISTRY, "%s %s://%s:%s%s", x->method, x->url.scheme, x->url.host, x->url.port,
-		  x->target[0] == '/' && !x->redirects ? x->target : "/...");
+	          x->target[0] == '/' && !x->redirects ? x->target : "/...");
 	x->state = HTTP_RUNNING;
 	curl_multi_add_handle(x->r->multi, x->easy);
 }
@@ -484,7 +400,7 @@ static void answered(struct http_xfer *x)
 			queue(x, 0);
 		return;
 	}
-	set_status_error(x);
+	http_set_status_error(x);
 	if (s == 408 || s == 429 || s == 500 || s == 502 || s == 503 || s == 504) {
 		int64_t wait = retry_after_ms(x);
 		if (wait >= 0 && retry(x, wait))
@@ -502,7 +418,7 @@ static void attempt_ended(struct http_xfer *x, CURLcode c)
 	} else if (c == CURLE_OK || x->cut) {
 		answered(x);
 	} else if (!fall_back_to_http(x, c)) {
-		set_curl_error(x, c);
+		http_set_curl_error(x, c);
 		if (!worth_retrying(x, c) || !retry(x, 0))
 			finish(x, -x->err.code);
 	}

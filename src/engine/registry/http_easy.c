@@ -15,80 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-enum { QUOTE_MAX = 200, RECEIVE_BUFFER = 256 << 10, UPLOAD_BUFFER = 128 << 10 };
-
-/* ---- words of the server ---- */
-
-char *http_quote(const char *text, size_t len)
-{
-	autostr struct str s = STR_INIT;
-	for (size_t i = 0; i < len && s.len < QUOTE_MAX; i++) {
-		unsigned char c = (unsigned char)text[i];
-		bool blank = c <= ' ';
-		if (blank && (!s.len || s.buf[s.len - 1] == ' '))
-			continue;
-		str_addc(&s, blank ? ' ' : c < 0x7f ? (char)c : '?');
-	}
-	if (s.len >= QUOTE_MAX)
-		str_adds(&s, "...");
-	while (s.len && s.buf[s.len - 1] == ' ')
-		str_cut(&s, s.len - 1);
-	return str_take(&s);
-}
-
-char *http_server_message(const char *text, size_t len)
-{
-	autojson json_t *doc = NULL;
-	if (!len)
-		return NULL;
-	if (json_parse(text, len, "error", &doc, NULL) < 0)
-		return text[0] == '<' ? NULL : http_quote(text, len); /* an HTML page says nothing in one line */
-	json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
-	const char *message = json_is_object(first) ? json_str_or_null(first, "message") : NULL;
-	const char *code = json_is_object(first) ? json_str_or_null(first, "code") : NULL;
-	if (!message && json_is_object(doc)) {
-		message = json_str_or_null(doc, "details");
-		message = message ? message : json_str_or_null(doc, "message");
-		message = message ? message : json_str_or_null(doc, "error");
-	}
-	message = message && *message ? message : code;
-	return message ? http_quote(message, strlen(message)) : NULL;
-}
-
-enum http_fail http_curl_kind(CURLcode c)
-{
-	switch ((int)c) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		return HTTP_FAIL_NAME;
-	case CURLE_COULDNT_CONNECT:
-		return HTTP_FAIL_CONNECT;
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_ISSUER_ERROR:
-		return HTTP_FAIL_CERT;
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CIPHER:
-		return HTTP_FAIL_TLS;
-	case CURLE_OPERATION_TIMEDOUT:
-		return HTTP_FAIL_TIMEOUT;
-	case CURLE_GOT_NOTHING:
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-	case CURLE_PARTIAL_FILE:
-	case CURLE_HTTP2:
-	case CURLE_HTTP2_STREAM:
-	case CURLE_SEND_FAIL_REWIND:
-		return HTTP_FAIL_BROKEN;
-	default:
-		return HTTP_FAIL_OTHER;
-	}
-}
+enum { RECEIVE_BUFFER = 256 << 10, UPLOAD_BUFFER = 128 << 10 };
 
 bool http_is_own_origin(const struct http_xfer *x, const struct url *u)
 {
@@ -124,10 +54,10 @@ static void take_header(struct http_reply *p, const char *line, size_t len)
 		const char *name;
 		char **value;
 	} texts[] = {
-		{"content-type", &p->content_type},   {"docker-content-digest", &p->digest},
-		{"location", &p->location},	      {"link", &p->link},
-		{"content-range", &p->content_range}, {"range", &p->range},
-		{"retry-after", &p->retry_after},
+	        {"content-type", &p->content_type},   {"docker-content-digest", &p->digest},
+	        {"location", &p->location},           {"link", &p->link},
+	        {"content-range", &p->content_range}, {"range", &p->range},
+	        {"retry-after", &p->retry_after},
 	};
 	const char *colon = memchr(line, ':', len);
 	if (!colon)
@@ -329,8 +259,8 @@ static void setup_proxy(struct http_xfer *x, CURL *c)
 static void setup_limits(struct http_xfer *x, CURL *c)
 {
 	long stall = x->stall ? x->stall : (long)x->r->o.stall_seconds;
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)RL_MIN((unsigned)HTTP_CONNECT_TIMEOUT,
-								 RL_MAX(x->r->o.stall_seconds, 2u)));
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT,
+	                 (long)RL_MIN((unsigned)HTTP_CONNECT_TIMEOUT, RL_MAX(x->r->o.stall_seconds, 2u)));
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)REGISTRY_STALL_RATE);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, stall);
 	if (!x->stream)
@@ -412,7 +342,7 @@ int http_easy_setup(struct http_xfer *x)
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
-			 x->pausable || x->source.read ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+	                 x->pausable || x->source.read ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
 	setup_limits(x, c);
 	setup_body(x, c);
 	setup_headers(x, c);

@@ -25,7 +25,8 @@ void http_easy_ended(struct http_xfer *x);
 /* Class of the address that decides where this exchange may be led: the endpoint's, or that of who named it. */
 enum addr_class http_leads_from(const struct http_xfer *x);
 bool http_is_own_origin(const struct http_xfer *x, const struct url *u);
-/* What the server wrote about an error, as one line, or NULL. */
-char *http_server_message(const char *text, size_t len);
+/* Fill x->err from the answer, or from libcurl's failure (http_error.c). */
+void http_set_status_error(struct http_xfer *x);
+void http_set_curl_error(struct http_xfer *x, CURLcode c);
 
 #endif

@@ -97,7 +97,7 @@ static const char *server_name(const char *host)
 }
 
 static int store_creds(const struct registry_opts *o, const struct registry_login *l, const char *host,
-		       char **ret_where, struct err *e)
+                       char **ret_where, struct err *e)
 {
 	autofree char *path = target_file(o, l->docker_file);
 	autoedit struct edit x = {.lockfd = -1};
@@ -159,7 +159,8 @@ static int verify(struct registry *r, const char *host, const struct authfile_cr
 static int check_key(const char *key, char **ret_host, struct err *e)
 {
 	size_t n = strcspn(key, "/");
-	if (!n || *key == '.' || strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/") != strlen(key) ||
+	if (!n || *key == '.' ||
+	    strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]/") != strlen(key) ||
 	    strlen(key) > IMGREF_REPO_MAX || strstr(key, "//"))
 		return err_set(e, EINVAL, "\"%s\" is not REGISTRY[/NAMESPACE]", key);
 	*ret_host = xstrndup(key, n);
@@ -225,7 +226,7 @@ static int logout_file(const char *path, const char *key, struct err *e)
 		const char *host;
 		json_t *v;
 		authfile_keys(x.doc, &keys);
-		json_object_foreach(json_object_get(x.doc, "credHelpers"), host, v)
+		json_object_foreach (json_object_get(x.doc, "credHelpers"), host, v)
 			if (!strv_has(&keys, host))
 				strv_add(&keys, host);
 	}

@@ -1,5 +1,5 @@
 /*
- * manifest.c - manifests, tags, and the way from a reference to one platform's image.
+ * manifest.c - manifests, tags, single questions, and the way from a reference to one platform's image.
  *
  * A manifest is asked for at every place of the repository in turn until one has it. What comes must hash to the digest
  * asked for; by tag, to the digest the place itself announces, if it announces one. The error people see is the one of
@@ -40,15 +40,15 @@ int check_which(const char *which, struct err *e)
 
 static void accept_all(struct http_xfer *x)
 {
-	strv_add(&x->headers,
-		 "Accept: " IMGSPEC_OCI_INDEX ", " IMGSPEC_OCI_MANIFEST ", " IMGSPEC_DOCKER_LIST ", " IMGSPEC_DOCKER_MANIFEST);
+	strv_add(&x->headers, "Accept: " IMGSPEC_OCI_INDEX ", " IMGSPEC_OCI_MANIFEST ", " IMGSPEC_DOCKER_LIST
+	                      ", " IMGSPEC_DOCKER_MANIFEST);
 }
 
 static struct http_xfer *manifest_xfer(struct registry_repo *repo, struct place *p, const char *method,
-				       const char *which)
+                                       const char *which)
 {
 	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, method,
-				       xasprintf("/v2/%s/manifests/%s", p->path, which));
+	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
 	x->reply_max = IMGSPEC_MANIFEST_MAX;
 	/* A mirror that is down must not hold up the registry behind it. */
 	if (p->is_mirror)
@@ -71,7 +71,8 @@ static int take_manifest(struct http_xfer *x, const char *which, struct registry
 	if (imgref_is_digest(which) && !str_eq(which, m->digest))
 		return err_set(e, EBADMSG, "%s: the manifest has digest %s, not %s", host, m->digest, which);
 	if (said && imgref_is_digest(said) && !str_eq(said, m->digest))
-		return err_set(e, EBADMSG, "%s: the registry announces manifest %s and sends %s", host, said, m->digest);
+		return err_set(e, EBADMSG, "%s: the registry announces manifest %s and sends %s", host, said,
+		               m->digest);
 	m->body = x->text;
 	x->text = (struct str)STR_INIT;
 	m->media_type = media_type_of(x->reply.content_type);
@@ -80,7 +81,7 @@ static int take_manifest(struct http_xfer *x, const char *which, struct registry
 }
 
 static int get_from(struct registry_repo *repo, struct place *p, const char *which, struct registry_manifest *m,
-		    struct err *e)
+                    struct err *e)
 {
 	struct http_xfer *x = manifest_xfer(repo, p, "GET", which);
 	accept_all(x);
@@ -92,7 +93,7 @@ static int get_from(struct registry_repo *repo, struct place *p, const char *whi
 }
 
 int registry_get_manifest(struct registry_repo *repo, const char *which, struct registry_manifest *ret_manifest,
-			  struct err *e)
+                          struct err *e)
 {
 	int r = check_which(which, e);
 	if (r == 0)
@@ -119,7 +120,7 @@ int registry_get_manifest(struct registry_repo *repo, const char *which, struct 
 }
 
 int registry_head_manifest(struct registry_repo *repo, const char *which, char ret_digest[IMGREF_DIGEST_SIZE],
-			   struct err *e)
+                           struct err *e)
 {
 	struct registry_manifest m = REGISTRY_MANIFEST_INIT;
 	int r = check_which(which, e);
@@ -158,7 +159,7 @@ void registry_image_free(struct registry_image *i)
 }
 
 static int choose(const json_t *doc, const struct imgspec_platform *platform, char ret_digest[IMGREF_DIGEST_SIZE],
-		  struct err *e)
+                  struct err *e)
 {
 	struct imgspec_index x = {.media_type = NULL};
 	int r = imgspec_index_parse(doc, &x, e);
@@ -186,14 +187,15 @@ static int get_config(struct registry_repo *repo, const json_t *doc, struct str 
 
 /* From `m`, the document the reference led to, to the platform's manifest. */
 static int descend(struct registry_repo *repo, const struct imgspec_platform *platform, struct registry_image *i,
-		   struct err *e)
+                   struct err *e)
 {
 	for (int depth = 0;; depth++) {
 		autojson json_t *doc = NULL;
 		enum imgspec_kind kind;
 		char digest[IMGREF_DIGEST_SIZE];
 		struct registry_manifest m = REGISTRY_MANIFEST_INIT;
-		int r = imgspec_kind(i->manifest.body.buf, i->manifest.body.len, i->manifest.media_type, &kind, &doc, e);
+		int r = imgspec_kind(i->manifest.body.buf, i->manifest.body.len, i->manifest.media_type, &kind, &doc,
+		                     e);
 		if (r < 0)
 			return r;
 		if (kind == IMGSPEC_MANIFEST)
@@ -214,7 +216,7 @@ static int descend(struct registry_repo *repo, const struct imgspec_platform *pl
 }
 
 int registry_get_image(struct registry_repo *repo, const char *which, const struct imgspec_platform *platform,
-		       struct registry_image *ret_image, struct err *e)
+                       struct registry_image *ret_image, struct err *e)
 {
 	struct registry_image i = REGISTRY_IMAGE_INIT;
 	const char *os, *arch, *variant;
@@ -249,8 +251,7 @@ static int add_page(const struct http_xfer *x, struct strv *out, size_t *ret_new
 		r = json_get_array(doc, "tags", &tags, e);
 	if (r < 0)
 		return err_ctx(e, "%s", x->ep->shown);
-	json_array_foreach(tags, k, tag)
-	{
+	json_array_foreach (tags, k, tag) {
 		if (!json_is_string(tag) || !is_tag(json_string_value(tag)))
 			return err_set(e, EBADMSG, "%s: list of tags: something that is no tag", x->ep->shown);
 		if (out->count >= REGISTRY_TAGS_MAX)
@@ -275,7 +276,8 @@ static int next_page(const struct http_xfer *x, char **ret_target, struct err *e
 	if (r < 0)
 		return err_ctx(e, "%s: list of tags", x->ep->shown);
 	if (!url_same_origin(&x->url, &to))
-		return err_set(e, EPERM, "%s: the list of tags goes on at another server (%s), refused", x->ep->shown, to.host);
+		return err_set(e, EPERM, "%s: the list of tags goes on at another server (%s), refused", x->ep->shown,
+		               to.host);
 	*ret_target = xstrdup(strchr(strstr(to.text, "//") + 2, '/'));
 	return 0;
 }
@@ -307,4 +309,81 @@ int registry_list_tags(struct registry_repo *repo, struct strv *out, struct err 
 		}
 	}
 	return 0;
+}
+
+/* ---- single requests to the registry itself ---- */
+
+static struct place *own_place(struct registry_repo *repo)
+{
+	return repo->order[repo->norder - 1];
+}
+
+int registry_has_blob(struct registry_repo *repo, const char *digest, uint64_t *ret_size, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (!imgref_is_digest(digest))
+		return err_set(e, EINVAL, "\"%.80s\" is no digest", digest);
+	int r = repo_order(repo, true, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "HEAD", xasprintf("/v2/%s/blobs/%s", p->path, digest));
+	r = http_do(x, &why);
+	if (r == 0 && ret_size && x->reply.content_length >= 0)
+		*ret_size = (uint64_t)x->reply.content_length;
+	http_free(x);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && e)
+		*e = why;
+	return r < 0 ? r : 1;
+}
+
+int registry_push_manifest(struct registry_repo *repo, const char *which, const char *media_type, const void *bytes,
+                           size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e)
+{
+	char digest[IMGREF_DIGEST_SIZE];
+	digest_of(bytes, len, digest);
+	if (imgref_is_digest(which) && !str_eq(which, digest))
+		return err_set(e, EINVAL, "the manifest has digest %s, not %s", digest, which);
+	if (strspn(media_type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-+._/") !=
+	    strlen(media_type))
+		return err_set(e, EINVAL, "\"%.80s\" is no media type", media_type);
+	if (len > IMGSPEC_MANIFEST_MAX)
+		return err_set(e, EFBIG, "manifest of more than %d bytes", IMGSPEC_MANIFEST_MAX);
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "PUT",
+	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
+	x->body = bytes;
+	x->body_len = len;
+	strv_addf(&x->headers, "Content-Type: %s", media_type);
+	r = http_do(x, e);
+	if (r == 0 && x->reply.digest && imgref_is_digest(x->reply.digest) && !str_eq(x->reply.digest, digest))
+		r = err_set(e, EBADMSG, "%s: stored the manifest as %s instead of %s", p->ep->shown, x->reply.digest,
+		            digest);
+	http_free(x);
+	if (r < 0)
+		return err_ctx(e, "%s:%s", repo->name, which);
+	memcpy(ret_digest, digest, sizeof(digest));
+	return 0;
+}
+
+int registry_delete_manifest(struct registry_repo *repo, const char *which, struct err *e)
+{
+	int r = check_which(which, e);
+	if (r == 0)
+		r = repo_order(repo, false, e);
+	if (r < 0)
+		return r;
+	struct place *p = own_place(repo);
+	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "DELETE",
+	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
+	r = http_do(x, e);
+	http_free(x);
+	return r < 0 ? err_ctx(e, "%s", repo->name) : 0;
 }

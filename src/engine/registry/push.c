@@ -11,9 +11,9 @@
  * has it, so that a broken connection can be resumed inside it. If the registry loses the upload after that, the blob
  * has to be produced again and the job fails.
  *
- * PATCH and PUT are not repeated blindly (`once`): the registry is asked first what it has. After a PUT whose answer was
- * lost, HEAD tells whether the blob arrived. The digest is computed while reading, each byte once; a file that is not
- * what its descriptor says is never committed.
+ * PATCH and PUT are not repeated blindly (`once`): the registry is asked first what it has. After a PUT whose answer
+ * was lost, HEAD tells whether the blob arrived. The digest is computed while reading, each byte once; a file that is
+ * not what its descriptor says is never committed.
  */
 #include "registry_int.h"
 
@@ -49,9 +49,9 @@ struct push {
 	struct auth_ctx *mount_auth; /* like the place's, with the scope of mount_from */
 	bool no_mount;
 	char *location; /* of the upload, absolute */
-	uint64_t sent;	/* bytes the registry has */
+	uint64_t sent;  /* bytes the registry has */
 	uint64_t total; /* when known (file, or end of input) */
-	bool ended;	/* no more input: total is known */
+	bool ended;     /* no more input: total is known */
 	size_t chunk_size;
 	struct chunk filling, sending;
 	uint64_t span_from, span_at, span_to; /* bytes of the request under way */
@@ -150,7 +150,7 @@ static struct http_xfer *request(struct push *j, const char *method, char *targe
 static bool may_go_on(struct push *j, int result)
 {
 	bool way = result == -ECONNRESET || result == -ETIMEDOUT || result == -ECONNREFUSED || result == -EIO ||
-		   result == -EAGAIN || j->x->reply.status == 416;
+	           result == -EAGAIN || j->x->reply.status == 416;
 	return way && (int)++j->failures <= j->run->repo->r->o.retries;
 }
 
@@ -165,7 +165,7 @@ static int check_read(struct push *j)
 	digest_end(&j->hash, j->digest);
 	if (u->digest && (!str_eq(u->digest, j->digest) || u->size != j->total))
 		return err_set(&j->err, EBADMSG, "blob %.19s is not what its descriptor says (%" PRIu64 " bytes, %s)",
-			       u->digest, j->total, j->digest);
+		               u->digest, j->total, j->digest);
 	return 0;
 }
 
@@ -222,7 +222,7 @@ static void fill(struct push *j)
 	while (!j->ended && c->len < j->chunk_size && budget) {
 		size_t want = RL_MIN(budget, j->chunk_size - c->len);
 		ssize_t n = j->u->read(j->u->arg, c->buf + c->len, want);
-		if (n == -EAGAIN) {
+		if (n == -EAGAIN && j->u->wait_fd >= 0) {
 			j->task.fd = j->u->wait_fd;
 			return;
 		}
@@ -275,8 +275,8 @@ static void head_done(struct http_xfer *x)
 	if (x->result == 0) {
 		/* HEAD of a blob must say its size; one that says another size is a broken blob or a lie. */
 		if (x->reply.content_length >= 0 && j->u->digest && (uint64_t)x->reply.content_length != j->u->size) {
-			err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64, x->ep->shown,
-				j->u->digest, x->reply.content_length, j->u->size);
+			err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64,
+			        x->ep->shown, j->u->digest, x->reply.content_length, j->u->size);
 			push_fail(j, &j->err);
 			return;
 		}
@@ -312,7 +312,8 @@ static void post_done(struct http_xfer *x)
 	}
 	if (mounting && x->reply.status == 201) {
 		if (x->reply.digest && !str_eq(x->reply.digest, j->u->digest)) {
-			err_set(&j->err, EBADMSG, "%s: mounted %.80s instead of %s", x->ep->shown, x->reply.digest, j->u->digest);
+			err_set(&j->err, EBADMSG, "%s: mounted %.80s instead of %s", x->ep->shown, x->reply.digest,
+			        j->u->digest);
 			push_fail(j, &j->err);
 			return;
 		}
@@ -478,7 +479,8 @@ static void put_done(struct http_xfer *x)
 		return;
 	}
 	if (x->reply.digest && !str_eq(x->reply.digest, j->digest)) {
-		err_set(&j->err, EBADMSG, "%s: stored the blob as %.80s instead of %s", x->ep->shown, x->reply.digest, j->digest);
+		err_set(&j->err, EBADMSG, "%s: stored the blob as %.80s instead of %s", x->ep->shown, x->reply.digest,
+		        j->digest);
 		push_fail(j, &j->err);
 		return;
 	}
@@ -542,8 +544,8 @@ static int push_check(struct push *j)
 	j->total = (uint64_t)st.st_size;
 	j->ended = true;
 	if (u->digest && u->size != j->total)
-		return err_set(&j->err, EBADMSG, "blob %.19s has %" PRIu64 " bytes, its descriptor says %" PRIu64, u->digest,
-			       j->total, u->size);
+		return err_set(&j->err, EBADMSG, "blob %.19s has %" PRIu64 " bytes, its descriptor says %" PRIu64,
+		               u->digest, j->total, u->size);
 	return 0;
 }
 
@@ -564,7 +566,7 @@ static void push_begin(struct push *j)
 }
 
 int registry_push_all(struct registry_repo *repo, struct registry_upload *uploads, size_t n,
-		      const struct registry_transfer *t, struct err *e)
+                      const struct registry_transfer *t, struct err *e)
 {
 	struct push_run run = {.repo = repo, .t = t, .n = n};
 	if (!n)
@@ -579,11 +581,11 @@ int registry_push_all(struct registry_repo *repo, struct registry_upload *upload
 	run.jobs = xcalloc(n, sizeof(*run.jobs));
 	for (size_t i = 0; i < n; i++) {
 		run.jobs[i] = (struct push){
-			.task = {.fd = -1, .events = CURL_WAIT_POLLIN, .run = push_task},
-			.run = &run,
-			.u = &uploads[i],
-			.index = i,
-			.chunk_size = REGISTRY_CHUNK,
+		        .task = {.fd = -1, .events = CURL_WAIT_POLLIN, .run = push_task},
+		        .run = &run,
+		        .u = &uploads[i],
+		        .index = i,
+		        .chunk_size = REGISTRY_CHUNK,
 		};
 		uploads[i].result = -ECANCELED;
 	}
@@ -608,77 +610,4 @@ int registry_push_all(struct registry_repo *repo, struct registry_upload *upload
 		err_ctx(e, "%s", repo->name);
 	}
 	return r;
-}
-
-/* ---- single requests ---- */
-
-static struct place *own_place(struct registry_repo *repo)
-{
-	return repo->order[repo->norder - 1];
-}
-
-int registry_has_blob(struct registry_repo *repo, const char *digest, uint64_t *ret_size, struct err *e)
-{
-	struct err why = ERR_INIT;
-	if (!imgref_is_digest(digest))
-		return err_set(e, EINVAL, "\"%.80s\" is no digest", digest);
-	int r = repo_order(repo, true, e);
-	if (r < 0)
-		return r;
-	struct place *p = own_place(repo);
-	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "HEAD", xasprintf("/v2/%s/blobs/%s", p->path, digest));
-	r = http_do(x, &why);
-	if (r == 0 && ret_size && x->reply.content_length >= 0)
-		*ret_size = (uint64_t)x->reply.content_length;
-	http_free(x);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0 && e)
-		*e = why;
-	return r < 0 ? r : 1;
-}
-
-int registry_push_manifest(struct registry_repo *repo, const char *which, const char *media_type, const void *bytes,
-			   size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e)
-{
-	char digest[IMGREF_DIGEST_SIZE];
-	digest_of(bytes, len, digest);
-	if (imgref_is_digest(which) && !str_eq(which, digest))
-		return err_set(e, EINVAL, "the manifest has digest %s, not %s", digest, which);
-	if (strspn(media_type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-+._/") != strlen(media_type))
-		return err_set(e, EINVAL, "\"%.80s\" is no media type", media_type);
-	if (len > IMGSPEC_MANIFEST_MAX)
-		return err_set(e, EFBIG, "manifest of more than %d bytes", IMGSPEC_MANIFEST_MAX);
-	int r = check_which(which, e);
-	if (r == 0)
-		r = repo_order(repo, false, e);
-	if (r < 0)
-		return r;
-	struct place *p = own_place(repo);
-	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "PUT", xasprintf("/v2/%s/manifests/%s", p->path, which));
-	x->body = bytes;
-	x->body_len = len;
-	strv_addf(&x->headers, "Content-Type: %s", media_type);
-	r = http_do(x, e);
-	if (r == 0 && x->reply.digest && imgref_is_digest(x->reply.digest) && !str_eq(x->reply.digest, digest))
-		r = err_set(e, EBADMSG, "%s: stored the manifest as %s instead of %s", p->ep->shown, x->reply.digest, digest);
-	http_free(x);
-	if (r < 0)
-		return err_ctx(e, "%s:%s", repo->name, which);
-	memcpy(ret_digest, digest, sizeof(digest));
-	return 0;
-}
-
-int registry_delete_manifest(struct registry_repo *repo, const char *which, struct err *e)
-{
-	int r = check_which(which, e);
-	if (r == 0)
-		r = repo_order(repo, false, e);
-	if (r < 0)
-		return r;
-	struct place *p = own_place(repo);
-	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "DELETE", xasprintf("/v2/%s/manifests/%s", p->path, which));
-	r = http_do(x, e);
-	http_free(x);
-	return r < 0 ? err_ctx(e, "%s", repo->name) : 0;
 }

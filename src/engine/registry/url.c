@@ -43,7 +43,8 @@ static int fill(CURLU *h, const char *ref, struct url *u, struct err *e)
 	u->scheme = part(h, CURLUPART_SCHEME, 0);
 	u->host = part(h, CURLUPART_HOST, 0);
 	u->port = part(h, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-	if (!u->text || !u->scheme || !u->host || !u->port || (!str_eq(u->scheme, "http") && !str_eq(u->scheme, "https"))) {
+	if (!u->text || !u->scheme || !u->host || !u->port ||
+	    (!str_eq(u->scheme, "http") && !str_eq(u->scheme, "https"))) {
 		autofree char *shown = http_quote(ref, strlen(ref));
 		return err_set(e, EPROTO, "not an http or https URL: \"%s\"", shown);
 	}
@@ -103,11 +104,11 @@ static enum addr_class class_of_v4(uint32_t a)
 		uint32_t net, mask;
 		enum addr_class class;
 	} nets[] = {
-		{0x7f000000, 0xff000000, ADDR_LOOPBACK},   {0x00000000, 0xff000000, ADDR_LOOPBACK},
-		{0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL}, {0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
-		{0xf0000000, 0xf0000000, ADDR_LINK_LOCAL}, {0x0a000000, 0xff000000, ADDR_PRIVATE},
-		{0xac100000, 0xfff00000, ADDR_PRIVATE},	   {0xc0a80000, 0xffff0000, ADDR_PRIVATE},
-		{0x64400000, 0xffc00000, ADDR_PRIVATE},	   {0xc6120000, 0xfffe0000, ADDR_PRIVATE},
+	        {0x7f000000, 0xff000000, ADDR_LOOPBACK},   {0x00000000, 0xff000000, ADDR_LOOPBACK},
+	        {0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL}, {0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
+	        {0xf0000000, 0xf0000000, ADDR_LINK_LOCAL}, {0x0a000000, 0xff000000, ADDR_PRIVATE},
+	        {0xac100000, 0xfff00000, ADDR_PRIVATE},    {0xc0a80000, 0xffff0000, ADDR_PRIVATE},
+	        {0x64400000, 0xffc00000, ADDR_PRIVATE},    {0xc6120000, 0xfffe0000, ADDR_PRIVATE},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(nets); i++)
 		if ((a & nets[i].mask) == nets[i].net)

@@ -78,7 +78,7 @@ static void write_cache(int dirfd, const char *name, const struct str *key, cons
 {
 	autostr struct str file = STR_INIT;
 	struct err e = ERR_INIT;
-	struct cache_header h = { .key_len = key->len, .insns = program->count };
+	struct cache_header h = {.key_len = key->len, .insns = program->count};
 	memcpy(h.magic, cache_magic, sizeof(h.magic));
 	h.checksum = hash(hash_start, key->buf, key->len);
 	h.checksum = hash(h.checksum, program->insns, program->count * sizeof(*program->insns));
@@ -116,8 +116,8 @@ static void make_key(const struct source *src, uint64_t caps, unsigned int kmajo
 	unsigned int library[3];
 	seccomp_library_version(library);
 	str_addf(ret_key, "rl seccomp %d, libseccomp %u.%u.%u, %s, caps %#llx, kernel %u.%u, format %d, profile:\n",
-		 CACHE_VERSION, library[0], library[1], library[2],
-		 seccomp_arch_name(seccomp_native_arch()), (unsigned long long)caps, kmajor, kminor, (int)src->format);
+		 CACHE_VERSION, library[0], library[1], library[2], seccomp_arch_name(seccomp_native_arch()),
+		 (unsigned long long)caps, kmajor, kminor, (int)src->format);
 	str_add(ret_key, src->text, src->len);
 }
 
@@ -167,7 +167,8 @@ static int compile(const struct source *src, const struct seccomp_plan_input *in
 	plan->listener_metadata = take_ptr(&p.listener_metadata);
 
 	/* Only what can change the program: `--cap-add NET_ADMIN` must not compile a profile that does not mention it. */
-	make_key(src, in->caps & p.caps_mentioned, p.kernel_mentioned ? kmajor : 0, p.kernel_mentioned ? kminor : 0, &key);
+	make_key(src, in->caps & p.caps_mentioned, p.kernel_mentioned ? kmajor : 0, p.kernel_mentioned ? kminor : 0,
+		 &key);
 	make_name(&key, name);
 	if (in->cache_dirfd >= 0 && read_cache(in->cache_dirfd, name, &key, &plan->program) == 1)
 		return 0;
@@ -206,7 +207,7 @@ int seccomp_plan_make(const struct seccomp_plan_input *in, struct seccomp_plan *
 			return r;
 		}
 	}
-	plan.filter = (struct seccomp_filter){ .insns = plan.program.insns, .count = plan.program.count };
+	plan.filter = (struct seccomp_filter){.insns = plan.program.insns, .count = plan.program.count};
 	*ret_plan = plan;
 	return 0;
 }

@@ -26,10 +26,8 @@ static const enum seccomp_op op_of[] = {
 _Static_assert(ARRAY_SIZE(op_of) == SECCOMP_PROFILE_OP_N, "every operator has its line");
 
 static const enum seccomp_profile_arch profile_arch[] = {
-	[SECCOMP_ARCH_X86_64] = SECCOMP_PROFILE_ARCH_X86_64,
-	[SECCOMP_ARCH_X86] = SECCOMP_PROFILE_ARCH_X86,
-	[SECCOMP_ARCH_X32] = SECCOMP_PROFILE_ARCH_X32,
-	[SECCOMP_ARCH_AARCH64] = SECCOMP_PROFILE_ARCH_AARCH64,
+	[SECCOMP_ARCH_X86_64] = SECCOMP_PROFILE_ARCH_X86_64, [SECCOMP_ARCH_X86] = SECCOMP_PROFILE_ARCH_X86,
+	[SECCOMP_ARCH_X32] = SECCOMP_PROFILE_ARCH_X32,	     [SECCOMP_ARCH_AARCH64] = SECCOMP_PROFILE_ARCH_AARCH64,
 	[SECCOMP_ARCH_ARM] = SECCOMP_PROFILE_ARCH_ARM,
 };
 _Static_assert(ARRAY_SIZE(profile_arch) == SECCOMP_ARCH_N, "every architecture has its line");
@@ -157,7 +155,7 @@ int seccomp_plan_rules(const struct seccomp_profile *profile, enum seccomp_arch 
 		       unsigned int kernel_major, unsigned int kernel_minor, struct seccomp_rules *ret_rules,
 		       struct strv *warnings, struct err *e)
 {
-	const struct machine m = { native, caps, kernel_major, kernel_minor };
+	const struct machine m = {native, caps, kernel_major, kernel_minor};
 	size_t total = 0;
 	size_t n = 0;
 	for (size_t i = 0; i < profile->nrules; i++)

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,7 +305,8 @@ int store_gc(const struct store *s, struct store_gc_result *ret_result, struct e
 		return err_ctx(e, "collect garbage");
 	}
 	*ret_result = result;
-	return store_sweep(s, e);
+	r = store_sweep(s, e);
+	return r < 0 ? r : 0;
 }
 
 void store_gc_result_free(struct store_gc_result *r)
@@ -356,7 +358,7 @@ int store_sweep(const struct store *s, struct err *e)
 		free(found[i].name);
 	}
 	free(found);
-	return 0;
+	return (int)RL_MIN(count, (size_t)INT_MAX);
 }
 
 struct removal {

@@ -288,7 +288,7 @@ int store_rebuild_index(const struct store *s, struct err *e)
 		return dirfd;
 	int r = io_mkdirs(dirfd, "blobs/sha256", 0700, e);
 	if (r >= 0 && faccessat(dirfd, "oci-layout", F_OK, 0) < 0)
-		r = io_replace_file(dirfd, "oci-layout", layout, strlen(layout), 0644, false, e);
+		r = io_replace_file(dirfd, "oci-layout", layout, strlen(layout), 0644, true, e);
 	if (r < 0)
 		return r;
 	autofd int lockfd = openat(dirfd, "index.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -304,5 +304,6 @@ int store_rebuild_index(const struct store *s, struct err *e)
 	autostr struct str text = STR_INIT;
 	json_print(doc, false, &text);
 	str_addc(&text, '\n');
-	return io_replace_file(dirfd, "index.json", text.buf, text.len, 0644, false, e);
+	/* Derived, but other tools read it: after a power loss it may be old, never empty. */
+	return io_replace_file(dirfd, "index.json", text.buf, text.len, 0644, true, e);
 }

@@ -91,7 +91,8 @@ static const struct run_case cases[] = {
 	{"-i --rm=false busybox -- x", "busybox: -- x | i1 t0 rm0", NULL},
 	{"-t --rm --name a busybox", "busybox: | i0 t1 rm1 name=a", NULL},
 	{"-h web -eA=1 -e B=2 --env C=3 img", "img: | i0 t0 rm0 host=web A=1 B=2 C=3", NULL},
-	{"-v /a:/b -v c:/d --tmpfs /e --mount type=tmpfs,dst=/f img", "img: | i0 t0 rm0 mount=/b mount=/d mount=/e mount=/f", NULL},
+	{"-v /a:/b -v c:/d --tmpfs /e --mount type=tmpfs,dst=/f img",
+	 "img: | i0 t0 rm0 mount=/b mount=/d mount=/e mount=/f", NULL},
 	{"--read-only --read-only-tmpfs img", "img: | i0 t0 rm0 mount=/run mount=/tmp mount=/var/tmp ro", NULL},
 	{"--net none img", "img: | i0 t0 rm0 net=1", NULL},
 	{"--network=host -u 1:2 img", "img: | i0 t0 rm0 net=2 user=1:2", NULL},
@@ -114,6 +115,9 @@ static const struct run_case cases[] = {
 	{"--network none --net host img", NULL, "given twice"},
 	{"--read-only-tmpfs img", NULL, "needs --read-only"},
 	{"--replace img", NULL, "needs --name"},
+	{"--replace --name a img", NULL, "not possible yet"},
+	{"--platform linux/s390x img", NULL, "not possible yet"},
+	{"--platform linux img", "img: | i0 t0 rm0", NULL},
 	{"--no-hosts --add-host a:1.2.3.4 img", NULL, "exclude each other"},
 	{"--rootfs / --platform linux/arm64 sh", NULL, "exclude each other"},
 	{"-v /a:/x --tmpfs /x img", NULL, "two mounts"},
@@ -221,7 +225,8 @@ static void test_table(void)
 	tap_ok(n < OPT_DEFS_MAX, "the table fits: %zu rows", n);
 	bool known = true;
 	for (const struct opt_rule *rule = verb_run.rules; rule->option; rule++)
-		known = known && opt_find(verb_run.opts, rule->option) && opt_find(verb_run.opts, rule->other) && rule->text;
+		known = known && opt_find(verb_run.opts, rule->option) && opt_find(verb_run.opts, rule->other) &&
+			rule->text;
 	tap_ok(known, "every rule speaks about options of the table");
 
 	for (int brief = 0; brief <= 1; brief++) {
@@ -244,13 +249,36 @@ static void test_table(void)
 		tap_ok(!missing, "every option is in the %s help %s", brief ? "brief" : "full", missing ? missing : "");
 	}
 	static const char *const documented[] = {
-		"interactive", "tty", "detach", "rm", "name", "env", "env-file", "workdir", "user", "entrypoint", "hostname",
-		"volume", "mount", "tmpfs", "shm-size", "read-only", "init", "cap-add", "cap-drop", "security-opt",
-		"privileged", "network", "net", "dns", "dns-search", "add-host", "ulimit", "sysctl", "device", "group-add",
-		"userns", "pid", "ipc", "uts", "stop-signal", "stop-timeout", "timeout", "pull", "platform", "label",
-		"cidfile", "pidfile", "sig-proxy", "detach-keys", "explain", "umask", "annotation", "label-file",
-		"mac-address", "dns-option", "no-hosts", "host-access", "cgroupns", "oom-score-adj", "domainname", "replace",
-		"quiet", "read-only-tmpfs", "rootfs", "restart",
+		"interactive", "tty",
+		"detach",      "rm",
+		"name",	       "env",
+		"env-file",    "workdir",
+		"user",	       "entrypoint",
+		"hostname",    "volume",
+		"mount",       "tmpfs",
+		"shm-size",    "read-only",
+		"init",	       "cap-add",
+		"cap-drop",    "security-opt",
+		"privileged",  "network",
+		"net",	       "dns",
+		"dns-search",  "add-host",
+		"ulimit",      "sysctl",
+		"device",      "group-add",
+		"userns",      "pid",
+		"ipc",	       "uts",
+		"stop-signal", "stop-timeout",
+		"timeout",     "pull",
+		"platform",    "label",
+		"cidfile",     "pidfile",
+		"sig-proxy",   "detach-keys",
+		"explain",     "umask",
+		"annotation",  "label-file",
+		"mac-address", "dns-option",
+		"no-hosts",    "host-access",
+		"cgroupns",    "oom-score-adj",
+		"domainname",  "replace",
+		"quiet",       "read-only-tmpfs",
+		"rootfs",      "restart",
 	};
 	const char *missing = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(documented) && !missing; i++) {
@@ -263,9 +291,11 @@ static void test_table(void)
 
 static void test_explain(void)
 {
-	char *const argv[] = {(char *)(uintptr_t)"-it", (char *)(uintptr_t)"--explain", (char *)(uintptr_t)"img", NULL};
+	char *const argv[] = {(char *)(uintptr_t) "-it", (char *)(uintptr_t) "--explain", (char *)(uintptr_t) "img",
+			      NULL};
 	struct err e = ERR_INIT;
-	tap_ok(run(argv, &e) == 0 && explained && !seen.len, "--explain shows the plan and runs nothing, without a terminal too");
+	tap_ok(run(argv, &e) == 0 && explained && !seen.len,
+	       "--explain shows the plan and runs nothing, without a terminal too");
 }
 
 int main(void)

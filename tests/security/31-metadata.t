@@ -1,0 +1,70 @@
+#!/bin/bash
+# Image data may lower privileges, never raise them (CVE-2026-94603, CVE-2026-53488, CVE-2026-121885): whatever an image
+# says about itself, the sandbox of its container is the same.
+. "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+have python3 skopeo || skip_all "skopeo is not installed"
+
+payload_image payload || fail "the static payload is imported"
+state() { # the sandbox as seen from inside
+	rl run --rm --network none --hostname h "$@" /tinit seq caps -- limits -- ids -- fds -- cat /proc/self/mountinfo /proc/self/uid_map 2>&1 |
+		sed -E 's/^[0-9]+ [0-9]+ [0-9]+:[0-9]+ //; s#containers/[0-9a-f]+#containers/ID#g; s#layers/[^,: ]+#LAYER#g; s#/proc/self/fd/[0-9]+#FD#g; s/master:[0-9]+//; s/^(pid|ppid|sid|pgid).*//'
+}
+plain=$(state payload)
+like "the plain image's state can be read" "$plain" 'CapEff'
+
+# The payload's layer under configs and manifests that ask for everything.
+rl_layout() { # a layout directory of the payload image
+	mkdir -p layout && cp -r "$RL_ROOT/images/blobs" layout/ && cp "$RL_ROOT/images/oci-layout" layout/
+}
+rl_layout
+cat >mutate.py <<'P'
+import hashlib, json, os, sys
+root = 'layout'
+def blob(d): return os.path.join(root, 'blobs', *d.split(':'))
+def put(doc):
+    b = json.dumps(doc).encode()
+    d = 'sha256:' + hashlib.sha256(b).hexdigest()
+    open(blob(d), 'wb').write(b)
+    return d, len(b)
+index = json.load(open(os.path.join(os.environ['RL_ROOT'], 'images', 'index.json')))
+entry = [m for m in index['manifests'] if 'payload' in json.dumps(m)][0]
+manifest = json.load(open(blob(entry['digest'])))
+config = json.load(open(blob(manifest['config']['digest'])))
+keys = ['run.oci.keep_original_groups', 'run.oci.hooks.stdout', 'run.oci.seccomp.receiver', 'io.podman.annotations.privileged',
+        'io.podman.annotations.seccomp', 'io.podman.annotations.label', 'io.kubernetes.cri-o.userns-mode', 'io.kubernetes.cri-o.Devices',
+        'io.container.manager', 'org.rl.privileged', 'org.rl.cap-add', 'rl.privileged', 'privileged', 'containerd.io/restart.loguri',
+        'com.docker.security', 'io.containers.autoupdate', 'org.systemd.property.DevicePolicy', 'module.wasm.image/variant',
+        'run.oci.systemd.force_cgroup_v1', 'run.oci.mount_context_type', 'run.oci.pidfd_receiver', 'run.oci.handler']
+anns = {k: v for k in keys for v in ['true']}
+c = config['config']
+c['Labels'] = dict(anns)
+c['Volumes'] = {'/proc': {}, '/sys': {}, '/../../../x': {}, '/dev': {}}
+c['Privileged'] = True
+c['CapAdd'] = ['ALL']
+c['SecurityOpt'] = ['seccomp=unconfined']
+c['NetworkDisabled'] = False
+c['OnBuild'] = ['RUN id']
+c['HostConfig'] = {'Privileged': True, 'Binds': ['/:/host'], 'PidMode': 'host', 'UsernsMode': 'host', 'CapAdd': ['ALL']}
+config['HostConfig'] = c['HostConfig']
+config['linux'] = {'namespaces': [], 'seccomp': None, 'maskedPaths': [], 'readonlyPaths': []}
+config['process'] = {'capabilities': {'effective': ['CAP_SYS_ADMIN']}, 'noNewPrivileges': False}
+config['annotations'] = anns
+config['hooks'] = {'prestart': [{'path': '/bin/touch', 'args': ['touch', os.path.abspath('hooked')]}]}
+config['mounts'] = [{'source': '/', 'destination': '/host', 'type': 'bind', 'options': ['rbind']}]
+d, n = put(config)
+manifest['config'].update(digest=d, size=n, annotations=anns)
+manifest['annotations'] = anns
+for l in manifest['layers']: l['annotations'] = anns; l['urls'] = ['http://127.0.0.1:9/x']
+d, n = put(manifest)
+json.dump({'schemaVersion': 2, 'annotations': anns, 'manifests': [{'mediaType': manifest.get('mediaType', 'application/vnd.oci.image.manifest.v1+json'),
+    'digest': d, 'size': n, 'annotations': dict(anns, **{'org.opencontainers.image.ref.name': 'evil:latest'})}]}, open(os.path.join(root, 'index.json'), 'w'))
+P
+ok "an image that asks for everything in every document is made" python3 mutate.py
+ok "it loads" rl load -q -i layout
+name=$(rl images --format '{{.Repository}}:{{.Tag}}' | grep evil | head -n 1)
+is "CVE-2026-94603: its container's capabilities, filter, mounts, limits and ids are the plain image's" "$(state "${name:-evil}")" "$plain"
+not_ok "CVE-2026-53488: nothing it names was executed on the host" test -e hooked
+is "CVE-2019-16884: a VOLUME on /proc changes nothing" "$(rl run --rm --network none "${name:-evil}" /tinit cat /proc/self/mountinfo | grep -c ' /proc proc\| - proc ')" \
+	"$(rl run --rm --network none payload /tinit cat /proc/self/mountinfo | grep -c ' /proc proc\| - proc ')"
+leftovers "nothing is left running or mounted"
+done_testing
