@@ -19,7 +19,6 @@ struct inspect_opts {
 };
 
 static const struct opt_def inspect_defs[] = {
-<<<<<<< HEAD
 	{"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct inspect_opts, format), 0, "Options",
 	 "json, or a template such as '{{.Config.Env}}'", COMPLETE_CHOICES, "json"},
 	{"type", NULL, 0, "TYPE", OPT_GENERIC(opt_set_string, struct inspect_opts, type), 0, "Options",
@@ -29,13 +28,6 @@ static const struct opt_def inspect_defs[] = {
 	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, struct inspect_opts, latest), 0, "Options",
 	 "the container made last", 0, NULL},
 	OPT_END,
-=======
-        {"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct inspect_opts, format), 0, "Options",
-         "json, or a template such as '{{.Config.Env}}'", COMPLETE_CHOICES, "json"},
-        {"type", NULL, 0, "TYPE", OPT_GENERIC(opt_set_string, struct inspect_opts, type), 0, "Options",
-         "only look for this kind of object (image)", COMPLETE_CHOICES, "image"},
-        OPT_END,
->>>>>>> main
 };
 
 /* A container of that name, else an image, as docker looks. */
@@ -108,7 +100,6 @@ static void inspect_release(void *opts)
 }
 
 const struct verb verb_inspect = {
-<<<<<<< HEAD
 	.name = "inspect",
 	.aliases = "image inspect,container inspect",
 	.group = "Containers",
@@ -121,19 +112,4 @@ const struct verb verb_inspect = {
 	.opts_size = sizeof(struct inspect_opts),
 	.release = inspect_release,
 	.run = inspect_run,
-=======
-        .name = "inspect",
-        .aliases = "image inspect",
-        .group = "Images",
-        .usage = "[OPTIONS] IMAGE...",
-        .summary = "print everything known about images, as JSON",
-        .example = "  rl inspect -f '{{json .Config.Env}}' busybox",
-        .opts = inspect_defs,
-        .min_operands = 1,
-        .max_operands = OPERANDS_ANY,
-        .complete = COMPLETE_IMAGE,
-        .opts_size = sizeof(struct inspect_opts),
-        .release = inspect_release,
-        .run = inspect_run,
->>>>>>> main
 };

@@ -10,12 +10,6 @@
 #include "run_table.h"
 #include "verbs_int.h"
 
-<<<<<<< HEAD
-/* What the terminal we were started from does not give. */
-static int check_terminal(const struct run_opts *o, struct err *e)
-{
-	if (o->tty && o->interactive && !o->detach && !o->explain && !isatty(STDIN_FILENO)) {
-=======
 /* Only images of this machine's own architecture can be run; the wrong one must not be taken silently. */
 static int check_platform(const char *platform, struct err *e)
 {
@@ -29,22 +23,13 @@ static int check_platform(const char *platform, struct err *e)
 	return err_hint(e, "leave out --platform");
 }
 
-/* What a foreground container cannot have, and what the terminal we were started from does not give. */
-static int check_foreground(const struct run_opts *o, struct err *e)
+/* What the terminal we were started from does not give. */
+static int check_terminal(const struct run_opts *o, struct err *e)
 {
-	if (o->detach) {
-		err_set(e, EOPNOTSUPP, "--detach is not possible yet: detached containers come with create and start");
-		return err_hint(e, "leave out -d; a shell puts the container into the background with &");
-	}
-	if (o->restart != RESTART_NO)
-		return err_set(e, EOPNOTSUPP, "--restart is not possible yet: it comes with detached containers");
-	if (o->replace)
-		return err_set(e, EOPNOTSUPP, "--replace is not possible yet: it comes with the removal of containers");
 	int r = check_platform(o->platform, e);
 	if (r < 0)
 		return r;
-	if (o->tty && o->interactive && !o->explain && !isatty(STDIN_FILENO)) {
->>>>>>> main
+	if (o->tty && o->interactive && !o->detach && !o->explain && !isatty(STDIN_FILENO)) {
 		err_set(e, ENOTTY, "-t with -i needs a terminal, and standard input is none");
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");
 	}
