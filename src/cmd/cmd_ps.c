@@ -23,7 +23,7 @@ static const struct opt_def ps_defs[] = {
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "also those that do not run", 0, NULL},
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, S, quiet), 0, options, "print ids only", 0, NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
-	 "name=, id=, status=, label=, ancestor=, exited=, health=, ...", COMPLETE_CHOICES,
+	 "name=, id=, status=, label=, ancestor=, exited=, health= and more", COMPLETE_CHOICES,
 	 "name= id= status= label= ancestor= exited= before= since= until= health= restart-policy= network= volume="},
 	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, S, format), 0, options,
 	 "json, or a template such as '{{.Names}} {{.Status}}'", COMPLETE_CHOICES, "json table"},

@@ -178,6 +178,8 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (name)
 		container_name_release(s, name, id);
+	else
+		container_names_release_id(s, id);
 	if (renameat(parent, id, parent, doomed) < 0)
 		return err_sys(e, errno, "remove container %.12s", id);
 	return store_remove_tree(parent, doomed, e);

@@ -85,7 +85,7 @@ completes() {
 	shift 2
 	is "$sentence" "$(bash complete rl "$@" | sort | tr '\n' ' ')" "$want "
 }
-completes "verbs" "image images import info inspect" i
+completes "verbs" "image images import info init inspect" i
 completes "members of a family" "prune" image pr
 completes "long options" "--security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
 completes "an option that is only one" "--network" run --netw
