@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "rl/kern/idmap.h"
 #include "store_fixture.h"
 
 static struct fixture f;

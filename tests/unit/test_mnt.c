@@ -93,12 +93,6 @@ static int pivot(void *arg)
 	return access("/proc", F_OK) == 0 || access("/etc", F_OK) == 0 ? 5 : 0;
 }
 
-static int put(const char *path, const char *text)
-{
-	autofd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -1 : 0;
-}
-
 static bool says(const char *path, const char *text)
 {
 	char buf[64] = "";

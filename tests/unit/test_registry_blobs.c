@@ -271,6 +271,26 @@ static void test_many(struct server *s)
 	tap_ok(server_asked(s, "GET /v2/x/blobs/sha256:") > 0, "the server was asked");
 }
 
+/* Several requests find out at the same time that an insecure registry speaks only http. */
+static void test_first_contact(const struct server *s)
+{
+	bool all = true;
+	for (int round = 0; round < 40; round++) {
+		struct registry_blob b[8];
+		struct registry_transfer t = {.parallel = 8};
+		client_open(&c, s, NULL, REGISTRY_PULL);
+		client_insecure(&c);
+		for (int i = 0; i < 8; i++)
+			b[i] = blob_of(i, -1, NULL);
+		if (fetch(b, 8, &t) < 0) {
+			all = false;
+			tap_diag("round %d: %s", round, c.e.text);
+		}
+		client_close(&c);
+	}
+	tap_ok(all, "eight first requests at once all fall back to http, whichever answer comes first");
+}
+
 int main(void)
 {
 	static struct reply script[JOBS + 3];
@@ -295,6 +315,7 @@ int main(void)
 	test_files();
 	test_many(s);
 	client_close(&c);
+	test_first_contact(s);
 	server_stop(s);
 	return tap_done();
 }

@@ -8,6 +8,7 @@
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
  *     load FILE|DIR|-       (none; names come from the archive)
+ *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload

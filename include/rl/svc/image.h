@@ -104,6 +104,16 @@ int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struc
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
 
+struct image_save_opts {
+	const char *root;
+	const char *output; /* file, directory, or "-" */
+	const char *format; /* docker-archive (NULL), oci-archive, oci-dir, docker-dir */
+	bool one_image;	    /* more than one image is -EINVAL */
+	struct strv refs;   /* borrowed */
+};
+/* Write images as they are stored. A file appears when it is whole; a directory must be new or empty. */
+int image_save(const struct image_save_opts *o, const struct image_ui *ui, struct err *e) RL_CHECK;
+
 /* Names and images, sorted by name (see store_list). `reference`: only names that match this pattern (fnmatch on the
  * familiar and on the canonical form, with and without the tag), or NULL. */
 int image_entries(const char *root, const char *reference, struct store_list *ret_list, struct err *e) RL_CHECK;

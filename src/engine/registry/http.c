@@ -232,7 +232,9 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 {
 	struct http_endpoint *ep = x->ep;
 	enum http_fail kind = http_curl_kind(c);
-	if (!ep->insecure || ep->decided || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
+	/* Once http has answered, attempts that were begun with https before that still end here. */
+	bool settled = ep->decided && !ep->plain;
+	if (!ep->insecure || settled || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
 	    kind == HTTP_FAIL_NAME || kind == HTTP_FAIL_CERT || kind == HTTP_FAIL_OTHER)
 		return false;
 	log_debug(LOG_REGISTRY, "%s: no https (%s), trying http", ep->shown, x->errbuf);
@@ -379,7 +381,12 @@ static int64_t retry_after_ms(const struct http_xfer *x)
 static void answered(struct http_xfer *x)
 {
 	long s = x->reply.status;
-	x->ep->decided = x->ep->decided || x->same_origin;
+	if (x->same_origin) {
+		x->ep->decided = true;
+		/* A passing trouble may have made another attempt give https up, wrongly as is seen now. */
+		if (str_eq(x->url.scheme, "https"))
+			x->ep->plain = false;
+	}
 	if (s >= 200 && s < 300) {
 		int r = x->on_head && !x->head_seen ? x->on_head(x) : 0;
 		finish(x, r);

@@ -2,7 +2,6 @@
  * registry_int.h - what the files of the registry engine share.
  *
  *     url.c       URLs, proxies, classes of addresses            (pure)
- *     digest.c    SHA-256                                        (libcrypto)
  *     certs.c     certs.d trees
  *     creds.c     finding and storing credentials; login.c: the verbs
  *     http.c      one exchange with one server: redirects, retries, the event loop           (libcurl)
