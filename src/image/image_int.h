@@ -5,6 +5,8 @@
  * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
  * pull.c     from a registry                                  record.c  documents to the store's record
+ * push.c     to a registry                                    login.c   credentials for one
+ * remote.c   looking at what a registry has
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
  */
 #ifndef RL_IMAGE_INT_H
@@ -40,7 +42,8 @@ struct image_ctx {
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, load_verb, pull_verb, save_verb, unpack_verb;
+image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
+	unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -48,6 +51,8 @@ void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t d
 void image_note(const struct image_ctx *c, const char *fmt, ...) RL_PRINTF(2, 3);
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name);
 
+/* A part of the answer: a document, lines. */
+void image_tell_text(const struct image_ctx *c, const char *text);
 /* The record of an image, of the built-in ones too. */
 int image_find_record(const struct image_ctx *c, const char *manifest, struct store_record *ret,
 		      struct err *e) RL_CHECK;
@@ -66,6 +71,9 @@ int image_parse_config(const struct str *bytes, struct imgspec_config *ret_confi
 /* Everything but the manifest's digest and size; layer keys are a guess (the DiffIDs) until layers_ensure. */
 int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
 		      struct err *e) RL_CHECK;
+
+/* Keep its documents and blobs from being collected as long as `w` lives. */
+int image_pin_record(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
 
 /* ---- layers.c ---- */
 

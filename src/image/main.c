@@ -41,6 +41,17 @@ void image_note(const struct image_ctx *c, const char *fmt, ...)
 	(void)!sync_send(c->sock, IMAGE_STEP_NOTE, text, RL_MIN(strlen(text), (size_t)1024), NULL, 0, NULL);
 }
 
+void image_tell_text(const struct image_ctx *c, const char *text)
+{
+	for (size_t left = strlen(text); left;) {
+		size_t n = RL_MIN(left, (size_t)SYNC_DATA_MAX);
+		if (sync_send(c->sock, IMAGE_STEP_TEXT, text, n, NULL, 0, NULL) < 0)
+			return;
+		text += n;
+		left -= n;
+	}
+}
+
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name)
 {
 	struct image_added a = {.id = ""};
@@ -106,8 +117,10 @@ static const struct {
 	size_t operands;
 	bool more; /* or any number above */
 } verbs[] = {
-	{"import", import_verb, 1, false}, {"load", load_verb, 1, false},	    {"pull", pull_verb, 1, false},
-	{"save", save_verb, 1, true},	   {"unpack-image", unpack_verb, 1, false},
+	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
+	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
+	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false},
 };
 
 struct options {

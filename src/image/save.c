@@ -47,16 +47,6 @@ struct save {
 
 /* ---- which images ---- */
 
-static int pin_image(struct save *s, const struct store_record *r, struct err *e)
-{
-	int rc = store_pin_blob(&s->w, r->manifest, r->manifest_size, e);
-	if (rc >= 0)
-		rc = store_pin_blob(&s->w, r->config, r->config_size, e);
-	for (size_t i = 0; i < r->nlayers && rc >= 0; i++)
-		rc = store_pin_blob(&s->w, r->layers[i].blob, r->layers[i].blob_size, e);
-	return rc < 0 ? rc : 0;
-}
-
 /* A name that has a tag is kept; an id names nothing, and a name with only a digest is known by the digest. */
 static void add_name(struct saved *image, const char *canonical)
 {
@@ -87,7 +77,7 @@ static int add_image(struct save *s, const char *ref, struct err *e)
 		if (r >= 0)
 			s->images[s->count++] = (struct saved){.record = record};
 		if (r >= 0)
-			r = pin_image(s, &s->images[i].record, e);
+			r = image_pin_record(&s->w, &s->images[i].record, e);
 	}
 	if (r >= 0)
 		add_name(&s->images[i], found.name ? found.name : "");

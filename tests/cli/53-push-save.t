@@ -1,6 +1,7 @@
 #!/bin/bash
 # rl save, push, login: images that leave the store, read back by skopeo and by rl itself.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+. "$HELPERS/registry.sh"
 
 make_image() { "$HELPERS/make-image" "$@"; }
 digest_of() { rl inspect --format '{{.Digest}}' "$1"; }
@@ -71,6 +72,69 @@ if have skopeo; then
 else
 	skip "skopeo reads what was saved" "skopeo is not installed"
 fi
+# --- push ---
+if have docker-registry htpasswd openssl skopeo; then
+	: >none.conf
+	export CONTAINERS_REGISTRIES_CONF=$T/none.conf
+	start_registry plain || exit 1
+	REG=127.0.0.1:$PORT
+	rl load -i o.tar >/dev/null
+	ok "an image is pushed" rl push --tls-verify=false --digestfile digest s/gzip:1 "$REG/team/app:1"
+	is "the digest is that of the store" "$(cat digest)" "$gzip_digest"
+	ok "skopeo pulls it" skopeo copy -q --src-tls-verify=false "docker://$REG/team/app:1" dir:back
+	is "byte for byte" "sha256:$(sha256sum back/manifest.json | cut -d' ' -f1)" "$gzip_digest"
+	rl tag s/gzip:1 "$REG/team/app:2"
+	ok "the name alone says where to" rl push -q --tls-verify=false "$REG/team/app:2"
+	rl rmi "$REG/team/app:2" >/dev/null
+	ok "rl pulls it" rl pull -q --tls-verify=false "$REG/team/app:2"
+	is "as the same image" "$(digest_of "$REG/team/app:2")" "$gzip_digest"
+	ok "docker:// in front of the destination is the same" rl push -q --tls-verify=false s/plain:1 "docker://$REG/other/plain"
+	ok "another repository gets it as well, by mounting" rl push -q --tls-verify=false s/gzip:1 "$REG/other/app:3"
+	ok "docker's format is made" rl push --tls-verify=false -f v2s2 s/gzip:1 "$REG/team/app:d"
+	like "which is what the registry then has" "$(skopeo inspect --raw --tls-verify=false "docker://$REG/team/app:d")" \
+		'docker.distribution.manifest.v2'
+	ok "it runs the same way: skopeo can read its layers" skopeo copy -q --src-tls-verify=false "docker://$REG/team/app:d" oci:backd:x
+	ok "an image by id needs a destination" rl push -q --tls-verify=false "$gzip_id" "$REG/team/app:id"
+	must_fail "and says so" --stderr 'destination' rl push --tls-verify=false "$gzip_id"
+	must_fail "http is not used without being told" --stderr 'tls-verify=false' rl push s/gzip:1 "$REG/team/app:1"
+	must_fail "an image that is not there is named" --stderr 'nosuch' rl push nosuch "$REG/team/app:1"
+	must_fail "so is a registry that is not there" --stderr '127.0.0.1:1' rl push --retry 1 --tls-verify=false s/gzip:1 127.0.0.1:1/x
+	must_fail "and a format that is none" --stderr 'bogus' rl push -f bogus s/gzip:1 "$REG/team/app:1"
+	ok "nothing of it is left in tmp/" tmp_is_empty
+
+	# --- with TLS and passwords ---
+	htpasswd -Bbc htpasswd alice 'se cret:1' 2>/dev/null
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost \
+		-addext subjectAltName=IP:127.0.0.1 2>/dev/null
+	start_registry secret "  tls: {certificate: $T/cert.pem, key: $T/key.pem}" "auth: {htpasswd: {realm: test, path: $T/htpasswd}}" || exit 1
+	SEC=127.0.0.1:$PORT
+	mkdir certs && cp cert.pem certs/ca.crt
+	must_fail "a certificate nobody knows is refused" --stderr 'ertificate' rl push s/gzip:1 "$SEC/t/a:1"
+	must_fail "without credentials nothing is pushed" --stderr 'rl login' rl push --cert-dir certs s/gzip:1 "$SEC/t/a:1"
+	ok "with --creds it is" rl push -q --cert-dir certs --creds 'alice:se cret:1' s/gzip:1 "$SEC/t/a:1"
+	must_fail "a wrong password is not kept" --stderr "$SEC" sh -c "echo wrong | rl login --cert-dir certs -u alice --password-stdin $SEC"
+	not_ok "there is no file" test -e "$XDG_RUNTIME_DIR/containers/auth.json"
+	must_fail "without a terminal nobody is asked" --stderr 'password-stdin' sh -c "rl login --cert-dir certs $SEC </dev/null"
+	ok "the right one is" sh -c "echo 'se cret:1' | rl login --cert-dir certs -u alice --password-stdin $SEC"
+	is "in a file for the user alone" "$(stat -c %a "$XDG_RUNTIME_DIR/containers/auth.json")" 600
+	output_is "whose login it is" alice rl login --cert-dir certs --get-login "$SEC"
+	ok "stored credentials are checked" rl login --cert-dir certs "$SEC"
+	ok "and used: push" rl push -q --cert-dir certs s/plain:1 "$SEC/t/a:2"
+	ok "skopeo finds them too" skopeo inspect --cert-dir certs "docker://$SEC/t/a:2"
+	ok "logout forgets them" rl logout "$SEC"
+	must_fail "so that nothing is pushed any more" --stderr 'rl login' rl push --cert-dir certs s/plain:1 "$SEC/t/a:3"
+	must_fail "nobody is logged in" --stderr 'not logged in' rl login --cert-dir certs --get-login "$SEC"
+	ok "-p works, with a warning" rl login --cert-dir certs -u alice -p 'se cret:1' "$SEC"
+	like "which says what is wrong with it" "$(cat .err)" 'list of processes'
+	ok "logout --all forgets everything" rl logout --all
+	must_fail "two passwords are one too many" --status 125 rl login -u a -p b --password-stdin "$SEC"
+	like "on a terminal user and password are asked" \
+		"$( (sleep 1; echo alice; sleep 1; echo 'se cret:1'; sleep 1) | script -qec "rl login --cert-dir certs $SEC" /dev/null)" 'Login Succeeded'
+else
+	skip "images are pushed" "docker-registry, htpasswd, openssl or skopeo is not installed"
+fi
+
+# --- a damaged store ---
 blob=$(ls -S "$RL_ROOT/images/blobs/sha256" | head -1)
 printf x | dd of="$RL_ROOT/images/blobs/sha256/$blob" bs=1 seek=300 conv=notrunc status=none
 name=$(rl images --format '{{.Repository}}:{{.Tag}}' | while read -r n; do rl save --format oci-archive -q "$n" 2>/dev/null >/dev/null || echo "$n"; done | head -1)
