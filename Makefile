@@ -110,6 +110,7 @@ SHARE_SRC := $(shell find share -type f 2>/dev/null)
 SHARE_COPIES := $(patsubst share/%,$(B)/share/rl/%,$(SHARE_SRC))
 COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
 all: $(SHARE_COPIES) $(COMPLETIONS)
+	@:
 
 $(SHARE_COPIES): $(B)/share/rl/%: share/%
 	@mkdir -p $(@D)

@@ -12,12 +12,16 @@
  * A frame goes through frame_check first, always; what is not FRAME_PASS never reaches libslirp. Router
  * advertisements of libslirp's are not sent on: the container is configured completely by its own side.
  *
+ * Memory: when nothing has happened for a while after traffic, what the traffic touched and nobody needs is given back:
+ * free heap pages, the frame buffers, and the part of the stack that libslirp's 64 KiB frame copy used.
+ *
  * Ends: end of file on the control socket, or the device's namespace being gone (0); anything else is an error.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +34,8 @@
 enum {
 	IDLE_WISH_MS = 1000, /* libslirp's answer when it wants nothing */
 	ICMP6_ROUTER_ADVERTISEMENT = 134,
+	QUIET_MS = 1000,	   /* so long without an event before memory is given back */
+	STACK_USED = 256 * 1024,   /* how far down the stack libslirp may have been */
 };
 
 /* ---- descriptors and time ---- */
@@ -58,29 +64,13 @@ int64_t netd_now_ms(void)
 
 /* ---- libslirp's callbacks ---- */
 
-void netd_send_frame(struct netd *n, const void *frame, size_t len)
-{
-	ssize_t written;
-	if (n->device.fd < 0)
-		return;
-	do
-		written = write(n->device.fd, frame, len);
-	while (written < 0 && errno == EINTR);
-	if (written < 0) {
-		n->stats.out_lost++;
-		return;
-	}
-	n->stats.frames_out++;
-	n->stats.bytes_out += len;
-}
-
 static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 {
 	const uint8_t *frame = buf;
 	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
 	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
 		return (ssize_t)len;
-	netd_send_frame(opaque, buf, len);
+	netd_send_slirp(opaque, buf, len);
 	return (ssize_t)len; /* a lost frame is retransmitted by TCP */
 }
 
@@ -238,9 +228,12 @@ int loop_init(struct netd *n, struct err *e)
 	struct in_addr dns = o->dns;
 	if (slirp_add_unix(n->slirp, NETD_DNS_PATH, &dns, 53) < 0)
 		return err_set(e, EINVAL, "libslirp refuses the resolver's address");
-	n->frame = xmalloc(FRAME_MAX);
-	n->reply = xmalloc(FRAME_MAX);
-	n->whole = xmalloc(FRAME_MAX);
+	n->buffers = mmap(NULL, 3 * (size_t)NETD_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (n->buffers == MAP_FAILED)
+		return err_sys(e, errno, "memory for frames");
+	n->frame = (uint8_t *)n->buffers + NETD_HEADROOM;
+	n->reply = (uint8_t *)n->buffers + NETD_BUFFER;
+	n->whole = n->reply + NETD_BUFFER;
 	n->resolver = resolver_new(n);
 	n->ping = ping_new(n);
 	n->frags = frag_new();
@@ -302,19 +295,15 @@ static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 /* 0, or -ENODEV when the interface is gone with its namespace. */
 static int read_frames(struct netd *n)
 {
-	for (int i = 0; i < NETD_BATCH; i++) {
-		ssize_t len = read(n->device.fd, n->frame, FRAME_MAX);
-		if (len > 0) {
-			n->stats.frames_in++;
-			n->stats.bytes_in += (size_t)len;
-			take_frame(n, n->frame, (size_t)len);
-		} else if (len < 0 && errno == EAGAIN) {
-			return 0;
-		} else if (len < 0 && errno != EINTR && errno != ENETDOWN) {
-			return -ENODEV;
-		}
+	ssize_t len = 1;
+	device_hold(n);
+	for (int i = 0; i < NETD_BATCH && (len = device_read(n)) > 0; i++) {
+		n->stats.frames_in++;
+		n->stats.bytes_in += (size_t)len;
+		take_frame(n, n->frame, (size_t)len);
 	}
-	return 0;
+	device_release(n);
+	return len < 0 ? -ENODEV : 0;
 }
 
 static int read_control(struct netd *n, struct err *e)
@@ -354,9 +343,21 @@ static int timeout_ms(const struct netd *n, uint32_t slirp_wish, bool slirp_busy
 	return wait == INT64_MAX ? -1 : (int)wait;
 }
 
+/* Not inlined: it works on the stack below its own frame. */
+static __attribute__((noinline)) void give_back_memory(struct netd *n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
+	(void)madvise(n->buffers, 3 * (size_t)NETD_BUFFER, MADV_DONTNEED);
+	(void)malloc_trim(0);
+}
+
 int loop_run(struct netd *n, struct err *e)
 {
 	struct poll_set *s = &n->polls;
+	bool used = true; /* since memory was last given back */
+	int64_t quiet_ms = 0;
 	for (;;) {
 		uint32_t wish = UINT32_MAX;
 		s->count = 0;
@@ -369,11 +370,17 @@ int loop_run(struct netd *n, struct err *e)
 		poll_set_deadline(s, frag_deadline(n->frags));
 		size_t ours = s->count;
 		slirp_pollfds_fill(n->slirp, &wish, on_add_poll, n);
-		int ready = poll(s->items, s->count, timeout_ms(n, wish, s->count > ours));
+		int wait = timeout_ms(n, wish, s->count > ours);
+		int ready = poll(s->items, s->count, used && wait < 0 ? QUIET_MS : wait);
 		if (ready < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
 		if (ready < 0)
 			continue;
+		/* An open connection makes libslirp wake us twice a second: rounds without an event count together. */
+		quiet_ms = ready ? 0 : quiet_ms + (wait < 0 ? QUIET_MS : wait);
+		if (used && quiet_ms >= QUIET_MS)
+			give_back_memory(n);
+		used = quiet_ms < QUIET_MS;
 		if (s->items[0].revents) {
 			int r = read_control(n, e);
 			if (r < 0)

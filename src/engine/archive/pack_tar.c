@@ -247,9 +247,9 @@ static int add_xattrs(const struct pack_node *n, struct str *pax, struct err *e)
 static int put_pax(struct pack_tar *t, const struct str *pax, struct err *e)
 {
 	struct ustar h = {.name = "PaxHeaders",
-	                  .type = 'x',
-	                  .magic = "ustar\0"
-	                           "00"};
+			  .type = 'x',
+			  .magic = "ustar\0"
+				   "00"};
 	put_octal(h.mode, sizeof(h.mode), 0644);
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
@@ -335,7 +335,7 @@ dense:
 }
 
 static int put_sparse(struct pack_tar *t, const struct pack_node *n, const struct chunks *c, const struct str *map,
-                      struct err *e)
+		      struct err *e)
 {
 	int r = put(t, map->buf, map->len, e);
 	for (size_t i = 0; r == 0 && i < c->count; i++)
@@ -386,8 +386,8 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 	bool device = S_ISCHR(n->mode) || S_ISBLK(n->mode);
 	autofree char *name = S_ISDIR(n->mode) ? xasprintf("%s/", *n->path ? n->path : ".") : xstrdup(n->path);
 	struct ustar h = {.type = type_flag(n),
-	                  .magic = "ustar\0"
-	                           "00"};
+			  .magic = "ustar\0"
+				   "00"};
 	autostr struct str pax = STR_INIT;
 	autostr struct str map = STR_INIT;
 	struct chunks chunks = {.items = NULL};
