@@ -51,6 +51,7 @@ output_is "and runs" data rl run --rm --network none noparents cat /etc/data
 # --- names
 ok "an image gets a second name" rl tag piped second:2
 ok "and one with a domain" rl tag piped localhost:5000/x/y
+ok "index.json follows at once" grep -q localhost:5000/x/y:latest "$RL_ROOT/images/index.json"
 output_is "by which it runs" data rl run --rm --network none localhost:5000/x/y cat /etc/data
 id=$(rl inspect --format '{{.Id}}' piped)
 output_is "an id will do" data rl run --rm --network none "${id#sha256:}" cat /etc/data

@@ -92,7 +92,7 @@ int store_open(const char *root, bool create, struct store *ret_store, struct er
 		err_hint(e, "make the directory yours and mode 0700, or choose another with --root");
 		return r;
 	}
-	ret_store->builtin = NULL;
+	*ret_store = (struct store){.rootfd = -1};
 	autofree char *builtin = xasprintf("%s/images", proc_share_dir());
 	if (access(builtin, X_OK) == 0)
 		ret_store->builtin = take_ptr(&builtin);
