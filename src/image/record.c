@@ -37,3 +37,12 @@ int image_parse_config(const struct str *bytes, struct imgspec_config *ret_confi
 	return r < 0 ? r : imgspec_config_parse(doc, ret_config, e);
 }
 
+int image_pin_record(struct store_work *w, const struct store_record *r, struct err *e)
+{
+	int rc = store_pin_blob(w, r->manifest, r->manifest_size, e);
+	if (rc >= 0)
+		rc = store_pin_blob(w, r->config, r->config_size, e);
+	for (size_t i = 0; i < r->nlayers && rc >= 0; i++)
+		rc = store_pin_blob(w, r->layers[i].blob, r->layers[i].blob_size, e);
+	return rc < 0 ? rc : 0;
+}

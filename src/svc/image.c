@@ -21,13 +21,13 @@
 #include "rl/base/sync.h"
 #include "rl/model/imgref.h"
 
-enum { ENSURE_ATTEMPTS = 3 };
+enum { ENSURE_ATTEMPTS = 3, TEXT_MAX = 64 << 20 };
 
 /* ---- rl-image ---- */
 
 static const char peer[] = "rl-image";
 
-static int receive(int sock, const struct image_ui *ui, struct image_list *added, struct err *e)
+static int receive(int sock, const struct image_ui *ui, struct image_list *added, struct str *text, struct err *e)
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	for (;;) {
@@ -55,6 +55,11 @@ static int receive(int sock, const struct image_ui *ui, struct image_list *added
 			added->items[added->count].name[sizeof(added->items->name) - 1] = '\0';
 			added->count++;
 			break;
+		case IMAGE_STEP_TEXT:
+			if (!text || text->len > TEXT_MAX)
+				return err_set(e, EPROTO, "an unexpected text from %s", peer);
+			str_add(text, msg->data, msg->len);
+			break;
 		case IMAGE_STEP_DONE:
 			return 0;
 		default:
@@ -63,8 +68,8 @@ static int receive(int sock, const struct image_ui *ui, struct image_list *added
 	}
 }
 
-int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
-		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+static int run_program(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
+		       const struct image_ui *ui, struct image_list *ret_added, struct str *ret_text, struct err *e)
 {
 	autofree char *program = xasprintf("%s/%s", proc_libexec_dir(), peer);
 	autostrv struct strv argv = STRV_INIT;
@@ -96,7 +101,7 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 	struct image_list added = {0};
 	/* If it is dead already, receive() finds what it said before. */
 	(void)!sync_send(sock, IMAGE_STEP_START, map, sizeof(*map), NULL, 0, NULL);
-	r = receive(sock, ui, &added, e);
+	r = receive(sock, ui, &added, ret_text, e);
 	close_fd(&sock);
 	if (r < 0) {
 		struct err ignored = ERR_INIT;
@@ -116,6 +121,18 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 	else
 		image_list_free(&added);
 	return 0;
+}
+
+int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
+		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+{
+	return run_program(s, map, verb, with_stdin, ui, ret_added, NULL, e);
+}
+
+int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
+		      struct err *e)
+{
+	return run_program(s, map, verb, false, NULL, NULL, ret_text, e);
 }
 
 void image_list_free(struct image_list *l)

@@ -104,6 +104,39 @@ int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struc
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
 
+struct image_save_opts {
+	const char *root;
+	const char *output; /* file, directory, or "-" */
+	const char *format; /* docker-archive (NULL), oci-archive, oci-dir, docker-dir */
+	bool one_image;	    /* more than one image is -EINVAL */
+	struct strv refs;   /* borrowed */
+};
+/* Write images as they are stored. A file appears when it is whole; a directory must be new or empty. */
+int image_save(const struct image_save_opts *o, const struct image_ui *ui, struct err *e) RL_CHECK;
+
+struct image_push_opts {
+	const char *root;
+	const char *name; /* image of the store */
+	const char *dest; /* reference, "docker://" in front of it or not; NULL: the image's name */
+	struct image_registry registry;
+	const char *format; /* "oci", "v2s2", or NULL: the manifest as it is */
+};
+/* ret_pushed: the destination's canonical name and the digest of the manifest that is there now. */
+int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
+	       struct err *e) RL_CHECK;
+/* key: REGISTRY[/NAMESPACE]. registry->creds ("USER:PASSWORD") are verified with the registry and stored, the text is
+ * where; without creds those stored are verified, the text is the user's name (-ENOENT there are none). */
+int image_login(const char *root, const char *key, const struct image_registry *registry, struct str *ret_text,
+		struct err *e) RL_CHECK;
+/* key NULL: forget all. */
+int image_logout(const char *root, const char *key, const struct image_registry *registry, struct err *e) RL_CHECK;
+/* What a registry says of an image, verified, as `skopeo inspect` does (an object). Nothing is stored. */
+int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+			 struct err *e) RL_CHECK;
+/* Tags of a repository, appended in the registry's order; ret_name (malloc'd) is DOMAIN/PATH. */
+int image_remote_tags(const char *root, const char *name, const struct image_registry *registry, char **ret_name,
+		      struct strv *ret_tags, struct err *e) RL_CHECK;
+
 /* Names and images, sorted by name (see store_list). `reference`: only names that match this pattern (fnmatch on the
  * familiar and on the canonical form, with and without the tag), or NULL. */
 int image_entries(const char *root, const char *reference, struct store_list *ret_list, struct err *e) RL_CHECK;
