@@ -18,7 +18,7 @@ static int enter_tmpfs(void)
 	autofd int target = dir_fd("/tmp");
 	if (mnt_propagation(root, true, MS_PRIVATE, &e) < 0)
 		return 101;
-	autofd int fd = mnt_new("tmpfs", "mode=700,size=1m", MNT_NOSUID, target, &e);
+	autofd int fd = mnt_new("tmpfs", "mode=700,size=16m", MNT_NOSUID, target, &e);
 	if (fd < 0)
 		return 102;
 	return chdir("/tmp") < 0 ? 103 : 0;
@@ -36,7 +36,7 @@ static int new_fs(void *arg)
 		return 1;
 	if (stat("/tmp", &st) < 0 || (st.st_mode & 07777) != 0700)
 		return 2;
-	return fs.f_blocks * fs.f_frsize == 1 << 20 ? 0 : 3;
+	return fs.f_blocks * fs.f_frsize == 16 << 20 ? 0 : 3;
 }
 
 static int bad_option(void *arg)
@@ -93,7 +93,7 @@ static int pivot(void *arg)
 	return access("/proc", F_OK) == 0 || access("/etc", F_OK) == 0 ? 5 : 0;
 }
 
-static int put(const char *path, const char *text)
+static int make(const char *path, const char *text)
 {
 	autofd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -1 : 0;
@@ -124,11 +124,11 @@ static int overlay(void *arg)
 			return 2;
 		lower[i] = dir_fd(path);
 		snprintf(path, sizeof(path), "l%d/same", i);
-		if (lower[i] < 0 || put(path, i == 0 ? "top" : "below") < 0)
+		if (lower[i] < 0 || make(path, i == 0 ? "top" : "below") < 0)
 			return 3;
 	}
 	snprintf(path, sizeof(path), "l%d/bottom", n - 1);
-	if (put(path, "deep") < 0)
+	if (make(path, "deep") < 0)
 		return 4;
 	autofd int upper = dir_fd("up");
 	autofd int work = dir_fd("work");
@@ -139,7 +139,7 @@ static int overlay(void *arg)
 		return 5;
 	if (!says("on/same", "top") || !says("on/bottom", "deep"))
 		return 6;
-	if (put("on/new", "x") < 0 || !says("up/new", "x"))
+	if (make("on/new", "x") < 0 || !says("up/new", "x"))
 		return 7;
 	for (int i = 0; i < n; i++)
 		close(lower[i]);
@@ -153,7 +153,7 @@ static int overlay_read_only(void *arg)
 	int r = enter_tmpfs();
 	if (r)
 		return r;
-	if (mkdir("a", 0700) < 0 || mkdir("on", 0700) < 0 || put("a/file", "a") < 0)
+	if (mkdir("a", 0700) < 0 || mkdir("on", 0700) < 0 || make("a/file", "a") < 0)
 		return 1;
 	int lower[] = {dir_fd("a")};
 	autofd int on = dir_fd("on");

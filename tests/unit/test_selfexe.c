@@ -30,7 +30,9 @@ static int report(char **argv)
 
 static int run_child(void *arg)
 {
-	char *argv[] = {"/proc/self/exe", "--report", NULL};
+	char program[] = "/proc/self/exe";
+	char option[] = "--report";
+	char *argv[] = {program, option, NULL};
 	if (arg && setresuid(65534, 65534, 65534) < 0)
 		return FAILED;
 	execv(argv[0], argv);
@@ -48,7 +50,7 @@ int main(int argc, char **argv)
 	tap_is_int(tap_child_status(run_child, NULL), ours ? IN_COPY : IN_FILE,
 		   "a binary that the caller owns is left for a sealed copy, any other is not");
 	if (geteuid() == 0 && !(st.st_mode & 022))
-		tap_is_int(tap_child_status(run_child, ""), IN_FILE, "root's binary, run by somebody else, is not copied");
+		tap_is_int(tap_child_status(run_child, &st), IN_FILE, "root's binary, run by somebody else, is not copied");
 	else
 		tap_skip("needs root, and a binary only root may write", "root's binary, run by somebody else, is not copied");
 	return tap_done();
