@@ -159,7 +159,7 @@ def check_headers():
     for f in [h for h in H_FILES if h.startswith(("include/", "src/"))]:
         # Included twice: the guard works.
         text = f'#include "{os.path.abspath(f)}"\n#include "{os.path.abspath(f)}"\nextern int lint_not_empty;\n'
-        r = subprocess.run(["gcc", *flags, f"-I{os.path.dirname(f)}", "-"], input=text, capture_output=True, text=True)
+        r = subprocess.run(["gcc", *flags, "-iquote", os.path.dirname(f) or ".", "-"], input=text, capture_output=True, text=True)
         if r.returncode:
             lines = [line for line in r.stderr.splitlines() if "error" in line]
             problem("headers", f, (lines or ["does not compile"])[0])
