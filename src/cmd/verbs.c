@@ -11,10 +11,10 @@
 enum { HELP_WIDTH = 79, SUMMARY_COLUMN = 14, BRIEF_FROM = 24 };
 
 const struct verb *const verb_table[] = {
-	&verb_run,	   &verb_images,	 &verb_pull,	&verb_push,    &verb_login,   &verb_logout,
-	&verb_import,	   &verb_load,		 &verb_save,	&verb_tag,     &verb_untag,   &verb_rmi,
-	&verb_image_prune, &verb_image_exists,	 &verb_history, &verb_inspect, &verb_version, &verb_info,
-	&verb_help_cmd,	   &verb_completion_cmd, NULL,
+	&verb_run,    &verb_images,	 &verb_pull,	       &verb_search,  &verb_push,    &verb_login,
+	&verb_logout, &verb_import,	 &verb_load,	       &verb_save,    &verb_tag,     &verb_untag,
+	&verb_rmi,    &verb_image_prune, &verb_image_exists,   &verb_history, &verb_inspect, &verb_version,
+	&verb_info,   &verb_help_cmd,	 &verb_completion_cmd, NULL,
 };
 
 /* Does `name` ("image prune") stand at the beginning of argv? Returns how many words it has, 0 if not. */

@@ -23,6 +23,7 @@ extern const struct verb verb_push;
 extern const struct verb verb_rmi;
 extern const struct verb verb_run;
 extern const struct verb verb_save;
+extern const struct verb verb_search;
 extern const struct verb verb_tag;
 extern const struct verb verb_untag;
 extern const struct verb verb_version;
