@@ -33,8 +33,7 @@ struct image_ctx {
 	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
 	struct strv changes;  /* --change */
-	struct registry_opts
-		registry;   /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
 	char *platform;	    /* --platform, or NULL */
 	const char *output; /* --output: file or directory, "-" standard output */
 	const char *format; /* --format, or NULL */

@@ -340,8 +340,9 @@ static int load_any(struct load *l, struct err *e)
 	if (source_has(&l->source, "oci-layout") && source_has(&l->source, "index.json"))
 		return load_layout(l, e);
 	if (!source_has(&l->source, "manifest.json")) {
-		int r = err_set(e, EBADMSG, "neither an OCI layout (oci-layout, index.json) nor an image archive "
-					    "(manifest.json)");
+		int r = err_set(e, EBADMSG,
+				"neither an OCI layout (oci-layout, index.json) nor an image archive "
+				"(manifest.json)");
 		err_hint(e, "a root file system becomes an image with: rl import FILE NAME");
 		return r;
 	}

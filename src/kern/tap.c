@@ -37,7 +37,7 @@ bool tap_is_absent(int error)
 	return error == -ENOENT || error == -EACCES || error == -EPERM || error == -ENODEV || error == -ENXIO;
 }
 
-int packet_open(int ifindex, struct err *e)
+int packet_open(int ifindex, bool vnet_hdr, struct err *e)
 {
 	/* Protocol 0 first: nothing is queued before the socket is bound to its one interface. */
 	autofd int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -46,6 +46,8 @@ int packet_open(int ifindex, struct err *e)
 	int one = 1;
 	if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) < 0)
 		return err_sys(e, errno, "packet socket: ignore outgoing frames");
+	if (vnet_hdr && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0)
+		return err_sys(e, errno, "packet socket: virtio headers");
 	struct sockaddr_ll addr = {
 		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)

@@ -64,48 +64,13 @@ int64_t netd_now_ms(void)
 
 /* ---- libslirp's callbacks ---- */
 
-void netd_send_frame(struct netd *n, const void *frame, size_t len)
-{
-	ssize_t written;
-	if (n->device.fd < 0)
-		return;
-	do
-		written = write(n->device.fd, frame, len);
-	while (written < 0 && errno == EINTR);
-	if (written < 0) {
-		n->stats.out_lost++;
-		return;
-	}
-	n->stats.frames_out++;
-	n->stats.bytes_out += len;
-}
-
-static void even_window(uint8_t *frame, size_t len)
-{
-	uint8_t *tcp;
-	if (len >= 54 && frame[12] == 0x08 && frame[13] == 0 && frame[23] == IPPROTO_TCP)
-		tcp = frame + 34;
-	else if (len >= 74 && frame[12] == 0x86 && frame[20] == IPPROTO_TCP)
-		tcp = frame + 54;
-	else
-		return;
-	if (tcp[14] != 0xff || tcp[15] != 0xff)
-		return;
-	tcp[15] = 0xfe;
-	unsigned sum = ((unsigned)tcp[16] << 8 | tcp[17]) + 1;
-	sum = (sum & 0xffff) + (sum >> 16);
-	tcp[16] = (uint8_t)(sum >> 8);
-	tcp[17] = (uint8_t)sum;
-}
-
 static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 {
 	const uint8_t *frame = buf;
-	even_window((uint8_t *)(uintptr_t)buf, len);
 	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
 	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
 		return (ssize_t)len;
-	netd_send_frame(opaque, buf, len);
+	netd_send_slirp(opaque, buf, len);
 	return (ssize_t)len; /* a lost frame is retransmitted by TCP */
 }
 
@@ -266,8 +231,8 @@ int loop_init(struct netd *n, struct err *e)
 	n->buffers = mmap(NULL, 3 * (size_t)NETD_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (n->buffers == MAP_FAILED)
 		return err_sys(e, errno, "memory for frames");
-	n->frame = n->buffers;
-	n->reply = n->frame + NETD_BUFFER;
+	n->frame = (uint8_t *)n->buffers + NETD_HEADROOM;
+	n->reply = (uint8_t *)n->buffers + NETD_BUFFER;
 	n->whole = n->reply + NETD_BUFFER;
 	n->resolver = resolver_new(n);
 	n->ping = ping_new(n);
@@ -330,19 +295,15 @@ static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 /* 0, or -ENODEV when the interface is gone with its namespace. */
 static int read_frames(struct netd *n)
 {
-	for (int i = 0; i < NETD_BATCH; i++) {
-		ssize_t len = read(n->device.fd, n->frame, FRAME_MAX);
-		if (len > 0) {
-			n->stats.frames_in++;
-			n->stats.bytes_in += (size_t)len;
-			take_frame(n, n->frame, (size_t)len);
-		} else if (len < 0 && errno == EAGAIN) {
-			return 0;
-		} else if (len < 0 && errno != EINTR && errno != ENETDOWN) {
-			return -ENODEV;
-		}
+	ssize_t len = 1;
+	device_hold(n);
+	for (int i = 0; i < NETD_BATCH && (len = device_read(n)) > 0; i++) {
+		n->stats.frames_in++;
+		n->stats.bytes_in += (size_t)len;
+		take_frame(n, n->frame, (size_t)len);
 	}
-	return 0;
+	device_release(n);
+	return len < 0 ? -ENODEV : 0;
 }
 
 static int read_control(struct netd *n, struct err *e)

@@ -5,6 +5,7 @@
  *   sandbox.c   the worker locks itself in: empty root, no capabilities, limits
  *   filter.c    its seccomp filter
  *   loop.c      worker: poll loop, control messages, frames in and out, libslirp's callbacks
+ *   device.c    reading and writing frames
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
  *   ping.c      echo requests to outside
  *   guard.c     the address policy at the system calls libslirp makes
@@ -22,9 +23,11 @@
 #include "rl/engine/net.h"
 #include "rl/engine/net_frag.h"
 #include "rl/engine/net_frame.h"
+#include "rl/engine/net_shape.h"
 
 enum {
-	NETD_BUFFER = (FRAME_MAX + 4095) / 4096 * 4096,
+	NETD_HEADROOM = 64,    /* before a frame that is read: the virtio header */
+	NETD_BUFFER = (NETD_HEADROOM + FRAME_MAX + 4095) / 4096 * 4096,
 	NETD_BATCH = 32,       /* frames read before the sockets get their turn */
 	NETD_SERVERS_MS = 100, /* how long the owner may take to say which name servers there are */
 	NETD_DNS_BACKLOG = 64, /* above NETD_BATCH: a batch cannot fill the resolver's listener */
@@ -62,6 +65,8 @@ struct netd {
 	struct ping *ping;
 	struct frag_table *frags;
 	struct poll_set polls;
+	struct shape shapes[2], *held; /* device.c: an acknowledgement kept back */
+	bool holding;
 	void *buffers;	/* the three below, page-aligned, NETD_BUFFER bytes each */
 	uint8_t *frame; /* FRAME_MAX bytes: what is being read */
 	uint8_t *reply; /* FRAME_MAX bytes: what is being built */
@@ -81,6 +86,12 @@ int loop_init(struct netd *n, struct err *e) RL_CHECK;
 int loop_run(struct netd *n, struct err *e) RL_CHECK;
 /* A finished frame to the container; lost ones are counted. */
 void netd_send_frame(struct netd *n, const void *frame, size_t len);
+/* One of libslirp's: shaped on the way. */
+void netd_send_slirp(struct netd *n, const void *frame, size_t len);
+void device_hold(struct netd *n);
+void device_release(struct netd *n);
+/* The next frame, at n->frame: its length, 0 when there is none now, -errno when the device is gone. */
+ssize_t device_read(struct netd *n);
 
 void guard_init(const struct net_slirp_opts *o);
 

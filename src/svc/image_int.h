@@ -1,13 +1,14 @@
 /*
  * image_int.h - what the files of svc/image share.
  *
- * image.c         ready for a run; rl-image as a child     image_add.c     import and load
+ * image.c         ready for a run; rl-image as a child     image_add.c     import, load, pull
  * image_admin.c   list, tag, remove, prune                 image_show.c    inspect, history
  * image_save.c    save                                     image_remote.c  push, login, looking at registries
  */
 #ifndef RL_SVC_IMAGE_INT_H
 #define RL_SVC_IMAGE_INT_H
 
+#include "rl/kern/idmap.h"
 #include "rl/svc/image.h"
 
 /* Run `rl-image VERB...` (verb->items[0] and its operands and options) on the store and collect what it added. */

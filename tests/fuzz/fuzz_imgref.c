@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(imgref_parse(canonical, &again, &e) == 0);
 	autofree char *twice = imgref_format(&again);
 	must(str_eq(canonical, twice));
-	must(strspn(canonical, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@[]") == strlen(canonical));
+	must(strspn(canonical, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@[]") ==
+	     strlen(canonical));
 	must(strlen(canonical) <= IMGREF_REPO_MAX + IMGREF_TAG_MAX + IMGREF_DIGEST_SIZE + 2);
 	must(imgref_familiar(canonical) >= canonical);
 	autofree char *repository = imgref_repository(canonical);

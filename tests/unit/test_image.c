@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "rl/kern/idmap.h"
 #include "store_fixture.h"
 
 static struct fixture f;
@@ -38,8 +39,8 @@ static void test_names(void)
 	struct err e = ERR_INIT;
 	const char *root = f.s.root;
 	tap_ok(image_tag(root, "a:1", "second", &e) == 0 && image_exists(root, "second", &e) == 1, "a name is given");
-	tap_ok(image_tag(root, "a:1", "x@sha256:0000000000000000000000000000000000000000000000000000000000000001", &e) ==
-		       -EINVAL,
+	tap_ok(image_tag(root, "a:1", "x@sha256:0000000000000000000000000000000000000000000000000000000000000001",
+			 &e) == -EINVAL,
 	       "not with a digest");
 	tap_ok(image_tag(root, "nosuch", "x", &e) == -ENOENT, "nor to what is not there");
 	tap_ok(image_untag(root, "second", &e) == 0 && image_exists(root, "second", &e) == 0, "and taken");
@@ -56,12 +57,15 @@ static void test_show(void)
 		char id[STORE_DIGEST_SIZE];
 		fixture_digest(0x11, id);
 		tap_is_str(json_str_or_null(doc, "Id"), id, "its id is the digest of its config");
-		tap_is_str(json_string_value(json_array_get(json_object_get(doc, "RepoTags"), 0)), "a:1", "its names are docker's");
+		tap_is_str(json_string_value(json_array_get(json_object_get(doc, "RepoTags"), 0)), "a:1",
+			   "its names are docker's");
 		tap_is_int(json_int_or(doc, "Size", -1), 300, "its size is that of the unpacked layers");
-		tap_is_int(json_array_size(json_object_get(json_object_get(doc, "RootFS"), "Layers")), 3, "its layers are there");
+		tap_is_int(json_array_size(json_object_get(json_object_get(doc, "RootFS"), "Layers")), 3,
+			   "its layers are there");
 	}
 	if (tap_ok(image_history(f.s.root, "a:1", &h, &e) == 0 && h.count == 3, "its history has its steps")) {
-		tap_ok(str_after(h.items[0].id, "sha256:") && str_eq(h.items[1].id, "<missing>"), "the newest has the id");
+		tap_ok(str_after(h.items[0].id, "sha256:") && str_eq(h.items[1].id, "<missing>"),
+		       "the newest has the id");
 		tap_is_int(h.items[2].size, 100, "every step has the size of its layer");
 	}
 	image_history_free(&h);
@@ -81,13 +85,15 @@ static void test_run(void)
 		tap_diag("%s", e.text);
 	}
 	image_run_free(&run);
-	tap_ok(image_ensure(&f.s, "nosuch", PULL_NEVER, &map, NULL, &run, &e) == -ENOENT && *e.hint, "a missing one is -ENOENT");
+	tap_ok(image_ensure(&f.s, "nosuch", PULL_NEVER, &map, NULL, &run, &e) == -ENOENT && *e.hint,
+	       "a missing one is -ENOENT");
 	tap_ok(image_ensure(&f.s, "a:1", PULL_NEVER, &(struct idmap){.key = "other"}, NULL, &run, &e) < 0 &&
 		       strstr(e.text, "ended by signal 9"),
 	       "when rl-image dies that is the error (%s)", e.text);
 	struct image_added added;
 	const struct image_import_opts import = {.root = f.s.root, .source = "/dev/null", .name = "x"};
-	tap_ok(image_import(&import, NULL, &added, &e) < 0 && strstr(e.text, "rl-image"), "a nonsense answer is an error");
+	tap_ok(image_import(&import, NULL, &added, &e) < 0 && strstr(e.text, "rl-image"),
+	       "a nonsense answer is an error");
 }
 
 static void test_remove(void)
@@ -116,7 +122,8 @@ static void test_remove(void)
 	       "a missing name does not keep the others from being removed");
 	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x20) && fixture_has(&f, FIXTURE_BLOB, 0x102), "shared layers stay");
 	image_removed_free(&removed);
-	tap_ok(image_prune(root, false, &removed, &e) == 0 && removed.deleted.count == 1, "a prune removes what has no name");
+	tap_ok(image_prune(root, false, &removed, &e) == 0 && removed.deleted.count == 1,
+	       "a prune removes what has no name");
 	image_removed_free(&removed);
 	tap_is_int(count(NULL), 1, "and nothing else");
 	tap_ok(image_prune(root, true, &removed, &e) == 0 && removed.untagged.count == 1 && count(NULL) == 0,

@@ -70,7 +70,7 @@ static void test_veth(void)
 	tap_ok(output_has("ip -6 addr show dev right", "nodad") && !output_has("ip -6 addr show dev right", "tentative"),
 	       "the IPv6 address can be used at once");
 	tap_ok(output_has("ip neigh", "02:00:00:00:00:05 PERMANENT"), "the neighbour is permanent");
-	int fd = packet_open(left, &e);
+	int fd = packet_open(left, false, &e);
 	tap_ok(fd >= 0, "a packet socket is opened on one end");
 	close(fd);
 	close(own);

@@ -60,6 +60,8 @@ bool frame_addr4_closed(struct in_addr a);
 bool frame_addr6_closed(const struct in6_addr *a);
 
 uint16_t frame_checksum(const void *data, size_t len, uint32_t sum);
+/* Sum of a pseudo header alone, not complemented: where a checksum that is still to be completed starts from. */
+uint16_t frame_pseudo_sum(int family, const void *src, const void *dst, uint8_t proto, size_t len);
 /* Checksum of a transport payload with its IPv4 or IPv6 pseudo header; 0xffff instead of 0 for UDP. */
 uint16_t frame_l4_checksum(int family, const void *src, const void *dst, uint8_t proto, const void *data, size_t len);
 

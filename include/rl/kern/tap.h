@@ -8,7 +8,9 @@
  * sends and not what is sent through the socket itself. An open packet socket keeps its network namespace alive, so
  * that no process has to stay there.
  *
- * Both descriptors are non-blocking and close-on-exec; frames are Ethernet frames, one per read and write.
+ * Both descriptors are non-blocking and close-on-exec; frames are Ethernet frames, one per read and write. With
+ * vnet_hdr each is preceded by the 10 bytes of struct virtio_net_hdr in both directions; what is read is complete all
+ * the same (no offload is asked for), what is written may leave its checksum to be completed.
  */
 #ifndef RL_KERN_TAP_H
 #define RL_KERN_TAP_H
@@ -17,9 +19,8 @@
 
 #include "rl/base/err.h"
 
-/* vnet_hdr: each frame is preceded by the 10 bytes of struct virtio_net_hdr. */
 int tap_open(const char *name, bool vnet_hdr, struct err *e) RL_CHECK;
 bool tap_is_absent(int error);
-int packet_open(int ifindex, struct err *e) RL_CHECK;
+int packet_open(int ifindex, bool vnet_hdr, struct err *e) RL_CHECK;
 
 #endif

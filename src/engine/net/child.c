@@ -54,7 +54,7 @@ static int make_pair(const struct net_slirp_opts *o, int container_netns, struct
 		nl_link_set(&nl, index, &(struct nl_link_set){.no_addrgen = true, .no_arp = true});
 		nl_link_up(&nl, index);
 		r = nl_flush(&nl, e);
-		index = r < 0 ? r : packet_open(index, e);
+		index = r < 0 ? r : packet_open(index, true, e);
 	}
 	nl_close(&nl);
 	return index;
@@ -82,7 +82,7 @@ static int make_device(const struct net_slirp_opts *o, const struct nl *nl, stru
 	struct err tap_error = ERR_INIT;
 	struct err veth_error = ERR_INIT;
 	ret->kind = NET_DEVICE_TAP;
-	ret->fd = tap_open(o->ifname, false, &tap_error);
+	ret->fd = tap_open(o->ifname, true, &tap_error);
 	if (ret->fd >= 0)
 		return 0;
 	if (!tap_is_absent(ret->fd)) {

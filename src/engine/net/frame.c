@@ -326,14 +326,17 @@ uint16_t frame_checksum(const void *data, size_t len, uint32_t start)
 	return (uint16_t)~sum;
 }
 
-uint16_t frame_l4_checksum(int family, const void *src, const void *dst, uint8_t proto, const void *data, size_t len)
+uint16_t frame_pseudo_sum(int family, const void *src, const void *dst, uint8_t proto, size_t len)
 {
 	size_t n = family == AF_INET ? 4 : 16;
-	uint32_t sum = 0;
+	uint32_t sum = proto + (uint32_t)(len >> 16) + (uint32_t)(len & 0xffff);
 	sum += (uint16_t)~frame_checksum(src, n, 0);
-	sum += (uint16_t)~frame_checksum(dst, n, 0);
-	sum += proto + (uint32_t)(len >> 16) + (uint32_t)(len & 0xffff);
-	uint16_t result = frame_checksum(data, len, sum);
+	return (uint16_t)~frame_checksum(dst, n, sum);
+}
+
+uint16_t frame_l4_checksum(int family, const void *src, const void *dst, uint8_t proto, const void *data, size_t len)
+{
+	uint16_t result = frame_checksum(data, len, frame_pseudo_sum(family, src, dst, proto, len));
 	return result == 0 && proto == IPPROTO_UDP ? 0xffff : result;
 }
 

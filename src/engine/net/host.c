@@ -80,7 +80,8 @@ static void take_worker(struct net_slirp *s, struct sync_msg *msg)
 	reap(&s->child.pidfd); /* sending this was its last act */
 }
 
-/* The message rl-netd left when it gave up, if it left one. */
+/* The message rl-netd left when it gave up, if it left one. It stands behind the reset that the kernel reports first
+ * when rl-netd has not read everything we sent. */
 static int last_words(struct net_slirp *s, struct err *e)
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
@@ -95,11 +96,16 @@ static int last_words(struct net_slirp *s, struct err *e)
 	return err_set(e, EPIPE, "rl-netd died");
 }
 
+static bool is_gone(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
 int net_slirp_attach(struct net_slirp *s, const struct net_device *dev, struct err *e)
 {
 	uint32_t kind = (uint32_t)dev->kind;
 	int r = sync_send(s->control_fd, NETD_STEP_DEVICE, &kind, sizeof(kind), &dev->fd, 1, e);
-	if (r == -EPIPE || r == -ECONNRESET) {
+	if (is_gone(r)) {
 		err_clear(e);
 		r = last_words(s, e);
 	}
@@ -139,6 +145,10 @@ int net_slirp_on_watch(struct net_slirp *s, struct err *e)
 		sync_close_fds(msg);
 		if (msg->step == NETD_STEP_SERVERS)
 			r = answer_servers(s, e);
+	}
+	if (is_gone(r)) {
+		err_clear(e);
+		r = last_words(s, e);
 	}
 	return r < 0 ? err_ctx(e, "the network is gone") : 0;
 }

@@ -103,6 +103,7 @@ static int attach_basic(struct http_xfer *x)
 	str_addf(&plain, "%s:%s", c->user, c->password);
 	authfile_base64(plain.buf, plain.len, &coded);
 	add_header(x, "Basic", coded.buf);
+	x->basic_used = true;
 	explicit_bzero(plain.buf, plain.len);
 	explicit_bzero(coded.buf, coded.len);
 	return 0;
@@ -276,7 +277,7 @@ static void token_done(struct http_xfer *t)
 		if (t->reply.status == 401 || t->reply.status == 403 || t->reply.status == 400) {
 			e.hint[0] = 0;
 			err_hint(&e, "the stored or given credentials are wrong or expired: `rl login %s`",
-			         a->ep->shown);
+				 a->ep->shown);
 			e.code = EACCES;
 			r = -EACCES;
 		}
@@ -376,11 +377,11 @@ static int final_401(struct http_xfer *x, const struct wwwauth_challenge *ch)
 	autofree char *said = http_quote(x->text.buf, x->text.len);
 	bool had = creds(a)->user || creds(a)->identity_token || creds(a)->registry_token;
 	http_refuse(x, EACCES, "access to %s refused%s", a->name,
-	            !ch ? ": the registry offers no way of authenticating that we know" : "");
+		    !ch ? ": the registry offers no way of authenticating that we know" : "");
 	log_debug(LOG_REGISTRY, "401: %s", said);
 	if (had)
 		return err_hint(&x->err, "the credentials used may be wrong or not allow this: `rl login %s`",
-		                a->ep->shown);
+				a->ep->shown);
 	return err_hint(&x->err, "the repository does not exist, or needs `rl login %s`", a->ep->shown);
 }
 
@@ -390,7 +391,7 @@ int auth_challenged(struct http_xfer *x)
 	const struct wwwauth_challenge *ch = wwwauth_choose(&x->reply.challenges);
 	bool stale = a->kind == AUTH_BEARER && x->token_used && x->token_used == a->generation;
 	bool outdated = x->token_used && x->token_used != a->generation;
-	if (!ch || ++x->auth_tries > AUTH_TRIES_MAX || (a->kind == AUTH_BASIC && x->auth_tries > 1))
+	if (!ch || ++x->auth_tries > AUTH_TRIES_MAX || x->basic_used)
 		return final_401(x, ch);
 	/* Another exchange has renewed the token in the meantime: use that one. */
 	if (outdated)

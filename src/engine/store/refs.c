@@ -181,8 +181,22 @@ static int write_ref(const struct store *s, const char *name, const struct store
 	return r;
 }
 
-int store_tag(const struct store *s, const char *name, const char *manifest_digest, struct err *e)
+/* A name with tag and digest is kept, and looked for, by its digest alone. */
+static char *kept_name(const char *name)
 {
+	struct imgref ref;
+	if (!strchr(name, '@') || imgref_parse(name, &ref, NULL) < 0)
+		return xstrdup(name);
+	free(ref.tag);
+	ref.tag = NULL;
+	char *kept = imgref_format(&ref);
+	imgref_free(&ref);
+	return kept;
+}
+
+int store_tag(const struct store *s, const char *text, const char *manifest_digest, struct err *e)
+{
+	autofree char *name = kept_name(text);
 	autofd int lockfd = -1;
 	struct store_record record = {0};
 	int r = store_lock(s, false, true, &lockfd, e);
