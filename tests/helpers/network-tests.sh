@@ -213,8 +213,11 @@ test_life() {
 	is "when it is killed the container goes on and its own status counts" $? 143
 	RL_LIBEXEC=/nonexistent must_fail "without rl-netd the error names it" --stderr "rl-netd: No such file" \
 		netrun "${RUNG[@]}" true
-	must_fail "an outbound address that does not exist is reported" --stderr "outbound address 192.0.2.9" \
-		netrun "${RUNG[@]}" --opts outbound_addr=192.0.2.9x --stats sleep 0.2
+	must_fail "an outbound interface that does not exist is an error" --stderr "outbound address nosuch0" \
+		netrun "${RUNG[@]}" --opts outbound_addr=nosuch0 true
+	must_fail "so is an address that is not the host's" --stderr "outbound address 192.0.2.9: Cannot assign" \
+		netrun "${RUNG[@]}" --opts outbound_addr=192.0.2.9 true
+	ok "an interface's name stands for its address" netrun "${RUNG[@]}" --opts outbound_addr=lo true
 }
 
 test_sandbox() {
