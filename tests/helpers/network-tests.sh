@@ -186,13 +186,13 @@ PY
 }
 
 # netd_of PID: rl-netd's worker, a child of netrun's
-netd_of() { pgrep -P "$1" -x rl-netd | while read -r p; do grep -q '^Seccomp:.2' "/proc/$p/status" && echo "$p"; done; }
+netd_of() { pgrep -P "$1" -x rl-netd | while read -r p; do grep -q '^NoNewPrivs:.1' "/proc/$p/status" && echo "$p"; done; }
 
 # long_run: netrun with a command that waits; its pid in RUN, the worker's in NETD
 long_run() {
 	netrun "${RUNG[@]}" --resolv "$T/resolv.conf" sleep 1000 &
 	RUN=$!
-	wait_for "the sandboxed rl-netd" 10 sh -c "for p in \$(pgrep -P $RUN -x rl-netd); do grep -q '^Seccomp:.2' /proc/\$p/status && exit 0; done; exit 1"
+	wait_for "the sandboxed rl-netd" 10 sh -c "for p in \$(pgrep -P $RUN -x rl-netd); do grep -q '^NoNewPrivs:.1' /proc/\$p/status && exit 0; done; exit 1"
 	NETD=$(netd_of $RUN)
 }
 
@@ -201,7 +201,11 @@ test_life() {
 	long_run
 	status=$(cat "/proc/$NETD/status")
 	like "rl-netd has no capabilities" "$(grep ^Cap <<<"$status" | cut -f2 | sort -u | xargs)" "^0000000000000000$"
-	like "it cannot gain privileges" "$status" "NoNewPrivs:.1"
+	if [ "${RL_TEST_FLAVOUR:-}" = asan ]; then
+		skip "its system calls are filtered" "the sanitizer needs calls of its own"
+	else
+		ok "its system calls are filtered" wait_for "the filter" 5 grep -q "^Seccomp:.2" "/proc/$NETD/status"
+	fi
 	ok "there is one process of it" wait_for "the launcher to be reaped" 5 sh -c "test \$(pgrep -P $RUN -x rl-netd | wc -l) = 1"
 	kill -KILL $RUN
 	wait $RUN 2>/dev/null
