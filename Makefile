@@ -93,6 +93,15 @@ $(B)/gen/seccomp_default_text.inc: $(SECCOMP_GEN) share/seccomp/default.json
 	$(Q)$(SECCOMP_GEN) text share/seccomp/default.json > $@
 $(B)/obj/kern/seccomp_default.o: $(B)/gen/seccomp_default.inc
 $(B)/obj/engine/runtime/seccomp_cache.o: $(B)/gen/seccomp_default_text.inc
+# For 32-bit programs that know sockets only through socketcall (glibc 2.36 of Debian, Go): the default profile with
+# it allowed, and with it every socket family to 32-bit code.
+SECCOMP_SOCKETCALL := $(B)/share/rl/seccomp/socketcall.json
+$(SECCOMP_SOCKETCALL): share/seccomp/default.json
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)sed '/"names": \[ "socketcall" \]/{n;s/"SCMP_ACT_ERRNO", "errnoRet": 38/"SCMP_ACT_ALLOW"/}' $< >$@
+	$(Q)! cmp -s $< $@
+all: $(SECCOMP_SOCKETCALL)
 # --- end of seccomp ----------------------------------------------------------------------------------------------
 
 # --- share/ and completions: data. Files of share/ are copied; a generated one, $(B)/share/rl/PATH, adds itself to
@@ -101,6 +110,7 @@ SHARE_SRC := $(shell find share -type f 2>/dev/null)
 SHARE_COPIES := $(patsubst share/%,$(B)/share/rl/%,$(SHARE_SRC))
 COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
 all: $(SHARE_COPIES) $(COMPLETIONS)
+	@:
 
 $(SHARE_COPIES): $(B)/share/rl/%: share/%
 	@mkdir -p $(@D)
@@ -213,7 +223,7 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 tar gzip xz-utils zstd attr libcap2-bin nftables iputils-ping \
-	netcat-openbsd iperf3 strace mmdebstrap docker-registry apache2-utils openssl bubblewrap
+	netcat-openbsd iperf3 strace skopeo umoci mmdebstrap docker-registry apache2-utils openssl bubblewrap
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3
 deps_try := $(DEPS_BUILD) $(DEPS_RUN)

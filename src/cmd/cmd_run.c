@@ -23,21 +23,13 @@ static int check_platform(const char *platform, struct err *e)
 	return err_hint(e, "leave out --platform");
 }
 
-/* What a foreground container cannot have, and what the terminal we were started from does not give. */
-static int check_foreground(const struct run_opts *o, struct err *e)
+/* What the terminal we were started from does not give. */
+static int check_terminal(const struct run_opts *o, struct err *e)
 {
-	if (o->detach) {
-		err_set(e, EOPNOTSUPP, "--detach is not possible yet: detached containers come with create and start");
-		return err_hint(e, "leave out -d; a shell puts the container into the background with &");
-	}
-	if (o->restart != RESTART_NO)
-		return err_set(e, EOPNOTSUPP, "--restart is not possible yet: it comes with detached containers");
-	if (o->replace)
-		return err_set(e, EOPNOTSUPP, "--replace is not possible yet: it comes with the removal of containers");
 	int r = check_platform(o->platform, e);
 	if (r < 0)
 		return r;
-	if (o->tty && o->interactive && !o->explain && !isatty(STDIN_FILENO)) {
+	if (o->tty && o->interactive && !o->detach && !o->explain && !isatty(STDIN_FILENO)) {
 		err_set(e, ENOTTY, "-t with -i needs a terminal, and standard input is none");
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");
 	}
@@ -50,7 +42,7 @@ static int run_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args 
 	int r = run_target_finish(t, ctx->verb->name, args, e);
 	if (r < 0)
 		return r;
-	r = check_foreground(&t->o, e);
+	r = check_terminal(&t->o, e);
 	if (r < 0)
 		return r;
 	if (t->o.explain) {
@@ -59,8 +51,32 @@ static int run_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args 
 		return r < 0 ? r : out_flush(&text, e);
 	}
 	int status = 0;
-	r = container_run(&t->o, ctx->store_root, &status, e);
+	autostr struct str id = STR_INIT;
+	bool detach = t->o.detach;
+	r = container_run(&t->o, ctx->store_root, &id, &status, e);
+	if (r < 0)
+		return r;
+	if (detach && id.len) {
+		str_addc(&id, '\n');
+		r = out_flush(&id, e);
+	}
 	return r < 0 ? r : status;
+}
+
+static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	struct run_target *t = opts;
+	autostr struct str id = STR_INIT;
+	int r = run_target_finish(t, ctx->verb->name, args, e);
+	if (r < 0)
+		return r;
+	if (t->o.explain || t->o.detach)
+		return err_set(e, EINVAL, "create: --%s belongs to run", t->o.explain ? "explain" : "detach");
+	r = container_create(&t->o, ctx->store_root, &id, e);
+	if (r < 0)
+		return r;
+	str_addc(&id, '\n');
+	return out_flush(&id, e);
 }
 
 const struct verb verb_run = {
@@ -81,4 +97,23 @@ const struct verb verb_run = {
         .init = run_target_init,
         .release = run_target_release,
         .run = run_run,
+};
+
+const struct verb verb_create = {
+	.name = "create",
+	.aliases = "container create",
+	.group = "Containers",
+	.usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
+	.summary = "make a container without starting it",
+	.example = "  rl create --name web -v web:/srv httpd\n"
+		   "  rl start web",
+	.opts = run_defs,
+	.rules = run_rules,
+	.parse_flags = OPT_STOP_AT_OPERAND,
+	.max_operands = OPERANDS_ANY,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct run_target),
+	.init = run_target_init,
+	.release = run_target_release,
+	.run = create_run,
 };

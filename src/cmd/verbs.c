@@ -11,9 +11,42 @@
 enum { HELP_WIDTH = 79, SUMMARY_COLUMN = 14, BRIEF_FROM = 24 };
 
 const struct verb *const verb_table[] = {
-        &verb_run,  &verb_images,      &verb_import,         &verb_load,    &verb_tag,     &verb_untag,
-        &verb_rmi,  &verb_image_prune, &verb_image_exists,   &verb_history, &verb_inspect, &verb_version,
-        &verb_info, &verb_help_cmd,    &verb_completion_cmd, NULL,
+	&verb_run,
+	&verb_create,
+	&verb_start,
+	&verb_stop,
+	&verb_restart,
+	&verb_kill,
+	&verb_rm,
+	&verb_ps,
+	&verb_logs,
+	&verb_attach,
+	&verb_wait,
+	&verb_rename,
+	&verb_update,
+	&verb_port,
+	&verb_init,
+	&verb_container_prune,
+	&verb_images,
+	&verb_pull,
+	&verb_push,
+	&verb_login,
+	&verb_logout,
+	&verb_import,
+	&verb_load,
+	&verb_save,
+	&verb_tag,
+	&verb_untag,
+	&verb_rmi,
+	&verb_image_prune,
+	&verb_image_exists,
+	&verb_history,
+	&verb_inspect,
+	&verb_version,
+	&verb_info,
+	&verb_help_cmd,
+	&verb_completion_cmd,
+	NULL,
 };
 
 /* Does `name` ("image prune") stand at the beginning of argv? Returns how many words it has, 0 if not. */
@@ -129,28 +162,31 @@ void verb_help(const struct verb *v, bool all, struct str *out)
 		str_addf(out, "\n'rl help --all %s' describes every option; so does 'man rl-%s'.\n", v->name, page);
 }
 
-void verb_help_overview(struct str *out)
+/* The visible verbs of one heading, in the order of the table. */
+static void overview_group(const char *group, struct str *out)
 {
-	str_adds(out, "Usage: rl [OPTIONS] VERB ...\n\n"
-	              "Runs containers as an ordinary user, without a daemon.\n\n"
-	              "Example:\n  rl run -it --rm busybox sh\n");
+	str_addf(out, "\n%s:\n", group);
 	for (size_t i = 0; verb_table[i]; i++) {
 		const struct verb *v = verb_table[i];
-		bool first = !v->hidden;
-		for (size_t k = 0; k < i && first; k++)
-			first = verb_table[k]->hidden || !str_eq(verb_table[k]->group, v->group);
-		if (!first)
+		if (v->hidden || !str_eq(v->group, group))
 			continue;
-		str_addf(out, "\n%s:\n", v->group);
-		for (size_t k = i; verb_table[k]; k++) {
-			const struct verb *m = verb_table[k];
-			if (m->hidden || !str_eq(m->group, v->group))
-				continue;
-			str_addf(out, "  %-*s ", SUMMARY_COLUMN - 1, m->name);
-			fmt_wrap(out, m->summary, SUMMARY_COLUMN + 2, SUMMARY_COLUMN + 2, HELP_WIDTH);
-			str_addc(out, '\n');
-		}
+		str_addf(out, "  %-*s ", SUMMARY_COLUMN - 1, v->name);
+		fmt_wrap(out, v->summary, SUMMARY_COLUMN + 2, SUMMARY_COLUMN + 2, HELP_WIDTH);
+		str_addc(out, '\n');
 	}
+}
+
+void verb_help_overview(struct str *out)
+{
+	autostrv struct strv groups = STRV_INIT;
+	for (size_t i = 0; verb_table[i]; i++)
+		if (!verb_table[i]->hidden && !strv_has(&groups, verb_table[i]->group))
+			strv_add(&groups, verb_table[i]->group);
+	str_adds(out, "Usage: rl [OPTIONS] VERB ...\n\n"
+		      "Runs containers as an ordinary user, without a daemon.\n\n"
+		      "Example:\n  rl run -it --rm busybox sh\n");
+	for (size_t i = 0; i < groups.count; i++)
+		overview_group(groups.items[i], out);
 	str_addc(out, '\n');
 	opt_help(verb_global_opts, false, out);
 	str_adds(out, "\n'rl VERB --help' describes a verb; 'man rl' is the manual.\n");

@@ -6,7 +6,10 @@
 
 #include "rl/cmd/verb.h"
 
+extern const struct verb verb_attach;
 extern const struct verb verb_completion_cmd;
+extern const struct verb verb_container_prune;
+extern const struct verb verb_create;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;
@@ -14,12 +17,29 @@ extern const struct verb verb_image_prune;
 extern const struct verb verb_images;
 extern const struct verb verb_import;
 extern const struct verb verb_info;
+extern const struct verb verb_init;
 extern const struct verb verb_inspect;
+extern const struct verb verb_kill;
 extern const struct verb verb_load;
+extern const struct verb verb_login;
+extern const struct verb verb_logout;
+extern const struct verb verb_pull;
+extern const struct verb verb_push;
 extern const struct verb verb_rmi;
 extern const struct verb verb_run;
+extern const struct verb verb_save;
+extern const struct verb verb_logs;
+extern const struct verb verb_port;
+extern const struct verb verb_ps;
+extern const struct verb verb_rename;
+extern const struct verb verb_restart;
+extern const struct verb verb_rm;
+extern const struct verb verb_start;
+extern const struct verb verb_stop;
 extern const struct verb verb_tag;
 extern const struct verb verb_untag;
+extern const struct verb verb_update;
 extern const struct verb verb_version;
+extern const struct verb verb_wait;
 
 #endif

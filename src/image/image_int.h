@@ -4,6 +4,10 @@
  * main.c     options, the socket to rl, the table of verbs     digest.c  SHA-256 of buffers and files
  * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
+ * pull.c     from a registry                                  record.c  documents to the store's record
+ * push.c     to a registry                                    login.c   credentials for one
+ * remote.c   looking at what a registry has
+ * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
  */
 #ifndef RL_IMAGE_INT_H
 #define RL_IMAGE_INT_H
@@ -14,29 +18,44 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 #include "rl/engine/archive.h"
+#include "rl/engine/registry.h"
 #include "rl/engine/store.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/image_proto.h"
+#include "rl/model/imgspec.h"
 
 /* What every verb gets. */
 struct image_ctx {
 	struct store store;
 	struct idmap map;
-	int sock;	     /* to rl */
-	const char *program; /* our own file, for the confined roles */
-	struct strv args;    /* operands */
+	int sock;	      /* to rl */
+	const char *program;  /* our own file, for the confined roles */
+	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
-	struct strv changes; /* --change */
+	struct strv changes;  /* --change */
+	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;	    /* --platform, or NULL */
+	const char *output; /* --output: file or directory, "-" standard output */
+	const char *format; /* --format, or NULL */
+	bool all_tags;	    /* --all-tags */
+	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, load_verb, unpack_verb;
+image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
+	unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
 void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total);
 void image_note(const struct image_ctx *c, const char *fmt, ...) RL_PRINTF(2, 3);
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name);
+
+/* A part of the answer: a document, lines. */
+void image_tell_text(const struct image_ctx *c, const char *text);
+/* The record of an image, of the built-in ones too. */
+int image_find_record(const struct image_ctx *c, const char *manifest, struct store_record *ret,
+		      struct err *e) RL_CHECK;
 
 /* ---- digest.c ---- */
 
@@ -45,6 +64,16 @@ void image_digest(const void *data, size_t len, char ret_digest[STORE_DIGEST_SIZ
 int image_copy(int from, int to, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e) RL_CHECK;
 /* ChainID of a layer on top of a stack: both and the result are 64 hex digits; `below` is "" for the bottom. */
 void image_chain(const char *below, const char *diff_hex, char ret_hex[STORE_DIGEST_SIZE]);
+
+/* ---- record.c ---- */
+
+int image_parse_config(const struct str *bytes, struct imgspec_config *ret_config, struct err *e) RL_CHECK;
+/* Everything but the manifest's digest and size; layer keys are a guess (the DiffIDs) until layers_ensure. */
+int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
+		      struct err *e) RL_CHECK;
+
+/* Keep its documents and blobs from being collected as long as `w` lives. */
+int image_pin_record(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
 
 /* ---- layers.c ---- */
 
@@ -88,8 +117,40 @@ bool source_has(const struct image_source *s, const char *name);
 /* A whole small file; -ENOENT. */
 int source_read(const struct image_source *s, const char *name, size_t max, struct str *out, struct err *e) RL_CHECK;
 /* Bring the file into the store as a blob. `digest` "" or what it must have; gives digest and size. */
-int source_take_blob(struct store_work *w, const struct image_source *s, const char *name,
-		     const char *digest, int64_t size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size,
-		     struct err *e) RL_CHECK;
+int source_take_blob(struct store_work *w, const struct image_source *s, const char *name, const char *digest,
+		     int64_t size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e) RL_CHECK;
+
+/* ---- bundle.c ---- */
+
+struct bundle {
+	const char *path; /* borrowed; "-": standard output */
+	int fd;		  /* the stream, or the directory */
+	bool is_dir;
+	bool nameless;	  /* the file has no name yet */
+	char *temp;	  /* its name until it is whole, or NULL: written in place */
+	uint64_t written; /* to the stream */
+	struct strv names;
+};
+
+struct bundle_blob {
+	const char *digest; /* what the bytes must have; borrowed */
+	int64_t size;
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* or NULL */
+	void *arg;
+};
+
+/* bundle_open -> any number of bundle_add, bundle_add_blob -> bundle_end when all is well -> bundle_close. -EINVAL if
+ * the output is a terminal. Names are at most 100 bytes. */
+int bundle_open(struct bundle *b, const char *path, bool is_dir, struct err *e) RL_CHECK;
+int bundle_end(struct bundle *b, struct err *e) RL_CHECK;
+/* `failed`: what was written is removed where it can be. */
+void bundle_close(struct bundle *b, bool failed);
+bool bundle_has(const struct bundle *b, const char *name);
+/* `name` ends with a slash. Readers that make missing parents themselves give them to root, which fails for others. */
+int bundle_add_dir(struct bundle *b, const char *name, struct err *e) RL_CHECK;
+int bundle_add(struct bundle *b, const char *name, const void *data, size_t len, struct err *e) RL_CHECK;
+/* Copy from the descriptor's position, hashing. -EBADMSG if it is not what it should be. */
+int bundle_add_blob(struct bundle *b, const char *name, int from, const struct bundle_blob *blob,
+		    struct err *e) RL_CHECK;
 
 #endif

@@ -75,11 +75,8 @@ static int unpack_source(struct import *i, uint64_t total, struct layer_new *ret
 		i->cloned = true;
 		close_fd(&i->sourcefd);
 	}
-	const struct layer_source source = {.open = open_source,
-					    .arg = i,
-					    .teefd = i->cloned ? 0 : blobfd,
-					    .what = "import",
-					    .total = total};
+	const struct layer_source source = {
+		.open = open_source, .arg = i, .teefd = i->cloned ? 0 : blobfd, .what = "import", .total = total};
 	int r = layer_unpack(i->c, i->w, &source, ret_layer, e);
 	if (r < 0)
 		return r;

@@ -231,7 +231,7 @@ struct image_layers {
 		int blobfd;
 		bool dependent; /* cannot be unpacked without those below */
 		char what[80];
-	} *slots;
+	} * slots;
 	bool changed;
 };
 
@@ -414,8 +414,7 @@ static int unpack_rest(struct image_layers *all, struct err *e)
 		if (s->state == LAYER_TWIN && twin->dependent)
 			s->state = LAYER_NEEDS_LOWER;
 		else if (s->state == LAYER_TWIN)
-			set_layer(all, i, all->record->layers[s->twin].key,
-				  all->record->layers[s->twin].unpacked_size);
+			set_layer(all, i, all->record->layers[s->twin].key, all->record->layers[s->twin].unpacked_size);
 		if (s->state != LAYER_NEEDS_LOWER)
 			continue;
 		int r = unpack_dependent(all, i, e);

@@ -83,37 +83,6 @@ static int finish_image(struct load *l, struct store_record *record, const struc
 	return 0;
 }
 
-static int fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
-		       struct err *e)
-{
-	int rc = imgspec_match(m, config, e);
-	if (rc < 0)
-		return rc;
-	r->media_type = xstrdup(m->media_type);
-	memcpy(r->config, m->config.digest, sizeof(r->config));
-	r->config_size = m->config.size;
-	r->created = config->created ? xstrdup(config->created) : NULL;
-	r->layers = xcalloc(m->nlayers + 1, sizeof(*r->layers));
-	r->nlayers = m->nlayers;
-	for (size_t i = 0; i < m->nlayers; i++) {
-		struct store_layer *layer = &r->layers[i];
-		layer->media_type = xstrdup(m->layers[i].media_type);
-		memcpy(layer->blob, m->layers[i].digest, sizeof(layer->blob));
-		layer->blob_size = m->layers[i].size;
-		snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", config->diff_ids.items[i]);
-		snprintf(layer->key, sizeof(layer->key), "%s", config->diff_ids.items[i] + 7);
-		layer->unpacked_size = -1;
-	}
-	return 0;
-}
-
-static int parse_config(const struct str *bytes, struct imgspec_config *ret_config, struct err *e)
-{
-	autojson json_t *doc = NULL;
-	int r = json_parse(bytes->buf, bytes->len, "config", &doc, e);
-	return r < 0 ? r : imgspec_config_parse(doc, ret_config, e);
-}
-
 /* ---- OCI layout and dir ---- */
 
 /* The image of one manifest, its bytes read and verified. */
@@ -131,9 +100,9 @@ static int load_manifest(struct load *l, const char *digest, const struct str *b
 		r = err_set(e, EBADMSG, "the config has %zu bytes and should have %lld", config_bytes.len,
 			    (long long)m.config.size);
 	if (r >= 0)
-		r = parse_config(&config_bytes, &config, e);
+		r = image_parse_config(&config_bytes, &config, e);
 	if (r >= 0)
-		r = fill_record(&m, &config, &record, e);
+		r = image_fill_record(&m, &config, &record, e);
 	for (size_t i = 0; r >= 0 && i < m.nlayers; i++) {
 		char path[128];
 		char got[STORE_DIGEST_SIZE];
@@ -305,7 +274,7 @@ static int docker_record(struct load *l, const struct strv *files, const struct 
 			 struct store_record *record, struct err *e)
 {
 	struct imgspec_config config = {0};
-	int r = parse_config(config_bytes, &config, e);
+	int r = image_parse_config(config_bytes, &config, e);
 	if (r < 0)
 		return r;
 	image_digest(config_bytes->buf, config_bytes->len, record->config);
@@ -371,8 +340,9 @@ static int load_any(struct load *l, struct err *e)
 	if (source_has(&l->source, "oci-layout") && source_has(&l->source, "index.json"))
 		return load_layout(l, e);
 	if (!source_has(&l->source, "manifest.json")) {
-		int r = err_set(e, EBADMSG, "neither an OCI layout (oci-layout, index.json) nor an image archive "
-					    "(manifest.json)");
+		int r = err_set(e, EBADMSG,
+				"neither an OCI layout (oci-layout, index.json) nor an image archive "
+				"(manifest.json)");
 		err_hint(e, "a root file system becomes an image with: rl import FILE NAME");
 		return r;
 	}

@@ -41,6 +41,17 @@ void image_note(const struct image_ctx *c, const char *fmt, ...)
 	(void)!sync_send(c->sock, IMAGE_STEP_NOTE, text, RL_MIN(strlen(text), (size_t)1024), NULL, 0, NULL);
 }
 
+void image_tell_text(const struct image_ctx *c, const char *text)
+{
+	for (size_t left = strlen(text); left;) {
+		size_t n = RL_MIN(left, (size_t)SYNC_DATA_MAX);
+		if (sync_send(c->sock, IMAGE_STEP_TEXT, text, n, NULL, 0, NULL) < 0)
+			return;
+		text += n;
+		left -= n;
+	}
+}
+
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name)
 {
 	struct image_added a = {.id = ""};
@@ -68,7 +79,7 @@ static int match_manifest(const char *name, struct store_record *record, void *a
 	return 1;
 }
 
-static int find_record(struct image_ctx *c, const char *manifest, struct store_record *ret, struct err *e)
+int image_find_record(const struct image_ctx *c, const char *manifest, struct store_record *ret, struct err *e)
 {
 	int r = store_record_read(&c->store, manifest, ret, e);
 	if (r != -ENOENT || !c->store.builtin)
@@ -88,7 +99,7 @@ int unpack_verb(struct image_ctx *c, struct err *e)
 	int r = store_work_begin(&c->store, &w, e);
 	if (r < 0)
 		return r;
-	r = find_record(c, manifest, &record, e);
+	r = image_find_record(c, manifest, &record, e);
 	if (r >= 0)
 		r = layers_ensure(c, &w, &record, e);
 	if (r > 0)
@@ -104,10 +115,12 @@ static const struct {
 	const char *name;
 	image_verb_fn *fn;
 	size_t operands;
+	bool more; /* or any number above */
 } verbs[] = {
-	{"import", import_verb, 1},
-	{"load", load_verb, 1},
-	{"unpack-image", unpack_verb, 1},
+	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
+	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
+	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false},
 };
 
 struct options {
@@ -116,11 +129,38 @@ struct options {
 
 static int parse_options(int argc, char **argv, struct image_ctx *c, struct options *o, struct err *e)
 {
-	enum { OPT_ROOT = 256, OPT_BUILTIN, OPT_NAME, OPT_MESSAGE, OPT_CHANGE };
+	enum {
+		OPT_ROOT = 256,
+		OPT_BUILTIN,
+		OPT_NAME,
+		OPT_MESSAGE,
+		OPT_CHANGE,
+		OPT_AUTHFILE,
+		OPT_CERT_DIR,
+		OPT_TLS_VERIFY,
+		OPT_RETRY,
+		OPT_PLATFORM,
+		OPT_ALL_TAGS,
+		OPT_NEWER,
+		OPT_OUTPUT,
+		OPT_FORMAT,
+	};
 	static const struct option options[] = {
-		{"root", required_argument, NULL, OPT_ROOT},	   {"builtin", required_argument, NULL, OPT_BUILTIN},
-		{"name", required_argument, NULL, OPT_NAME},	   {"message", required_argument, NULL, OPT_MESSAGE},
-		{"change", required_argument, NULL, OPT_CHANGE}, {NULL, 0, NULL, 0},
+		{"root", required_argument, NULL, OPT_ROOT},
+		{"builtin", required_argument, NULL, OPT_BUILTIN},
+		{"name", required_argument, NULL, OPT_NAME},
+		{"message", required_argument, NULL, OPT_MESSAGE},
+		{"change", required_argument, NULL, OPT_CHANGE},
+		{"authfile", required_argument, NULL, OPT_AUTHFILE},
+		{"cert-dir", required_argument, NULL, OPT_CERT_DIR},
+		{"tls-verify", required_argument, NULL, OPT_TLS_VERIFY},
+		{"retry", required_argument, NULL, OPT_RETRY},
+		{"platform", required_argument, NULL, OPT_PLATFORM},
+		{"all-tags", no_argument, NULL, OPT_ALL_TAGS},
+		{"newer", no_argument, NULL, OPT_NEWER},
+		{"output", required_argument, NULL, OPT_OUTPUT},
+		{"format", required_argument, NULL, OPT_FORMAT},
+		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
 	for (;;) {
@@ -142,6 +182,33 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 			break;
 		case OPT_CHANGE:
 			strv_add(&c->changes, optarg);
+			break;
+		case OPT_AUTHFILE:
+			c->registry.authfile = optarg;
+			break;
+		case OPT_CERT_DIR:
+			c->registry.cert_dir = optarg;
+			break;
+		case OPT_TLS_VERIFY:
+			c->registry.tls_verify = str_eq(optarg, "true");
+			break;
+		case OPT_RETRY:
+			c->registry.retries = (int)strtol(optarg, NULL, 10);
+			break;
+		case OPT_PLATFORM:
+			c->platform = xstrdup(optarg);
+			break;
+		case OPT_ALL_TAGS:
+			c->all_tags = true;
+			break;
+		case OPT_NEWER:
+			c->only_newer = true;
+			break;
+		case OPT_OUTPUT:
+			c->output = optarg;
+			break;
+		case OPT_FORMAT:
+			c->format = optarg;
 			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
@@ -185,7 +252,7 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	if (v == ARRAY_SIZE(verbs))
 		return err_set(e, EINVAL, "rl-image has no verb \"%s\"", argv[1]);
 	int r = parse_options(argc - 1, argv + 1, c, &o, e);
-	if (r >= 0 && c->args.count != verbs[v].operands)
+	if (r >= 0 && (verbs[v].more ? c->args.count < verbs[v].operands : c->args.count != verbs[v].operands))
 		r = err_set(e, EINVAL, "%s takes %zu operand", argv[1], verbs[v].operands);
 	if (r >= 0)
 		r = receive_map(c, e);
@@ -211,6 +278,7 @@ static void ctx_free(struct image_ctx *c)
 	strv_free(&c->changes);
 	free(c->name);
 	free(c->message);
+	free(c->platform);
 }
 
 int main(int argc, char **argv)
@@ -222,6 +290,8 @@ int main(int argc, char **argv)
 		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};
+	c.output = "-";
+	c.registry = (struct registry_opts){.tls_verify = -1, .creds = getenv("RL_IMAGE_CREDS")};
 	if (argc < 2 || io_set_cloexec(c.sock, true, NULL) < 0) {
 		log_line("this program is a part of rl and started by it");
 		return EXIT_RL_FAILED;

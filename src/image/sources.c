@@ -50,11 +50,9 @@ static int extract(struct image_ctx *c, struct store_work *w, int fd, struct ima
 	int r = idmap_detect(true, &own, e);
 	if (r < 0)
 		return r;
-	return archive_extract(&(struct archive_extract){.program = c->program,
-							 .map = &own,
-							 .blobfd = fd,
-							 .targetfd = s->dirfd},
-			       &s->members, e);
+	return archive_extract(
+		&(struct archive_extract){.program = c->program, .map = &own, .blobfd = fd, .targetfd = s->dirfd},
+		&s->members, e);
 }
 
 int source_open(struct image_ctx *c, struct store_work *w, const char *path, struct image_source *ret_source,
@@ -165,9 +163,8 @@ static int move_member(struct store_work *w, const struct image_source *s, const
 	return 0;
 }
 
-int source_take_blob(struct store_work *w, const struct image_source *s, const char *name,
-		     const char *want, int64_t want_size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size,
-		     struct err *e)
+int source_take_blob(struct store_work *w, const struct image_source *s, const char *name, const char *want,
+		     int64_t want_size, char ret_digest[STORE_DIGEST_SIZE], int64_t *ret_size, struct err *e)
 {
 	char digest[STORE_DIGEST_SIZE] = "";
 	int64_t size = -1;

@@ -83,7 +83,7 @@ static int start_helper(const char *name, pid_t pid, const struct idmap_extent *
 	char numbers[1 + HELPER_NUMBERS_MAX][12];
 	char *argv[2 + HELPER_NUMBERS_MAX + 1];
 	/* Setuid programs of the system need nothing of our environment; their messages are wanted untranslated. */
-	static char locale[] = "LC_ALL=C";
+	char locale[] = "LC_ALL=C";
 	char *envp[] = {locale, NULL};
 	size_t argc = 0;
 	if (!idmap_find_helper(name, path, sizeof(path)))

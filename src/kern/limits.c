@@ -1,3 +1,10 @@
+/*
+ * limits.c - resource limits by name, and what of a wish can be had; see limits.h.
+ *
+ * The names are a table indexed by the kernel's numbers, with a static assertion on their count, so that a new limit
+ * cannot be forgotten. A caller without CAP_SYS_RESOURCE may only lower its hard limit, so a wish is weighed against
+ * the limits of the process it is for before anything is set: the error can then say what is possible.
+ */
 #include "rl/kern/limits.h"
 
 #include <errno.h>

@@ -19,9 +19,9 @@ enum { LIST_MAX = 64 * 1024 };
 bool xattr_is_control(const char *name)
 {
 	static const char *const prefixes[] = {
-	        "user.overlay.",          "trusted.overlay.",        "user.rl.",
-	        "user.containers.",       "trusted.containers.",     "user.fuseoverlayfs.",
-	        "trusted.fuseoverlayfs.", "security.fuseoverlayfs.", "user.rootlesscontainers",
+		"user.overlay.",	  "trusted.overlay.",	     "user.rl.",
+		"user.containers.",	  "trusted.containers.",     "user.fuseoverlayfs.",
+		"trusted.fuseoverlayfs.", "security.fuseoverlayfs.", "user.rootlesscontainers",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
 		if (str_after(name, prefixes[i]))
@@ -43,7 +43,7 @@ void xattr_record_add(struct str *out, const char *name, const void *value, size
 
 /* One number and the byte that must follow it; *pos moves behind that byte. */
 static bool take_number(const char *text, size_t len, size_t *pos, unsigned base, uint64_t max, char end,
-                        uint64_t *ret_value)
+			uint64_t *ret_value)
 {
 	uint64_t value = 0;
 	size_t i = *pos;
@@ -76,7 +76,7 @@ int xattr_record_parse(const char *record, size_t len, struct xattr_stat *ret_st
 }
 
 int xattr_record_next(const char *record, size_t len, size_t *pos, const char **ret_name, size_t *ret_name_len,
-                      const char **ret_value, size_t *ret_len, struct err *e)
+		      const char **ret_value, size_t *ret_len, struct err *e)
 {
 	if (*pos == len)
 		return 0;

@@ -1,3 +1,10 @@
+/*
+ * fields.c - structs as JSON objects, by a table of their members; see fields_int.h.
+ *
+ * One table of (key, type, offset) drives writing and reading, so the two cannot disagree about a member. A string that
+ * is not UTF-8 (a file name may be any bytes) is written as {"hex": ...}, because what is read back must be the same
+ * bytes. Reading takes documents that may be damaged: a member of the wrong type is an error that names it.
+ */
 #include "fields_int.h"
 
 #include <errno.h>

@@ -162,8 +162,9 @@ static int split_name(const char *text, const char *name, struct imgref *r, stru
 		for (const char *p = path; *p; p++)
 			if (*p >= 'A' && *p <= 'Z')
 				return invalid(text, "the repository name must be lower case", e);
-		return invalid(text, "a repository name is [a-z0-9] with single '.', '_', '__' or '-' between, in parts "
-				     "separated by one '/'",
+		return invalid(text,
+			       "a repository name is [a-z0-9] with single '.', '_', '__' or '-' between, in parts "
+			       "separated by one '/'",
 			       e);
 	}
 	if (!with_domain && imgref_is_hex(path))
@@ -269,9 +270,12 @@ static const char *const transport_prefix[] = {
 _Static_assert(ARRAY_SIZE(transport_prefix) == IMGREF_TRANSPORT_N, "one prefix per transport");
 
 static const char *const transport_name[] = {
-	[IMGREF_STORE] = "",		 [IMGREF_DOCKER] = "docker",
-	[IMGREF_OCI] = "oci",		 [IMGREF_OCI_ARCHIVE] = "oci-archive",
-	[IMGREF_DOCKER_ARCHIVE] = "docker-archive", [IMGREF_DIR] = "dir",
+	[IMGREF_STORE] = "",
+	[IMGREF_DOCKER] = "docker",
+	[IMGREF_OCI] = "oci",
+	[IMGREF_OCI_ARCHIVE] = "oci-archive",
+	[IMGREF_DOCKER_ARCHIVE] = "docker-archive",
+	[IMGREF_DIR] = "dir",
 };
 _Static_assert(ARRAY_SIZE(transport_name) == IMGREF_TRANSPORT_N, "one name per transport");
 
@@ -284,6 +288,8 @@ int imgref_locate(const char *text, struct imgref_location *ret_location, struct
 {
 	struct imgref_location l = {.transport = IMGREF_STORE};
 	const char *rest = text;
+	if (!*text)
+		return err_set(e, EINVAL, "the image reference is empty");
 	for (int t = IMGREF_DOCKER; t < IMGREF_TRANSPORT_N; t++) {
 		const char *after = str_after(text, transport_prefix[t]);
 		if (after) {

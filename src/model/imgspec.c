@@ -52,8 +52,8 @@ static int check_media_type(const char *own, const char *declared, enum imgspec_
 			continue;
 		bool fits = kind == IMGSPEC_INDEX ? is_index_type(types[i]) : is_manifest_type(types[i]);
 		if (!fits)
-			return err_set(e, EBADMSG, "media type \"%.100s\" on a document that has the shape of %s", types[i],
-				       shape);
+			return err_set(e, EBADMSG, "media type \"%.100s\" on a document that has the shape of %s",
+				       types[i], shape);
 	}
 	if (own && declared && !str_eq(own, declared))
 		return err_set(e, EBADMSG, "announced as \"%.100s\" but says \"%.100s\" itself", declared, own);
@@ -64,7 +64,8 @@ int imgspec_kind(const char *bytes, size_t len, const char *declared, enum imgsp
 		 struct err *e)
 {
 	if (len > IMGSPEC_MANIFEST_MAX)
-		return err_set(e, EBADMSG, "manifest of %zu bytes: more than %d are not read", len, IMGSPEC_MANIFEST_MAX);
+		return err_set(e, EBADMSG, "manifest of %zu bytes: more than %d are not read", len,
+			       IMGSPEC_MANIFEST_MAX);
 	autojson json_t *doc = NULL;
 	int r = json_parse(bytes, len, "manifest", &doc, e);
 	if (r < 0)
@@ -81,8 +82,9 @@ int imgspec_kind(const char *bytes, size_t len, const char *declared, enum imgsp
 	bool as_manifest = json_object_get(doc, "config") || json_object_get(doc, "layers") ||
 			   json_object_get(doc, "fsLayers");
 	if (as_index == as_manifest)
-		return err_set(e, EBADMSG, as_index ? "ambiguous document: it is both a manifest and an index"
-						    : "neither a manifest nor an index");
+		return err_set(e, EBADMSG,
+			       as_index ? "ambiguous document: it is both a manifest and an index"
+					: "neither a manifest nor an index");
 	enum imgspec_kind kind = as_index ? IMGSPEC_INDEX : IMGSPEC_MANIFEST;
 	const char *own = NULL;
 	if (json_get_str(doc, "mediaType", &own, e) < 0)

@@ -108,7 +108,7 @@ static json_t *json_form(const char *text)
 	size_t i;
 	json_t *item;
 	bool strings = json_is_array(doc);
-	json_array_foreach(doc, i, item)
+	json_array_foreach (doc, i, item)
 		strings = strings && json_is_string(item);
 	if (strings)
 		return doc;
@@ -145,8 +145,7 @@ static void set_env(json_t *config, const char *key, const char *value)
 	json_t *item;
 	size_t i;
 	size_t n = strlen(key);
-	json_array_foreach(env, i, item)
-	{
+	json_array_foreach (env, i, item) {
 		const char *old = json_string_value(item);
 		if (old && strncmp(old, key, n) == 0 && old[n] == '=') {
 			json_array_set_new(env, i, json_string_lossy(pair, strlen(pair)));
@@ -230,7 +229,7 @@ static int change_volume(json_t *config, const char *text, struct err *e)
 	autojson json_t *array = json_form(text);
 	size_t i;
 	json_t *item;
-	json_array_foreach(array, i, item)
+	json_array_foreach (array, i, item)
 		strv_add(&paths, json_string_value(item));
 	if (!array) {
 		int r = split_words(text, &paths, e);
@@ -253,7 +252,8 @@ static void change_workdir(json_t *config, const char *text)
 static bool keyword(const char *instruction, const char *name, const char **ret_rest)
 {
 	size_t n = strlen(name);
-	if (strncasecmp(instruction, name, n) != 0 || (instruction[n] != '=' && !isspace((unsigned char)instruction[n])))
+	if (strncasecmp(instruction, name, n) != 0 ||
+	    (instruction[n] != '=' && !isspace((unsigned char)instruction[n])))
 		return false;
 	*ret_rest = instruction + n + 1;
 	while (isspace((unsigned char)**ret_rest))
@@ -264,8 +264,9 @@ static bool keyword(const char *instruction, const char *name, const char **ret_
 static int unknown_instruction(const char *instruction, struct err *e)
 {
 	int r = refuse(instruction, "not an instruction that can be used here", e);
-	err_hint(e, "the instructions are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, for "
-		    "example -c 'CMD [\"/bin/bash\"]'");
+	err_hint(e,
+		 "the instructions are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR, for "
+		 "example -c 'CMD [\"/bin/bash\"]'");
 	return r;
 }
 

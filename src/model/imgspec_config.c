@@ -37,7 +37,7 @@ static int get_keys(const json_t *obj, const char *key, struct strv *out, struct
 		return bad_config(e);
 	const char *name;
 	json_t *value;
-	json_object_foreach(set, name, value)
+	json_object_foreach (set, name, value)
 		strv_add(out, name);
 	return 0;
 }
@@ -49,8 +49,7 @@ static int get_labels(const json_t *obj, struct strv *out, struct err *e)
 		return bad_config(e);
 	const char *name;
 	json_t *value;
-	json_object_foreach(labels, name, value)
-	{
+	json_object_foreach (labels, name, value) {
 		if (!json_is_string(value))
 			return err_set(e, EBADMSG, "config: label \"%.80s\" is not a string", name);
 		strv_addf(out, "%s=%s", name, json_string_value(value));
@@ -122,7 +121,8 @@ static int get_history(const json_t *doc, struct imgspec_config *c, struct err *
 		struct imgspec_history *h = &c->history[c->nhistory++];
 		if (!json_is_object(step))
 			return err_set(e, EBADMSG, "config: a history step is not an object");
-		if (get_text(step, "created", &h->created, e) < 0 || get_text(step, "created_by", &h->created_by, e) < 0 ||
+		if (get_text(step, "created", &h->created, e) < 0 ||
+		    get_text(step, "created_by", &h->created_by, e) < 0 ||
 		    get_text(step, "comment", &h->comment, e) < 0 || get_text(step, "author", &h->author, e) < 0)
 			return -EBADMSG;
 		if (json_get_bool(step, "empty_layer", &h->empty_layer, e) < 0)

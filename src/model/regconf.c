@@ -18,9 +18,9 @@
 enum { ENTRIES_MAX = 4096, EXPAND_MAX = 32 };
 
 static const char *const pull_names[] = {
-        [REGCONF_PULL_ALL] = "all",
-        [REGCONF_PULL_DIGEST] = "digest-only",
-        [REGCONF_PULL_TAG] = "tag-only",
+	[REGCONF_PULL_ALL] = "all",
+	[REGCONF_PULL_DIGEST] = "digest-only",
+	[REGCONF_PULL_TAG] = "tag-only",
 };
 _Static_assert(ARRAY_SIZE(pull_names) == REGCONF_PULL_N, "one name per value");
 
@@ -172,7 +172,7 @@ static int read_registries(const json_t *doc, struct regconf *c, struct err *e)
 		for (size_t k = 0; k < i; k++)
 			if (str_eq(c->registries[k].prefix, c->registries[i].prefix))
 				return err_set(e, EINVAL, "two [[registry]] tables for \"%s\"",
-				               c->registries[i].prefix);
+					       c->registries[i].prefix);
 	}
 	return 0;
 }
@@ -369,13 +369,13 @@ int regconf_expand(const struct regconf *c, const char *name, struct strv *out, 
 }
 
 static void add_source(struct regconf_sources *s, const struct regconf_endpoint *ep, const char *rest,
-                       const char *whole, bool is_mirror)
+		       const char *whole, bool is_mirror)
 {
 	s->items = xreallocarray(s->items, s->count + 1, sizeof(*s->items));
 	s->items[s->count++] = (struct regconf_source){
-	        .name = ep->location ? xasprintf("%s%s", ep->location, rest) : xstrdup(whole),
-	        .insecure = ep->insecure,
-	        .is_mirror = is_mirror,
+		.name = ep->location ? xasprintf("%s%s", ep->location, rest) : xstrdup(whole),
+		.insecure = ep->insecure,
+		.is_mirror = is_mirror,
 	};
 }
 
@@ -387,7 +387,7 @@ static bool mirror_serves(const struct regconf_registry *g, const struct regconf
 }
 
 int regconf_sources(const struct regconf *c, const char *repository, bool by_digest, bool push,
-                    struct regconf_sources *ret_sources, struct err *e)
+		    struct regconf_sources *ret_sources, struct err *e)
 {
 	const struct regconf_registry *g = regconf_find(c, repository);
 	const struct regconf_endpoint plain = {.location = NULL};

@@ -13,47 +13,47 @@
 
 /* capability.h, in the kernel's order. */
 static const char *const cap_names[] = {
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "DAC_READ_SEARCH",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "SETGID",
-        "SETUID",
-        "SETPCAP",
-        "LINUX_IMMUTABLE",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_ADMIN",
-        "NET_RAW",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "SYS_MODULE",
-        "SYS_RAWIO",
-        "SYS_CHROOT",
-        "SYS_PTRACE",
-        "SYS_PACCT",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_NICE",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "MKNOD",
-        "LEASE",
-        "AUDIT_WRITE",
-        "AUDIT_CONTROL",
-        "SETFCAP",
-        "MAC_OVERRIDE",
-        "MAC_ADMIN",
-        "SYSLOG",
-        "WAKE_ALARM",
-        "BLOCK_SUSPEND",
-        "AUDIT_READ",
-        "PERFMON",
-        "BPF",
-        "CHECKPOINT_RESTORE",
+	"CHOWN",
+	"DAC_OVERRIDE",
+	"DAC_READ_SEARCH",
+	"FOWNER",
+	"FSETID",
+	"KILL",
+	"SETGID",
+	"SETUID",
+	"SETPCAP",
+	"LINUX_IMMUTABLE",
+	"NET_BIND_SERVICE",
+	"NET_BROADCAST",
+	"NET_ADMIN",
+	"NET_RAW",
+	"IPC_LOCK",
+	"IPC_OWNER",
+	"SYS_MODULE",
+	"SYS_RAWIO",
+	"SYS_CHROOT",
+	"SYS_PTRACE",
+	"SYS_PACCT",
+	"SYS_ADMIN",
+	"SYS_BOOT",
+	"SYS_NICE",
+	"SYS_RESOURCE",
+	"SYS_TIME",
+	"SYS_TTY_CONFIG",
+	"MKNOD",
+	"LEASE",
+	"AUDIT_WRITE",
+	"AUDIT_CONTROL",
+	"SETFCAP",
+	"MAC_OVERRIDE",
+	"MAC_ADMIN",
+	"SYSLOG",
+	"WAKE_ALARM",
+	"BLOCK_SUSPEND",
+	"AUDIT_READ",
+	"PERFMON",
+	"BPF",
+	"CHECKPOINT_RESTORE",
 };
 
 int run_opts_parse_cap(const char *text, const char *what, char **ret_name, struct err *e)
@@ -184,7 +184,7 @@ static int security_apparmor(struct run_opts *o, const char *value, struct err *
 	(void)o;
 	if (!str_eq(value, "unconfined"))
 		return bad_security("apparmor", value,
-		                    "rl does not load AppArmor profiles; only 'unconfined' is accepted", e);
+				    "rl does not load AppArmor profiles; only 'unconfined' is accepted", e);
 	return 0;
 }
 
@@ -194,9 +194,9 @@ int run_opts_security_opt(struct run_opts *o, const char *value, struct err *e)
 		const char *key;
 		int (*set)(struct run_opts *o, const char *value, struct err *e);
 	} known[] = {
-	        {"seccomp", security_seccomp},   {"no-new-privileges", security_nnp},   {"mask", security_mask},
-	        {"unmask", security_unmask},     {"systempaths", security_systempaths}, {"label", security_label},
-	        {"apparmor", security_apparmor},
+		{"seccomp", security_seccomp},	 {"no-new-privileges", security_nnp},	{"mask", security_mask},
+		{"unmask", security_unmask},	 {"systempaths", security_systempaths}, {"label", security_label},
+		{"apparmor", security_apparmor},
 	};
 	/* "key=value"; docker's old "key:value" */
 	size_t n = strcspn(value, "=:");
@@ -230,7 +230,7 @@ static int keep_id_options(struct run_opts *o, const char *options, const char *
 		uint64_t id;
 		if (!text)
 			return err_set(e, EINVAL, "--userns '%s': '%s' is not supported (uid=, gid=)", value,
-			               words.items[i]);
+				       words.items[i]);
 		if (str_to_u64(text, UINT32_MAX - 1, "--userns", &id, NULL) < 0)
 			return err_set(e, EINVAL, "--userns '%s': '%s' is not an id", value, text);
 		*slot = (uint32_t)id;
@@ -247,8 +247,8 @@ int run_opts_userns(struct run_opts *o, const char *value, struct err *e)
 		const char *name;
 		enum userns_kind kind;
 	} kinds[] = {
-	        {"", USERNS_DEFAULT},        {"private", USERNS_DEFAULT}, {"host", USERNS_HOST},
-	        {"keep-id", USERNS_KEEP_ID}, {"nomap", USERNS_NOMAP},
+		{"", USERNS_DEFAULT},	     {"private", USERNS_DEFAULT}, {"host", USERNS_HOST},
+		{"keep-id", USERNS_KEEP_ID}, {"nomap", USERNS_NOMAP},
 	};
 	const char *options = str_after(value, "keep-id:");
 	if (options)
@@ -267,22 +267,26 @@ int run_opts_userns(struct run_opts *o, const char *value, struct err *e)
 	return err_set(e, EINVAL, "--userns '%s': host, private, keep-id[:uid=N,gid=N] or nomap is expected", value);
 }
 
-/* host, private and, where `container` is not NULL, container:NAME. */
+/* host or private. `further` is what else the option takes, for the message. */
+static int share_host(const char *value, const char *what, const char *further, enum ns_share *share, struct err *e)
+{
+	bool host = str_eq(value, "host");
+	if (!host && *value && !str_eq(value, "private"))
+		return err_set(e, EINVAL, "%s '%s': host%s or private is expected", what, value, further);
+	*share = host ? NS_HOST : NS_PRIVATE;
+	return 0;
+}
+
+/* The same, and container:NAME. */
 static int share_namespace(const char *value, const char *what, enum ns_share *share, char **container, struct err *e)
 {
 	const char *name = str_after(value, "container:");
-	if (container && name) {
-		if (!path_is_plain_name(name))
-			return err_set(e, EINVAL, "%s '%s': '%s' is not a container name or id", what, value, name);
-		run_opts_set_str(container, name);
-		*share = NS_CONTAINER;
-		return 0;
-	}
-	bool host = str_eq(value, "host");
-	if (!host && *value && !str_eq(value, "private"))
-		return err_set(e, EINVAL, "%s '%s': host%s or private is expected", what, value,
-		               container ? ", container:NAME" : "");
-	*share = host ? NS_HOST : NS_PRIVATE;
+	if (!name)
+		return share_host(value, what, ", container:NAME", share, e);
+	if (!path_is_plain_name(name))
+		return err_set(e, EINVAL, "%s '%s': '%s' is not a container name or id", what, value, name);
+	run_opts_set_str(container, name);
+	*share = NS_CONTAINER;
 	return 0;
 }
 
@@ -306,5 +310,5 @@ int run_opts_uts(struct run_opts *o, const char *value, struct err *e)
 
 int run_opts_cgroupns(struct run_opts *o, const char *value, struct err *e)
 {
-	return share_namespace(value, "--cgroupns", &o->cgroupns, NULL, e);
+	return share_host(value, "--cgroupns", "", &o->cgroupns, e);
 }

@@ -318,7 +318,7 @@ static int read_archs(struct reader *rd, const json_t *obj, const char *key, boo
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
 	json_array_foreach (list, i, v) {
-		unsigned int a;
+		unsigned int a = 0;
 		size_t inner = enter(rd, "[%zu]", i);
 		int r = read_arch(rd, v, docker_names, &a);
 		if (r < 0)
@@ -608,7 +608,7 @@ static int read_archmap(struct reader *rd, const json_t *doc)
 	if (!json_is_array(list))
 		return bad(rd, "is not an array");
 	json_array_foreach (list, i, v) {
-		unsigned int a;
+		unsigned int a = 0;
 		size_t inner = enter(rd, "[%zu]", i);
 		struct seccomp_profile_archmap map = {.sub_archs = 0};
 		int r = check_members(rd, v, members, ARRAY_SIZE(members));

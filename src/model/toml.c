@@ -279,7 +279,7 @@ static int take_key_part(struct toml *t, struct strv *parts)
 	return 0;
 }
 
-/* key, "key", a.b."c" */
+/* key, "key", a.b."c": the number of parts. */
 static int take_key(struct toml *t, struct strv *parts)
 {
 	for (;;) {
@@ -288,7 +288,7 @@ static int take_key(struct toml *t, struct strv *parts)
 			return r;
 		skip_blanks(t);
 		if (peek(t) != '.')
-			return 0;
+			return (int)parts->count;
 		t->p++;
 		skip_blanks(t);
 	}
@@ -344,7 +344,7 @@ static int take_number(struct toml *t, json_t **ret_value)
 		return fail(t, "a value is expected here");
 	if (c == '.' || c == 'e' || c == 'E' || c == ':' || (c == '-' && base == 10))
 		return err_set(t->e, EOPNOTSUPP, "%s: line %u: floats, dates and times are not supported", t->what,
-		               t->line);
+			       t->line);
 	if (is_bare(c) || (base == 10 && start[0] == '0' && t->p - start > 1))
 		return fail(t, "bad number");
 	*ret_value = json_integer(negative ? -(json_int_t)v : (json_int_t)v);
@@ -460,7 +460,7 @@ static int take_pair(struct toml *t, json_t *table, int depth)
 {
 	autostrv struct strv key = STRV_INIT;
 	int r = take_key(t, &key);
-	if (r < 0)
+	if (r <= 0)
 		return r;
 	if (peek(t) != '=')
 		return fail(t, "'=' is expected after a key");
@@ -552,7 +552,7 @@ static int take_header(struct toml *t, json_t **ret_table)
 	t->p += many ? 2 : 1;
 	skip_blanks(t);
 	int r = take_key(t, &key);
-	if (r < 0)
+	if (r <= 0)
 		return r;
 	for (int i = 0; i < (many ? 2 : 1); i++) {
 		if (peek(t) != ']')
@@ -590,7 +590,7 @@ int toml_parse(const char *text, size_t len, const char *what, json_t **ret_doc,
 	autojson json_t *root = json_object();
 	autojson json_t *origins = json_object();
 	struct toml t = {
-	        .p = text, .end = text + len, .what = what, .line = 1, .root = root, .origins = origins, .e = e};
+		.p = text, .end = text + len, .what = what, .line = 1, .root = root, .origins = origins, .e = e};
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		t.p += 3;
 	if (memchr(text, 0, len))

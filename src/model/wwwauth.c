@@ -1,3 +1,10 @@
+/*
+ * wwwauth.c - see wwwauth.h.
+ *
+ * RFC 7235 lists are ambiguous up to the next token: a comma may lead to another parameter or to another challenge, and
+ * "Scheme abc=" may be a parameter without value or credentials of the token68 form. Parameters are what is followed by
+ * '='; token68 is only looked for behind schemes we do not know, since ours never use it.
+ */
 #include "rl/model/wwwauth.h"
 
 #include <errno.h>
@@ -188,7 +195,7 @@ int wwwauth_add(struct wwwauth *w, const char *value, size_t len, struct err *e)
 	while (c.p < c.end && r == 0) {
 		if (w->count == WWWAUTH_CHALLENGES_MAX) {
 			r = err_set(e, E2BIG, "WWW-Authenticate header with more than %d challenges",
-			            WWWAUTH_CHALLENGES_MAX);
+				    WWWAUTH_CHALLENGES_MAX);
 			break;
 		}
 		struct wwwauth_challenge *ch = &w->items[w->count++];

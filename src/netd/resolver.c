@@ -161,11 +161,11 @@ static void answer_failure(struct resolver *r, struct query *q)
 /* Ask the next server; with none left, say so. */
 static void ask_next(struct resolver *r, struct query *q)
 {
-	size_t count = r->n->servers.count;
+	const unsigned count = (unsigned)r->n->servers.count; /* at most NET_SERVERS_MAX */
 	while (count && q->tries < ROUNDS * count) {
 		uint16_t id;
-		unsigned round = q->tries / (unsigned)count;
-		const struct net_server *s = resolver_pick(r, q->tries++ % (unsigned)count);
+		unsigned round = q->tries / count;
+		const struct net_server *s = resolver_pick(r, q->tries++ % count);
 		close_fd(&q->fd);
 		q->fd = s ? resolver_socket(s, SOCK_DGRAM) : -1;
 		if (q->fd < 0)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "container_int.h"
@@ -22,22 +23,25 @@
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
 
-static void container_init(struct container *c, const struct run_opts *o)
+void container_init(struct container *c)
 {
 	*c = (struct container){
-		.o = o,
+		.rec = CONTAINER_REC_INIT,
 		.store = {.rootfd = -1},
 		.image = IMAGE_RUN_INIT,
 		.dirfd = -1,
+		.op_fd = -1,
 		.slirp = NET_SLIRP_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	rtspec_init(&c->spec);
+	record_config_init(&c->rec.config);
+	record_state_init(&c->rec.state);
+	c->o = &c->rec.config.o;
 	io_random_hex(32, c->id);
 }
 
-/* Undo everything. `keep_dir`: the container ended by itself and is to be kept. */
-static void container_close(struct container *c, bool keep_dir)
+void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
 	net_slirp_stop(&c->slirp);
@@ -47,9 +51,19 @@ static void container_close(struct container *c, bool keep_dir)
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	image_run_free(&c->image);
+	c->rec.dirfd = -1; /* the same as ours */
+	c->rec.dir = NULL;
+	container_rec_free(&c->rec);
 	close_fd(&c->dirfd);
 	free(c->dir);
 	store_close(&c->store);
+}
+
+int64_t container_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Signals are taken from a descriptor later; blocked from before the clone, so that none is lost in between. The child
@@ -105,35 +119,96 @@ static int choose_map(struct container *c, struct err *e)
 	return 0;
 }
 
-static int prepare(struct container *c, const char *store_root, struct err *e)
+/* The directory under its final name, and the name of the person or one of ours. */
+static int make_dir(struct container *c, struct err *e)
 {
-	const struct run_opts *o = c->o;
+	struct record_config *rc = &c->rec.config;
+	int r = container_dir_make(c, e);
+	if (r == 0 && c->o->userns == USERNS_NOMAP)
+		r = container_dir_give_away(c, &c->ranged, e);
+	if (r < 0)
+		return r;
+	c->rec.store = &c->store;
+	c->rec.dirfd = c->dirfd;
+	c->rec.dir = c->dir;
+	if (c->o->name) {
+		rc->name = xstrdup(c->o->name);
+		r = container_name_claim(&c->store, rc->name, c->id, e);
+	} else {
+		r = container_name_generate(&c->store, c->id, &rc->name, e);
+	}
+	c->is_named = r == 0;
+	return r;
+}
+
+static int replace_old(struct container *c, struct err *e)
+{
+	struct err why = ERR_INIT;
+	autorec struct container_rec old = CONTAINER_REC_INIT;
+	if (!c->o->replace || !c->o->name || c->o->explain)
+		return 0;
+	int r = container_store_find(&c->store, c->o->name, &old, &why);
+	if (r == 0 && str_eq(old.config.name, c->o->name))
+		return container_remove_rec(&old, true, e);
+	return 0;
+}
+
+int container_prepare_new(struct container *c, struct run_opts *o, const char *store_root, struct err *e)
+{
+	c->rec.config.o = *o;
+	run_opts_init(o);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
 		r = choose_map(c, e);
-	if (r == 0 && !o->rootfs) {
-		struct idmap single = {.form = IDMAP_IDENTITY, .key = "identity"};
-		r = image_ensure(&c->store, o->image, o->pull, c->has_map ? &c->map : &single, NULL, &c->image, e);
+	if (r == 0)
+		r = replace_old(c, e);
+	if (r == 0 && !c->o->rootfs) {
+		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
+		r = image_ensure(&c->store, c->o->image, c->o->pull, c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;
 	}
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
-	if (r == 0 && !o->explain)
-		r = container_dir_make(c, e);
-	if (r == 0 && o->userns == USERNS_NOMAP && !o->explain)
-		r = container_dir_give_away(c, &c->ranged, e);
-	if (r == 0)
-		r = container_build_spec(c, e);
-	if (r == 0 && o->tty)
-		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c->spec.rows,
-				    &c->spec.columns, NULL);
-	return r;
+	if (r == 0 && !c->o->explain)
+		r = make_dir(c, e);
+	return r < 0 ? r : container_resolve(c, e);
+}
+
+int container_prepare_old(struct container *c, const char *store_root, struct container_rec *rec, int lock_fd,
+			  struct err *e)
+{
+	int r = store_open(store_root, true, &c->store, e);
+	memcpy(c->id, rec->config.id, sizeof(c->id));
+	c->dir = take_ptr(&rec->dir);
+	close_fd(&rec->dirfd);
+	c->dirfd = lock_fd;
+	c->rec = *rec;
+	record_config_init(&rec->config);
+	record_state_init(&rec->state);
+	c->rec.store = &c->store;
+	c->rec.dir = c->dir;
+	c->rec.dirfd = c->dirfd;
+	c->is_named = true;
+	c->is_recorded = true;
+	if (r < 0)
+		return r;
+	c->has_map = container_rec_map(&c->rec, &c->map);
+	for (size_t i = 0; i < c->rec.config.layers.count; i++)
+		if (access(c->rec.config.layers.items[i], F_OK) < 0) {
+			err_sys(e, errno, "a layer of container %s is gone: %s", c->rec.config.name,
+				c->rec.config.layers.items[i]);
+			return err_hint(e, "without it the container cannot be started; make a new one");
+		}
+	return 0;
 }
 
 /* In the time the id map helpers take. */
 static int prepare_overlapped(void *arg, struct err *e)
 {
 	struct container *c = arg;
+	/* The child has its own copies of what will be the payload's descriptors 0 to 2; nobody else may get them. */
+	if (c->after_clone)
+		c->after_clone(c->after_clone_arg);
 	int r = container_dir_fill(c, e);
 	if (r == 0 && c->uses_slirp)
 		r = net_slirp_start(&c->slirp_opts, &c->slirp, e);
@@ -155,24 +230,24 @@ static int setup_network(void *arg, int *ret_fd, int *ret_kind, struct err *e)
 	return 0;
 }
 
-static int write_id_files(struct container *c, struct err *e)
+int container_write_id_files(struct container *c, bool with_cid, struct err *e)
 {
 	const struct run_opts *o = c->o;
 	char pid[16];
 	int n = snprintf(pid, sizeof(pid), "%d", (int)c->run.pid);
 	int r = 0;
-	if (o->cidfile) {
+	if (o->cidfile && with_cid) {
 		autofd int fd = open(o->cidfile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		if (fd < 0)
 			return err_sys(e, errno, "--cidfile %s", o->cidfile);
 		r = io_write_all(fd, c->id, strlen(c->id), e);
 	}
-	if (r == 0 && o->pidfile)
+	if (r == 0 && o->pidfile && c->run.pid > 0)
 		r = io_write_file(AT_FDCWD, o->pidfile, pid, (size_t)n, 0644, e);
 	return r;
 }
 
-static int start_and_relay(struct container *c, struct err *e)
+int container_launch(struct container *c, struct err *e)
 {
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
@@ -186,16 +261,89 @@ static int start_and_relay(struct container *c, struct err *e)
 		.prepare = prepare_overlapped,
 		.prepare_arg = c,
 	};
-	block_signals();
-	r = detach_stdin(c->o, e);
-	if (r == 0)
-		r = runtime_start(&start, &c->run, e);
+	r = runtime_start(&start, &c->run, e);
 	runtime_plan_free(plan);
+	return r;
+}
+
+int container_hand_over_device(struct container *c, struct err *e)
+{
+	if (c->run.net_device < 0)
+		return 0;
+	struct net_device device = {.kind = (enum net_device_kind)c->run.net_kind, .fd = c->run.net_device};
+	int r = net_slirp_attach(&c->slirp, &device, e);
+	close_fd(&c->run.net_device);
+	return r < 0 ? err_ctx(e, "network") : 0;
+}
+
+void container_note_started(struct container *c, bool foreground)
+{
+	struct record_state *s = &c->rec.state;
+	struct record_join *j = &s->join;
+	unsigned restarts = s->restarts;
+	record_state_free(s);
+	s->restarts = restarts;
+	s->status = RECORD_RUNNING;
+	s->foreground = foreground;
+	s->started = container_now();
+	s->init.pid = c->run.pid;
+	s->monitor.pid = getpid();
+	if (proc_boot_id(s->boot_id, NULL) < 0 || proc_start_time(s->init.pid, &s->init.start, NULL) < 0 ||
+	    proc_start_time(s->monitor.pid, &s->monitor.start, NULL) < 0)
+		log_debug(LOG_RUN, "the container's process cannot be named");
+	for (int i = 0; i < RT_NS_COUNT; i++)
+		if (c->spec.ns[i].mode != RT_NS_HOST)
+			j->namespaces |= 1U << i;
+	j->caps = c->spec.caps;
+	j->no_new_privs = c->spec.no_new_privs;
+	j->seccomp = xstrdup(c->o->seccomp ? c->o->seccomp : c->has_seccomp ? "default" : "unconfined");
+	j->privileged = c->o->privileged;
+	j->terminal = c->spec.terminal;
+	j->init = c->spec.init;
+	j->keep_groups = c->spec.keep_groups;
+	j->umask = c->spec.umask;
+	strv_add_all(&j->env, &c->spec.env);
+	j->cwd = xstrdup(c->spec.cwd);
+	j->user = xstrdup(c->spec.user_text ? c->spec.user_text : "");
+	strv_add_all(&j->group_add, &c->spec.group_add);
+	j->root_read_only = c->spec.root_read_only;
+	if (c->rec.config.health.test.count)
+		s->health.status = xstrdup("starting");
+}
+
+int container_deliver(struct container *c, int sig)
+{
+	bool ends = sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT || sig == SIGUSR1 ||
+		    sig == SIGUSR2 || sig == SIGALRM;
+	int killed_by = 0;
+	if (ends && runtime_signal_is_lost(c->run.pid, sig)) {
+		log_debug(LOG_RUN, "signal %d has its default action: the container is killed", sig);
+		killed_by = sig;
+		sig = SIGKILL;
+	}
+	struct err why = ERR_INIT;
+	if (proc_pidfd_signal(c->run.pidfd, sig, &why) < 0)
+		log_debug(LOG_RUN, "%s", why.text);
+	return killed_by;
+}
+
+static int start_and_relay(struct container *c, struct err *e)
+{
+	block_signals();
+	int r = detach_stdin(c->o, e);
 	if (r == 0)
-		r = write_id_files(c, e);
+		r = container_launch(c, e);
+	if (r == 0)
+		r = container_write_id_files(c, true, e);
 	if (r == 0)
 		r = container_foreground(c, e);
 	return r;
+}
+
+/* What somebody has to look after while it runs: a terminal that can be left, a log, restarts, health checks. */
+static bool needs_monitor(const struct container *c)
+{
+	return c->o->detach || c->o->tty || c->o->restart != RESTART_NO || c->rec.config.health.test.count;
 }
 
 int container_protect_binary(char **argv, struct err *e)
@@ -203,26 +351,54 @@ int container_protect_binary(char **argv, struct err *e)
 	return selfexe_protect(argv, e);
 }
 
-int container_run(const struct run_opts *o, const char *store_root, int *ret_status, struct err *e)
+static int run_in_foreground(struct container *c, struct err *e)
+{
+	int r = container_build_spec(c, e);
+	return r < 0 ? r : start_and_relay(c, e);
+}
+
+int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
 {
 	struct container c;
-	container_init(&c, o);
-	int r = prepare(&c, store_root, e);
+	container_init(&c);
+	int r = container_prepare_new(&c, o, store_root, e);
+	if (r == 0 && needs_monitor(&c))
+		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)
-		r = start_and_relay(&c, e);
+		r = run_in_foreground(&c, e);
 	bool ran = r >= 0;
-	container_close(&c, ran && !o->rm);
+	container_close(&c, ran && !c.o->rm);
 	if (r < 0)
 		return r;
 	*ret_status = r;
 	return 0;
 }
 
-int container_explain(const struct run_opts *o, const char *store_root, struct str *ret_text, struct err *e)
+int container_create(struct run_opts *o, const char *store_root, struct str *ret_id, struct err *e)
 {
 	struct container c;
-	container_init(&c, o);
-	int r = prepare(&c, store_root, e);
+	container_init(&c);
+	int r = container_prepare_new(&c, o, store_root, e);
+	/* What is wrong with the options is said now, not at the first start. */
+	if (r == 0)
+		r = container_build_spec(&c, e);
+	if (r == 0)
+		r = container_dir_record(&c, e);
+	if (r == 0)
+		r = container_write_id_files(&c, true, e);
+	if (r == 0)
+		str_adds(ret_id, c.id);
+	container_close(&c, r == 0);
+	return r;
+}
+
+int container_explain(struct run_opts *o, const char *store_root, struct str *ret_text, struct err *e)
+{
+	struct container c;
+	container_init(&c);
+	int r = container_prepare_new(&c, o, store_root, e);
+	if (r == 0)
+		r = container_build_spec(&c, e);
 	struct plan *plan = NULL;
 	if (r == 0)
 		r = runtime_plan(&c.spec, c.has_map ? &c.map : NULL, c.has_seccomp ? &c.seccomp.filter : NULL, &plan, e);

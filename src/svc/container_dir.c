@@ -138,11 +138,22 @@ static int fill_layers(struct container *c, struct err *e)
 	return r;
 }
 
+int container_dir_record(struct container *c, struct err *e)
+{
+	if (c->is_recorded)
+		return 0;
+	int r = c->has_image ? fill_layers(c, e) : 0;
+	if (r == 0)
+		r = container_rec_write_config(&c->rec, e);
+	c->is_recorded = r == 0;
+	return r;
+}
+
 int container_dir_fill(struct container *c, struct err *e)
 {
 	autostr struct str name = STR_INIT;
 	str_addf(&name, "%s\n", c->spec.hostname);
-	int r = c->has_image ? fill_layers(c, e) : 0;
+	int r = container_dir_record(c, e);
 	if (r == 0)
 		r = write_text(c, "hostname", &name, e);
 	if (r == 0)
@@ -152,72 +163,79 @@ int container_dir_fill(struct container *c, struct err *e)
 	return r;
 }
 
-struct removal {
-	int parent;
-	const char *name;
-};
-
-static int remove_as_root(void *arg)
-{
-	const struct removal *r = arg;
-	struct err e = ERR_INIT;
-	if (io_remove_tree(r->parent, r->name, &e) < 0) {
-		log_debug(LOG_STORE, "%s", e.text);
-		return 1;
-	}
-	return 0;
-}
-
-/* Files made by container users belong to subordinate ids: only the container's own root can remove those. */
-static int remove_dir(const struct store *s, const char *name, const struct idmap *map, struct err *e)
+/* config.json goes first: without it there is no container. Then the name; the tree, which may take long, last, under a
+ * name that no reader takes for a container. What a crash leaves is swept. */
+int container_dir_unmake(const struct store *s, const char *id, const char *name, struct err *e)
 {
 	autofd int parent = store_dir(s, "containers", e);
 	if (parent < 0)
 		return parent;
-	struct err plain = ERR_INIT;
-	int r = io_remove_tree(parent, name, &plain);
-	if (r == 0)
-		return 0;
-	if ((r != -EACCES && r != -EPERM) || !map || map->form == IDMAP_SINGLE) {
-		*e = plain;
-		return r;
-	}
-	struct removal removal = {.parent = parent, .name = name};
-	struct proc_child child = PROC_CHILD_NONE;
-	r = userns_spawn(map, 0, remove_as_root, &removal, &child, e);
-	if (r == 0)
-		r = proc_wait_ok(&child, "removal of the container's files", e);
-	return r;
+	autofree char *doomed = xasprintf(".del-%s", id);
+	autofd int fd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(e, errno, "container %.12s", id);
+	if (unlinkat(fd, "config.json", 0) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "remove container %.12s", id);
+	if (name)
+		container_name_release(s, name, id);
+	else
+		container_names_release_id(s, id);
+	if (renameat(parent, id, parent, doomed) < 0)
+		return err_sys(e, errno, "remove container %.12s", id);
+	return store_remove_tree(parent, doomed, e);
 }
 
 int container_dir_remove(struct container *c, struct err *e)
 {
 	if (c->dirfd < 0)
 		return 0;
-	const struct idmap *map = c->o->userns == USERNS_NOMAP ? &c->ranged : &c->map;
-	return remove_dir(&c->store, c->id, c->has_map ? map : NULL, e);
+	return container_dir_unmake(&c->store, c->id, c->is_named ? c->rec.config.name : NULL, e);
 }
 
-static void sweep_one(const struct store *s, int parent, const char *name, const struct idmap *map)
+/* 1: garbage; its lock is then in *ret_lock. */
+static int is_garbage(const struct store *s, int parent, const char *name, int *ret_lock)
 {
 	autofd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return;
-	bool half_made = str_after(name, ".new-") != NULL;
 	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0;
 	/* Between mkdir and flock a directory being made looks abandoned; nobody takes a minute for that. */
-	if (half_made && (fstat(fd, &st) < 0 || st.st_mtime > time(NULL) - 60))
-		return;
-	if (!half_made && faccessat(fd, ephemeral_mark, F_OK, 0) < 0)
-		return;
+	bool recorded = faccessat(fd, "config.json", F_OK, 0) == 0;
+	if (!recorded && st.st_mtime > time(NULL) - 60)
+		return 0;
+	if (recorded && faccessat(fd, ephemeral_mark, F_OK, 0) < 0)
+		return 0;
 	if (io_try_lock(fd, true, NULL) != 1)
-		return;
+		return 0;
+	if (recorded) {
+		/* --rm, and nobody looks after it; a detached one may go on by itself. */
+		autorec struct container_rec rec = CONTAINER_REC_INIT;
+		if (container_store_find(s, name, &rec, NULL) < 0 || container_rec_is_alive(&rec) ||
+		    rec.status == RECORD_CREATED)
+			return 0;
+	}
+	*ret_lock = take_fd(&fd);
+	return 1;
+}
+
+static void sweep_one(const struct store *s, int parent, const char *name)
+{
+	autofd int lock = -1;
 	struct err e = ERR_INIT;
-	if (remove_dir(s, name, map, &e) < 0)
+	int r = 0;
+	if (str_after(name, ".new-") || str_after(name, ".del-")) {
+		if (is_garbage(s, parent, name, &lock))
+			r = store_remove_tree(parent, name, &e);
+	} else if (is_garbage(s, parent, name, &lock)) {
+		autorec struct container_rec rec = CONTAINER_REC_INIT;
+		bool named = container_store_find(s, name, &rec, NULL) == 0;
+		r = container_dir_unmake(s, name, named ? rec.config.name : NULL, &e);
+	}
+	if (r < 0)
 		log_debug(LOG_STORE, "sweep of %s: %s", name, e.text);
 }
 
-void container_sweep(const struct store *s, const struct idmap *map)
+void container_sweep(const struct store *s)
 {
 	autofd int parent = store_dir(s, "containers", NULL);
 	if (parent < 0)
@@ -229,5 +247,5 @@ void container_sweep(const struct store *s, const struct idmap *map)
 	struct dirent *entry;
 	while ((entry = readdir(d)))
 		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			sweep_one(s, parent, entry->d_name, map);
+			sweep_one(s, parent, entry->d_name);
 }

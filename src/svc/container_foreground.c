@@ -52,23 +52,11 @@ static int open_signals(struct err *e)
 	return fd;
 }
 
-static bool ends_by_default(int sig)
-{
-	return sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT || sig == SIGUSR1 || sig == SIGUSR2 ||
-	       sig == SIGALRM;
-}
-
 static void deliver(struct foreground *f, int sig)
 {
-	struct runtime_container *run = &f->c->run;
-	if (ends_by_default(sig) && runtime_signal_is_lost(run->pid, sig)) {
-		log_debug(LOG_RUN, "signal %d has its default action: the container is killed", sig);
-		f->killed_by = sig;
-		sig = SIGKILL;
-	}
-	struct err why = ERR_INIT;
-	if (proc_pidfd_signal(run->pidfd, sig, &why) < 0)
-		log_debug(LOG_RUN, "%s", why.text);
+	int killed_by = container_deliver(f->c, sig);
+	if (killed_by)
+		f->killed_by = killed_by;
 }
 
 /* Ctrl-Z on a command without a terminal of its own: the whole container stands still, then rl. */
@@ -115,16 +103,6 @@ static int start_terminal(struct foreground *f, struct err *e)
 	return r;
 }
 
-static int hand_over_device(struct container *c, struct err *e)
-{
-	if (c->run.net_device < 0)
-		return 0;
-	struct net_device device = {.kind = (enum net_device_kind)c->run.net_kind, .fd = c->run.net_device};
-	int r = net_slirp_attach(&c->slirp, &device, e);
-	close_fd(&c->run.net_device);
-	return r < 0 ? err_ctx(e, "network") : 0;
-}
-
 /* Off the critical path: the payload runs already. Nothing in here is a reason to stop it. */
 static void after_start(struct foreground *f)
 {
@@ -137,7 +115,10 @@ static void after_start(struct foreground *f)
 		if (f->netfd < 0)
 			log_debug(LOG_NET, "the resolver is not followed: %s", why.text);
 	}
-	container_sweep(&c->store, c->has_map ? &c->map : NULL);
+	container_note_started(c, true);
+	if (container_rec_write_state(&c->rec, &why) < 0)
+		log_debug(LOG_RUN, "%s", why.text);
+	container_sweep(&c->store);
 }
 
 static int on_handshake(struct foreground *f, struct err *e)
@@ -145,7 +126,7 @@ static int on_handshake(struct foreground *f, struct err *e)
 	int r = runtime_on_message(&f->c->run, e);
 	if (r < 0)
 		return r;
-	int failed = hand_over_device(f->c, e);
+	int failed = container_hand_over_device(f->c, e);
 	if (failed == 0)
 		failed = start_terminal(f, e);
 	if (failed < 0)
@@ -236,6 +217,16 @@ static int loop(struct foreground *f, struct err *e)
 	}
 }
 
+static void note_ended(struct container *c, int status)
+{
+	struct err why = ERR_INIT;
+	c->rec.state.status = RECORD_EXITED;
+	c->rec.state.exit_code = status;
+	c->rec.state.finished = container_now();
+	if (container_rec_write_state(&c->rec, &why) < 0)
+		log_warn("how the container ended could not be recorded: %s", why.text);
+}
+
 int container_foreground(struct container *c, struct err *e)
 {
 	struct foreground f = {.c = c, .netfd = -1};
@@ -255,5 +246,9 @@ int container_foreground(struct container *c, struct err *e)
 	}
 	if (status < 0)
 		return status;
-	return f.killed_by ? EXIT_SIGNAL_BASE + f.killed_by : status;
+	if (f.killed_by)
+		status = EXIT_SIGNAL_BASE + f.killed_by;
+	if (!c->o->rm)
+		note_ended(c, status);
+	return status;
 }

@@ -14,12 +14,16 @@
 #include "rl/kern/idmap.h"
 #include "rl/model/rtspec.h"
 #include "rl/model/run_opts.h"
+#include "rl/svc/container_store.h"
 #include "rl/svc/image.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
 
 struct container {
-	const struct run_opts *o;
+	const struct run_opts *o; /* &rec.config.o */
+	struct container_rec rec; /* its dirfd and dir are those below */
+	bool is_named;		  /* names/NAME is ours */
+	bool is_recorded;	  /* config.json is written: the container exists */
 	struct store store;
 	struct idmap map;
 	struct idmap ranged; /* with --userns=nomap: the map it was made from */
@@ -36,6 +40,9 @@ struct container {
 	struct net_slirp slirp;
 	bool uses_slirp;
 	struct runtime_container run;
+	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	void (*after_clone)(void *arg); /* or NULL */
+	void *after_clone_arg;
 };
 
 /* container_dir.c: containers/ID, made, found dead, removed. */
@@ -43,9 +50,61 @@ int container_dir_make(struct container *c, struct err *e) RL_CHECK;
 int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
 /* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
+/* config.json and the list of layers: from here on the container exists. Done by container_dir_fill where it is not yet. */
+int container_dir_record(struct container *c, struct err *e) RL_CHECK;
 int container_dir_remove(struct container *c, struct err *e) RL_CHECK;
 /* Remove what containers with --rm left behind when they were killed. Cheap when there is nothing. */
-void container_sweep(const struct store *s, const struct idmap *map);
+void container_sweep(const struct store *s);
+/* Remove directory and name, with the locks held by the caller. */
+int container_dir_unmake(const struct store *s, const char *id, const char *name, struct err *e) RL_CHECK;
+
+/* Wall clock in nanoseconds, as records have it. */
+int64_t container_now(void);
+/* PID 1's and this process's names into the state; status running. */
+void container_note_started(struct container *c, bool foreground);
+
+/* container_resolve.c: options and image config to the record; everything that is decided at creation. */
+int container_resolve(struct container *c, struct err *e) RL_CHECK;
+
+/* container.c */
+void container_init(struct container *c);
+/* Take over `o` (it is left empty), find the image, make and name the directory, resolve. */
+int container_prepare_new(struct container *c, struct run_opts *o, const char *store_root, struct err *e) RL_CHECK;
+/* From the record, with the directory's lock in lock_fd (taken over): as it was created. */
+int container_prepare_old(struct container *c, const char *store_root, struct container_rec *rec, int lock_fd,
+			  struct err *e) RL_CHECK;
+/* Clone and handshake, up to where the child may run. */
+int container_launch(struct container *c, struct err *e) RL_CHECK;
+/* The network device, once the child has sent it. */
+int container_hand_over_device(struct container *c, struct err *e) RL_CHECK;
+int container_write_id_files(struct container *c, bool with_cid, struct err *e) RL_CHECK;
+/* Deliver a signal to PID 1 as its default action demands (DECISIONS 19): returns the signal if the container was
+ * killed in its place, 0 otherwise. */
+int container_deliver(struct container *c, int sig);
+/* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
+int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_watch.c: waiting for a container without polling. */
+struct container_watch {
+	const struct container_rec *rec;
+	int inotify;
+	int pids[2]; /* pidfds of PID 1 and of the monitor, -1 when gone */
+};
+int container_watch_open(const struct container_rec *rec, struct container_watch *ret_watch, struct err *e) RL_CHECK;
+/* Something may have changed (files of the directory, a process ended): 1; 0 after timeout_ms (-1: none). Afterwards
+ * reload the record and, if processes changed, open the watch anew. */
+int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *e) RL_CHECK;
+void container_watch_close(struct container_watch *w);
+/* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
+int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+struct container_selection;
+/* container_select.c: the containers a selection without names means. */
+int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
+			  struct err *e) RL_CHECK;
+/* container_admin.c: remove; `force` ends it first. */
+int container_remove_rec(struct container_rec *rec, bool force, struct err *e) RL_CHECK;
+/* Undo everything; keep_dir: the container is to stay. */
+void container_close(struct container *c, bool keep_dir);
 
 /* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;

@@ -4,6 +4,7 @@
  * A symlink is made with its text in one step, so no crash leaves a name that leads nowhere by halves. Giving and taking
  * happens under the lock of the directory; a name is in use if the container it leads to exists and calls itself so.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,6 +69,22 @@ void container_name_release(const struct store *s, const char *name, const char 
 		return;
 	if (readlinkat(names, name, holder, sizeof(holder) - 1) > 0 && str_eq(holder, id))
 		unlinkat(names, name, 0);
+}
+
+void container_names_release_id(const struct store *s, const char *id)
+{
+	autofd int names = store_dir(s, "names", NULL);
+	char holder[RECORD_ID_SIZE] = "";
+	if (names < 0 || io_lock(names, true, NULL) < 0)
+		return;
+	int scan = openat(names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
+	struct dirent *entry;
+	while (d && (entry = readdir(d))) {
+		ssize_t n = readlinkat(names, entry->d_name, holder, sizeof(holder) - 1);
+		if (n == RECORD_ID_SIZE - 1 && memcmp(holder, id, (size_t)n) == 0)
+			unlinkat(names, entry->d_name, 0);
+	}
 }
 
 int container_name_generate(const struct store *s, const char *id, char **ret_name, struct err *e)

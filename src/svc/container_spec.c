@@ -1,10 +1,8 @@
 /*
- * container_spec.c - what was asked for plus what the image says, as a runtime spec.
+ * container_spec.c - a container's record as a runtime spec: the same for the first start and for every later one.
  *
- * Trust: the person's options decide the sandbox; image data fills in what to run in it. From the image config exactly
- * these members are read: Env, Entrypoint, Cmd, WorkingDir, User. Nothing else of an image (labels, annotations,
- * unknown members) is looked at here, so no image can raise what its container may do (CVE-2026-94603,
- * CVE-2026-53488).
+ * Trust: the person's options decide the sandbox; what the image said has been resolved at creation
+ * (container_resolve.c) and only fills in what to run in it (CVE-2026-94603, CVE-2026-53488).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,95 +16,16 @@
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
 
-static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/* The "config" object of the image's configuration, or NULL. */
-static int image_config(const struct container *c, json_t **ret_config, struct err *e)
-{
-	*ret_config = NULL;
-	if (!c->has_image)
-		return 0;
-	int r = json_get_obj(c->image.image.config, "config", ret_config, e);
-	return r < 0 ? err_ctx(e, "image %s", c->o->image) : 0;
-}
-
-static int build_args(struct container *c, const json_t *config, struct err *e)
+static void build_process(struct container *c)
 {
 	const struct run_opts *o = c->o;
-	autostrv struct strv entrypoint = STRV_INIT;
-	autostrv struct strv cmd = STRV_INIT;
-	int r = json_get_strv(config, "Entrypoint", &entrypoint, e);
-	if (r >= 0)
-		r = json_get_strv(config, "Cmd", &cmd, e);
-	if (r < 0)
-		return err_ctx(e, "image %s", o->image);
-	if (o->entrypoint_set) {
-		/* docker: a new entrypoint also drops the image's command. */
-		strv_add_all(&c->spec.args, &o->entrypoint);
-		strv_add_all(&c->spec.args, &o->command);
-		return 0;
-	}
-	strv_add_all(&c->spec.args, &entrypoint);
-	strv_add_all(&c->spec.args, o->command.count ? &o->command : &cmd);
-	return 0;
-}
-
-static int build_env(struct container *c, const json_t *config, struct err *e)
-{
-	const struct run_opts *o = c->o;
-	struct strv *env = &c->spec.env;
-	autostrv struct strv image_env = STRV_INIT;
-	strv_env_set(env, "PATH", default_path);
-	int r = json_get_strv(config, "Env", &image_env, e);
-	if (r < 0)
-		return err_ctx(e, "image %s", o->image);
-	if (o->tty)
-		strv_env_set(env, "TERM", "xterm");
-	strv_env_set(env, "container", "rl");
-	if (c->spec.hostname)
-		strv_env_set(env, "HOSTNAME", c->spec.hostname);
-	for (size_t i = 0; i < image_env.count; i++) {
-		char *value = strchr(image_env.items[i], '=');
-		if (!value || value == image_env.items[i])
-			continue; /* not an assignment: docker passes it on, no program can use it */
-		*value = '\0';
-		strv_env_set(env, image_env.items[i], value + 1);
-	}
-	for (size_t i = 0; i < o->nenv; i++) {
-		const char *value = o->env[i].value ? o->env[i].value : getenv(o->env[i].key);
-		if (value)
-			strv_env_set(env, o->env[i].key, value);
-		else
-			strv_env_unset(env, o->env[i].key);
-	}
-	return 0;
-}
-
-static int build_process(struct container *c, const json_t *config, struct err *e)
-{
-	const struct run_opts *o = c->o;
+	const struct record_config *rc = &c->rec.config;
 	struct rtspec *s = &c->spec;
-	const char *image_dir = NULL;
-	const char *image_user = NULL;
-	int r = json_get_str(config, "WorkingDir", &image_dir, e);
-	if (r >= 0)
-		r = json_get_str(config, "User", &image_user, e);
-	if (r < 0)
-		return err_ctx(e, "image %s", o->image);
-	const char *dir = o->workdir ? o->workdir : image_dir && *image_dir ? image_dir : "/";
-	if (*dir != '/') {
-		autofree char *absolute = path_join("/", dir);
-		s->cwd = path_clean(absolute);
-	} else {
-		s->cwd = path_clean(dir);
-	}
+	strv_add_all(&s->args, &rc->args);
+	strv_add_all(&s->env, &rc->env);
+	s->cwd = xstrdup(rc->cwd);
 	s->make_cwd = true;
-	const char *user = o->user ? o->user : image_user;
-	if (!user && o->userns == USERNS_KEEP_ID)
-		s->user_text = xasprintf("%u:%u", o->keep_id_uid == RUN_OPTS_OWN_ID ? getuid() : o->keep_id_uid,
-					 o->keep_id_gid == RUN_OPTS_OWN_ID ? getgid() : o->keep_id_gid);
-	else
-		s->user_text = xstrdup(user ? user : "");
+	s->user_text = xstrdup(rc->user);
 	s->init = o->init;
 	s->terminal = o->tty;
 	if (o->umask >= 0)
@@ -123,7 +42,6 @@ static int build_process(struct container *c, const json_t *config, struct err *
 	}
 	for (size_t i = 0; i < o->nulimits; i++)
 		rtspec_add_rlimit(s, o->ulimits[i].resource, o->ulimits[i].soft, o->ulimits[i].hard, false);
-	return 0;
 }
 
 static int build_caps(struct container *c, struct err *e)
@@ -162,6 +80,11 @@ static int build_seccomp(struct container *c, struct err *e)
 	r = seccomp_plan_make(&in, &c->seccomp, e);
 	if (r < 0)
 		return r;
+	if (c->seccomp.listener_path) {
+		err_set(e, EOPNOTSUPP, "%s: profiles with a listener (SCMP_ACT_NOTIFY) are not for rl run", o->seccomp);
+		return err_hint(e, "replace the action SCMP_ACT_NOTIFY and remove listenerPath");
+	}
+	c->spec.seccomp_flags = c->seccomp.flags;
 	for (size_t i = 0; i < c->seccomp.warnings.count; i++)
 		log_warn("%s", c->seccomp.warnings.items[i]);
 	c->has_seccomp = true;
@@ -233,14 +156,10 @@ static int build_namespaces(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	if (s->ns[RT_NS_UTS].mode == RT_NS_NEW) {
-		s->hostname = o->hostname ? xstrdup(o->hostname) : xstrndup(c->id, 12);
 		if (o->domainname)
 			s->domainname = xstrdup(o->domainname);
-	} else {
-		char name[256] = "";
-		gethostname(name, sizeof(name) - 1);
-		s->hostname = xstrdup(name);
 	}
+	s->hostname = xstrdup(c->rec.config.hostname);
 	return 0;
 }
 
@@ -264,18 +183,11 @@ static void build_sysctls(struct container *c)
 int container_build_spec(struct container *c, struct err *e)
 {
 	rtspec_init(&c->spec);
-	json_t *config = NULL;
-	int r = image_config(c, &config, e);
-	if (r == 0)
-		r = build_namespaces(c, e);
-	if (r == 0)
-		r = build_args(c, config, e);
-	if (r == 0)
-		r = build_env(c, config, e);
-	if (r == 0)
-		r = build_process(c, config, e);
-	if (r == 0)
-		r = build_caps(c, e);
+	int r = build_namespaces(c, e);
+	if (r < 0)
+		return r;
+	build_process(c);
+	r = build_caps(c, e);
 	if (r == 0)
 		r = build_network(c, e);
 	if (r == 0)

@@ -284,7 +284,7 @@ static int build_root(struct container *c, struct err *e)
 			return err_sys(e, errno, "--rootfs %s", o->rootfs);
 		strv_add_owned(&s->layers, lower);
 	} else {
-		strv_add_all(&s->layers, &c->image.lowers);
+		strv_add_all(&s->layers, &c->rec.config.layers);
 	}
 	s->upper = path_join(c->dir, "upper");
 	s->work = path_join(c->dir, "work");

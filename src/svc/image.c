@@ -19,14 +19,15 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/model/imgref.h"
 
-enum { ENSURE_ATTEMPTS = 3 };
+enum { ENSURE_ATTEMPTS = 3, TEXT_MAX = 64 << 20 };
 
 /* ---- rl-image ---- */
 
 static const char peer[] = "rl-image";
 
-static int receive(int sock, const struct image_ui *ui, struct image_list *added, struct err *e)
+static int receive(int sock, const struct image_ui *ui, struct image_list *added, struct str *text, struct err *e)
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	for (;;) {
@@ -54,6 +55,11 @@ static int receive(int sock, const struct image_ui *ui, struct image_list *added
 			added->items[added->count].name[sizeof(added->items->name) - 1] = '\0';
 			added->count++;
 			break;
+		case IMAGE_STEP_TEXT:
+			if (!text || text->len > TEXT_MAX)
+				return err_set(e, EPROTO, "an unexpected text from %s", peer);
+			str_add(text, msg->data, msg->len);
+			break;
 		case IMAGE_STEP_DONE:
 			return 0;
 		default:
@@ -62,8 +68,8 @@ static int receive(int sock, const struct image_ui *ui, struct image_list *added
 	}
 }
 
-int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
-		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+static int run_program(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
+		       const struct image_ui *ui, struct image_list *ret_added, struct str *ret_text, struct err *e)
 {
 	autofree char *program = xasprintf("%s/%s", proc_libexec_dir(), peer);
 	autostrv struct strv argv = STRV_INIT;
@@ -95,7 +101,7 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 	struct image_list added = {0};
 	/* If it is dead already, receive() finds what it said before. */
 	(void)!sync_send(sock, IMAGE_STEP_START, map, sizeof(*map), NULL, 0, NULL);
-	r = receive(sock, ui, &added, e);
+	r = receive(sock, ui, &added, ret_text, e);
 	close_fd(&sock);
 	if (r < 0) {
 		struct err ignored = ERR_INIT;
@@ -115,6 +121,18 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 	else
 		image_list_free(&added);
 	return 0;
+}
+
+int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
+		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+{
+	return run_program(s, map, verb, with_stdin, ui, ret_added, NULL, e);
+}
+
+int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
+		      struct err *e)
+{
+	return run_program(s, map, verb, false, NULL, NULL, ret_text, e);
 }
 
 void image_list_free(struct image_list *l)
@@ -179,20 +197,57 @@ static int look(const struct store *s, const char *ref, const struct idmap *map,
 	return r;
 }
 
-static int refuse_pull(const char *ref, enum pull_policy policy, struct err *e)
+/* Fetch it for a run. Unpacking is for the run's map, or for the one its layers are unpacked with. */
+static int fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		 const struct image_ui *ui, struct err *e)
 {
-	err_set(e, EOPNOTSUPP, "image %s: --pull=%s needs a registry, and this rl cannot reach registries", ref,
-		policy == PULL_ALWAYS ? "always" : "newer");
-	return err_hint(e, "leave --pull out to use the image of the store");
+	struct idmap with;
+	const struct image_pull_opts o = {.name = ref, .policy = policy, .registry = {.tls_verify = UNSET}};
+	int r = unpack_map(map, &with, e);
+	return r < 0 ? r : image_pull_into(s, &with, &o, ui, NULL, e);
+}
+
+/* May this text be the name of an image in a registry? A prefix of an id is one of the store or nothing. */
+static bool is_fetchable(const char *ref)
+{
+	struct imgref parsed;
+	if (imgref_parse(ref, &parsed, NULL) < 0)
+		return false;
+	imgref_free(&parsed);
+	return true;
+}
+
+/* docker's rule of --pull: always and newer ask first (and newer is content with what is here when it cannot ask);
+ * missing asks only for what is not here. A name of the store that is nearly what was typed is worth more than the
+ * registry's "not found", so the store's error stays the one reported, with the registry's beside it. */
+static int find_or_fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+			 const struct image_ui *ui, struct image_run *run, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (policy == PULL_ALWAYS) {
+		int r = fetch(s, ref, policy, map, ui, e);
+		return r < 0 ? r : look(s, ref, map, run, e);
+	}
+	if (policy == PULL_NEWER && fetch(s, ref, policy, map, ui, &why) < 0)
+		log_debug(LOG_STORE, "%s", why.text);
+	int r = look(s, ref, map, run, e);
+	if (r != -ENOENT || policy != PULL_MISSING || !is_fetchable(ref))
+		return r;
+	if (fetch(s, ref, policy, map, ui, &why) < 0) {
+		char hint[ERR_HINT_SIZE];
+		memcpy(hint, e->hint, sizeof(hint));
+		err_set(e, ENOENT, "image %s: not in the store, and %s", ref, why.text);
+		return err_hint(e, "%s", strstr(hint, "did you mean") || !why.hint[0] ? hint : why.hint);
+	}
+	err_clear(e);
+	return look(s, ref, map, run, e);
 }
 
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
-	if (policy == PULL_ALWAYS || policy == PULL_NEWER)
-		return refuse_pull(ref, policy, e);
 	struct image_run run = IMAGE_RUN_INIT;
-	int r = look(s, ref, map, &run, e);
+	int r = find_or_fetch(s, ref, policy, map, ui, &run, e);
 	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
 		r = unpack(s, &run.image, map, ui, e);
 		if (r == 0)

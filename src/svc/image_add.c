@@ -1,5 +1,7 @@
-/* image_add.c - import and load: parameters for rl-image, and its answer; see image.h. */
+/* image_add.c - import, load and pull: parameters for rl-image, and its answer; see image.h. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "image_int.h"
@@ -71,4 +73,88 @@ int image_load(const char *root, const char *source, bool single, const struct i
 		r = open_and_run(root, single, &verb, path, ui, ret_list, e);
 	imgref_location_free(&at);
 	return r;
+}
+
+void image_add_registry(struct strv *verb, const struct image_registry *r)
+{
+	if (r->authfile)
+		strv_addf(verb, "--authfile=%s", r->authfile);
+	if (r->cert_dir)
+		strv_addf(verb, "--cert-dir=%s", r->cert_dir);
+	if (r->tls_verify != UNSET)
+		strv_addf(verb, "--tls-verify=%s", r->tls_verify == YES ? "true" : "false");
+	if (r->retries)
+		strv_addf(verb, "--retry=%u", r->retries);
+	if (r->creds)
+		setenv("RL_IMAGE_CREDS", r->creds, 1);
+	else
+		unsetenv("RL_IMAGE_CREDS");
+}
+
+int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
+		    const struct image_ui *ui, struct image_list *ret_list, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	strv_add(&verb, "pull");
+	image_add_registry(&verb, &o->registry);
+	if (o->platform)
+		strv_addf(&verb, "--platform=%s", o->platform);
+	if (o->all_tags)
+		strv_add(&verb, "--all-tags");
+	if (o->policy == PULL_NEWER)
+		strv_add(&verb, "--newer");
+	const char *name = str_after(o->name, "docker://");
+	strv_add(&verb, "--");
+	strv_add(&verb, name ? name : o->name);
+	return image_program_run(s, map, &verb, false, ui, ret_list, e);
+}
+
+/* The image is in the store and the policy is content with that: 1, and it is in the list. */
+static int is_content(const struct store *s, const struct image_pull_opts *o, struct image_list *ret_list,
+		      struct err *e)
+{
+	if (o->policy != PULL_MISSING && o->policy != PULL_NEVER)
+		return 0;
+	struct store_image image = {0};
+	const char *name = str_after(o->name, "docker://");
+	int r = store_find_image(s, name ? name : o->name, &image, e);
+	if (r == -ENOENT && o->policy == PULL_MISSING) {
+		err_clear(e);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	struct image_added added = {.id = ""};
+	memcpy(added.id, image.config_digest, sizeof(added.id));
+	memcpy(added.manifest, image.manifest_digest, sizeof(added.manifest));
+	snprintf(added.name, sizeof(added.name), "%s", image.name);
+	store_image_free(&image);
+	ret_list->items = xmemdup(&added, sizeof(added));
+	ret_list->count = 1;
+	return 1;
+}
+
+int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struct image_list *ret_list, struct err *e)
+{
+	struct imgref_location at;
+	int r = imgref_locate(o->name, &at, e);
+	if (r < 0)
+		return r;
+	bool remote = at.transport == IMGREF_STORE || at.transport == IMGREF_DOCKER;
+	imgref_location_free(&at);
+	if (!remote)
+		return image_load(o->root, o->name, false, ui, ret_list, e);
+	struct store s;
+	struct idmap map;
+	r = idmap_detect(false, &map, e);
+	if (r >= 0)
+		r = store_open(o->root, true, &s, e);
+	if (r < 0)
+		return r;
+	*ret_list = (struct image_list){0};
+	r = is_content(&s, o, ret_list, e);
+	if (r == 0)
+		r = image_pull_into(&s, &map, o, ui, ret_list, e);
+	store_close(&s);
+	return r < 0 ? r : 0;
 }

@@ -242,8 +242,7 @@ static int remove_by_id(const struct store *s, const char *text, bool force, str
 	return r;
 }
 
-static int remove_one(const struct store *s, const char *text, bool force, struct image_removed *removed,
-		      struct err *e)
+static int remove_one(const struct store *s, const char *text, bool force, struct image_removed *removed, struct err *e)
 {
 	struct store_list list = {0};
 	autofree char *name = NULL;

@@ -1,16 +1,28 @@
 /*
  * image_int.h - what the files of svc/image share.
  *
- * image.c         ready for a run; rl-image as a child     image_add.c     import and load
+ * image.c         ready for a run; rl-image as a child     image_add.c     import, load, pull
  * image_admin.c   list, tag, remove, prune                 image_show.c    inspect, history
+ * image_save.c    save                                     image_remote.c  push, login, looking at registries
  */
 #ifndef RL_SVC_IMAGE_INT_H
 #define RL_SVC_IMAGE_INT_H
 
+#include "rl/kern/idmap.h"
 #include "rl/svc/image.h"
 
 /* Run `rl-image VERB...` (verb->items[0] and its operands and options) on the store and collect what it added. */
 int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
 		      const struct image_ui *ui, struct image_list *ret_added, struct err *e) RL_CHECK;
+
+/* The same for a verb that answers a text. */
+int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
+		      struct err *e) RL_CHECK;
+
+/* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
+void image_add_registry(struct strv *verb, const struct image_registry *r);
+/* pull into an open store. */
+int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
+		    const struct image_ui *ui, struct image_list *ret_list, struct err *e) RL_CHECK;
 
 #endif

@@ -187,9 +187,8 @@ static void history_steps(const struct shown *x, const struct imgspec_config *co
 			.created = text_or_empty(said->created),
 			.created_by = text_or_empty(said->created_by),
 			.comment = text_or_empty(said->comment),
-			.size = !said->empty_layer && layer < x->record.nlayers
-					? layer_size(&x->record.layers[layer++])
-					: 0,
+			.size = !said->empty_layer && layer < x->record.nlayers ? layer_size(&x->record.layers[layer++])
+										: 0,
 			.empty_layer = said->empty_layer,
 		};
 	}

@@ -32,6 +32,16 @@ def expect(text, limit=20):
         if time.time() > end or not pump(0.1):
             if text.encode() in seen: return
             print('MISSING', repr(text), 'in', repr(seen)); break
+def running(text, limit=20):
+    # the payload has been executed: its command line is there
+    end = time.time() + limit
+    while time.time() < end:
+        pump(0.02)
+        for p in os.listdir('/proc'):
+            try:
+                if p.isdigit() and open('/proc/%s/cmdline' % p, 'rb').read() == text.replace(' ', '\0').encode() + b'\0': return
+            except OSError: pass
+    print('NOT RUNNING', text)
 def send(text):
     os.write(fd, text.encode())
 before = termios.tcgetattr(fd)
@@ -52,7 +62,7 @@ like "/dev/console is there" "$(drive 24 80 '' $term sh -c 'test -c /dev/console
 like "a resize is followed" "$(drive 24 80 "expect('ready'); size(50, 111); send('\n')" $term sh -c 'echo ready; read x; sleep 0.3; stty size')" '50 111'
 like "the status comes through" "$(drive 24 80 '' $term sh -c 'exit 9')" 'STATUS 9'
 like "typed text reaches the command" "$(drive 24 80 "expect('ready'); send('hello\n')" $term sh -c 'echo ready; read x; echo got-\$x')" 'got-'
-like "Ctrl-C ends a PID 1 that does not catch it" "$(drive 24 80 "expect('ready'); send('\x03')" $term sh -c 'echo ready; exec sleep 1000')" 'STATUS 130'
+like "Ctrl-C ends a PID 1 that does not catch it" "$(drive 24 80 "running('sleep 98763'); send('\x03')" $term sleep 98763)" 'STATUS 130'
 like "Ctrl-C is the program's where it is caught" "$(drive 24 80 "expect('ready'); send('\x03')" $term sh -c 'trap "exit 5" INT; echo ready; while :; do sleep 0.1; done')" 'STATUS 5'
 like "Ctrl-D ends a reader" "$(drive 24 80 "expect('ready'); send('\x04')" $term sh -c 'echo ready; cat; exit 6')" 'STATUS 6'
 like "TERM is set" "$(drive 24 80 '' $term sh -c 'echo T-$TERM')" 'T-xterm'

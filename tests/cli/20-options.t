@@ -50,10 +50,9 @@ must_fail "control characters of a name are not passed on" --status 125 --stderr
 # --- options of run
 must_fail "an unknown option is named with the nearest" --status 125 --stderr 'unknown option --volum.*did you mean --volume' rl run --volum /a:/b busybox
 must_fail "an option is not abbreviated" --status 125 --stderr 'unknown option --interact' rl run --interact busybox
-for option in link kernel-memory isolation volume-driver runtime gpus publish memory restart=always; do
+for option in link kernel-memory isolation volume-driver runtime gpus publish memory; do
 	must_fail "--$option is refused by name" --status 125 --stderr "--${option%%=*}" rl run --$option x busybox true
 done
-must_fail "-d is refused and says what to do" --status 125 --stderr 'hint: .*&' rl run -d busybox true
 must_fail "-it without a terminal is refused" --status 125 --stderr 'standard input is none' rl run -it busybox true </dev/null
 must_fail "no image" --status 125 --stderr 'image is missing' rl run --rm
 must_fail "an env-file that cannot be read" --status 125 --stderr 'cannot open /nonexistent' rl run --env-file /nonexistent busybox true
@@ -86,7 +85,7 @@ completes() {
 	shift 2
 	is "$sentence" "$(bash complete rl "$@" | sort | tr '\n' ' ')" "$want "
 }
-completes "verbs" "image images import info inspect" i
+completes "verbs" "image images import info init inspect" i
 completes "members of a family" "prune" image pr
 completes "long options" "--security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
 completes "an option that is only one" "--network" run --netw

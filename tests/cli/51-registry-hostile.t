@@ -77,6 +77,8 @@ rm -f blob
 ok "with a token as well" rd --creds=ann:secret blob "$H/redirect-bearer/x" "$LAYER" "$LAYERSIZE" blob
 rm -f blob
 ok "localhost for 127.0.0.1 is another origin too" rd --creds=ann:secret blob "$H/redirect-localhost/x" "$LAYER" "$LAYERSIZE" blob
+rm -f blob
+ok "a redirect away and back is followed" rd --creds=ann:secret blob "$H/redirect-back/x" "$LAYER" "$LAYERSIZE" blob
 not_ok "no credentials ever went to the other origin" grep -qE "^$P2 (GET|HEAD) /plain-blob [^-]" "$HOSTILE_LOG"
 not_ok "nor along any redirect" grep -qE "/plain-blob (Basic|Bearer)" "$HOSTILE_LOG"
 
@@ -97,6 +99,9 @@ is "... after two" "$(grep -c 'bearer-never/x/manifests' "$HOSTILE_LOG")" 3
 must_fail "a challenge that is garbage is refused" --stderr 'error 13 ' rd manifest "$H/challenge-garbage/x:v1"
 must_fail "no challenge at all is refused" --stderr 'error 13 ' rd manifest "$H/challenge-none/x:v1"
 must_fail "a password is asked for where there is none" --stderr 'hint rl login' rd manifest "$H/basic/x:v1"
+ok "a registry that hides what is private is asked with the credentials there are" \
+	rd --creds=ann:secret manifest "127.0.0.1:$P2/hides/x:v1"
+must_fail "and hides it from others" --stderr 'error 2 ' rd manifest "127.0.0.1:$P2/hides/x:v1"
 ok "and used where there is one" rd --creds=ann:secret manifest "$H/basic/x:v1"
 # {"auths":{"H":{"auth":"","identitytoken":"idtok"}}}
 printf '{"auths":{"%s":{"auth":"YW5uOg==","identitytoken":"idtok"}}}' "$H" >id.json

@@ -167,17 +167,17 @@ static int run_unpack(const struct options *o, const char *blob, const char *tar
 		return e->code ? -e->code : err_sys(e, errno, "open");
 	struct archive_unpacked u;
 	r = archive_unpack(&(struct archive_unpack){.program = "/proc/self/exe",
-	                                            .map = &map,
-	                                            .blobfd = blobfd,
-	                                            .teefd = teefd > 0 ? teefd : 0,
-	                                            .targetfd = targetfd,
-	                                            .sidecarfd = sidecarfd,
-	                                            .lowerfds = lowerfds,
-	                                            .nlower = o->nlower,
-	                                            .max_tar = o->max,
-	                                            .max_ratio = o->ratio,
-	                                            .no_sync = o->no_sync},
-	                   &u, e);
+						    .map = &map,
+						    .blobfd = blobfd,
+						    .teefd = teefd > 0 ? teefd : 0,
+						    .targetfd = targetfd,
+						    .sidecarfd = sidecarfd,
+						    .lowerfds = lowerfds,
+						    .nlower = o->nlower,
+						    .max_tar = o->max,
+						    .max_ratio = o->ratio,
+						    .no_sync = o->no_sync},
+			   &u, e);
 	if (r < 0)
 		return r;
 	if (!u.sidecar_size)
@@ -203,12 +203,12 @@ static int run_extract(const struct options *o, const char *blob, const char *ta
 		return e->code ? -e->code : err_sys(e, errno, "open");
 	struct archive_members m;
 	r = archive_extract(&(struct archive_extract){.program = "/proc/self/exe",
-	                                              .map = &map,
-	                                              .blobfd = blobfd,
-	                                              .targetfd = targetfd,
-	                                              .max_tar = o->max,
-	                                              .max_ratio = o->ratio},
-	                    &m, e);
+						      .map = &map,
+						      .blobfd = blobfd,
+						      .targetfd = targetfd,
+						      .max_tar = o->max,
+						      .max_ratio = o->ratio},
+			    &m, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < m.count; i++) {
@@ -243,24 +243,24 @@ static int run_pack(const struct options *o, const char *out, char **dirs, size_
 		return err_sys(e, errno, "open %s", out);
 	struct archive_packed p;
 	r = archive_pack(&(struct archive_pack){.map = &map,
-	                                        .kind = o->merged ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
-	                                        .trust = o->untrusted ? ARCHIVE_TRUST_LOWER : ARCHIVE_TRUST_RECORDS,
-	                                        .dirfds = fds,
-	                                        .sidecarfds = sides,
-	                                        .ndirs = n,
-	                                        .outfd = outfd,
-	                                        .compression = o->compression,
-	                                        .level = (int)o->level,
-	                                        .threads = (int)o->threads,
-	                                        .clamp_mtime = o->clamp,
-	                                        .source_date_epoch = (int64_t)o->epoch},
-	                 &p, e);
+						.kind = o->merged ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
+						.trust = o->untrusted ? ARCHIVE_TRUST_LOWER : ARCHIVE_TRUST_RECORDS,
+						.dirfds = fds,
+						.sidecarfds = sides,
+						.ndirs = n,
+						.outfd = outfd,
+						.compression = o->compression,
+						.level = (int)o->level,
+						.threads = (int)o->threads,
+						.clamp_mtime = o->clamp,
+						.source_date_epoch = (int64_t)o->epoch},
+			 &p, e);
 	if (r < 0)
 		return r;
 	fprintf(stderr,
-	        "blob=%s\ndiffid=%s\nblob_size=%" PRIu64 "\ntar_size=%" PRIu64 "\nentries=%" PRIu64 "\nskipped=%" PRIu64
-	        "\n",
-	        p.blob_digest, p.diffid, p.blob_size, p.tar_size, p.entries, p.skipped);
+		"blob=%s\ndiffid=%s\nblob_size=%" PRIu64 "\ntar_size=%" PRIu64 "\nentries=%" PRIu64 "\nskipped=%" PRIu64
+		"\n",
+		p.blob_digest, p.diffid, p.blob_size, p.tar_size, p.entries, p.skipped);
 	return 0;
 }
 
@@ -398,7 +398,7 @@ int main(int argc, char **argv)
 	struct err role_error = ERR_INIT;
 	if (argc == 2 && (str_eq(argv[1], "unpack") || str_eq(argv[1], "extract"))) {
 		(void)!archive_role_main(str_eq(argv[1], "unpack") ? ARCHIVE_ROLE_UNPACK : ARCHIVE_ROLE_EXTRACT,
-		                         &role_error);
+					 &role_error);
 		err_print(&role_error);
 		return err_exit_status(&role_error);
 	}

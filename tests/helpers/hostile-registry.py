@@ -176,6 +176,10 @@ class Request:
             return self.token()
         if self.target == "/plain-blob":
             return self.reply("200 OK", LAYER, (), "application/octet-stream")
+        if self.target == "/bounce":
+            return self.redirect(self.url(PORT1, "/plain-blob"))
+        if self.target == "/v2/" and self.port == PORT2:
+            return self.challenge('Basic realm="x"')
         parts = self.target.split("?")[0].split("/")
         if len(parts) < 5 or parts[1] != "v2":
             return self.reply("200 OK", b"{}")
@@ -335,6 +339,18 @@ class Request:
             return self.challenge('Bearer realm="%s",service="s"' % self.url(PORT1, "/token/ok"))
         if self.is_layer():
             return self.redirect(self.url(PORT2, "/plain-blob"))
+
+    def do_redirect_back(self):
+        """Away and back again: what left the origin stays without credentials."""
+        if self.auth == "-":
+            return self.challenge('Basic realm="x"')
+        if self.is_layer():
+            return self.redirect(self.url(PORT2, "/bounce"))
+
+    def do_hides(self):
+        """Private things are "not found" for people without credentials; only /v2/ of the second port asks for them."""
+        if self.auth == "-":
+            return self.error("404 Not Found", "NAME_UNKNOWN", "no such repository")
 
     def do_redirect_localhost(self):
         if self.is_layer():

@@ -89,7 +89,7 @@ static void on_progress(void *arg, size_t job, enum registry_state state, uint64
 static struct registry_transfer transfer_of(const struct driver *d)
 {
 	return (struct registry_transfer){
-	        .parallel = d->parallel, .progress = d->progress ? on_progress : NULL, .keep_going = d->keep_going};
+		.parallel = d->parallel, .progress = d->progress ? on_progress : NULL, .keep_going = d->keep_going};
 }
 
 static double seconds(void)
@@ -106,12 +106,12 @@ static void print_cost(double start, uint64_t bytes)
 	getrusage(RUSAGE_SELF, &u);
 	printf("cost %.3f s, %.0f MB/s, cpu %.3f s, rss %ld KiB\n", t, (double)bytes / 1e6 / t,
 	       (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	               (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+		       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
 	       u.ru_maxrss);
 }
 
 static int open_repo(struct driver *d, const struct ref *f, enum registry_mode mode, struct registry_repo **ret_repo,
-                     struct err *e)
+		     struct err *e)
 {
 	return registry_repo_open(d->r, f->domain, f->path, mode, ret_repo, e);
 }
@@ -160,7 +160,7 @@ static int do_head(struct driver *d, char **a, struct err *e)
 }
 
 static int get_image(struct driver *d, struct registry_repo *repo, const char *which, struct registry_image *i,
-                     struct err *e)
+		     struct err *e)
 {
 	struct imgspec_platform p = {.os = NULL};
 	int r = d->platform ? imgspec_platform_parse(d->platform, &p, e) : 0;
@@ -264,7 +264,7 @@ static int write_dir(const char *dir, const struct registry_image *i, const stru
 }
 
 static int pull_layers(struct driver *d, struct registry_repo *repo, const struct imgspec_manifest *m, const char *dir,
-                       struct err *e)
+		       struct err *e)
 {
 	struct registry_blob *b = xcalloc(m->nlayers + 1, sizeof(*b));
 	struct registry_transfer t = transfer_of(d);
@@ -274,7 +274,7 @@ static int pull_layers(struct driver *d, struct registry_repo *repo, const struc
 	for (size_t i = 0; i < m->nlayers && r == 0; i++) {
 		int fd = blob_file(dir, m->layers[i].digest, O_RDWR | O_CREAT);
 		b[i] = (struct registry_blob){
-		        .digest = m->layers[i].digest, .size = (uint64_t)m->layers[i].size, .partial_fd = fd};
+			.digest = m->layers[i].digest, .size = (uint64_t)m->layers[i].size, .partial_fd = fd};
 		bytes += b[i].size;
 		if (fd < 0)
 			r = err_sys(e, errno, "create blob");
@@ -326,7 +326,7 @@ static ssize_t read_odd(void *arg, void *buf, size_t len)
 }
 
 static int push_blobs(struct driver *d, struct registry_repo *repo, const struct imgspec_manifest *m, const char *dir,
-                      struct err *e)
+		      struct err *e)
 {
 	size_t n = m->nlayers + 1;
 	struct registry_upload *u = xcalloc(n, sizeof(*u));
@@ -345,9 +345,9 @@ static int push_blobs(struct driver *d, struct registry_repo *repo, const struct
 			u[i] = (struct registry_upload){.read = read_odd, .arg = &fds[i], .wait_fd = fds[i]};
 		else
 			u[i] = (struct registry_upload){.digest = desc->digest,
-			                                .size = (uint64_t)desc->size,
-			                                .fd = fds[i],
-			                                .mount_from = d->mount_from};
+							.size = (uint64_t)desc->size,
+							.fd = fds[i],
+							.mount_from = d->mount_from};
 	}
 	if (r == 0)
 		r = registry_push_all(repo, u, n, &t, e);
@@ -457,10 +457,10 @@ static const struct {
 	int min;
 	int (*run)(struct driver *d, char **a, struct err *e);
 } verbs[] = {
-        {"expand", 1, do_expand}, {"manifest", 1, do_manifest}, {"head", 1, do_head},   {"image", 1, do_image},
-        {"tags", 1, do_tags},     {"blob", 4, do_blob},         {"pull", 2, do_pull},   {"push", 2, do_push},
-        {"has", 2, do_has},       {"login", 3, do_login},       {"check", 1, do_check}, {"logout", 0, do_logout},
-        {"user", 1, do_user},     {"delete", 1, do_delete},
+	{"expand", 1, do_expand}, {"manifest", 1, do_manifest}, {"head", 1, do_head},	{"image", 1, do_image},
+	{"tags", 1, do_tags},	  {"blob", 4, do_blob},		{"pull", 2, do_pull},	{"push", 2, do_push},
+	{"has", 2, do_has},	  {"login", 3, do_login},	{"check", 1, do_check}, {"logout", 0, do_logout},
+	{"user", 1, do_user},	  {"delete", 1, do_delete},
 };
 
 static bool take_option(struct driver *d, const char *arg)

@@ -61,6 +61,14 @@ for source in built-in compiled file; do
 	answers "clone3 and calls newer than the profile" ENOSYS syscall 435 0 0 -- syscall 472 -- syscall 600 -- syscall 4000 -- syscall 0x40001000
 done
 
+if [ "$(options=() run syscall32 20)" = ok ]; then
+	options=(--security-opt "seccomp=${profile%default.json}socketcall.json")
+	is "the profile for 32-bit programs lets socketcall reach the kernel" "$(run syscall32 102 1 0)" EFAULT
+	is "and is the default one otherwise" "$(run seq socket 38 5 -- syscall32 359 38 5 0 -- tiocsti | sort -u | paste -sd,)" \
+		"EPERM,tioclinux EPERM,tiocsti EPERM"
+else
+	skip "the profile for 32-bit programs lets socketcall reach the kernel" "this kernel has no 32-bit calls"
+fi
 options=(--cap-add SYS_ADMIN)
 source=SYS_ADMIN
 is "with CAP_SYS_ADMIN clone3 reaches the kernel" "$(run syscall 435 0 0)" EINVAL

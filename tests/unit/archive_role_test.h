@@ -54,7 +54,7 @@ static inline int role_test_dir(const char *top, const char *name)
 
 /* A role in the middle of its work: it has seen the first `at` bytes of the tar and waits for more in *ret_writer. */
 static inline void role_test_stuck(const struct idmap *map, const char *top, const char *name, const struct str *tar,
-                                   size_t at, struct archive_job *job, int *ret_writer)
+				   size_t at, struct archive_job *job, int *ret_writer)
 {
 	struct err e = ERR_INIT;
 	int fds[2];
@@ -62,8 +62,8 @@ static inline void role_test_stuck(const struct idmap *map, const char *top, con
 	if (pipe2(fds, O_CLOEXEC) < 0 || write(fds[1], tar->buf, at) != (ssize_t)at)
 		exit(1);
 	int r = archive_unpack_start(
-	        &(struct archive_unpack){.program = ROLE_PROGRAM, .map = map, .blobfd = fds[0], .targetfd = target},
-	        job, &e);
+		&(struct archive_unpack){.program = ROLE_PROGRAM, .map = map, .blobfd = fds[0], .targetfd = target},
+		job, &e);
 	close(fds[0]);
 	if (r < 0) {
 		err_print(&e);

@@ -32,7 +32,7 @@ static void look(pid_t pid)
 	autofree char *mounts = xasprintf("/proc/%d/mountinfo", (int)pid);
 	autostr struct str text = STR_INIT;
 	tap_ok(io_read_file(AT_FDCWD, mounts, 1 << 20, &text, NULL) == 0 && text.len &&
-	               strchr(text.buf, '\n') == text.buf + text.len - 1,
+		       strchr(text.buf, '\n') == text.buf + text.len - 1,
 	       "it is the only mount");
 	tap_ok(strstr(text.buf, "nosuid") && strstr(text.buf, "nodev") && strstr(text.buf, "noexec"),
 	       "from which nothing can be executed");
@@ -41,7 +41,7 @@ static void look(pid_t pid)
 		autofree char *name = xasprintf("fd/%d", fd);
 		autofree char *target = proc_link(pid, name);
 		only &= str_eq(target, "?") || str_after(target, "socket:") || str_after(target, "pipe:") ||
-		        str_eq(target, "/");
+			str_eq(target, "/");
 		if (!only)
 			tap_diag("%d: %s", fd, target);
 	}

@@ -65,8 +65,8 @@ static bool fixture_has(const struct fixture *f, const char *fmt, unsigned n)
 	return faccessat(f->s.rootfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-#define FIXTURE_BLOB "images/blobs/sha256/%064x"
-#define FIXTURE_META "images/meta/%064x.json"
+#define FIXTURE_BLOB  "images/blobs/sha256/%064x"
+#define FIXTURE_META  "images/meta/%064x.json"
 #define FIXTURE_LAYER "layers/map/%064x/diff"
 
 static void fixture_put(struct store_work *w, unsigned n, const char *text)
@@ -174,8 +174,9 @@ static void fixture_builtin(struct fixture *f, const char *name, unsigned n, uns
 	fixture_must(io_write_file(AT_FDCWD, path, manifest.buf, manifest.len, 0644, &e), &e);
 	snprintf(path, sizeof(path), "%s/share/images/blobs/sha256/%064x", f->dir, n + 1);
 	fixture_must(io_write_file(AT_FDCWD, path, config.buf, config.len, 0644, &e), &e);
-	str_addf(&index, "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\",\"size\":%zu,"
-			 "\"annotations\":{\"org.opencontainers.image.ref.name\":\"%s\"}}]}",
+	str_addf(&index,
+		 "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\",\"size\":%zu,"
+		 "\"annotations\":{\"org.opencontainers.image.ref.name\":\"%s\"}}]}",
 		 IMGSPEC_OCI_MANIFEST, n, manifest.len, name);
 	snprintf(path, sizeof(path), "%s/share/images/index.json", f->dir);
 	fixture_must(io_write_file(AT_FDCWD, path, index.buf, index.len, 0644, &e), &e);

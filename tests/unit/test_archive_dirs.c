@@ -20,7 +20,7 @@ static unsigned open_fds(void)
 }
 
 static int make_dir(void *ctx, struct dir *parent, const char *name, const char *path, bool over_whiteout,
-                    struct err *e)
+		    struct err *e)
 {
 	(void)over_whiteout;
 	(*(unsigned *)ctx)++;
@@ -72,7 +72,7 @@ static void test_lookup(int root)
 	tap_ok(dirs_get(d, "link/c", &other, &e) == 0 && other == dir, "two paths of one directory share an entry");
 	const char *canon;
 	tap_ok(dirs_get(d, "dangling/x", &other, &e) == 0 && dirs_canon(d, other, &canon, &e) == 0 &&
-	               str_eq(canon, "new/deep/x"),
+		       str_eq(canon, "new/deep/x"),
 	       "a dangling symlink's target is made inside the root");
 	tap_is_int(dirs_get(d, "loop1/x", &other, &e), -ELOOP, "a loop of symlinks is an error");
 	tap_ok(dirs_get(d, "up/evil", &other, &e) == 0 && mtime_of(root, "tmp/evil") > 0, "'..' stays in the root");

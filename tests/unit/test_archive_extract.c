@@ -6,7 +6,7 @@
 #include "archive_tar.h"
 
 static int extract(const char *top, const char *name, const struct str *blob, uint32_t max, struct archive_members *ret,
-                   struct err *e)
+		   struct err *e)
 {
 	struct idmap map;
 	int r = idmap_detect(true, &map, e);
@@ -15,9 +15,9 @@ static int extract(const char *top, const char *name, const struct str *blob, ui
 	autofd int blobfd = role_test_blob(blob);
 	autofd int target = role_test_dir(top, name);
 	return archive_extract(
-	        &(struct archive_extract){
-	                .program = ROLE_PROGRAM, .map = &map, .blobfd = blobfd, .targetfd = target, .max_members = max},
-	        ret, e);
+		&(struct archive_extract){
+			.program = ROLE_PROGRAM, .map = &map, .blobfd = blobfd, .targetfd = target, .max_members = max},
+		ret, e);
 }
 
 static const char *name_of(const struct archive_members *m, const char *name)
@@ -56,7 +56,7 @@ static void test_good(const char *top)
 	tap_is_int(extract(top, "good", &tar, 0, &m, &e), 0, "an image archive is taken apart");
 	const struct archive_member *x = archive_members_find(&m, "abc/layer.tar");
 	tap_ok(x && x->type == ARCHIVE_MEMBER_FILE && x->size == 3 &&
-	               str_eq(x->digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+		       str_eq(x->digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
 	       "a member has its size and digest");
 	tap_is_str(name_of(&m, "def/layer.tar"), "abc/layer.tar", "a symlink is an alias");
 	tap_is_str(name_of(&m, "ghi/layer.tar"), "abc/layer.tar", "also through another one");

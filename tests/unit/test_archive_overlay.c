@@ -11,7 +11,7 @@
 #include "tap.h"
 
 static int layer(const char *top, const char *name, const char *const *dirs, const char *const *files,
-                 const char *const *whiteouts)
+		 const char *const *whiteouts)
 {
 	struct err e = ERR_INIT;
 	autofree char *path = xasprintf("%s/%s", top, name);
@@ -47,11 +47,11 @@ int main(void)
 	const char *none[] = {NULL};
 	int fds[3];
 	fds[0] = layer(top, "0", (const char *[]){"d/e", "opq", NULL}, (const char *[]){"d/a", "plain", "opq/n", NULL},
-	               (const char *[]){"d/gone", "gonedir", NULL});
+		       (const char *[]){"d/gone", "gonedir", NULL});
 	fds[1] = layer(top, "1", (const char *[]){"d/e", "opq", "plain", NULL},
-	               (const char *[]){"d/b", "d/gone", "opq/o", "plain/x", NULL}, none);
+		       (const char *[]){"d/b", "d/gone", "opq/o", "plain/x", NULL}, none);
 	fds[2] = layer(top, "2", (const char *[]){"d/e", "gonedir", "opq", NULL},
-	               (const char *[]){"d/a", "d/c", "gonedir/x", "opq/p", "d/e/deep", NULL}, none);
+		       (const char *[]){"d/a", "d/c", "gonedir/x", "opq/p", "d/e/deep", NULL}, none);
 	if (symlinkat("d", fds[0], "sym") < 0)
 		exit(1);
 	tap_is_int(shown(fds, "d", "a"), 0, "the top layer wins");

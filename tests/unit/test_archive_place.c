@@ -109,10 +109,10 @@ static void test_names(void)
 		const char *in;
 		const char *out; /* NULL: refused */
 	} cases[] = {
-	        {"a", "a"},         {"/a", "a"},      {"./a", "a"},   {"a/", "a"},        {"//a///b//", "a/b"},
-	        {"./", ""},         {"/", ""},        {".", ""},      {"a/./b", "a/b"},   {"...", "..."},
-	        {"a/..b", "a/..b"}, {"", NULL},       {"..", NULL},   {"a/..", NULL},     {"../a", NULL},
-	        {"/../a", NULL},    {"a/../b", NULL}, {"./..", NULL}, {"a//..//b", NULL},
+		{"a", "a"},	    {"/a", "a"},      {"./a", "a"},   {"a/", "a"},	  {"//a///b//", "a/b"},
+		{"./", ""},	    {"/", ""},	      {".", ""},      {"a/./b", "a/b"},	  {"...", "..."},
+		{"a/..b", "a/..b"}, {"", NULL},	      {"..", NULL},   {"a/..", NULL},	  {"../a", NULL},
+		{"/../a", NULL},    {"a/../b", NULL}, {"./..", NULL}, {"a//..//b", NULL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char out[ARCHIVE_PATH_MAX + 1];
@@ -136,7 +136,7 @@ static void test_whiteouts(void)
 	tap_ok(add_file(&f, "d/.wh.gone", "") == 0 && kind(&f, "d/gone") == 'f',
 	       "and is not removed by one that follows");
 	tap_ok(add_file(&f, "d/.wh..wh.plnk", "") == 0 && add_file(&f, "d/.wh..wh.plnk/x", "") == 0 &&
-	               kind(&f, "d/.wh..wh.plnk") == '-',
+		       kind(&f, "d/.wh..wh.plnk") == '-',
 	       "leftovers of aufs are skipped");
 	if (f.has_xattrs) {
 		tap_ok(add_file(&f, "d/.wh..wh..opq", "") == 0 && is_opaque(&f, "d"),
@@ -177,7 +177,7 @@ static void test_missing(void)
 
 	begin(&f, NULL, 0);
 	tap_ok(add_link(&f, ENTRY_HARDLINK, "l", "not/here") == 0 && f.p->result.needs_lower &&
-	               str_eq(f.p->result.missing, "not/here") && kind(&f, "l") == '-',
+		       str_eq(f.p->result.missing, "not/here") && kind(&f, "l") == '-',
 	       "so is the target of a hard link");
 	finish_anyway(&f);
 	end(&f);
@@ -205,16 +205,16 @@ static void test_replacing(void)
 	struct fixture f;
 	begin(&f, NULL, 0);
 	tap_ok(add_dir(&f, "a", 0755) == 0 && add_file(&f, "a/b/c", "x") == 0 && add_file(&f, "a", "file") == 0 &&
-	               kind(&f, "a") == 'f',
+		       kind(&f, "a") == 'f',
 	       "a file replaces a directory with all in it");
 	tap_ok(add_dir(&f, "a", 0755) == 0 && kind(&f, "a") == 'd', "a directory replaces a file");
 	tap_ok(add_link(&f, ENTRY_SYMLINK, "s", "/nowhere") == 0 && add_dir(&f, "s", 0755) == 0 && kind(&f, "s") == 'd',
 	       "a directory replaces a symlink");
 	tap_ok(add_link(&f, ENTRY_SYMLINK, "t", "a") == 0 && add_file(&f, "t/through", "x") == 0 &&
-	               kind(&f, "a/through") == 'f',
+		       kind(&f, "a/through") == 'f',
 	       "entries go through symlinks of the layer");
 	tap_ok(add_dir(&f, "t", 0755) == 0 && add_file(&f, "t/own", "x") == 0 && kind(&f, "a/own") == '-' &&
-	               kind(&f, "t/own") == 'f',
+		       kind(&f, "t/own") == 'f',
 	       "until something else replaces them");
 	tap_is_int(add_link(&f, ENTRY_SYMLINK, "/", "a"), -EBADMSG, "the root is never replaced");
 	tap_is_int(add_file(&f, ".", "x"), -EBADMSG, "by anything");
@@ -228,7 +228,7 @@ static void test_records(void)
 	begin(&f, NULL, 0);
 	const struct entry_xattr forged[] = {{"user.rl.stat", "1 0 0 104755 0 0\n", 17}, {"trusted.secret", "t", 1}};
 	struct entry en = {
-	        .type = ENTRY_FILE, .path = "f", .mode = 0640, .uid = 5, .gid = 6, .xattrs = forged, .nxattrs = 2};
+		.type = ENTRY_FILE, .path = "f", .mode = 0640, .uid = 5, .gid = 6, .xattrs = forged, .nxattrs = 2};
 	tap_is_int(add(&f, &en, NULL), 0, "a file of another owner");
 	en = (struct entry){.type = ENTRY_CHR, .path = "dev", .mode = 0666, .major = 1, .minor = 3};
 	tap_ok(add(&f, &en, NULL) == 0 && kind(&f, "dev") == 'f', "a device is an empty file");
@@ -251,7 +251,7 @@ static void test_records(void)
 		tap_ok(xattr_get(fd, XATTR_STAT, &record, &e) == 1, "are in xattrs");
 		const char *want = "1 5 6 100640 0 0\n14 1\ntrusted.secrett";
 		tap_is_str(record.buf, geteuid() ? want : record.buf,
-		           "with what could not be set; forged ones are not");
+			   "with what could not be set; forged ones are not");
 		tap_ok(xattr_get(f.root, XATTR_STAT_AT "link", &at, &e) == 1 && str_eq(at.buf, "1 5 0 120000 0 0\n"),
 		       "of the parent for symlinks");
 		tap_ok(add_file(&f, "link", "x") == 0 && xattr_get(f.root, XATTR_STAT_AT "link", &at, &e) == 0,
@@ -301,13 +301,13 @@ static void test_lower(void)
 	begin(&f, &low.root, 1);
 	struct stat st;
 	tap_ok(add_file(&f, "tmp/mine", "x") == 0 && fstatat(f.root, "tmp", &st, 0) == 0 &&
-	               (st.st_mode & 07777) == 01777,
+		       (st.st_mode & 07777) == 01777,
 	       "a missing parent is like the one below");
 	tap_ok(add_file(&f, "lib/mine", "x") == 0 && kind(&f, "lib") == 'l' && kind(&f, "usr/lib/mine") == 'f' &&
-	               fstatat(f.root, "usr/lib", &st, 0) == 0 && (st.st_mode & 07777) == 0750,
+		       fstatat(f.root, "usr/lib", &st, 0) == 0 && (st.st_mode & 07777) == 0750,
 	       "also through a symlink that only the layer below has");
 	tap_ok(add_link(&f, ENTRY_HARDLINK, "copy", "usr/lib/target") == 0 && fstatat(f.root, "copy", &st, 0) == 0 &&
-	               st.st_nlink == 2 && st.st_size == 7,
+		       st.st_nlink == 2 && st.st_size == 7,
 	       "a hard link's target is copied up");
 	tap_is_int(add_link(&f, ENTRY_HARDLINK, "bad", "usr/lib/nothing"), -EBADMSG, "or is an error");
 	tap_ok(add_file(&f, ".wh.hidden", "") == 0 && add_link(&f, ENTRY_HARDLINK, "h", "hidden/x") == -EBADMSG,

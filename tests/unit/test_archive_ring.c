@@ -28,7 +28,7 @@ static void *read_all(void *arg)
 	r->in_order = true;
 	while ((r->result = ring_next(r->ring, r->index, &data, &len, &r->error)) > 0) {
 		r->in_order &= len == r->seen % 1000 + 1 && data[0] == (unsigned char)r->seen &&
-		               data[len - 1] == data[0];
+			       data[len - 1] == data[0];
 		r->seen++;
 		if (r->seen == r->stop_after) {
 			struct err e = ERR_INIT;

@@ -45,11 +45,11 @@ static void feed(const struct str *blob, bool zlib, uint64_t max_tar, uint64_t m
 	ring_init(&ring, 1);
 	*o = (struct outcome){.tar = STR_INIT, .tee = STR_INIT};
 	o->source = (struct source){.blobfd = fd,
-	                            .teefd = tee,
-	                            .max_tar = max_tar,
-	                            .max_ratio = max_ratio,
-	                            .ring = &ring,
-	                            .use_zlib = zlib};
+				    .teefd = tee,
+				    .max_tar = max_tar,
+				    .max_ratio = max_ratio,
+				    .ring = &ring,
+				    .use_zlib = zlib};
 	const unsigned char *data;
 	size_t len;
 	if (source_start(&o->source, &o->error) < 0)
@@ -123,15 +123,12 @@ static void test_good(const struct str *content)
 			str_add(&blob, "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz", 11);
 		for (int zlib = 0; zlib < (kind == 1 || kind == 2 ? 2 : 1); zlib++) {
 			struct outcome o;
-			struct digest d;
 			char digest[ARCHIVE_DIGEST_SIZE];
 			feed(&blob, zlib, 0, 0, &o);
 			tap_ok(o.result == 0 && same(&o.tar, content), "%s%s comes out as it went in", names[kind],
 			       zlib ? " (zlib)" : "");
 			tap_ok(same(&o.tee, &blob), "%s: the copy is the blob", names[kind]);
-			digest_start(&d);
-			digest_add(&d, blob.buf, blob.len);
-			digest_finish(&d, digest);
+			digest_of(blob.buf, blob.len, digest);
 			tap_is_str(o.source.blob_digest, kind ? digest : "", "its digest is right");
 			tap_ok(o.source.blob_size == blob.len && o.source.tar_size == content->len,
 			       "and so are the sizes");
@@ -191,27 +188,27 @@ static void test_refused(void)
 		size_t len;
 		int code;
 	} cases[] = {
-	        {"nothing", "", 0, -EBADMSG},
-	        {"xz",
-	         "\xfd"
-	         "7zXZ\0aaaa",
-	         10, -EOPNOTSUPP},
-	        {"bzip2", "BZh9aaaaaa", 10, -EOPNOTSUPP},
-	        {"lz4",
-	         "\x04\x22\x4d\x18"
-	         "aaaa",
-	         8, -EOPNOTSUPP},
-	        {"compress",
-	         "\x1f\x9d"
-	         "aaaaaaa",
-	         9, -EOPNOTSUPP},
-	        {"zip",
-	         "PK\x03\x04"
-	         "aaaa",
-	         8, -EOPNOTSUPP},
-	        {"a gzip of another method", "\x1f\x8b\x07\0\0\0\0\0\0\0aaaaaaaaaaa", 20, -EBADMSG},
-	        {"a gzip with a wrong block", "\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff", 17, -EBADMSG},
-	        {"a zstd without anything", "\x28\xb5\x2f\xfd", 4, -EBADMSG},
+		{"nothing", "", 0, -EBADMSG},
+		{"xz",
+		 "\xfd"
+		 "7zXZ\0aaaa",
+		 10, -EOPNOTSUPP},
+		{"bzip2", "BZh9aaaaaa", 10, -EOPNOTSUPP},
+		{"lz4",
+		 "\x04\x22\x4d\x18"
+		 "aaaa",
+		 8, -EOPNOTSUPP},
+		{"compress",
+		 "\x1f\x9d"
+		 "aaaaaaa",
+		 9, -EOPNOTSUPP},
+		{"zip",
+		 "PK\x03\x04"
+		 "aaaa",
+		 8, -EOPNOTSUPP},
+		{"a gzip of another method", "\x1f\x8b\x07\0\0\0\0\0\0\0aaaaaaaaaaa", 20, -EBADMSG},
+		{"a gzip with a wrong block", "\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff", 17, -EBADMSG},
+		{"a zstd without anything", "\x28\xb5\x2f\xfd", 4, -EBADMSG},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		autostr struct str blob = STR_INIT;

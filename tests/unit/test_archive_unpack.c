@@ -6,7 +6,7 @@
 
 #include "archive_role_test.h"
 #include "archive_tar.h"
-#include "src/engine/archive/digest_int.h"
+#include "rl/base/digest.h"
 
 enum { STUCK_AT = 1700 }; /* in the middle of a file */
 
@@ -17,39 +17,36 @@ struct fixture {
 };
 
 static int unpack(struct fixture *f, const struct str *blob, const char *name, int teefd, struct archive_unpacked *ret,
-                  struct err *e)
+		  struct err *e)
 {
 	autofd int blobfd = role_test_blob(blob);
 	autofd int target = role_test_dir(f->top, name);
 	return archive_unpack(&(struct archive_unpack){.program = ROLE_PROGRAM,
-	                                               .map = &f->map,
-	                                               .blobfd = blobfd,
-	                                               .teefd = teefd,
-	                                               .targetfd = target,
-	                                               .no_sync = true},
-	                      ret, e);
+						       .map = &f->map,
+						       .blobfd = blobfd,
+						       .teefd = teefd,
+						       .targetfd = target,
+						       .no_sync = true},
+			      ret, e);
 }
 
 static void test_result(struct fixture *f)
 {
 	struct err e = ERR_INIT;
 	struct archive_unpacked u;
-	struct digest d;
 	char digest[ARCHIVE_DIGEST_SIZE];
 	autofd int tee = memfd_create("tee", MFD_CLOEXEC);
 	tap_is_int(unpack(f, &f->tar, "one", tee, &u, &e), 0, "a layer is unpacked");
-	digest_start(&d);
-	digest_add(&d, f->tar.buf, f->tar.len);
-	digest_finish(&d, digest);
+	digest_of(f->tar.buf, f->tar.len, digest);
 	tap_is_str(u.diffid, digest, "its DiffID is the digest of the tar");
 	tap_is_str(u.blob_digest, digest, "and that of a plain blob");
 	tap_ok(u.tar_size == f->tar.len && u.blob_size == f->tar.len && u.entries == 3 && u.unpacked_size == 5 &&
-	               u.has_root && !u.needs_lower && u.max_uid == 0 && u.compression == ARCHIVE_PLAIN,
+		       u.has_root && !u.needs_lower && u.max_uid == 0 && u.compression == ARCHIVE_PLAIN,
 	       "sizes and counts are right");
 	autostr struct str copy = STR_INIT;
 	lseek(tee, 0, SEEK_SET);
 	tap_ok(io_read_rest(tee, 1 << 20, "tee", &copy, &e) == 0 && copy.len == f->tar.len &&
-	               memcmp(copy.buf, f->tar.buf, copy.len) == 0,
+		       memcmp(copy.buf, f->tar.buf, copy.len) == 0,
 	       "the copy is the blob");
 	autofree char *path = xasprintf("%s/one/d/f", f->top);
 	struct stat st;
@@ -78,19 +75,19 @@ static void test_failures(struct fixture *f)
 	autofd int target = role_test_dir(f->top, "none");
 	autofd int blobfd = role_test_blob(&f->tar);
 	int r = archive_unpack(
-	        &(struct archive_unpack){
-	                .program = "/nonexistent/program", .map = &f->map, .blobfd = blobfd, .targetfd = target},
-	        &u, &e);
+		&(struct archive_unpack){
+			.program = "/nonexistent/program", .map = &f->map, .blobfd = blobfd, .targetfd = target},
+		&u, &e);
 	tap_is_int(r, -ENOENT, "so is a program that is not there");
 	err_clear(&e);
 	r = archive_unpack(
-	        &(struct archive_unpack){.program = "/bin/true", .map = &f->map, .blobfd = blobfd, .targetfd = target},
-	        &u, &e);
+		&(struct archive_unpack){.program = "/bin/true", .map = &f->map, .blobfd = blobfd, .targetfd = target},
+		&u, &e);
 	tap_ok(r < 0 && e.text[0], "or one that says nothing");
 	err_clear(&e);
 	r = archive_unpack(
-	        &(struct archive_unpack){.program = "/bin/false", .map = &f->map, .blobfd = blobfd, .targetfd = target},
-	        &u, &e);
+		&(struct archive_unpack){.program = "/bin/false", .map = &f->map, .blobfd = blobfd, .targetfd = target},
+		&u, &e);
 	tap_ok(r == -ECHILD && strstr(e.text, "status 1"), "its status is named");
 }
 

@@ -25,7 +25,7 @@ static char *find(const json_t *doc, const char *name)
 	if (r == 0)
 		return xstrdup("none");
 	return xasprintf("%s:%s:%s:%s", c.user ? c.user : "-", c.password ? c.password : "-",
-	                 c.identity_token ? c.identity_token : "-", c.registry_token ? c.registry_token : "-");
+			 c.identity_token ? c.identity_token : "-", c.registry_token ? c.registry_token : "-");
 }
 
 static void finds(const json_t *doc, const char *name, const char *want, const char *sentence)
@@ -38,16 +38,16 @@ static void test_find(void)
 {
 	/* a:b = YTpi, c:d = Yzpk, e:f:g = ZTpmOmc=, u:p = dTpw */
 	autojson json_t *doc = doc_of(
-	        "{\"auths\":{\"quay.io\":{\"auth\":\"YTpi\"},\"quay.io/team\":{\"auth\":\"Yzpk\"},"
-	        "\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"},\"localhost:5000\":{\"auth\":\"ZTpmOmc=\"},"
-	        "\"http://old.example.org/v2/"
-	        "\":{\"auth\":\"YTpi\"},\"empty.org\":{},\"id.org\":{\"auth\":\"dTo=\",\"identitytoken\":\"tok\"},"
-	        "\"raw.org\":{\"registrytoken\":\"rt\"},\"bad.org\":{\"auth\":\"***\"},\"nocolon.org\":{\"auth\":\"YWI="
-	        "\"},"
-	        "\"plain.org\":{\"username\":\"x\",\"password\":\"y\"},\"type.org\":{\"auth\":1},\"nopad.org\":{"
-	        "\"auth\":\"ZTpmOmc\"}},"
-	        "\"credHelpers\":{\"ecr.org\":\"ecr-login\",\"https://"
-	        "gcr.io\":\"gcloud\"},\"credsStore\":\"pass\",\"HttpHeaders\":{\"X\":\"y\"}}");
+		"{\"auths\":{\"quay.io\":{\"auth\":\"YTpi\"},\"quay.io/team\":{\"auth\":\"Yzpk\"},"
+		"\"https://index.docker.io/v1/\":{\"auth\":\"dTpw\"},\"localhost:5000\":{\"auth\":\"ZTpmOmc=\"},"
+		"\"http://old.example.org/v2/"
+		"\":{\"auth\":\"YTpi\"},\"empty.org\":{},\"id.org\":{\"auth\":\"dTo=\",\"identitytoken\":\"tok\"},"
+		"\"raw.org\":{\"registrytoken\":\"rt\"},\"bad.org\":{\"auth\":\"***\"},\"nocolon.org\":{\"auth\":\"YWI="
+		"\"},"
+		"\"plain.org\":{\"username\":\"x\",\"password\":\"y\"},\"type.org\":{\"auth\":1},\"nopad.org\":{"
+		"\"auth\":\"ZTpmOmc\"}},"
+		"\"credHelpers\":{\"ecr.org\":\"ecr-login\",\"https://"
+		"gcr.io\":\"gcloud\"},\"credsStore\":\"pass\",\"HttpHeaders\":{\"X\":\"y\"}}");
 	finds(doc, "quay.io/other/x", "a:b:-:-", "a host's credentials are found for its repositories");
 	finds(doc, "quay.io", "a:b:-:-", "and for itself");
 	finds(doc, "quay.io/team/x", "c:d:-:-", "the longest namespace wins");
@@ -75,7 +75,7 @@ static void test_find(void)
 static void test_change(void)
 {
 	autojson json_t *doc = doc_of("{\"auths\":{\"https://index.docker.io/v1/"
-	                              "\":{\"auth\":\"dTpw\"}},\"credsStore\":\"\",\"detachKeys\":\"x\"}");
+				      "\":{\"auth\":\"dTpw\"}},\"credsStore\":\"\",\"detachKeys\":\"x\"}");
 	struct authfile_cred c = {.user = (char[]){"ann"}, .password = (char[]){"s:ecret"}};
 	authfile_set(doc, "docker.io", &c);
 	finds(doc, "docker.io/library/x", "ann:s:ecret:-:-", "what is set is found");
@@ -96,8 +96,8 @@ static void test_change(void)
 
 static void test_bad(void)
 {
-	static const char *const bad[] = {"[]",   "1",  "{", "{\"auths\":[]}", "{\"auths\":1}", "{\"credHelpers\":[]}",
-	                                  "{}{}", "nul"};
+	static const char *const bad[] = {"[]",	  "1",	"{", "{\"auths\":[]}", "{\"auths\":1}", "{\"credHelpers\":[]}",
+					  "{}{}", "nul"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		autojson json_t *doc = NULL;
 		struct err e = ERR_INIT;
@@ -123,15 +123,15 @@ static void test_helpers(void)
 	answer = "{\"Username\":\"x\"}";
 	struct authfile_cred none = AUTHFILE_CRED_INIT;
 	tap_is_int(authfile_helper_answer(answer, strlen(answer), &none, &e), -EBADMSG,
-	           "an answer without secret is refused");
+		   "an answer without secret is refused");
 	tap_is_int(authfile_helper_answer("{\"Username\":\"x\"", 15, &none, NULL), -EBADMSG,
-	           "errors need no place to go");
+		   "errors need no place to go");
 	autostr struct str request = STR_INIT;
 	authfile_helper_request("https://x", &c, &request);
 	tap_has(request.buf, "\"Username\":\"<token>\"", "a token is stored under <token>");
 	tap_ok(authfile_is_helper_name("ecr-login") && authfile_is_helper_name("pass"), "plain names are helper names");
 	tap_ok(!authfile_is_helper_name("../x") && !authfile_is_helper_name("a/b") && !authfile_is_helper_name("") &&
-	               !authfile_is_helper_name("a b") && !authfile_is_helper_name("a;b"),
+		       !authfile_is_helper_name("a b") && !authfile_is_helper_name("a;b"),
 	       "paths and anything else are not");
 }
 
@@ -150,12 +150,12 @@ static void test_creds(void)
 static void test_base64(void)
 {
 	static const char *const pairs[][2] = {{"", ""},
-	                                       {"f", "Zg=="},
-	                                       {"fo", "Zm8="},
-	                                       {"foo", "Zm9v"},
-	                                       {"foob", "Zm9vYg=="},
-	                                       {"fooba", "Zm9vYmE="},
-	                                       {"foobar", "Zm9vYmFy"}};
+					       {"f", "Zg=="},
+					       {"fo", "Zm8="},
+					       {"foo", "Zm9v"},
+					       {"foob", "Zm9vYg=="},
+					       {"fooba", "Zm9vYmE="},
+					       {"foobar", "Zm9vYmFy"}};
 	struct err e = ERR_INIT;
 	bool same = true;
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
@@ -168,8 +168,8 @@ static void test_base64(void)
 	tap_ok(same, "base64 goes round for the vectors of RFC 4648");
 	autostr struct str out = STR_INIT;
 	tap_ok(authfile_unbase64("Z", 1, &out, &e) < 0 && authfile_unbase64("Zg=", 3, &out, &e) < 0 &&
-	               authfile_unbase64("Zg==Zg==", 8, &out, &e) < 0 && authfile_unbase64("Z\0==", 4, &out, &e) < 0 &&
-	               authfile_unbase64("Zm9v\n", 5, &out, &e) < 0,
+		       authfile_unbase64("Zg==Zg==", 8, &out, &e) < 0 && authfile_unbase64("Z\0==", 4, &out, &e) < 0 &&
+		       authfile_unbase64("Zm9v\n", 5, &out, &e) < 0,
 	       "impossible lengths, padding inside and foreign characters are refused");
 }
 

@@ -6,10 +6,10 @@
 #include "rl/base/mem.h"
 #include "tap.h"
 
-#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HEX64  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define DIGEST "sha256:" HEX64
-#define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define A128 A50 A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A50    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A128   A50 A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static const struct {
 	const char *text, *canonical, *familiar;
@@ -123,7 +123,8 @@ static void test_bad(void)
 	char *huge = xmalloc(n + 1);
 	memset(huge, 'a', n);
 	huge[n] = '\0';
-	tap_ok(imgref_parse(huge, &r, &e) == -EINVAL && strlen(e.text) < 300, "a megabyte is refused and quoted in part");
+	tap_ok(imgref_parse(huge, &r, &e) == -EINVAL && strlen(e.text) < 300,
+	       "a megabyte is refused and quoted in part");
 	free(huge);
 }
 

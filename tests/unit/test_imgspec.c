@@ -6,12 +6,12 @@
 #include "rl/base/mem.h"
 #include "tap.h"
 
-#define H "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define D "sha256:" H
+#define H	   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define D	   "sha256:" H
 #define DESC(type) "{\"mediaType\":\"" type "\",\"digest\":\"" D "\",\"size\":10}"
-#define CONFIG "\"config\":" DESC(IMGSPEC_OCI_CONFIG)
-#define LAYERS "\"layers\":[" DESC(IMGSPEC_OCI_LAYER_GZIP) "]"
-#define M(rest) "{\"schemaVersion\":2," rest "}"
+#define CONFIG	   "\"config\":" DESC(IMGSPEC_OCI_CONFIG)
+#define LAYERS	   "\"layers\":[" DESC(IMGSPEC_OCI_LAYER_GZIP) "]"
+#define M(rest)	   "{\"schemaVersion\":2," rest "}"
 
 static int kind_of(const char *text, const char *declared, enum imgspec_kind *ret, struct err *e)
 {
@@ -31,8 +31,10 @@ static void test_kind(void)
 		{M("\"mediaType\":\"" IMGSPEC_DOCKER_MANIFEST "\"," CONFIG "," LAYERS), NULL, "a docker manifest",
 		 IMGSPEC_MANIFEST},
 		{M("\"manifests\":[]"), IMGSPEC_OCI_INDEX, "an index", IMGSPEC_INDEX},
-		{M("\"mediaType\":\"" IMGSPEC_DOCKER_LIST "\",\"manifests\":[]"), NULL, "a manifest list", IMGSPEC_INDEX},
-		{M("\"manifests\":[]," CONFIG "," LAYERS), NULL, "CVE-2021-41190: a document with manifests and layers", -1},
+		{M("\"mediaType\":\"" IMGSPEC_DOCKER_LIST "\",\"manifests\":[]"), NULL, "a manifest list",
+		 IMGSPEC_INDEX},
+		{M("\"manifests\":[]," CONFIG "," LAYERS), NULL, "CVE-2021-41190: a document with manifests and layers",
+		 -1},
 		{M("\"manifests\":[],\"config\":null"), NULL, "an index with a config that is null", -1},
 		{M("\"manifests\":[],\"fsLayers\":[]"), NULL, "an index with fsLayers", -1},
 		{M("\"mediaType\":\"" IMGSPEC_OCI_INDEX "\"," CONFIG "," LAYERS), NULL,
@@ -66,7 +68,8 @@ static void test_kind(void)
 	autostr struct str big = STR_INIT;
 	str_adds(&big, "{\"schemaVersion\":2,\"x\":\"");
 	while (big.len <= IMGSPEC_MANIFEST_MAX)
-		str_adds(&big, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+		str_adds(&big, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+			       "aaaaaaaaaaaaaaa");
 	str_adds(&big, "\"}");
 	tap_ok(kind_of(big.buf, NULL, &kind, &e) == -EBADMSG, "a manifest above 4 MiB is not even parsed");
 }
@@ -84,7 +87,7 @@ static void test_manifest(void)
 	struct err e = ERR_INIT;
 	struct imgspec_manifest m = {0};
 	if (tap_ok(manifest(M(CONFIG ",\"layers\":[" DESC(IMGSPEC_OCI_LAYER) "," DESC(
-			    IMGSPEC_DOCKER_LAYER_GZIP) "," DESC(IMGSPEC_OCI_LAYER_ZSTD) "]"),
+				    IMGSPEC_DOCKER_LAYER_GZIP) "," DESC(IMGSPEC_OCI_LAYER_ZSTD) "]"),
 			    &m, &e) == 0,
 		   "a manifest with three kinds of layers is parsed")) {
 		tap_is_int(m.nlayers, 3, "with all of them");
@@ -98,7 +101,7 @@ static void test_manifest(void)
 	}
 	tap_ok(manifest(M(CONFIG ",\"layers\":[]"), &m, &e) == 0, "an image without layers is legal");
 	imgspec_manifest_free(&m);
-#define LAYER(digest, size, type) \
+#define LAYER(digest, size, type)                                                                                      \
 	M(CONFIG ",\"layers\":[{\"mediaType\":\"" type "\",\"digest\":\"" digest "\",\"size\":" size "}]")
 #define T IMGSPEC_OCI_LAYER
 	static const struct {
@@ -118,14 +121,16 @@ static void test_manifest(void)
 		{LAYER(D, "9223372036854775807", T), "an absurd size"},
 		{LAYER(D, "null", T), "a missing size"},
 		{LAYER(D, "1", ""), "an empty layer type"},
-		{LAYER(D, "1", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"), "a layer that is no file system"},
+		{LAYER(D, "1", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"),
+		 "a layer that is no file system"},
 		{M(CONFIG), "a missing list of layers"},
 		{M(CONFIG ",\"layers\":{}"), "layers that are an object"},
 		{M(CONFIG ",\"layers\":[1]"), "a layer that is a number"},
 		{M("\"config\":{}," LAYERS), "an empty config descriptor"},
 		{M("\"config\":7," LAYERS), "a config that is a number"},
 		{M("\"config\":" DESC("application/vnd.cncf.helm.config.v1+json") "," LAYERS), "an artifact"},
-		{M("\"config\":{\"mediaType\":\"" IMGSPEC_OCI_CONFIG "\",\"digest\":\"" D "\",\"size\":99999999}," LAYERS),
+		{M("\"config\":{\"mediaType\":\"" IMGSPEC_OCI_CONFIG "\",\"digest\":\"" D
+		   "\",\"size\":99999999}," LAYERS),
 		 "a config above its bound"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -142,10 +147,10 @@ static void test_manifest(void)
 	tap_ok(manifest(many.buf, &m, &e) == -EBADMSG, "1001 layers are refused");
 }
 
-#define ENTRY(platform) \
+#define ENTRY(platform)                                                                                                \
 	"{\"mediaType\":\"" IMGSPEC_OCI_MANIFEST "\",\"digest\":\"" D "\",\"size\":1,\"platform\":{" platform "}}"
 #define P(os, arch) "\"os\":\"" os "\",\"architecture\":\"" arch "\""
-#define V(v) ",\"variant\":\"" v "\""
+#define V(v)	    ",\"variant\":\"" v "\""
 
 static int choose(const char *entries, const char *platform, struct err *e)
 {
@@ -182,7 +187,8 @@ static void test_index(void)
 	tap_ok(choose(arms, "linux/s390x", &e) == -ENOENT && strstr(e.text, "linux/arm/v5"),
 	       "a platform that is missing is an error that lists those there are");
 	tap_ok(choose(arms, "windows/amd64", &e) == -ENOENT, "another system is not taken");
-	tap_ok(choose(ENTRY(P("unknown", "unknown")), "linux/amd64", &e) == -ENOENT, "an unknown platform is not taken");
+	tap_ok(choose(ENTRY(P("unknown", "unknown")), "linux/amd64", &e) == -ENOENT,
+	       "an unknown platform is not taken");
 	tap_ok(choose("{\"mediaType\":\"" IMGSPEC_OCI_MANIFEST "\",\"digest\":\"" D
 		      "\",\"size\":1,\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}}",
 		      "linux/amd64", &e) == -ENOENT,
@@ -233,7 +239,8 @@ static void test_config(void)
 		tap_ok(c.health.set && c.health.test.count == 2 && c.health.interval == 5 && c.health.retries == 3,
 		       "Healthcheck is there");
 		tap_ok(c.shell.count == 1 && c.onbuild.count == 1, "Shell and OnBuild are there");
-		tap_ok(str_eq(c.platform.architecture, "arm64") && str_eq(c.platform.variant, "v8"), "the platform is there");
+		tap_ok(str_eq(c.platform.architecture, "arm64") && str_eq(c.platform.variant, "v8"),
+		       "the platform is there");
 		tap_ok(c.nhistory == 2 && c.history[1].empty_layer, "the history is there");
 		tap_ok(c.diff_ids.count == 1 && str_eq(c.diff_ids.items[0], D), "the DiffIDs are there");
 		imgspec_config_free(&c);
@@ -286,7 +293,8 @@ static void test_change(void)
 		{"ENV A=1 B=\"x y\" C='z \\ w'", "{\"Env\":[\"A=1\",\"B=x y\",\"C=z \\\\ w\"]}"},
 		{"ENV A some text", "{\"Env\":[\"A=some text\"]}"},
 		{"ENV A=1 A=2", "{\"Env\":[\"A=2\"]}"},
-		{"EXPOSE 80 53/udp 8000-8001", "{\"ExposedPorts\":{\"80/tcp\":{},\"53/udp\":{},\"8000/tcp\":{},\"8001/tcp\":{}}}"},
+		{"EXPOSE 80 53/udp 8000-8001",
+		 "{\"ExposedPorts\":{\"80/tcp\":{},\"53/udp\":{},\"8000/tcp\":{},\"8001/tcp\":{}}}"},
 		{"LABEL a=b c=\"d e\"", "{\"Labels\":{\"a\":\"b\",\"c\":\"d e\"}}"},
 		{"STOPSIGNAL SIGINT", "{\"StopSignal\":\"SIGINT\"}"},
 		{"USER 1:2", "{\"User\":\"1:2\"}"},
@@ -303,8 +311,10 @@ static void test_change(void)
 		json_print(json_object_get(doc, "config"), false, &text);
 		tap_is_str(text.buf, good[i].want, "and means the right thing");
 	}
-	static const char *const bad[] = {"RUN rm -rf /", "CMD", "", "ENV", "ENV =x", "LABEL a", "EXPOSE 0", "EXPOSE 70000",
-					  "EXPOSE 80/icmp", "EXPOSE 9-8", "ENV A=\"x", "COPY a b", "CMDX a", "USER "};
+	static const char *const bad[] = {"RUN rm -rf /",   "CMD",	  "",	       "ENV",
+					  "ENV =x",	    "LABEL a",	  "EXPOSE 0",  "EXPOSE 70000",
+					  "EXPOSE 80/icmp", "EXPOSE 9-8", "ENV A=\"x", "COPY a b",
+					  "CMDX a",	    "USER "};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct err e = ERR_INIT;
 		autojson json_t *doc = imgspec_config_new("amd64", NULL, "2020-01-01T00:00:00Z");

@@ -57,7 +57,7 @@ static char *find_with(const struct registry_opts *o, const char *name)
 	if (n < 0)
 		return xasprintf("error %d", -n);
 	return n ? xasprintf("%s:%s", c.user ? c.user : "-", c.password ? c.password : c.identity_token)
-	         : xstrdup("none");
+		 : xstrdup("none");
 }
 
 static void finds(const char *name, const char *want, const char *sentence)
@@ -117,22 +117,22 @@ static void test_order(void)
 }
 
 static const char helper_text[] =
-        "#!/bin/sh\n"
-        "read -r line || :\n"
-        "case $1 in\n"
-        "get)\n"
-        "  case $line in\n"
-        "  good.org) echo '{\"ServerURL\":\"good.org\",\"Username\":\"helped\",\"Secret\":\"s\"}' ;;\n"
-        "  https://index.docker.io/v1/) echo '{\"Username\":\"<token>\",\"Secret\":\"hub\"}' ;;\n"
-        "  loud.org) yes | head -c 1000000 ;;\n"
-        "  garbage.org) echo hello ;;\n"
-        "  fails.org) echo 'the vault is locked'; exit 1 ;;\n"
-        "  closes.org) exec >&-; sleep 0.2; exit 1 ;;\n"
-        "  *) echo 'credentials not found in native keychain'; exit 1 ;;\n"
-        "  esac ;;\n"
-        "store) echo \"$line\" >\"$HELPER_FILE\" ;;\n"
-        "erase) [ -f \"$HELPER_FILE\" ] && rm \"$HELPER_FILE\" || { echo 'credentials not found'; exit 1; } ;;\n"
-        "esac\n";
+	"#!/bin/sh\n"
+	"read -r line || :\n"
+	"case $1 in\n"
+	"get)\n"
+	"  case $line in\n"
+	"  good.org) echo '{\"ServerURL\":\"good.org\",\"Username\":\"helped\",\"Secret\":\"s\"}' ;;\n"
+	"  https://index.docker.io/v1/) echo '{\"Username\":\"<token>\",\"Secret\":\"hub\"}' ;;\n"
+	"  loud.org) yes | head -c 1000000 ;;\n"
+	"  garbage.org) echo hello ;;\n"
+	"  fails.org) echo 'the vault is locked'; exit 1 ;;\n"
+	"  closes.org) exec >&-; sleep 0.2; exit 1 ;;\n"
+	"  *) echo 'credentials not found in native keychain'; exit 1 ;;\n"
+	"  esac ;;\n"
+	"store) echo \"$line\" >\"$HELPER_FILE\" ;;\n"
+	"erase) [ -f \"$HELPER_FILE\" ] && rm \"$HELPER_FILE\" || { echo 'credentials not found'; exit 1; } ;;\n"
+	"esac\n";
 
 static void test_helpers(void)
 {

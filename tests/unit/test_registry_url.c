@@ -20,17 +20,17 @@ static void resolves(const char *base, const char *ref, const char *want, const 
 static void test_urls(void)
 {
 	resolves(NULL, "https://Reg.Example.org/v2/", "https://Reg.Example.org/v2/ reg.example.org 443",
-	         "hosts are compared in lower case, the port is known");
+		 "hosts are compared in lower case, the port is known");
 	resolves("https://a.org/x/y", "/z?q=1", "https://a.org/z?q=1 a.org 443",
-	         "an absolute path is relative to the host");
+		 "an absolute path is relative to the host");
 	resolves("https://a.org/x/y", "z", "https://a.org/x/z a.org 443",
-	         "a relative path is relative to the directory");
+		 "a relative path is relative to the directory");
 	resolves("https://a.org/x", "//b.org/y", "https://b.org/y b.org 443", "a network path changes the host");
 	resolves("https://a.org/x", "http://b.org:81/y", "http://b.org:81/y b.org 81", "an absolute URL replaces all");
 	resolves("https://a.org/x", "/y#frag", "https://a.org/y a.org 443", "fragments are dropped");
 	resolves(NULL, "https://[::1]:5000/", "https://[::1]:5000/ [::1] 5000", "IPv6 addresses keep their brackets");
 	resolves(NULL, "http://0x7f.1/", "http://127.0.0.1/ 127.0.0.1 80",
-	         "numbers that are addresses are seen as such");
+		 "numbers that are addresses are seen as such");
 	resolves("https://a.org/", "file:///etc/passwd", "error 71", "file: is refused");
 	resolves("https://a.org/", "ftp://b.org/", "error 71", "ftp: is refused");
 	resolves("https://a.org/", "https://u:p@b.org/", "error 71", "user names in URLs are refused");
@@ -63,30 +63,30 @@ static void test_classes(void)
 		const char *addr;
 		enum addr_class class;
 	} t[] = {
-	        {"127.0.0.1", ADDR_LOOPBACK},
-	        {"127.255.0.9", ADDR_LOOPBACK},
-	        {"0.0.0.0", ADDR_LOOPBACK},
-	        {"10.0.0.1", ADDR_PRIVATE},
-	        {"172.16.0.1", ADDR_PRIVATE},
-	        {"172.31.255.255", ADDR_PRIVATE},
-	        {"172.32.0.1", ADDR_PUBLIC},
-	        {"192.168.1.1", ADDR_PRIVATE},
-	        {"100.64.0.1", ADDR_PRIVATE},
-	        {"169.254.169.254", ADDR_LINK_LOCAL},
-	        {"224.0.0.1", ADDR_LINK_LOCAL},
-	        {"255.255.255.255", ADDR_LINK_LOCAL},
-	        {"8.8.8.8", ADDR_PUBLIC},
-	        {"::1", ADDR_LOOPBACK},
-	        {"::", ADDR_LOOPBACK},
-	        {"fe80::1", ADDR_LINK_LOCAL},
-	        {"fd00::1", ADDR_PRIVATE},
-	        {"2001:db8::1", ADDR_PUBLIC},
-	        {"::ffff:127.0.0.1", ADDR_LOOPBACK},
-	        {"::ffff:8.8.8.8", ADDR_PUBLIC},
-	        {"::127.0.0.1", ADDR_LOOPBACK},
-	        {"64:ff9b::a9fe:a9fe", ADDR_LINK_LOCAL},
-	        {"2002:7f00:1::", ADDR_LOOPBACK},
-	        {"ff02::1", ADDR_LINK_LOCAL},
+		{"127.0.0.1", ADDR_LOOPBACK},
+		{"127.255.0.9", ADDR_LOOPBACK},
+		{"0.0.0.0", ADDR_LOOPBACK},
+		{"10.0.0.1", ADDR_PRIVATE},
+		{"172.16.0.1", ADDR_PRIVATE},
+		{"172.31.255.255", ADDR_PRIVATE},
+		{"172.32.0.1", ADDR_PUBLIC},
+		{"192.168.1.1", ADDR_PRIVATE},
+		{"100.64.0.1", ADDR_PRIVATE},
+		{"169.254.169.254", ADDR_LINK_LOCAL},
+		{"224.0.0.1", ADDR_LINK_LOCAL},
+		{"255.255.255.255", ADDR_LINK_LOCAL},
+		{"8.8.8.8", ADDR_PUBLIC},
+		{"::1", ADDR_LOOPBACK},
+		{"::", ADDR_LOOPBACK},
+		{"fe80::1", ADDR_LINK_LOCAL},
+		{"fd00::1", ADDR_PRIVATE},
+		{"2001:db8::1", ADDR_PUBLIC},
+		{"::ffff:127.0.0.1", ADDR_LOOPBACK},
+		{"::ffff:8.8.8.8", ADDR_PUBLIC},
+		{"::127.0.0.1", ADDR_LOOPBACK},
+		{"64:ff9b::a9fe:a9fe", ADDR_LINK_LOCAL},
+		{"2002:7f00:1::", ADDR_LOOPBACK},
+		{"ff02::1", ADDR_LINK_LOCAL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
 		tap_is_int(class_of(t[i].addr), t[i].class, t[i].addr);
@@ -98,10 +98,10 @@ static void test_classes(void)
 	tap_ok(!addr_class_of_host("example.org", &c) && !addr_class_of_host("[x]", &c) && !addr_class_of_host("[", &c),
 	       "names and nonsense have no class");
 	tap_ok(!addr_may_lead_to(ADDR_PUBLIC, ADDR_PRIVATE) && !addr_may_lead_to(ADDR_PUBLIC, ADDR_LOOPBACK) &&
-	               !addr_may_lead_to(ADDR_PUBLIC, ADDR_LINK_LOCAL) && addr_may_lead_to(ADDR_PUBLIC, ADDR_PUBLIC),
+		       !addr_may_lead_to(ADDR_PUBLIC, ADDR_LINK_LOCAL) && addr_may_lead_to(ADDR_PUBLIC, ADDR_PUBLIC),
 	       "a public server leads to public ones only");
 	tap_ok(!addr_may_lead_to(ADDR_PRIVATE, ADDR_LOOPBACK) && !addr_may_lead_to(ADDR_PRIVATE, ADDR_LINK_LOCAL) &&
-	               addr_may_lead_to(ADDR_PRIVATE, ADDR_PRIVATE),
+		       addr_may_lead_to(ADDR_PRIVATE, ADDR_PRIVATE),
 	       "a private one not to loopback or link-local");
 	tap_ok(!addr_may_lead_to(ADDR_LOOPBACK, ADDR_LINK_LOCAL), "not even loopback leads to link-local");
 }
@@ -112,24 +112,24 @@ static void test_proxy(void)
 		const char *list, *host, *port;
 		bool exempt;
 	} t[] = {
-	        {"a.org,b.org", "b.org", "443", true},
-	        {"a.org", "x.a.org", "443", true},
-	        {".a.org", "x.a.org", "443", true},
-	        {".a.org", "a.org", "443", true},
-	        {"*.a.org", "x.a.org", "443", true},
-	        {"a.org", "xa.org", "443", false},
-	        {"*", "b.org", "443", true},
-	        {"a.org:5000", "a.org", "5000", true},
-	        {"a.org:5000", "a.org", "443", false},
-	        {"10.0.0.0/8", "10.1.2.3", "80", true},
-	        {"10.0.0.0/8", "11.1.2.3", "80", false},
-	        {"10.0.0.0/33", "10.1.2.3", "80", false},
-	        {"0.0.0.0/0", "9.9.9.9", "80", true},
-	        {" a.org , b.org ", "b.org", "80", true},
-	        {"A.ORG", "a.org", "80", true},
-	        {"", "a.org", "80", false},
-	        {",,,", "a.org", "80", false},
-	        {"[::1]", "[::1]", "80", true},
+		{"a.org,b.org", "b.org", "443", true},
+		{"a.org", "x.a.org", "443", true},
+		{".a.org", "x.a.org", "443", true},
+		{".a.org", "a.org", "443", true},
+		{"*.a.org", "x.a.org", "443", true},
+		{"a.org", "xa.org", "443", false},
+		{"*", "b.org", "443", true},
+		{"a.org:5000", "a.org", "5000", true},
+		{"a.org:5000", "a.org", "443", false},
+		{"10.0.0.0/8", "10.1.2.3", "80", true},
+		{"10.0.0.0/8", "11.1.2.3", "80", false},
+		{"10.0.0.0/33", "10.1.2.3", "80", false},
+		{"0.0.0.0/0", "9.9.9.9", "80", true},
+		{" a.org , b.org ", "b.org", "80", true},
+		{"A.ORG", "a.org", "80", true},
+		{"", "a.org", "80", false},
+		{",,,", "a.org", "80", false},
+		{"[::1]", "[::1]", "80", true},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++)
 		tap_ok(proxy_exempt(t[i].list, t[i].host, t[i].port) == t[i].exempt, "no_proxy \"%s\" %s %s:%s",

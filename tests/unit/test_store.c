@@ -12,7 +12,8 @@ static void test_open(void)
 	if (!mkdtemp(dir))
 		return;
 	autofree char *root = xasprintf("%s/a/b", dir);
-	tap_ok(store_open(root, false, &s, &e) == -ENOENT && *e.hint, "a store that is not there is an error with a hint");
+	tap_ok(store_open(root, false, &s, &e) == -ENOENT && *e.hint,
+	       "a store that is not there is an error with a hint");
 	if (tap_ok(store_open(root, true, &s, &e) == 0, "or it is made")) {
 		struct stat st;
 		tap_ok(stat(root, &st) == 0 && (st.st_mode & 07777) == 0700, "with mode 0700");
@@ -29,7 +30,8 @@ static void test_open(void)
 	autofree char *messy = xasprintf("%s//a/./x/../b/", dir);
 	tap_ok(store_open(messy, false, &s, &e) == 0 && str_eq(s.root, root), "an untidy path is tidied");
 	store_close(&s);
-	tap_ok(chdir(dir) == 0 && store_open("a/b", false, &s, &e) == 0 && *s.root == '/', "a relative path is made absolute");
+	tap_ok(chdir(dir) == 0 && store_open("a/b", false, &s, &e) == 0 && *s.root == '/',
+	       "a relative path is made absolute");
 	store_close(&s);
 	tap_ok(chmod(root, 0707) == 0 && store_open(root, false, &s, &e) == -EPERM && *e.hint,
 	       "a directory others may write to is refused");

@@ -38,7 +38,8 @@ static void test_names(void)
 	finds(text, 0x1000, "the image id with its algorithm");
 	snprintf(text, sizeof(text), "%063x", 0x100);
 	finds(text, 0x1000, "an unambiguous part of the id");
-	tap_ok(store_find_image(&f.s, "000", &image, &e) == -EINVAL && *e.hint, "an ambiguous part is refused with a hint");
+	tap_ok(store_find_image(&f.s, "000", &image, &e) == -EINVAL && *e.hint,
+	       "an ambiguous part is refused with a hint");
 	tap_ok(store_find_image(&f.s, "dead", &image, &e) == -ENOENT, "hex digits that begin no id are not found");
 	finds("beef", 0x3000, "a name that consists of hex digits");
 	tap_ok(store_find_image(&f.s, "A:b", &image, &e) == -EINVAL, "a text that is no reference is refused as such");
@@ -83,17 +84,20 @@ static void test_layers(void)
 	autostrv struct strv dirs = STRV_INIT;
 	if (store_find_image(&f.s, "a", &image, &e) < 0)
 		return;
-	tap_ok(store_layer_dirs(&f.s, &image, "map", &dirs, &missing, &e) == 0 && dirs.count == 3, "layer directories are found");
+	tap_ok(store_layer_dirs(&f.s, &image, "map", &dirs, &missing, &e) == 0 && dirs.count == 3,
+	       "layer directories are found");
 	autofree char *top = xasprintf("%s/layers/map/%064x/diff", f.s.root, 0x1102);
 	autofree char *bottom = xasprintf("%s/layers/map/%064x/diff", f.s.root, 0x1100);
 	tap_ok(str_eq(dirs.items[0], top) && str_eq(dirs.items[2], bottom), "the top layer is the first of them");
 	tap_ok(store_layer_dirs(&f.s, &image, "other", &dirs, &missing, &e) == 1 && missing == 0,
 	       "another map has none of them");
 	fixture_must(io_remove_tree(AT_FDCWD, dirs.items[1], &e), &e);
-	tap_ok(store_layer_dirs(&f.s, &image, "map", &dirs, &missing, &e) == 1 && missing == 1, "a missing one is told");
+	tap_ok(store_layer_dirs(&f.s, &image, "map", &dirs, &missing, &e) == 1 && missing == 1,
+	       "a missing one is told");
 	tap_is_int(dirs.count, 3, "and the result is untouched then");
 	store_image_free(&image);
-	if (store_find_image(&f.s, "sha256:0000000000000000000000000000000000000000000000000000000000009001", &image, &e) < 0)
+	if (store_find_image(&f.s, "sha256:0000000000000000000000000000000000000000000000000000000000009001", &image,
+			     &e) < 0)
 		return;
 	tap_ok(!image.keys_known && store_layer_dirs(&f.s, &image, "map", &dirs, &missing, &e) == 1,
 	       "an image that was never unpacked has no layers, whatever others have");

@@ -25,14 +25,17 @@ static void test_images(void)
 	collect(&gc);
 	tap_is_int(gc.blobs.count + gc.layers.count, 0, "images keep everything, with and without a name");
 	fixture_digest(0x10, m);
-	tap_ok(store_remove_image(&f.s, m, &e) == -EBUSY && fixture_has(&f, FIXTURE_META, 0x10), "a named image is not removed");
+	tap_ok(store_remove_image(&f.s, m, &e) == -EBUSY && fixture_has(&f, FIXTURE_META, 0x10),
+	       "a named image is not removed");
 	tap_ok(store_untag(&f.s, "docker.io/library/a:1", &e) == 1 && store_remove_image(&f.s, m, &e) == 0,
 	       "without its name it is");
 	collect(&gc);
 	tap_is_int(gc.blobs.count, 4, "its blobs go, but the one it shared");
 	tap_is_int(gc.layers.count, 2, "and its layers");
-	tap_ok(fixture_has(&f, FIXTURE_BLOB, 0x102) && fixture_has(&f, FIXTURE_LAYER, 0x102), "what another image needs stays");
-	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x100) && !fixture_has(&f, FIXTURE_LAYER, 0x100), "what nobody needs is gone");
+	tap_ok(fixture_has(&f, FIXTURE_BLOB, 0x102) && fixture_has(&f, FIXTURE_LAYER, 0x102),
+	       "what another image needs stays");
+	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x100) && !fixture_has(&f, FIXTURE_LAYER, 0x100),
+	       "what nobody needs is gone");
 	struct stat st;
 	tap_ok(fstatat(f.s.rootfd, "tmp", &st, 0) == 0 && st.st_nlink == 2, "nothing is left in tmp/");
 	store_gc_result_free(&gc);
@@ -54,7 +57,8 @@ static void test_writer(void)
 	       "what a living writer has published stays without an image");
 	store_work_end(&w);
 	collect(&gc);
-	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x500) && !fixture_has(&f, FIXTURE_LAYER, 0x501), "and goes when it ended");
+	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x500) && !fixture_has(&f, FIXTURE_LAYER, 0x501),
+	       "and goes when it ended");
 	pid_t pid = fork();
 	if (pid == 0) {
 		fixture_must(store_work_begin(&f.s, &w, &e), &e);
@@ -78,7 +82,8 @@ static void test_containers(void)
 	fixture_digest(0x70, m);
 	fixture_must(io_mkdirs(f.s.rootfd, "containers/c1", 0700, &e), &e);
 	fixture_must(io_mkdirs(f.s.rootfd, "containers/c2", 0700, &e), &e);
-	autofree char *text = xasprintf("%s/layers/map/%064x/diff\n%s/layers/map/%064x/diff\n", f.s.root, 0x701, f.s.root, 0x700);
+	autofree char *text = xasprintf("%s/layers/map/%064x/diff\n%s/layers/map/%064x/diff\n", f.s.root, 0x701,
+					f.s.root, 0x700);
 	fixture_must(io_write_file(f.s.rootfd, "containers/c1/layers", text, strlen(text), 0600, &e), &e);
 	fixture_must(store_record_read(&f.s, m, &r, &e), &e);
 	tap_ok(store_image_users(&f.s, &r, &ids, &e) == 0 && ids.count == 1 && str_eq(ids.items[0], "c1"),
@@ -86,7 +91,8 @@ static void test_containers(void)
 	store_record_free(&r);
 	fixture_must(store_remove_image(&f.s, m, &e), &e);
 	collect(&gc);
-	tap_ok(fixture_has(&f, FIXTURE_LAYER, 0x700) && fixture_has(&f, FIXTURE_LAYER, 0x701), "its layers stay while it does");
+	tap_ok(fixture_has(&f, FIXTURE_LAYER, 0x700) && fixture_has(&f, FIXTURE_LAYER, 0x701),
+	       "its layers stay while it does");
 	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x700), "the blobs of its image do not");
 	fixture_must(io_remove_tree(f.s.rootfd, "containers/c1", &e), &e);
 	collect(&gc);
@@ -103,7 +109,8 @@ static void test_damage(void)
 	autofree char *meta = xasprintf(FIXTURE_META, 0x80);
 	fixture_must(io_write_file(f.s.rootfd, meta, "{", 1, 0600, &e), &e);
 	collect(&gc);
-	tap_ok(fixture_has(&f, FIXTURE_BLOB, 0x800), "an image whose record is damaged keeps its blobs through its manifest");
+	tap_ok(fixture_has(&f, FIXTURE_BLOB, 0x800),
+	       "an image whose record is damaged keeps its blobs through its manifest");
 	autofree char *manifest = xasprintf(FIXTURE_BLOB, 0x80);
 	unlinkat(f.s.rootfd, manifest, 0);
 	collect(&gc);

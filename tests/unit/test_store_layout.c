@@ -45,20 +45,23 @@ int main(void)
 	imgspec_host_platform(&os, &architecture, &variant);
 	autofree char *inner = xasprintf(
 		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\",\"size\":1,"
-		"\"platform\":{\"os\":\"plan9\",\"architecture\":\"%s\"}},{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\","
+		"\"platform\":{\"os\":\"plan9\",\"architecture\":\"%s\"}},{\"mediaType\":\"%s\",\"digest\":\"sha256:%"
+		"064x\","
 		"\"size\":1,\"platform\":{\"os\":\"%s\",\"architecture\":\"%s\"}}]}",
 		IMGSPEC_OCI_MANIFEST, 0x77, architecture, IMGSPEC_OCI_MANIFEST, 0x10, os, architecture);
 	put(dirfd, 0x30, inner);
-	autofree char *loop = xasprintf("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\","
-					"\"size\":1}]}",
-					IMGSPEC_OCI_INDEX, 0x31);
+	autofree char *loop = xasprintf(
+		"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\","
+		"\"size\":1}]}",
+		IMGSPEC_OCI_INDEX, 0x31);
 	put(dirfd, 0x31, loop);
 	put(dirfd, 0x32, "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}");
 	autostr struct str index = STR_INIT;
 	str_adds(&index, "{\"schemaVersion\":2,\"manifests\":[");
 	for (unsigned n = 0x30; n <= 0x33; n++)
-		str_addf(&index, "%s{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\",\"size\":1,\"annotations\":"
-				 "{\"org.opencontainers.image.ref.name\":\"n%x\"}}",
+		str_addf(&index,
+			 "%s{\"mediaType\":\"%s\",\"digest\":\"sha256:%064x\",\"size\":1,\"annotations\":"
+			 "{\"org.opencontainers.image.ref.name\":\"n%x\"}}",
 			 n > 0x30 ? "," : "", IMGSPEC_OCI_INDEX, n, n);
 	str_adds(&index, "]}");
 	fixture_must(io_write_file(dirfd, "index.json", index.buf, index.len, 0644, &e), &e);

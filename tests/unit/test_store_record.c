@@ -28,7 +28,8 @@ int main(void)
 		tap_is_str(r.config, want, "with its config");
 		tap_is_int(r.nlayers, 2, "its layers");
 		tap_ok(r.layers[1].unpacked_size == 100 && r.layers[1].blob_size == 5, "their sizes");
-		tap_is_str(r.layers[1].key, "0000000000000000000000000000000000000000000000000000000000000015", "their keys");
+		tap_is_str(r.layers[1].key, "0000000000000000000000000000000000000000000000000000000000000015",
+			   "their keys");
 		tap_is_str(r.created, "2020-01-01T00:00:00Z", "and its time");
 	}
 	struct store_work w;
@@ -49,12 +50,14 @@ int main(void)
 
 	fixture_digest(77, digest);
 	tap_ok(store_record_read(&f.s, digest, &r, &e) == -ENOENT, "an image that is not there is -ENOENT");
-	static const char *const bad[] = {"", "{", "[]", "{\"version\":2}",
-					  "{\"version\":1,\"mediaType\":\"x\",\"manifest\":\"../../x\",\"config\":\"y\"}"};
+	static const char *const bad[] = {
+		"", "{", "[]", "{\"version\":2}",
+		"{\"version\":1,\"mediaType\":\"x\",\"manifest\":\"../../x\",\"config\":\"y\"}"};
 	fixture_digest(10, digest);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		damage(&f, 10, bad[i]);
-		tap_ok(store_record_read(&f.s, digest, &r, &e) == 0 && r.nlayers == 2 && r.layers[0].unpacked_size == -1,
+		tap_ok(store_record_read(&f.s, digest, &r, &e) == 0 && r.nlayers == 2 &&
+			       r.layers[0].unpacked_size == -1,
 		       "a damaged record (%zu bytes) is made again from the documents", strlen(bad[i]));
 		store_record_free(&r);
 	}

@@ -13,9 +13,9 @@ static size_t index_entries(const struct fixture *f, const char *name)
 	json_t *entry;
 	if (json_parse_file(f->s.rootfd, "images/index.json", 1 << 20, &doc, &e) < 0)
 		return 0;
-	json_array_foreach(json_object_get(doc, "manifests"), i, entry)
-	{
-		const char *said = json_str_or_null(json_object_get(entry, "annotations"), "org.opencontainers.image.ref.name");
+	json_array_foreach (json_object_get(doc, "manifests"), i, entry) {
+		const char *said = json_str_or_null(json_object_get(entry, "annotations"),
+						    "org.opencontainers.image.ref.name");
 		n += name ? said && str_eq(said, name) : !said;
 	}
 	return n;
@@ -59,7 +59,8 @@ int main(void)
 	tap_is_int(index_entries(&f, name), 1, "index.json names a named image");
 	tap_is_int(index_entries(&f, NULL), 1, "and has the one without a name");
 	tap_ok(fixture_has(&f, "images/oci-layout", 0), "the layout says that it is one");
-	tap_ok(store_tag(&f.s, odd, m10, &e) == 0 && index_entries(&f, odd) == 1, "a name with every odd character is kept");
+	tap_ok(store_tag(&f.s, odd, m10, &e) == 0 && index_entries(&f, odd) == 1,
+	       "a name with every odd character is kept");
 	autostrv struct strv names = STRV_INIT;
 	tap_ok(store_names(&f.s, m10, &names, &e) == 0 && names.count == 2, "an image knows all its names");
 	tap_ok(store_tag(&f.s, name, m30, &e) == 0, "a name can be moved to another image");
@@ -78,11 +79,18 @@ int main(void)
 	fixture_digest(99, missing);
 	tap_ok(store_tag(&f.s, name, missing, &e) == -ENOENT, "what is not there cannot be named");
 	test_long(&f, m10);
+	autofree char *with_digest = xasprintf("docker.io/library/d:tag@%s", missing);
+	tap_ok(store_tag(&f.s, with_digest, m10, &e) == 0, "a name may have the digest of an index it came from");
+	tap_ok(store_find_image(&f.s, with_digest, &image, &e) == 0 && str_eq(image.manifest_digest, m10),
+	       "and is found by it");
+	store_image_free(&image);
 
 	static const char half[] = "{\"name\":\"docker.io/library/z:1\"";
-	fixture_must(io_write_file(f.s.rootfd, "images/refs/docker.io+library+z:1.0123456789abcdef.tmp", half, 10, 0600, &e),
-		     &e);
-	autofree char *stale = xasprintf("{\"name\":\"docker.io/library/q:1\",\"manifest\":\"%s\",\"config\":\"%s\"}", m10, m10);
+	fixture_must(
+		io_write_file(f.s.rootfd, "images/refs/docker.io+library+z:1.0123456789abcdef.tmp", half, 10, 0600, &e),
+		&e);
+	autofree char *stale = xasprintf("{\"name\":\"docker.io/library/q:1\",\"manifest\":\"%s\",\"config\":\"%s\"}",
+					 m10, m10);
 	fixture_must(io_write_file(f.s.rootfd, "images/refs/docker.io+library+q:1.0123456789abcdef.tmp", stale,
 				   strlen(stale), 0600, &e),
 		     &e);
@@ -100,7 +108,8 @@ int main(void)
 	store_list_free(&list);
 	tap_is_int(store_untag(&f.s, "docker.io/library/broken:1", &e), 1, "a damaged name can be removed");
 	unlinkat(f.s.rootfd, "images/index.json", 0);
-	tap_ok(store_rebuild_index(&f.s, &e) == 0 && index_entries(&f, odd) == 1, "index.json can be made again at any time");
+	tap_ok(store_rebuild_index(&f.s, &e) == 0 && index_entries(&f, odd) == 1,
+	       "index.json can be made again at any time");
 	fixture_close(&f);
 	return tap_done();
 }

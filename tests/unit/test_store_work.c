@@ -44,9 +44,11 @@ static void test_blob(void)
 	tap_is_int(store_pin_blob(&w, d, 5, &e), 1, "and is after it was published");
 	tap_is_int(store_pin_blob(&w, d, 6, &e), 0, "but not with another size");
 	tap_ok(store_pin_blob(&w, "sha256:../x", -1, &e) == -EBADMSG, "a path is not a digest");
-	fixture_must(io_write_file(f.s.rootfd, "images/blobs/sha256/0000000000000000000000000000000000000000000000000000000000000001",
-				   "1", 1, 0600, &e),
-		     &e);
+	fixture_must(
+		io_write_file(f.s.rootfd,
+			      "images/blobs/sha256/0000000000000000000000000000000000000000000000000000000000000001",
+			      "1", 1, 0600, &e),
+		&e);
 	fixture_put(&w, 1, "12345");
 	tap_is_int(store_pin_blob(&w, d, 5, &e), 1, "a damaged blob is replaced by a whole one");
 	store_work_end(&w);
@@ -65,7 +67,8 @@ static void test_layer(void)
 	tap_is_int(store_pin_layer(&w, "map", hex, &e), 0, "a layer that is not there is not there");
 	fixture_layer_dir(&w, "a");
 	fixture_layer_dir(&other, "b");
-	tap_ok(store_publish_layer(&w, "a", "map", hex, &e) == 0 && fixture_has(&f, FIXTURE_LAYER, 2), "it is published");
+	tap_ok(store_publish_layer(&w, "a", "map", hex, &e) == 0 && fixture_has(&f, FIXTURE_LAYER, 2),
+	       "it is published");
 	tap_ok(store_publish_layer(&other, "b", "map", hex, &e) == 0, "the second of two writers succeeds too");
 	tap_ok(faccessat(other.dirfd, "b", F_OK, 0) == 0, "and its own copy is left for removal");
 	autofree char *diff = xasprintf("layers/map/%s/diff", hex);

@@ -20,8 +20,8 @@ static char *parse(const char *value)
 		str_addf(&s, "%zu none", w.count);
 	else
 		str_addf(&s, "%zu %s|%s|%s|%s|%s", w.count, c->scheme == WWWAUTH_BEARER ? "bearer" : "basic",
-		         c->realm ? c->realm : "-", c->service ? c->service : "-", c->scope ? c->scope : "-",
-		         c->error ? c->error : "-");
+			 c->realm ? c->realm : "-", c->service ? c->service : "-", c->scope ? c->scope : "-",
+			 c->error ? c->error : "-");
 	wwwauth_free(&w);
 	return str_take(&s);
 }

@@ -26,12 +26,12 @@ static void test_records(void)
 	size_t name_len;
 	size_t len;
 	tap_ok(xattr_record_next(rec.buf, rec.len, &at, &name, &name_len, &value, &len, &e) == 1 && name_len == 6 &&
-	               !memcmp(name, "user.a", 6) && len == 4 && !memcmp(value, "x\0y\n", 4),
+		       !memcmp(name, "user.a", 6) && len == 4 && !memcmp(value, "x\0y\n", 4),
 	       "attribute values are any bytes");
 	tap_ok(xattr_record_next(rec.buf, rec.len, &at, &name, &name_len, &value, &len, &e) == 1 && len == 0,
 	       "also none at all");
 	tap_is_int(xattr_record_next(rec.buf, rec.len, &at, &name, &name_len, &value, &len, &e), 0,
-	           "and there is an end");
+		   "and there is an end");
 	bool all = true;
 	for (size_t cut = (size_t)pos + 1; cut < rec.len - 15; cut++) {
 		at = (size_t)pos;
@@ -46,20 +46,20 @@ static void test_records(void)
 static void test_malformed(void)
 {
 	static const char *const bad[] = {
-	        "",
-	        "1",
-	        "2 0 0 100644 0 0\n",
-	        "1 0 0 100644 0 0",
-	        "1 0 0 100644 0 0 \n",
-	        "1 -1 0 1 0 0\n",
-	        "1 4294967295 0 1 0 0\n",
-	        "1 0 0 8 0 0\n",
-	        "1 0 0 200000 0 0\n",
-	        "1  0 0 1 0 0\n",
-	        "1 0 0 1 0 0x\n",
-	        "1 99999999999999999999 0 1 0 0\n",
-	        " 1 0 0 1 0 0\n",
-	        "1\t0 0 1 0 0\n",
+		"",
+		"1",
+		"2 0 0 100644 0 0\n",
+		"1 0 0 100644 0 0",
+		"1 0 0 100644 0 0 \n",
+		"1 -1 0 1 0 0\n",
+		"1 4294967295 0 1 0 0\n",
+		"1 0 0 8 0 0\n",
+		"1 0 0 200000 0 0\n",
+		"1  0 0 1 0 0\n",
+		"1 0 0 1 0 0x\n",
+		"1 99999999999999999999 0 1 0 0\n",
+		" 1 0 0 1 0 0\n",
+		"1\t0 0 1 0 0\n",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct xattr_stat st = {.uid = 77};
@@ -74,26 +74,26 @@ static void test_malformed(void)
 		size_t name_len;
 		size_t len;
 		tap_is_int(xattr_record_next(attrs[i], strlen(attrs[i]), &at, &name, &name_len, &value, &len, NULL),
-		           -EBADMSG, "a malformed attribute is refused");
+			   -EBADMSG, "a malformed attribute is refused");
 	}
 }
 
 static void test_names(void)
 {
 	static const char *const control[] = {
-	        "user.rl.stat",
-	        "user.rl.at.x",
-	        "user.overlay.opaque",
-	        "user.overlay.anything",
-	        "trusted.overlay.redirect",
-	        "user.containers.override_stat",
-	        "user.fuseoverlayfs.opaque",
-	        "user.rootlesscontainers",
+		"user.rl.stat",
+		"user.rl.at.x",
+		"user.overlay.opaque",
+		"user.overlay.anything",
+		"trusted.overlay.redirect",
+		"user.containers.override_stat",
+		"user.fuseoverlayfs.opaque",
+		"user.rootlesscontainers",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(control); i++)
 		tap_ok(xattr_is_control(control[i]), "%s steers something", control[i]);
 	tap_ok(!xattr_is_control("user.mime_type") && !xattr_is_control("security.capability") &&
-	               !xattr_is_control("user.overlays") && !xattr_is_control("user.rlx"),
+		       !xattr_is_control("user.overlays") && !xattr_is_control("user.rlx"),
 	       "other names do not");
 	char name[256];
 	char longest[XATTR_NAME_PLAIN + 2];
@@ -125,7 +125,7 @@ static void test_files(const char *dir)
 	tap_ok(xattr_list(fd, &names, &e) == 0 && names.len == sizeof("user.big") && str_eq(names.buf, "user.big"),
 	       "and listed");
 	tap_is_int(xattr_set(fd, "nonsense.name", "x", 1), -EOPNOTSUPP,
-	           "a refusal is an errno for the caller to answer");
+		   "a refusal is an errno for the caller to answer");
 }
 
 int main(void)

@@ -10,8 +10,10 @@
 #ifndef RL_BASE_JSON_H
 #define RL_BASE_JSON_H
 
-#include <jansson.h>
 #include <stdint.h>
+#include <stdio.h> /* jansson.h names FILE without including it */
+
+#include <jansson.h>
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"

@@ -78,15 +78,15 @@ void archive_job_cancel(struct archive_job *job);
 struct archive_unpack {
 	const char *program; /* rl-image; NULL: proc_libexec_dir() "/rl-image" */
 	const struct idmap *map;
-	int blobfd;          /* read from where it stands to its end: regular file, pipe or socket */
-	int teefd;           /* 0: none; else every byte of the blob is written here too, in order */
-	int targetfd;        /* an empty directory; an O_PATH descriptor will do */
-	int sidecarfd;       /* 0: none (what needs one is then an error); else an empty file open for writing */
+	int blobfd;	     /* read from where it stands to its end: regular file, pipe or socket */
+	int teefd;	     /* 0: none; else every byte of the blob is written here too, in order */
+	int targetfd;	     /* an empty directory; an O_PATH descriptor will do */
+	int sidecarfd;	     /* 0: none (what needs one is then an error); else an empty file open for writing */
 	const int *lowerfds; /* unpacked layers below, TOP first (O_PATH will do) */
 	size_t nlower;
 	uint64_t max_tar;   /* most bytes of tar stream; 0: no limit but the file system */
 	uint64_t max_ratio; /* most tar bytes per blob byte past the first 256 MiB; 0: 4000 */
-	bool no_sync;       /* the caller syncs the file system itself */
+	bool no_sync;	    /* the caller syncs the file system itself */
 };
 
 struct archive_unpacked {
@@ -166,8 +166,8 @@ struct archive_pack {
 	size_t ndirs;
 	int outfd; /* receives the blob: file, pipe or socket */
 	enum archive_compression compression;
-	int level;        /* 0: default (gzip: fast, ISA-L where built); gzip 1..9 zlib's; zstd 1..19 */
-	int threads;      /* 0: as many as there are CPUs, at most 8 */
+	int level;	  /* 0: default (gzip: fast, ISA-L where built); gzip 1..9 zlib's; zstd 1..19 */
+	int threads;	  /* 0: as many as there are CPUs, at most 8 */
 	bool clamp_mtime; /* times later than source_date_epoch become it */
 	int64_t source_date_epoch;
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */

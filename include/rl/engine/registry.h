@@ -62,15 +62,15 @@ struct registry_repo;
 
 /* All strings borrowed for the life of the client; NULL and 0 are the defaults. */
 struct registry_opts {
-	const char *creds;           /* --creds USER[:PASSWORD]; wins over every file */
-	const char *authfile;        /* --authfile; the only file then */
-	const char *cert_dir;        /* --cert-dir: holds *.crt, *.cert, *.key itself; the only directory then */
-	int tls_verify;              /* -1: as registries.conf says; 0: not verified, http allowed; 1: verified */
+	const char *creds;	     /* --creds USER[:PASSWORD]; wins over every file */
+	const char *authfile;	     /* --authfile; the only file then */
+	const char *cert_dir;	     /* --cert-dir: holds *.crt, *.cert, *.key itself; the only directory then */
+	int tls_verify;		     /* -1: as registries.conf says; 0: not verified, http allowed; 1: verified */
 	const char *registries_conf; /* CONTAINERS_REGISTRIES_CONF otherwise, otherwise the usual places */
-	int retries;                 /* -1: none; 0: REGISTRY_RETRIES_DEFAULT */
+	int retries;		     /* -1: none; 0: REGISTRY_RETRIES_DEFAULT */
 	unsigned retry_delay_ms;     /* first pause, doubled each time; 0: 500 */
-	unsigned stall_seconds;      /* 0: REGISTRY_STALL_DEFAULT */
-	int cancel_fd;               /* > 0: readable means stop (signalfd, eventfd, pipe) */
+	unsigned stall_seconds;	     /* 0: REGISTRY_STALL_DEFAULT */
+	int cancel_fd;		     /* > 0: readable means stop (signalfd, eventfd, pipe) */
 };
 
 int registry_open(const struct registry_opts *opts, struct registry **ret_registry, struct err *e) RL_CHECK;
@@ -83,7 +83,7 @@ int registry_expand(const struct registry *r, const char *name, struct strv *out
 enum registry_mode { REGISTRY_PULL, REGISTRY_PUSH };
 /* No traffic yet. -EPERM: blocked. */
 int registry_repo_open(struct registry *r, const char *domain, const char *path, enum registry_mode mode,
-                       struct registry_repo **ret_repo, struct err *e) RL_CHECK;
+		       struct registry_repo **ret_repo, struct err *e) RL_CHECK;
 void registry_repo_close(struct registry_repo *repo);
 
 /* ---- reading ---- */
@@ -91,8 +91,8 @@ void registry_repo_close(struct registry_repo *repo);
 struct registry_manifest {
 	struct str body;
 	char digest[IMGREF_DIGEST_SIZE]; /* of the body, by us */
-	char *media_type;                /* Content-Type without parameters, or NULL */
-	char *host;                      /* the place that gave it */
+	char *media_type;		 /* Content-Type without parameters, or NULL */
+	char *host;			 /* the place that gave it */
 };
 #define REGISTRY_MANIFEST_INIT                                                                                         \
 	{                                                                                                              \
@@ -103,15 +103,15 @@ void registry_manifest_free(struct registry_manifest *m);
 /* `which` is a tag or a digest. At most IMGSPEC_MANIFEST_MAX bytes. The body's digest is the one asked for, and the
  * one Docker-Content-Digest says when it says one. Whether the document is sane is for imgspec_kind to say. */
 int registry_get_manifest(struct registry_repo *repo, const char *which, struct registry_manifest *ret_manifest,
-                          struct err *e) RL_CHECK;
+			  struct err *e) RL_CHECK;
 /* Ask without fetching (HEAD): what a tag points at now. Where the registry does not say, the manifest is fetched. */
 int registry_head_manifest(struct registry_repo *repo, const char *which, char ret_digest[IMGREF_DIGEST_SIZE],
-                           struct err *e) RL_CHECK;
+			   struct err *e) RL_CHECK;
 
 struct registry_image {
-	struct registry_manifest index;    /* index.body.len == 0: the reference is no index */
+	struct registry_manifest index;	   /* index.body.len == 0: the reference is no index */
 	struct registry_manifest manifest; /* of the platform */
-	struct str config;                 /* bytes, verified against the manifest */
+	struct str config;		   /* bytes, verified against the manifest */
 };
 /* Follow a reference to one platform's manifest (through at most IMGSPEC_DEPTH_MAX indexes) and its config.
  * `platform` NULL: this machine. ret_image must be zeroed or REGISTRY_IMAGE_INIT. */
@@ -120,7 +120,7 @@ struct registry_image {
 		.index = REGISTRY_MANIFEST_INIT, .manifest = REGISTRY_MANIFEST_INIT, .config = STR_INIT                \
 	}
 int registry_get_image(struct registry_repo *repo, const char *which, const struct imgspec_platform *platform,
-                       struct registry_image *ret_image, struct err *e) RL_CHECK;
+		       struct registry_image *ret_image, struct err *e) RL_CHECK;
 void registry_image_free(struct registry_image *i);
 
 /* All tags, in the registry's order, page by page; at most REGISTRY_TAGS_MAX. Appends to `out`. */
@@ -128,7 +128,7 @@ int registry_list_tags(struct registry_repo *repo, struct strv *out, struct err 
 
 /* One small blob into memory. size: as the descriptor says. -EFBIG if above `max`. Appends to `out`. */
 int registry_get_blob(struct registry_repo *repo, const char *digest, uint64_t size, uint64_t max, struct str *out,
-                      struct err *e) RL_CHECK;
+		      struct err *e) RL_CHECK;
 
 /*
  * Where a blob's bytes go besides the partial file: in order, each byte once, before the digest is known to be right,
@@ -159,13 +159,13 @@ enum registry_state {
 
 struct registry_blob {
 	const char *digest; /* borrowed */
-	uint64_t size;      /* as the descriptor says */
-	int partial_fd;     /* 0 or -1: none. Read-write, regular: bytes it has are hashed (and given to the sink), the
+	uint64_t size;	    /* as the descriptor says */
+	int partial_fd;	    /* 0 or -1: none. Read-write, regular: bytes it has are hashed (and given to the sink), the
 	                       rest is fetched with Range and appended; on success it holds the whole blob. On failure
 	                       it holds a correct beginning, except after -EBADMSG: then it is empty. Not synced. */
 	const struct registry_sink *sink; /* NULL: only the file. Borrowed */
 	/* results */
-	int result;       /* 0 or -errno */
+	int result;	  /* 0 or -errno */
 	uint64_t resumed; /* bytes that did not have to be fetched */
 };
 
@@ -179,16 +179,16 @@ struct registry_transfer {
 
 /* Fetch blobs, several at once. The error of the first failure; the others are then broken off (-ECANCELED). */
 int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, size_t n,
-                       const struct registry_transfer *t, struct err *e) RL_CHECK;
+		       const struct registry_transfer *t, struct err *e) RL_CHECK;
 
 /* ---- writing ---- */
 
 /* What is uploaded. Digest and size may be unknown beforehand (compressed as it goes): they are results then. */
 struct registry_upload {
-	const char *digest;     /* borrowed; NULL: not known yet (then neither HEAD nor mount). Checked while reading */
-	uint64_t size;          /* with `digest`; checked while reading */
+	const char *digest;	/* borrowed; NULL: not known yet (then neither HEAD nor mount). Checked while reading */
+	uint64_t size;		/* with `digest`; checked while reading */
 	const char *mount_from; /* path of a repository of the same registry that may have it, or NULL. Borrowed */
-	int fd;                 /* > 0: a regular file, read from byte 0 with pread; else `read` */
+	int fd;			/* > 0: a regular file, read from byte 0 with pread; else `read` */
 	/* up to `len` bytes into buf; 0: the end; -EAGAIN: when wait_fd is readable; another -errno ends the job. What
 	 * was read is kept until the registry has it (REGISTRY_CHUNK bytes at a time), so it is read only once. */
 	ssize_t (*read)(void *arg, void *buf, size_t len);
@@ -203,12 +203,12 @@ struct registry_upload {
 enum { REGISTRY_CHUNK = 6 << 20 };
 
 int registry_push_all(struct registry_repo *repo, struct registry_upload *uploads, size_t n,
-                      const struct registry_transfer *t, struct err *e) RL_CHECK;
+		      const struct registry_transfer *t, struct err *e) RL_CHECK;
 /* 1: the registry has this blob (and ret_size, if not NULL, is its size), 0: it has not. */
 int registry_has_blob(struct registry_repo *repo, const char *digest, uint64_t *ret_size, struct err *e) RL_CHECK;
 /* `which`: tag, or the digest of the bytes. The digest the registry reports must be that of the bytes. */
 int registry_push_manifest(struct registry_repo *repo, const char *which, const char *media_type, const void *bytes,
-                           size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e) RL_CHECK;
+			   size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e) RL_CHECK;
 /* Delete a manifest by digest, or a tag where the registry can. */
 int registry_delete_manifest(struct registry_repo *repo, const char *which, struct err *e) RL_CHECK;
 
@@ -216,9 +216,9 @@ int registry_delete_manifest(struct registry_repo *repo, const char *which, stru
 
 struct registry_login {
 	const char *user, *password; /* borrowed; user NULL: those already stored are checked and nothing is written */
-	const char *key;             /* what they are for: DOMAIN or DOMAIN/PATH... */
-	bool skip_verify;            /* do not ask the registry */
-	bool docker_file;            /* write docker's config.json instead */
+	const char *key;	     /* what they are for: DOMAIN or DOMAIN/PATH... */
+	bool skip_verify;	     /* do not ask the registry */
+	bool docker_file;	     /* write docker's config.json instead */
 };
 /* Verify with the registry, then store: in the credential helper configured for it, else in the auth file (--authfile,
  * REGISTRY_AUTH_FILE, $XDG_RUNTIME_DIR/containers/auth.json, else ~/.config/containers/auth.json), mode 0600, replaced

@@ -38,9 +38,9 @@
 enum { STORE_DIGEST_SIZE = 72 }; /* "sha256:" + 64 hex + NUL */
 
 struct store {
-	char *root;	/* absolute path */
-	int rootfd;	/* O_DIRECTORY */
-	char *builtin;	/* read-only OCI layout searched last, or NULL (share/rl/images) */
+	char *root;    /* absolute path */
+	int rootfd;    /* O_DIRECTORY */
+	char *builtin; /* read-only OCI layout searched last, or NULL (share/rl/images) */
 };
 
 /* Open (and make, 0700, if `create`) the store: `root` or RL_ROOT or $XDG_DATA_HOME/rl or ~/.local/share/rl or, as
@@ -51,7 +51,7 @@ void store_close(struct store *s);
 int store_dir(const struct store *s, const char *name, struct err *e) RL_CHECK;
 
 struct store_image {
-	char *name;			       /* canonical reference that matched, "" when found by id */
+	char *name; /* canonical reference that matched, "" when found by id */
 	char manifest_digest[STORE_DIGEST_SIZE];
 	char config_digest[STORE_DIGEST_SIZE]; /* the image id */
 	json_t *config;			       /* the parsed image config document */
@@ -153,8 +153,8 @@ int store_pin_layer(struct store_work *w, const char *key, const char *hex, stru
 /* Rename `name` (a synced file, a synced layer directory {diff,info.json}) in the work directory to its place. The
  * caller has verified the digest. If somebody else was quicker theirs stays (a damaged one is replaced). */
 int store_publish_blob(struct store_work *w, const char *name, const char *digest, struct err *e) RL_CHECK;
-int store_publish_layer(struct store_work *w, const char *name, const char *key, const char *hex, struct err *e)
-	RL_CHECK;
+int store_publish_layer(struct store_work *w, const char *name, const char *key, const char *hex,
+			struct err *e) RL_CHECK;
 /* Write, sync and publish a small blob. */
 int store_put_blob(struct store_work *w, const void *data, size_t len, const char *digest, struct err *e) RL_CHECK;
 /* Write (or rewrite) the record of an image; everything it names must be published. Durable when this returns. */
@@ -173,7 +173,8 @@ int store_remove_image(const struct store *s, const char *manifest_digest, struc
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
 /* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
-int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e) RL_CHECK;
+int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids,
+		      struct err *e) RL_CHECK;
 
 struct store_gc_result {
 	struct strv blobs;  /* digests removed */

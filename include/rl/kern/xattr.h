@@ -38,12 +38,12 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 
-#define XATTR_STAT       "user.rl.stat"
-#define XATTR_STAT_AT    "user.rl.at."
+#define XATTR_STAT	 "user.rl.stat"
+#define XATTR_STAT_AT	 "user.rl.at."
 #define XATTR_OVL_OPAQUE "user.overlay.opaque"
 
 enum {
-	XATTR_NAME_PLAIN = 200,       /* longest entry name that is put behind XATTR_STAT_AT */
+	XATTR_NAME_PLAIN = 200,	      /* longest entry name that is put behind XATTR_STAT_AT */
 	XATTR_RECORD_MAX = 60 * 1024, /* longest record that is put into an xattr */
 	XATTR_VALUE_MAX = 64 * 1024,  /* the kernel's limit */
 };
@@ -68,7 +68,7 @@ int xattr_record_parse(const char *record, size_t len, struct xattr_stat *ret_st
 /* Step through the xattr part: *pos starts as the value xattr_record_parse returned. Returns 1 and one attribute
  * (borrowed; the name is not NUL-terminated), 0 at the end, -EBADMSG. */
 int xattr_record_next(const char *record, size_t len, size_t *pos, const char **ret_name, size_t *ret_name_len,
-                      const char **ret_value, size_t *ret_len, struct err *e) RL_CHECK;
+		      const char **ret_value, size_t *ret_len, struct err *e) RL_CHECK;
 
 /* Name of the attribute of the parent that holds the record of its entry `name`; false when the name is too long. */
 bool xattr_at_name(const char *name, char ret[256]);

@@ -8,6 +8,11 @@
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
  *     load FILE|DIR|-       (none; names come from the archive)
+ *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
+ *     push IMAGE DEST       --format oci|v2s2; DEST "" is the image's name
+ *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
+ *     inspect REF           --platform; answers a JSON document
+ *     tags REF              answers the repository and its tags, one per line
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
@@ -15,6 +20,7 @@
  *   IMAGE_STEP_PROGRESS  rl-image  any time                               struct image_progress
  *   IMAGE_STEP_NOTE      rl-image  any time                               text, no NUL (a warning for the person)
  *   IMAGE_STEP_IMAGE     rl-image  once per name or unnamed image added   struct image_added
+ *   IMAGE_STEP_TEXT      rl-image  any number of times                    a part of the answer, no NUL
  *   IMAGE_STEP_DONE      rl-image  last, everything is durable            none
  *   SYNC_STEP_ERROR      rl-image  last                                   struct err
  */
@@ -30,6 +36,7 @@ enum image_step {
 	IMAGE_STEP_PROGRESS,
 	IMAGE_STEP_NOTE,
 	IMAGE_STEP_IMAGE,
+	IMAGE_STEP_TEXT,
 	IMAGE_STEP_DONE,
 	IMAGE_STEP_N,
 };

@@ -50,12 +50,12 @@ bool imgref_is_id_prefix(const char *text);
 
 /* Where an image is, for verbs that take more than names of the store. */
 enum imgref_transport {
-	IMGREF_STORE,		 /* no transport: a name or id */
-	IMGREF_DOCKER,		 /* docker://REFERENCE */
-	IMGREF_OCI,		 /* oci:DIR[:TAG] */
-	IMGREF_OCI_ARCHIVE,	 /* oci-archive:FILE[:TAG] */
-	IMGREF_DOCKER_ARCHIVE,	 /* docker-archive:FILE[:REFERENCE] */
-	IMGREF_DIR,		 /* dir:DIR */
+	IMGREF_STORE,	       /* no transport: a name or id */
+	IMGREF_DOCKER,	       /* docker://REFERENCE */
+	IMGREF_OCI,	       /* oci:DIR[:TAG] */
+	IMGREF_OCI_ARCHIVE,    /* oci-archive:FILE[:TAG] */
+	IMGREF_DOCKER_ARCHIVE, /* docker-archive:FILE[:REFERENCE] */
+	IMGREF_DIR,	       /* dir:DIR */
 	IMGREF_TRANSPORT_N,
 };
 

@@ -33,16 +33,16 @@ enum {
 };
 #define IMGSPEC_BLOB_MAX ((int64_t)1 << 46)
 
-#define IMGSPEC_OCI_MANIFEST	"application/vnd.oci.image.manifest.v1+json"
-#define IMGSPEC_OCI_INDEX	"application/vnd.oci.image.index.v1+json"
-#define IMGSPEC_OCI_CONFIG	"application/vnd.oci.image.config.v1+json"
-#define IMGSPEC_OCI_LAYER	"application/vnd.oci.image.layer.v1.tar"
-#define IMGSPEC_OCI_LAYER_GZIP	"application/vnd.oci.image.layer.v1.tar+gzip"
-#define IMGSPEC_OCI_LAYER_ZSTD	"application/vnd.oci.image.layer.v1.tar+zstd"
-#define IMGSPEC_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define IMGSPEC_DOCKER_LIST	"application/vnd.docker.distribution.manifest.list.v2+json"
-#define IMGSPEC_DOCKER_CONFIG	"application/vnd.docker.container.image.v1+json"
-#define IMGSPEC_DOCKER_LAYER	"application/vnd.docker.image.rootfs.diff.tar"
+#define IMGSPEC_OCI_MANIFEST	  "application/vnd.oci.image.manifest.v1+json"
+#define IMGSPEC_OCI_INDEX	  "application/vnd.oci.image.index.v1+json"
+#define IMGSPEC_OCI_CONFIG	  "application/vnd.oci.image.config.v1+json"
+#define IMGSPEC_OCI_LAYER	  "application/vnd.oci.image.layer.v1.tar"
+#define IMGSPEC_OCI_LAYER_GZIP	  "application/vnd.oci.image.layer.v1.tar+gzip"
+#define IMGSPEC_OCI_LAYER_ZSTD	  "application/vnd.oci.image.layer.v1.tar+zstd"
+#define IMGSPEC_DOCKER_MANIFEST	  "application/vnd.docker.distribution.manifest.v2+json"
+#define IMGSPEC_DOCKER_LIST	  "application/vnd.docker.distribution.manifest.list.v2+json"
+#define IMGSPEC_DOCKER_CONFIG	  "application/vnd.docker.container.image.v1+json"
+#define IMGSPEC_DOCKER_LAYER	  "application/vnd.docker.image.rootfs.diff.tar"
 #define IMGSPEC_DOCKER_LAYER_GZIP "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 enum imgspec_kind { IMGSPEC_MANIFEST, IMGSPEC_INDEX, IMGSPEC_KIND_N };
@@ -60,7 +60,7 @@ struct imgspec_desc {
 	struct imgspec_platform platform;     /* index entries only */
 	char *ref_name;			      /* annotation org.opencontainers.image.ref.name, or NULL */
 	char *image_name;		      /* annotation io.containerd.image.name, or NULL */
-	bool is_attestation;		      /* index entries only: buildkit's attestation manifests, platform unknown */
+	bool is_attestation; /* index entries only: buildkit's attestation manifests, platform unknown */
 };
 
 struct imgspec_manifest {
@@ -83,7 +83,7 @@ struct imgspec_history {
 
 struct imgspec_health {
 	bool set;
-	struct strv test; /* "NONE" | "CMD", args... | "CMD-SHELL", command */
+	struct strv test;					 /* "NONE" | "CMD", args... | "CMD-SHELL", command */
 	int64_t interval, timeout, start_period, start_interval; /* nanoseconds, 0: default */
 	int64_t retries;
 };
@@ -121,8 +121,8 @@ int imgspec_match(const struct imgspec_manifest *m, const struct imgspec_config 
 int imgspec_diff_ids(const json_t *config_doc, struct strv *out, struct err *e) RL_CHECK;
 
 /* Compression a layer's media type promises; -EOPNOTSUPP for types that are no file system layers. */
-int imgspec_layer_compression(const char *media_type, enum imgspec_compression *ret_compression, struct err *e)
-	RL_CHECK;
+int imgspec_layer_compression(const char *media_type, enum imgspec_compression *ret_compression,
+			      struct err *e) RL_CHECK;
 const char *imgspec_layer_media_type(enum imgspec_compression c); /* OCI's */
 
 /* This machine as OCI says it: "linux", "amd64", "arm64" + "v8", ... Static strings; variant may be NULL. */

@@ -46,7 +46,7 @@ struct regconf {
 	struct strv search; /* unqualified-search-registries */
 	struct regconf_registry *registries;
 	size_t nregistries;
-	struct strv aliases;      /* "short=full" */
+	struct strv aliases;	  /* "short=full" */
 	struct strv cred_helpers; /* credential-helpers, "containers-auth.json" included */
 };
 #define REGCONF_INIT                                                                                                   \
@@ -77,7 +77,7 @@ struct regconf_sources {
 /* Places for repository "HOST[:PORT]/PATH", mirrors first, for pulling (by tag or by digest) or, with `push`, only the
  * registry itself. -EPERM: blocked. */
 int regconf_sources(const struct regconf *c, const char *repository, bool by_digest, bool push,
-                    struct regconf_sources *ret_sources, struct err *e) RL_CHECK;
+		    struct regconf_sources *ret_sources, struct err *e) RL_CHECK;
 void regconf_sources_free(struct regconf_sources *s);
 
 #endif

@@ -83,6 +83,7 @@ struct rtspec {
 	bool outlives_parent;	/* no parent-death signal: a detached container goes on without its monitor */
 	uint64_t caps;		/* bounding set; also effective and permitted for uid 0 */
 	bool no_new_privs;
+	unsigned seccomp_flags;	/* SECCOMP_FILTER_FLAG_* the profile asks for */
 	int oom_score_adj;
 	bool oom_score_adj_set;
 	struct rt_rlimit *rlimits;

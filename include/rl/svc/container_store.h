@@ -95,6 +95,8 @@ void container_map_to_record(const struct idmap *map, struct record_map *ret_map
 /* Names. claim: -EEXIST names the holder. A name whose container is gone is free. */
 int container_name_claim(const struct store *s, const char *name, const char *id, struct err *e) RL_CHECK;
 void container_name_release(const struct store *s, const char *name, const char *id);
+/* Every name that leads to this id, where the record that knows the name cannot be read. */
+void container_names_release_id(const struct store *s, const char *id);
 /* An unused memorable name, claimed. */
 int container_name_generate(const struct store *s, const char *id, char **ret_name, struct err *e) RL_CHECK;
 

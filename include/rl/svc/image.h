@@ -53,6 +53,15 @@ struct image_run {
 		.leasefd = -1                                                                                          \
 	}
 
+/* How to reach a registry; every member may be zero but tls_verify (UNSET as registries.conf says). All borrowed. */
+struct image_registry {
+	const char *creds;    /* USER[:PASSWORD] */
+	const char *authfile;
+	const char *cert_dir;
+	enum tristate tls_verify;
+	unsigned retries;     /* 0: the default */
+};
+
 /* Find the image, have missing layers unpacked for `map`, return the lower directories. */
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
@@ -78,9 +87,55 @@ struct image_import_opts {
 int image_import(const struct image_import_opts *o, const struct image_ui *ui, struct image_added *ret_added,
 		 struct err *e) RL_CHECK;
 
+struct image_pull_opts {
+	const char *root;
+	const char *name;	 /* reference, "docker://" in front of it or not */
+	const char *platform;	 /* or NULL */
+	struct image_registry registry;
+	enum pull_policy policy; /* of the registry's and the store's image, which wins */
+	bool all_tags;
+};
+/* Bring an image of a registry into the store and unpack it. Names of the store that a transport other than docker://
+ * stands in front of are loaded (image_load). ret_list: one per name. */
+int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struct image_list *ret_list,
+	       struct err *e) RL_CHECK;
+
 /* source: file name, OCI layout directory or "-". */
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
+
+struct image_save_opts {
+	const char *root;
+	const char *output; /* file, directory, or "-" */
+	const char *format; /* docker-archive (NULL), oci-archive, oci-dir, docker-dir */
+	bool one_image;	    /* more than one image is -EINVAL */
+	struct strv refs;   /* borrowed */
+};
+/* Write images as they are stored. A file appears when it is whole; a directory must be new or empty. */
+int image_save(const struct image_save_opts *o, const struct image_ui *ui, struct err *e) RL_CHECK;
+
+struct image_push_opts {
+	const char *root;
+	const char *name; /* image of the store */
+	const char *dest; /* reference, "docker://" in front of it or not; NULL: the image's name */
+	struct image_registry registry;
+	const char *format; /* "oci", "v2s2", or NULL: the manifest as it is */
+};
+/* ret_pushed: the destination's canonical name and the digest of the manifest that is there now. */
+int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
+	       struct err *e) RL_CHECK;
+/* key: REGISTRY[/NAMESPACE]. registry->creds ("USER:PASSWORD") are verified with the registry and stored, the text is
+ * where; without creds those stored are verified, the text is the user's name (-ENOENT there are none). */
+int image_login(const char *root, const char *key, const struct image_registry *registry, struct str *ret_text,
+		struct err *e) RL_CHECK;
+/* key NULL: forget all. */
+int image_logout(const char *root, const char *key, const struct image_registry *registry, struct err *e) RL_CHECK;
+/* What a registry says of an image, verified, as `skopeo inspect` does (an object). Nothing is stored. */
+int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+			 struct err *e) RL_CHECK;
+/* Tags of a repository, appended in the registry's order; ret_name (malloc'd) is DOMAIN/PATH. */
+int image_remote_tags(const char *root, const char *name, const struct image_registry *registry, char **ret_name,
+		      struct strv *ret_tags, struct err *e) RL_CHECK;
 
 /* Names and images, sorted by name (see store_list). `reference`: only names that match this pattern (fnmatch on the
  * familiar and on the canonical form, with and without the tag), or NULL. */

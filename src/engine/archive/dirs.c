@@ -44,7 +44,7 @@ static int open_in_root(struct dirs *d, const char *path)
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	if (!d->no_openat2) {
 		const struct open_how how = {.flags = (uint64_t)flags,
-		                             .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+					     .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 		/* EAGAIN: something, anywhere on the machine, was renamed or mounted while a ".." was resolved. */
 		int fd = -1;
 		for (unsigned tries = 0; tries < EAGAIN_TRIES; tries++) {
@@ -99,13 +99,13 @@ static struct dir *cached(struct dirs *d, const char *path)
 static int fill_slot(struct dir *dir, int fd, const struct stat *st, const char *path)
 {
 	*dir = (struct dir){
-	        .fd = fd,
-	        .path = xstrdup(path),
-	        .hash = hash_path(path),
-	        .dev = st->st_dev,
-	        .ino = st->st_ino,
-	        .mode = st->st_mode,
-	        .mtime = st->st_mtim,
+		.fd = fd,
+		.path = xstrdup(path),
+		.hash = hash_path(path),
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.mode = st->st_mode,
+		.mtime = st->st_mtim,
 	};
 	return 0;
 }
@@ -197,7 +197,7 @@ static int ensure(struct dirs *d, const char *path, unsigned *links, struct dir 
 
 /* The target of a dangling symlink is made like any other missing directory, then the link leads somewhere. */
 static int ensure_link_target(struct dirs *d, struct dir *parent, const char *name, const char *path, unsigned *links,
-                              struct err *e)
+			      struct err *e)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(parent->fd, name, target, sizeof(target) - 1);

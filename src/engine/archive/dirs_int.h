@@ -46,7 +46,7 @@ struct dirs {
 	/* Called for a directory that is not there, with its parent; makes it or a symlink to follow. over_whiteout:
 	 * a whiteout of the same layer was there (and is removed already). */
 	int (*missing)(void *ctx, struct dir *parent, const char *name, const char *path, bool over_whiteout,
-	               struct err *e);
+		       struct err *e);
 	void *ctx;
 };
 

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "digest_int.h"
 #include "place_int.h"
+#include "rl/base/digest.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
@@ -31,23 +31,23 @@ enum { LIST_MAX = 16 << 20, ALIAS_HOPS_MAX = 8, MEMBERS_LIMIT = 999999 };
 /* ---- confined side ---- */
 
 static int list_add(struct str *list, char type, uint64_t number, uint64_t size, const char *digest, const char *name,
-                    const char *target, struct err *e)
+		    const char *target, struct err *e)
 {
 	str_addf(list, "%c %" PRIu64 " %" PRIu64 " %s %zu %zu\n%s%s", type, number, size, digest, strlen(name),
-	         strlen(target), name, target);
+		 strlen(target), name, target);
 	if (list->len > LIST_MAX)
 		return err_set(e, EFBIG, "the archive has too many members");
 	return 0;
 }
 
 static int write_member(struct tar *t, int rootfd, const char *file, uint64_t *ret_size,
-                        char ret_digest[ARCHIVE_DIGEST_SIZE], struct err *e)
+			char ret_digest[ARCHIVE_DIGEST_SIZE], struct err *e)
 {
 	autofd int fd = openat(rootfd, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_sys(e, errno, "create a file for a member");
-	struct digest d;
-	digest_start(&d);
+	struct digest d = DIGEST_INIT;
+	digest_begin(&d);
 	uint64_t size = 0;
 	const void *data;
 	size_t len;
@@ -64,7 +64,8 @@ static int write_member(struct tar *t, int rootfd, const char *file, uint64_t *r
 		digest_add(&d, data, len);
 		size += len;
 	}
-	digest_finish(&d, ret_digest);
+	digest_end(&d, ret_digest);
+	digest_free(&d);
 	*ret_size = size;
 	return r;
 }
@@ -83,7 +84,7 @@ static bool alias_target(const struct entry *en, const char *name, char *ret)
 }
 
 static int extract_entries(struct tar *t, int rootfd, uint32_t max, struct str *list, uint64_t *ret_count,
-                           struct err *e)
+			   struct err *e)
 {
 	struct entry en;
 	uint64_t count = 0;
@@ -124,11 +125,11 @@ int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *
 	struct source *source = xcalloc(1, sizeof(*source));
 	ring_init(ring, 1);
 	*source = (struct source){
-	        .blobfd = w->blobfd,
-	        .teefd = w->teefd,
-	        .max_tar = w->wire->max_tar,
-	        .max_ratio = w->wire->max_ratio,
-	        .ring = ring,
+		.blobfd = w->blobfd,
+		.teefd = w->teefd,
+		.max_tar = w->wire->max_tar,
+		.max_ratio = w->wire->max_ratio,
+		.ring = ring,
 	};
 	autostr struct str list = STR_INIT;
 	struct tar *t;
@@ -258,19 +259,19 @@ static int parse_list(const char *text, size_t len, struct archive_members *ret,
 int archive_extract(const struct archive_extract *req, struct archive_members *ret, struct err *e)
 {
 	const struct archive_wire wire = {
-	        .map = *req->map,
-	        .max_tar = req->max_tar,
-	        .max_ratio = req->max_ratio,
-	        .max_members = req->max_members,
+		.map = *req->map,
+		.max_tar = req->max_tar,
+		.max_ratio = req->max_ratio,
+		.max_members = req->max_members,
 	};
 	struct archive_job job = ARCHIVE_JOB_NONE;
 	uint64_t count;
 	int r = launch_start(&(struct launch){.program = req->program,
-	                                      .verb = "extract",
-	                                      .wire = &wire,
-	                                      .blobfd = req->blobfd,
-	                                      .targetfd = req->targetfd},
-	                     &job, e);
+					      .verb = "extract",
+					      .wire = &wire,
+					      .blobfd = req->blobfd,
+					      .targetfd = req->targetfd},
+			     &job, e);
 	if (r == 0)
 		r = launch_finish(&job, &count, sizeof(count), e);
 	if (r < 0)

@@ -37,13 +37,14 @@ struct hasher {
 static void *hasher_main(void *arg)
 {
 	struct hasher *h = arg;
-	struct digest d;
+	struct digest d = DIGEST_INIT;
 	const unsigned char *data;
 	size_t len;
-	digest_start(&d);
+	digest_begin(&d);
 	while (ring_next(h->ring, READER_HASH, &data, &len, NULL) > 0)
 		digest_add(&d, data, len);
-	digest_finish(&d, h->digest);
+	digest_end(&d, h->digest);
+	digest_free(&d);
 	return NULL;
 }
 
@@ -79,12 +80,12 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 	struct ring ring;
 	struct hasher hasher = {.ring = &ring};
 	struct pack_sink sink = {
-	        .ring = &ring,
-	        .reader = READER_SINK,
-	        .outfd = req->outfd,
-	        .compression = req->compression,
-	        .level = req->level,
-	        .threads = thread_count(req),
+		.ring = &ring,
+		.reader = READER_SINK,
+		.outfd = req->outfd,
+		.compression = req->compression,
+		.level = req->level,
+		.threads = thread_count(req),
 	};
 	ring_init(&ring, READERS);
 	int r = pthread_create(&hasher.thread, NULL, hasher_main, &hasher);
@@ -141,7 +142,7 @@ static int check_request(const struct archive_pack *req, struct err *e)
 	int max = req->compression == ARCHIVE_ZSTD ? 19 : req->compression == ARCHIVE_GZIP ? 9 : 0;
 	if (req->level < 0 || req->level > max) {
 		err_set(e, EINVAL, "compression level %d is not possible with %s", req->level,
-		        archive_compressor_name(req->compression));
+			archive_compressor_name(req->compression));
 		return err_hint(e, "gzip has levels 1 to 9, zstd 1 to 19, none has no level");
 	}
 	return 0;

@@ -56,9 +56,9 @@ struct pool {
 	struct job jobs[JOBS_MAX];
 	size_t njobs;
 	uint64_t filled;  /* jobs given out so far */
-	uint64_t taken;   /* jobs workers have taken */
+	uint64_t taken;	  /* jobs workers have taken */
 	uint64_t written; /* jobs written */
-	bool ended;       /* no more will be filled */
+	bool ended;	  /* no more will be filled */
 	bool failed;
 	struct err failure;
 	uint32_t crc;

@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "digest_int.h"
 #include "ring_int.h"
+#include "rl/base/digest.h"
 #include "rl/base/str.h"
 #include "rl/engine/archive.h"
 
@@ -23,7 +23,7 @@
 
 struct pack_node {
 	const char *path; /* clean, "" for the root */
-	uint32_t mode;    /* type and permission bits as they shall be in the archive */
+	uint32_t mode;	  /* type and permission bits as they shall be in the archive */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t major;
@@ -32,7 +32,7 @@ struct pack_node {
 	struct timespec mtime;
 	const char *target; /* symlinks; of hard links: the path linked to */
 	bool hardlink;
-	int fd;                   /* regular files with size: open for reading */
+	int fd;			  /* regular files with size: open for reading */
 	const struct str *xattrs; /* in the form of a control record's attribute part; may be NULL */
 };
 
@@ -55,7 +55,7 @@ struct pack_side;
 int pack_side_load(int fd, int rootfd, struct pack_side **ret, struct err *e) RL_CHECK;
 /* The record of `path`, or of another name of the same file; 1 if there is one (borrowed), else 0. */
 int pack_side_find(const struct pack_side *s, const char *path, const struct stat *st, const char **ret_record,
-                   size_t *ret_len);
+		   size_t *ret_len);
 void pack_side_free(struct pack_side *s);
 
 /* ---- walk ---- */

@@ -87,7 +87,7 @@ static int parse(struct pack_side *s, struct err *e)
 			s->items = xreallocarray(s->items, room, sizeof(*s->items));
 		}
 		s->items[s->count] = (struct side_entry){
-		        .path = xstrndup(p, path_len), .record = p + path_len, .len = len, .order = s->count};
+			.path = xstrndup(p, path_len), .record = p + path_len, .len = len, .order = s->count};
 		s->count++;
 		p += path_len + len;
 	}
@@ -144,7 +144,7 @@ static int compare_key(const void *key, const void *item)
 }
 
 int pack_side_find(const struct pack_side *s, const char *path, const struct stat *st, const char **ret_record,
-                   size_t *ret_len)
+		   size_t *ret_len)
 {
 	if (!s || !s->count)
 		return 0;

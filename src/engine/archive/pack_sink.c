@@ -34,7 +34,7 @@ static int run_plain(struct pack_sink *s, struct err *e)
 }
 
 static int zstd_step(struct pack_sink *s, ZSTD_CCtx *ctx, const void *data, size_t len, ZSTD_EndDirective mode,
-                     void *out, struct err *e)
+		     void *out, struct err *e)
 {
 	ZSTD_inBuffer in = {data, len, 0};
 	for (;;) {
@@ -95,10 +95,11 @@ static void *sink_main(void *arg)
 {
 	struct pack_sink *s = arg;
 	struct err e = ERR_INIT;
-	digest_start(&s->digest);
+	digest_begin(&s->digest);
 	if (run_all(s, &e) < 0)
 		ring_fail(s->ring, &e);
-	digest_finish(&s->digest, s->blob_digest);
+	digest_end(&s->digest, s->blob_digest);
+	digest_free(&s->digest);
 	if (s->compression == ARCHIVE_PLAIN)
 		s->blob_digest[0] = '\0';
 	return NULL;

@@ -5,7 +5,8 @@
  * in front of it a pax header with exactly the values that ustar cannot hold, in a fixed order. Numbers have one form
  * (octal, zero-padded, NUL at the end), user and group names are empty, access and change times are not written.
  *
- * Names are bytes. Where one of them goes into a pax header and is not UTF-8, the header says hdrcharset=BINARY.
+ * Names are bytes, in pax headers too: readers take what is not UTF-8 as it is, and "hdrcharset=BINARY", which would
+ * say so, makes GNU tar complain.
  *
  * Data is read from the file straight into the ring. A file that shrinks meanwhile is filled up with zeros, one that
  * grows is cut: the header has been written with its size.
@@ -130,24 +131,6 @@ static int put_file_range(struct pack_tar *t, int fd, uint64_t offset, uint64_t 
 
 /* ---- headers ---- */
 
-static bool is_utf8(const char *s)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	while (*p) {
-		unsigned n = *p < 0x80                 ? 0
-		             : *p >= 0xc2 && *p < 0xe0 ? 1
-		             : *p >= 0xe0 && *p < 0xf0 ? 2
-		             : *p >= 0xf0 && *p < 0xf5 ? 3
-		                                       : 9;
-		if (n == 9)
-			return false;
-		for (p++; n; n--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 /* "LEN KEY=VALUE\n", where LEN counts itself. */
 static void pax_add(struct str *pax, const char *key, const void *value, size_t len)
 {
@@ -264,9 +247,9 @@ static int add_xattrs(const struct pack_node *n, struct str *pax, struct err *e)
 static int put_pax(struct pack_tar *t, const struct str *pax, struct err *e)
 {
 	struct ustar h = {.name = "PaxHeaders",
-	                  .type = 'x',
-	                  .magic = "ustar\0"
-	                           "00"};
+			  .type = 'x',
+			  .magic = "ustar\0"
+				   "00"};
 	put_octal(h.mode, sizeof(h.mode), 0644);
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
@@ -352,7 +335,7 @@ dense:
 }
 
 static int put_sparse(struct pack_tar *t, const struct pack_node *n, const struct chunks *c, const struct str *map,
-                      struct err *e)
+		      struct err *e)
 {
 	int r = put(t, map->buf, map->len, e);
 	for (size_t i = 0; r == 0 && i < c->count; i++)
@@ -379,34 +362,22 @@ static const char *sparse_header_name(const char *name)
 
 static void put_names(struct ustar *h, const struct pack_node *n, const char *name, bool sparse, struct str *pax)
 {
-	bool binary = false;
 	if (sparse) {
 		/* The real name is in GNU.sparse.name; this one is what a reader without sparse support makes. */
 		char dummy[NAME_FIELD + 1];
 		snprintf(dummy, sizeof(dummy), "GNUSparseFile.0/%.80s", sparse_header_name(name));
 		memcpy(h->name, dummy, strlen(dummy));
 		pax_add_text(pax, "GNU.sparse.name", name);
-		binary |= !is_utf8(name);
 	} else if (!put_name(h, name)) {
 		memcpy(h->name, name, NAME_FIELD);
 		pax_add_text(pax, "path", name);
-		binary |= !is_utf8(name);
 	}
 	const char *target = n->hardlink || S_ISLNK(n->mode) ? n->target : "";
 	size_t len = strlen(target);
 	memcpy(h->link, target, RL_MIN(len, (size_t)NAME_FIELD));
 	if (len > NAME_FIELD) {
 		pax_add_text(pax, "linkpath", target);
-		binary |= !is_utf8(target);
 	}
-	if (!binary)
-		return;
-	/* It governs the records that follow, so it goes to the front. */
-	autostr struct str all = STR_INIT;
-	pax_add_text(&all, "hdrcharset", "BINARY");
-	str_add(&all, pax->buf, pax->len);
-	str_cut(pax, 0);
-	str_add(pax, all.buf, all.len);
 }
 
 int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
@@ -415,8 +386,8 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 	bool device = S_ISCHR(n->mode) || S_ISBLK(n->mode);
 	autofree char *name = S_ISDIR(n->mode) ? xasprintf("%s/", *n->path ? n->path : ".") : xstrdup(n->path);
 	struct ustar h = {.type = type_flag(n),
-	                  .magic = "ustar\0"
-	                           "00"};
+			  .magic = "ustar\0"
+				   "00"};
 	autostr struct str pax = STR_INIT;
 	autostr struct str map = STR_INIT;
 	struct chunks chunks = {.items = NULL};

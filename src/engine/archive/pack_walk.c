@@ -113,7 +113,7 @@ static int read_names(int dirfd, size_t pos, struct names *out, struct err *e)
 static bool is_local_xattr(const char *name)
 {
 	static const char *const names[] = {"security.selinux", "security.ima", "security.evm", "security.apparmor",
-	                                    "system.nfs4_acl"};
+					    "system.nfs4_acl"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_eq(name, names[i]))
 			return true;
@@ -200,7 +200,7 @@ static int lower_record(const struct pack_walk *w, const char *path, struct str 
 
 /* May this record be believed? */
 static int is_trusted(const struct pack_walk *w, size_t layer, const char *path, const struct str *record,
-                      struct err *e)
+		      struct err *e)
 {
 	if (w->req->trust != ARCHIVE_TRUST_LOWER || layer != 0)
 		return 1;
@@ -211,9 +211,59 @@ static int is_trusted(const struct pack_walk *w, size_t layer, const char *path,
 	return below.len == record->len && memcmp(below.buf, record->buf, record->len) == 0;
 }
 
-/* Put what the record says over what stat says, and its xattrs behind the others. */
+struct attribute {
+	const char *name;
+	size_t name_len;
+	const char *value;
+	size_t len;
+	size_t order;
+};
+
+static int by_attribute(const void *a, const void *b)
+{
+	const struct attribute *x = a;
+	const struct attribute *y = b;
+	int c = memcmp(x->name, y->name, RL_MIN(x->name_len, y->name_len));
+	if (c)
+		return c;
+	if (x->name_len != y->name_len)
+		return x->name_len < y->name_len ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+/* Sort by name, so that it does not show which of them the file system could hold; of two the first one counts. */
+static int sort_xattrs(struct str *xattrs, struct err *e)
+{
+	autofree struct attribute *items = NULL;
+	size_t count = 0;
+	struct attribute a = {.order = 0};
+	int r;
+	for (size_t pos = 0;
+	     (r = xattr_record_next(xattrs->buf, xattrs->len, &pos, &a.name, &a.name_len, &a.value, &a.len, e)) > 0;
+	     a.order++) {
+		if ((count & (count - 1)) == 0)
+			items = xreallocarray(items, count ? 2 * count : 1, sizeof(*items));
+		items[count++] = a;
+	}
+	if (r < 0 || !count)
+		return r;
+	qsort(items, count, sizeof(*items), by_attribute);
+	autostr struct str sorted = STR_INIT;
+	for (size_t i = 0; i < count; i++) {
+		const struct attribute *x = &items[i];
+		if (i && x->name_len == x[-1].name_len && memcmp(x->name, x[-1].name, x->name_len) == 0)
+			continue;
+		autofree char *name = xstrndup(x->name, x->name_len);
+		xattr_record_add(&sorted, name, x->value, x->len);
+	}
+	str_cut(xattrs, 0);
+	str_add(xattrs, sorted.buf, sorted.len);
+	return 0;
+}
+
+/* Put what the record says over what stat says, and its xattrs to the others. */
 static int apply_record(struct pack_node *n, const struct str *record, const struct stat *st, struct str *xattrs,
-                        struct err *e)
+			struct err *e)
 {
 	struct xattr_stat s;
 	int pos = xattr_record_parse(record->buf, record->len, &s, e);
@@ -231,13 +281,15 @@ static int apply_record(struct pack_node *n, const struct str *record, const str
 			n->size = 0;
 		}
 	}
+	if ((size_t)pos == record->len)
+		return 0;
 	str_add(xattrs, record->buf + pos, record->len - (size_t)pos);
-	return 0;
+	return sort_xattrs(xattrs, e);
 }
 
 /* Fill xattrs and what the record changes. fd: the object, or -1; dirfd holds the records of symlinks. */
 static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int fd, const struct stat *st,
-                         struct pack_node *n, struct str *xattrs, struct err *e)
+			 struct pack_node *n, struct str *xattrs, struct err *e)
 {
 	autostr struct str record = STR_INIT;
 	char at_name[256];
@@ -327,7 +379,7 @@ static int pack_marker(struct pack_walk *w, const char *dir, const char *name, s
 
 /* Anything but a directory. */
 static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char *path, const struct stat *st,
-                       struct err *e)
+		       struct err *e)
 {
 	const char *name = last_name(path);
 	struct pack_node n = {.path = path, .fd = -1};
@@ -384,7 +436,7 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 /* The directories of one name in a set, as far as they are merged. group: sorted by position, the first is a
  * directory. */
 static int collect_set(const struct pack_walk *w, const struct dirset *set, const struct name *group, size_t count,
-                       struct dirset *ret, struct err *e)
+		       struct dirset *ret, struct err *e)
 {
 	size_t most = w->req->kind == ARCHIVE_PACK_MERGED ? count : 1;
 	for (size_t i = 0; i < most; i++) {
@@ -410,7 +462,7 @@ static bool is_excluded(const struct pack_walk *w, const char *path)
 }
 
 static int pack_name(struct pack_walk *w, const struct dirset *set, const char *dir, const struct name *group,
-                     size_t count, unsigned depth, struct err *e)
+		     size_t count, unsigned depth, struct err *e)
 {
 	const char *name = group->text;
 	int dirfd = set->fds[group->pos];

@@ -33,7 +33,7 @@
 #include "rl/kern/xattr.h"
 
 #define WH_PREFIX ".wh."
-#define WH_META   ".wh..wh."
+#define WH_META	  ".wh..wh."
 #define WH_OPAQUE ".wh..wh..opq"
 
 /* ---- names ---- */
@@ -120,7 +120,7 @@ static bool resolve_owner(const struct place *p, const struct entry *en, uint32_
 /* Owner, mode, xattrs, record and times of an open file or directory. `made_mode`: permission bits it has already, or
  * -1 when not known; `inherits`: the parent directory may have imposed a group or an ACL. */
 static int set_metadata(struct place *p, const struct entry *en, int fd, int made_mode, struct dir *parent,
-                        const char *name, bool placeholder, struct err *e)
+			const char *name, bool placeholder, struct err *e)
 {
 	uint32_t uid;
 	uint32_t gid;
@@ -434,7 +434,7 @@ static int place_hardlink(struct place *p, const struct entry *en, struct spot *
 	if (r == 0) {
 		if (p->nlower)
 			return err_set(e, EBADMSG, "%s: the target %s of this hard link exists nowhere", s->path,
-			               target);
+				       target);
 		note_missing(p, target);
 		return 0;
 	}
@@ -465,7 +465,7 @@ static int place_hardlink(struct place *p, const struct entry *en, struct spot *
 /* ---- missing parents (called by dirs.c) ---- */
 
 static int make_missing(void *ctx, struct dir *parent, const char *name, const char *path, bool over_whiteout,
-                        struct err *e)
+			struct err *e)
 {
 	struct place *p = ctx;
 	dirs_touch(parent);

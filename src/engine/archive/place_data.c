@@ -22,7 +22,7 @@ int place_no_space(struct place *p, struct err *e)
 		inodes = fs.f_files && !fs.f_favail;
 	}
 	err_set(e, ENOSPC, "no space left in the store after %llu MiB of this layer (%llu MiB free%s)",
-	        (unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
+		(unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
 	return err_hint(e, "`rl system df` shows what uses it, `rl system prune` frees what nothing needs");
 }
 
@@ -46,7 +46,7 @@ int place_data(struct place *p, uint64_t offset, const void *data, size_t len, s
 			continue;
 		if (n < 0)
 			return errno == ENOSPC || errno == EDQUOT ? place_no_space(p, e)
-			                                          : err_sys(e, errno, "write %s", p->file_path);
+								  : err_sys(e, errno, "write %s", p->file_path);
 		at += n;
 		offset += (uint64_t)n;
 		left -= (size_t)n;

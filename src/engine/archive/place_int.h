@@ -33,7 +33,7 @@ struct entry {
 	enum entry_type type;
 	const char *path;   /* as in the archive */
 	const char *target; /* symlinks and hard links */
-	uint32_t mode;      /* permission bits */
+	uint32_t mode;	    /* permission bits */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t major;
@@ -92,7 +92,7 @@ int place_clean_path(const char *path, char *ret, struct err *e) RL_CHECK;
 /* Record what `en` truly is. fd: the object itself, or -1 for a symlink: then the parent keeps it. `unset`: the xattrs
  * that could not be set, or NULL. */
 int keep_record(struct place *p, const struct entry *en, int fd, struct dir *parent, const char *name,
-                const struct str *unset, struct err *e) RL_CHECK;
+		const struct str *unset, struct err *e) RL_CHECK;
 /* The entry `name` was removed from parent: its records, if any, must not outlive it. */
 int keep_forget(struct place *p, struct dir *parent, const char *name, struct err *e) RL_CHECK;
 /* Set xattrs on fd; those refused are appended to `unset`. */

@@ -18,14 +18,14 @@
 static uint32_t type_bits(enum entry_type type)
 {
 	static const uint32_t bits[] = {
-	        [ENTRY_FILE] = S_IFREG, [ENTRY_DIR] = S_IFDIR, [ENTRY_SYMLINK] = S_IFLNK, [ENTRY_HARDLINK] = S_IFREG,
-	        [ENTRY_CHR] = S_IFCHR,  [ENTRY_BLK] = S_IFBLK, [ENTRY_FIFO] = S_IFIFO,
+		[ENTRY_FILE] = S_IFREG, [ENTRY_DIR] = S_IFDIR, [ENTRY_SYMLINK] = S_IFLNK, [ENTRY_HARDLINK] = S_IFREG,
+		[ENTRY_CHR] = S_IFCHR,	[ENTRY_BLK] = S_IFBLK, [ENTRY_FIFO] = S_IFIFO,
 	};
 	return bits[type];
 }
 
 static int sidecar_add(struct place *p, struct dir *parent, const char *name, const char *record, size_t len,
-                       struct err *e)
+		       struct err *e)
 {
 	const char *canon;
 	int r = dirs_canon(&p->dirs, parent, &canon, e);
@@ -33,9 +33,9 @@ static int sidecar_add(struct place *p, struct dir *parent, const char *name, co
 		return r;
 	if (p->sidecarfd < 0) {
 		err_set(e, EOPNOTSUPP,
-		        "the owner of %s%s%s cannot be kept: the file system of the store refuses extended "
-		        "attributes",
-		        canon, *canon ? "/" : "", name);
+			"the owner of %s%s%s cannot be kept: the file system of the store refuses extended "
+			"attributes",
+			canon, *canon ? "/" : "", name);
 		return err_hint(e, "put the store on ext4, xfs, btrfs, or tmpfs of Linux 6.6 or newer");
 	}
 	autostr struct str out = STR_INIT;
@@ -52,14 +52,14 @@ static int sidecar_add(struct place *p, struct dir *parent, const char *name, co
 }
 
 int keep_record(struct place *p, const struct entry *en, int fd, struct dir *parent, const char *name,
-                const struct str *unset, struct err *e)
+		const struct str *unset, struct err *e)
 {
 	const struct xattr_stat st = {
-	        .uid = en->uid,
-	        .gid = en->gid,
-	        .mode = type_bits(en->type) | (en->mode & 07777),
-	        .major = en->type == ENTRY_CHR || en->type == ENTRY_BLK ? en->major : 0,
-	        .minor = en->type == ENTRY_CHR || en->type == ENTRY_BLK ? en->minor : 0,
+		.uid = en->uid,
+		.gid = en->gid,
+		.mode = type_bits(en->type) | (en->mode & 07777),
+		.major = en->type == ENTRY_CHR || en->type == ENTRY_BLK ? en->major : 0,
+		.minor = en->type == ENTRY_CHR || en->type == ENTRY_BLK ? en->minor : 0,
 	};
 	autostr struct str record = STR_INIT;
 	xattr_record_start(&st, &record);

@@ -27,9 +27,9 @@ struct ring {
 	pthread_cond_t changed;
 	unsigned char *memory;
 	size_t len[RING_SLOTS];
-	uint64_t produced;                   /* slots published so far */
+	uint64_t produced;		     /* slots published so far */
 	uint64_t released[RING_READERS_MAX]; /* slots reader i is done with */
-	bool holding[RING_READERS_MAX];      /* reader i is looking at slot released[i] */
+	bool holding[RING_READERS_MAX];	     /* reader i is looking at slot released[i] */
 	size_t nreaders;
 	bool ended;
 	struct err failure; /* .code != 0: everybody stops */

@@ -72,7 +72,7 @@ static int run(enum archive_role role, struct err *e)
 	struct archive_wire wire;
 	int lowers[ARCHIVE_LOWERS_MAX];
 	struct archive_work work = {
-	        .wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
+		.wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
 	int r = receive_request(&wire, &work, e);
 	if (r == 0)
 		r = receive_lowers(lowers, wire.nlower, e);

@@ -103,11 +103,11 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 	char *argv[] = {name, verb, NULL};
 	log_export();
 	r = proc_spawn(&(struct proc_spawn){.path = program,
-	                                    .argv = argv,
-	                                    .fds = fds,
-	                                    .nfds = ARRAY_SIZE(fds),
-	                                    .parent_death_signal = SIGKILL},
-	               &job.child, e);
+					    .argv = argv,
+					    .fds = fds,
+					    .nfds = ARRAY_SIZE(fds),
+					    .parent_death_signal = SIGKILL},
+		       &job.child, e);
 	close_fd(&theirs);
 	if (r < 0) {
 		archive_job_cancel(&job);
@@ -147,21 +147,21 @@ int archive_unpack_start(const struct archive_unpack *req, struct archive_job *r
 	if (req->nlower > ARCHIVE_LOWERS_MAX)
 		return err_set(e, E2BIG, "%zu lower layers; the limit is %d", req->nlower, ARCHIVE_LOWERS_MAX);
 	const struct archive_wire wire = {
-	        .map = *req->map,
-	        .max_tar = req->max_tar,
-	        .max_ratio = req->max_ratio,
-	        .nlower = (uint32_t)req->nlower,
-	        .no_sync = req->no_sync,
+		.map = *req->map,
+		.max_tar = req->max_tar,
+		.max_ratio = req->max_ratio,
+		.nlower = (uint32_t)req->nlower,
+		.no_sync = req->no_sync,
 	};
 	return launch_start(&(struct launch){.program = req->program,
-	                                     .verb = "unpack",
-	                                     .wire = &wire,
-	                                     .blobfd = req->blobfd,
-	                                     .targetfd = req->targetfd,
-	                                     .teefd = req->teefd,
-	                                     .sidecarfd = req->sidecarfd,
-	                                     .lowerfds = req->lowerfds},
-	                    ret_job, e);
+					     .verb = "unpack",
+					     .wire = &wire,
+					     .blobfd = req->blobfd,
+					     .targetfd = req->targetfd,
+					     .teefd = req->teefd,
+					     .sidecarfd = req->sidecarfd,
+					     .lowerfds = req->lowerfds},
+			    ret_job, e);
 }
 
 int archive_unpack_finish(struct archive_job *job, struct archive_unpacked *ret, struct err *e)
@@ -181,9 +181,9 @@ int archive_unpack(const struct archive_unpack *req, struct archive_unpacked *re
 /* ---- public: names of compressions ---- */
 
 static const char *const compression_names[] = {
-        [ARCHIVE_PLAIN] = "none",
-        [ARCHIVE_GZIP] = "gzip",
-        [ARCHIVE_ZSTD] = "zstd",
+	[ARCHIVE_PLAIN] = "none",
+	[ARCHIVE_GZIP] = "gzip",
+	[ARCHIVE_ZSTD] = "zstd",
 };
 static_assert(ARRAY_SIZE(compression_names) == ARCHIVE_COMPRESSION_N, "a name for every compression");
 

@@ -94,15 +94,15 @@ static const char *refused_compression(const unsigned char *p, size_t n)
 		const char *magic;
 		size_t len;
 	} table[] = {
-	        {"xz",
-	         "\xfd"
-	         "7zXZ",
-	         5},
-	        {"bzip2", "BZh", 3},
-	        {"lz4", "\x04\x22\x4d\x18", 4},
-	        {"compress", "\x1f\x9d", 2},
-	        {"lzip", "LZIP", 4},
-	        {"zip", "PK\x03\x04", 4},
+		{"xz",
+		 "\xfd"
+		 "7zXZ",
+		 5},
+		{"bzip2", "BZh", 3},
+		{"lz4", "\x04\x22\x4d\x18", 4},
+		{"compress", "\x1f\x9d", 2},
+		{"lzip", "LZIP", 4},
+		{"zip", "PK\x03\x04", 4},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (n >= table[i].len && memcmp(p, table[i].magic, table[i].len) == 0)
@@ -114,7 +114,7 @@ static bool is_zstd_magic(const unsigned char *p, size_t n)
 {
 	/* Skippable frames, which seekable forms begin with, have magics 0x184d2a50 to 0x184d2a5f. */
 	return n >= 4 && (memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 ||
-	                  ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0));
+			  ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0));
 }
 
 static int detect(struct source *s, struct err *e)
@@ -160,7 +160,7 @@ static int produced(struct source *s, size_t n, struct err *e)
 		return err_set(e, EFBIG, "the archive unpacks to more than %llu bytes", (unsigned long long)s->max_tar);
 	if (s->max_ratio && s->tar_size > RATIO_FREE && s->tar_size / s->max_ratio > s->blob_size) {
 		err_set(e, EFBIG, "the archive unpacks to more than %llu times its size",
-		        (unsigned long long)s->max_ratio);
+			(unsigned long long)s->max_ratio);
 		return err_hint(e, "this is what a decompression bomb looks like; unpack it by hand if it is not one");
 	}
 	return 0;
@@ -377,7 +377,7 @@ static void *source_main(void *arg)
 	struct err e = ERR_INIT;
 	s->input = xmalloc(INPUT_KEEP + INPUT_SIZE);
 	s->in = s->input + INPUT_KEEP;
-	digest_start(&s->digest);
+	digest_begin(&s->digest);
 	int r = run_all(s, &e);
 	if (r < 0) {
 		ring_fail(s->ring, &e);
@@ -385,12 +385,11 @@ static void *source_main(void *arg)
 		flush(s);
 		ring_end(s->ring);
 	}
-	if (s->compression == ARCHIVE_PLAIN) {
-		digest_drop(&s->digest);
+	if (s->compression == ARCHIVE_PLAIN)
 		s->blob_digest[0] = '\0';
-	} else {
-		digest_finish(&s->digest, s->blob_digest);
-	}
+	else
+		digest_end(&s->digest, s->blob_digest);
+	digest_free(&s->digest);
 	free(take_ptr(&s->input));
 	return NULL;
 }

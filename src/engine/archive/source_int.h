@@ -15,14 +15,14 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "digest_int.h"
 #include "ring_int.h"
+#include "rl/base/digest.h"
 #include "rl/engine/archive.h"
 
 struct source {
 	/* set by the caller */
 	int blobfd;
-	int teefd;          /* -1: none */
+	int teefd;	    /* -1: none */
 	uint64_t max_tar;   /* 0: none */
 	uint64_t max_ratio; /* 0: none */
 	struct ring *ring;

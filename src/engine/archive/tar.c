@@ -200,7 +200,7 @@ int tar_drain(struct tar *t, struct err *e)
 		total += len;
 		if (total > TRAILER_MAX)
 			return err_set(e, EBADMSG, "the archive goes on for more than %d MiB after its end",
-			               TRAILER_MAX >> 20);
+				       TRAILER_MAX >> 20);
 	}
 	return 0;
 }

@@ -39,13 +39,14 @@ struct hasher {
 static void *hasher_main(void *arg)
 {
 	struct hasher *h = arg;
-	struct digest d;
+	struct digest d = DIGEST_INIT;
 	const unsigned char *data;
 	size_t len;
-	digest_start(&d);
+	digest_begin(&d);
 	while (ring_next(h->ring, READER_HASH, &data, &len, NULL) > 0)
 		digest_add(&d, data, len);
-	digest_finish(&d, h->digest);
+	digest_end(&d, h->digest);
+	digest_free(&d);
 	return NULL;
 }
 
@@ -102,19 +103,19 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	struct place *place = xcalloc(1, sizeof(*place));
 	ring_init(ring, READERS);
 	*source = (struct source){
-	        .blobfd = w->blobfd,
-	        .teefd = w->teefd,
-	        .max_tar = w->wire->max_tar,
-	        .max_ratio = w->wire->max_ratio,
-	        .ring = ring,
-	        .use_zlib = getenv("RL_INFLATE") && str_eq(getenv("RL_INFLATE"), "zlib"),
+		.blobfd = w->blobfd,
+		.teefd = w->teefd,
+		.max_tar = w->wire->max_tar,
+		.max_ratio = w->wire->max_ratio,
+		.ring = ring,
+		.use_zlib = getenv("RL_INFLATE") && str_eq(getenv("RL_INFLATE"), "zlib"),
 	};
 	*hasher = (struct hasher){.ring = ring};
 	*place = (struct place){
-	        .sidecarfd = w->sidecarfd,
-	        .map = &w->wire->map,
-	        .lowerfds = w->lowerfds,
-	        .nlower = w->wire->nlower,
+		.sidecarfd = w->sidecarfd,
+		.map = &w->wire->map,
+		.lowerfds = w->lowerfds,
+		.nlower = w->wire->nlower,
 	};
 	int r = source_start(source, e);
 	if (r == 0)

@@ -1,8 +1,9 @@
 /*
  * auth.c - answering challenges: Basic, and Bearer with the token protocol of registries.
  *
- * A struct auth_ctx is what one repository knows about authenticating at one endpoint. It learns from the first 401 and
- * from then on attaches credentials by itself; a token is fetched once for all exchanges that wait for it.
+ * A struct auth_ctx is what one repository knows about authenticating at one endpoint. It learns from the first 401 (if
+ * there are credentials, from that of /v2/, asked before anything else) and from then on attaches credentials by
+ * itself; a token is fetched once for all exchanges that wait for it.
  *
  *     401 -> auth_challenged: which scheme, which realm -> exchange queued again -> auth_attach: token valid? header :
  *     start a token request, exchange waits (HTTP_TOKEN) -> token_done -> http_token_ready for everyone who waits
@@ -102,6 +103,7 @@ static int attach_basic(struct http_xfer *x)
 	str_addf(&plain, "%s:%s", c->user, c->password);
 	authfile_base64(plain.buf, plain.len, &coded);
 	add_header(x, "Basic", coded.buf);
+	x->basic_used = true;
 	explicit_bzero(plain.buf, plain.len);
 	explicit_bzero(coded.buf, coded.len);
 	return 0;
@@ -275,7 +277,7 @@ static void token_done(struct http_xfer *t)
 		if (t->reply.status == 401 || t->reply.status == 403 || t->reply.status == 400) {
 			e.hint[0] = 0;
 			err_hint(&e, "the stored or given credentials are wrong or expired: `rl login %s`",
-			         a->ep->shown);
+				 a->ep->shown);
 			e.code = EACCES;
 			r = -EACCES;
 		}
@@ -291,11 +293,64 @@ static void token_done(struct http_xfer *t)
 
 /* ---- what http.c calls ---- */
 
+static char *copy_or_null(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+static void learn(struct auth_ctx *a, const struct wwwauth_challenge *ch)
+{
+	a->kind = ch->scheme == WWWAUTH_BASIC ? AUTH_BASIC : AUTH_BEARER;
+	free(a->realm);
+	free(a->service);
+	free(a->asked_scope);
+	a->realm = copy_or_null(ch->realm);
+	a->service = copy_or_null(ch->service);
+	a->asked_scope = copy_or_null(ch->scope);
+}
+
+/* Whatever came of asking, the exchanges that wait go on; without a challenge they go on without credentials. */
+static void ping_done(struct http_xfer *t)
+{
+	struct auth_ctx *a = t->user;
+	const struct wwwauth_challenge *ch = wwwauth_choose(&t->reply.challenges);
+	if (t->reply.status == 401 && ch)
+		learn(a, ch);
+	a->fetch = NULL;
+	a->pinged = true;
+	tell_waiting(a, 0, NULL);
+	http_free(t);
+}
+
+/*
+ * Nothing is known yet. A registry that lets everybody in may answer 404 for what is private instead of asking who we
+ * are; so where there are credentials, /v2/ is asked first. Credentials that cannot be read are no error until they are
+ * needed.
+ */
+static int attach_unknown(struct http_xfer *x)
+{
+	struct auth_ctx *a = x->auth;
+	const struct authfile_cred *c = creds(a);
+	struct err why = ERR_INIT;
+	if (a->fetch)
+		return 1;
+	if (a->pinged || need_creds(a, &why) < 0)
+		return 0;
+	if (!c->user && !c->identity_token && !c->registry_token)
+		return 0;
+	struct http_xfer *t = http_new(a->r, a->ep, NULL, "GET", xstrdup("/v2/"));
+	t->user = a;
+	t->on_done = ping_done;
+	a->fetch = t;
+	http_start(t);
+	return 1;
+}
+
 int auth_attach(struct http_xfer *x)
 {
 	struct auth_ctx *a = x->auth;
 	if (a->kind == AUTH_UNKNOWN)
-		return 0;
+		return attach_unknown(x);
 	if (need_creds(a, &x->err) < 0)
 		return -x->err.code;
 	if (a->kind == AUTH_BASIC)
@@ -316,22 +371,17 @@ int auth_attach(struct http_xfer *x)
 	return r < 0 ? r : 1;
 }
 
-static char *copy_or_null(const char *s)
-{
-	return s ? xstrdup(s) : NULL;
-}
-
 static int final_401(struct http_xfer *x, const struct wwwauth_challenge *ch)
 {
 	struct auth_ctx *a = x->auth;
 	autofree char *said = http_quote(x->text.buf, x->text.len);
 	bool had = creds(a)->user || creds(a)->identity_token || creds(a)->registry_token;
 	http_refuse(x, EACCES, "access to %s refused%s", a->name,
-	            !ch ? ": the registry offers no way of authenticating that we know" : "");
+		    !ch ? ": the registry offers no way of authenticating that we know" : "");
 	log_debug(LOG_REGISTRY, "401: %s", said);
 	if (had)
 		return err_hint(&x->err, "the credentials used may be wrong or not allow this: `rl login %s`",
-		                a->ep->shown);
+				a->ep->shown);
 	return err_hint(&x->err, "the repository does not exist, or needs `rl login %s`", a->ep->shown);
 }
 
@@ -341,19 +391,13 @@ int auth_challenged(struct http_xfer *x)
 	const struct wwwauth_challenge *ch = wwwauth_choose(&x->reply.challenges);
 	bool stale = a->kind == AUTH_BEARER && x->token_used && x->token_used == a->generation;
 	bool outdated = x->token_used && x->token_used != a->generation;
-	if (!ch || ++x->auth_tries > AUTH_TRIES_MAX || (a->kind == AUTH_BASIC && x->auth_tries > 1))
+	if (!ch || ++x->auth_tries > AUTH_TRIES_MAX || x->basic_used)
 		return final_401(x, ch);
 	/* Another exchange has renewed the token in the meantime: use that one. */
 	if (outdated)
 		return 0;
 	if (stale)
 		drop_token(a);
-	a->kind = ch->scheme == WWWAUTH_BASIC ? AUTH_BASIC : AUTH_BEARER;
-	free(a->realm);
-	free(a->service);
-	free(a->asked_scope);
-	a->realm = copy_or_null(ch->realm);
-	a->service = copy_or_null(ch->service);
-	a->asked_scope = copy_or_null(ch->scope);
+	learn(a, ch);
 	return 0;
 }

@@ -40,9 +40,9 @@ struct job {
 	enum phase phase;
 	struct http_xfer *x;
 	struct digest hash;
-	uint64_t pos;     /* bytes hashed and stored */
+	uint64_t pos;	  /* bytes hashed and stored */
 	uint64_t on_disk; /* bytes the partial file had at the beginning */
-	uint64_t skip;    /* bytes of this answer that we have already */
+	uint64_t skip;	  /* bytes of this answer that we have already */
 	unsigned char *pending;
 	size_t pending_at, pending_len, pending_size;
 	bool no_range; /* this place does not do ranges */
@@ -94,7 +94,7 @@ static int flush(struct job *j)
 	const struct registry_sink *s = j->b->sink;
 	while (j->pending_len) {
 		ssize_t n = s->write(s->arg, j->pending + j->pending_at, j->pending_len);
-		if (n == -EAGAIN) {
+		if (n == -EAGAIN && s->wait_fd >= 0) {
 			j->task.fd = s->wait_fd;
 			return 0;
 		}
@@ -113,7 +113,7 @@ static int give(struct job *j, const unsigned char *p, size_t len)
 	const struct registry_sink *s = j->b->sink;
 	while (s && len) {
 		ssize_t n = s->write(s->arg, p, len);
-		if (n == -EAGAIN)
+		if (n == -EAGAIN && s->wait_fd >= 0)
 			break;
 		if (n <= 0 || (size_t)n > len)
 			return err_sys(&j->err, n < 0 ? (int)-n : EIO, "receiver of blob %.19s", j->b->digest);
@@ -218,7 +218,7 @@ static int on_head(struct http_xfer *x)
 		return http_refuse(x, EPROTO, "unexpected status %ld for a blob", x->reply.status);
 	if (x->reply.content_length >= 0 && (uint64_t)x->reply.content_length != j->b->size)
 		return http_refuse(x, EBADMSG, "blob %.19s has %" PRId64 " bytes, its descriptor says %" PRIu64,
-		                   j->b->digest, x->reply.content_length, j->b->size);
+				   j->b->digest, x->reply.content_length, j->b->size);
 	j->skip = j->pos;
 	return 0;
 }
@@ -301,7 +301,7 @@ static void verify(struct job *j)
 		return;
 	err_clear(&j->err);
 	err_set(&j->err, EBADMSG, "%s: blob %s has other contents (%s)", j->x ? j->x->ep->shown : "partial file",
-	        j->b->digest, digest);
+		j->b->digest, digest);
 	if (j->fd >= 0 && ftruncate(j->fd, 0) < 0)
 		log_debug(LOG_REGISTRY, "cannot empty the partial file of %s", j->b->digest);
 	job_end(j, -EBADMSG);
@@ -359,7 +359,7 @@ static void request_done(struct http_xfer *x)
 	}
 	err_clear(&x->err);
 	x->result = err_set(&x->err, EIO, "%s: blob %.19s ends after %" PRIu64 " of %" PRIu64 " bytes", x->ep->shown,
-	                    j->b->digest, j->pos, j->b->size);
+			    j->b->digest, j->pos, j->b->size);
 	if (http_again(x, false))
 		tell(j, REGISTRY_RETRYING, true);
 	else
@@ -524,7 +524,7 @@ static void break_off(struct run *run)
 }
 
 int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, size_t n,
-                       const struct registry_transfer *t, struct err *e)
+		       const struct registry_transfer *t, struct err *e)
 {
 	struct run run = {.repo = repo, .t = t, .n = n};
 	if (!n)
@@ -536,11 +536,11 @@ int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, 
 	run.jobs = xcalloc(n, sizeof(*run.jobs));
 	for (size_t i = 0; i < n; i++) {
 		run.jobs[i] = (struct job){
-		        .task = {.fd = -1, .events = CURL_WAIT_POLLOUT, .run = run_task},
-		        .run = &run,
-		        .b = &blobs[i],
-		        .index = i,
-		        .fd = -1,
+			.task = {.fd = -1, .events = CURL_WAIT_POLLOUT, .run = run_task},
+			.run = &run,
+			.b = &blobs[i],
+			.index = i,
+			.fd = -1,
 		};
 		blobs[i].result = -ECANCELED;
 		blobs[i].resumed = 0;
@@ -582,7 +582,7 @@ static int memory_restart(void *arg)
 }
 
 int registry_get_blob(struct registry_repo *repo, const char *digest, uint64_t size, uint64_t max, struct str *out,
-                      struct err *e)
+		      struct err *e)
 {
 	struct memory m = {.out = out, .start = out->len};
 	const struct registry_sink sink = {.write = memory_write, .restart = memory_restart, .arg = &m, .wait_fd = -1};
@@ -590,7 +590,7 @@ int registry_get_blob(struct registry_repo *repo, const char *digest, uint64_t s
 	const struct registry_transfer t = {.parallel = 1};
 	if (size > max)
 		return err_set(e, EFBIG, "%s: blob %.19s of %" PRIu64 " bytes, at most %" PRIu64 " are taken",
-		               repo->name, digest, size, max);
+			       repo->name, digest, size, max);
 	int r = registry_fetch_all(repo, &b, 1, &t, e);
 	if (r < 0)
 		str_cut(out, m.start);

@@ -25,11 +25,11 @@ enum { CERT_FILE_MAX = 4 << 20, CERT_FILES_MAX = 256 };
 const char *certs_system_bundle(void)
 {
 	static const char *const known[] = {
-	        "/etc/ssl/certs/ca-certificates.crt",
-	        "/etc/pki/tls/certs/ca-bundle.crt",
-	        "/etc/ssl/ca-bundle.pem",
-	        "/etc/ssl/cert.pem",
-	        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
+		"/etc/ssl/cert.pem",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 	};
 	const char *env = getenv("SSL_CERT_FILE");
 	if (env && *env)

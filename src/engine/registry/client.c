@@ -96,8 +96,8 @@ static int load_conf(struct registry *r, struct err *e)
 	autofree char *mine = user_dir("XDG_CONFIG_HOME", ".config", "containers/registries.conf");
 	autofree char *mine_d = user_dir("XDG_CONFIG_HOME", ".config", "containers/registries.conf.d");
 	autofree char *learned = getuid() == 0
-	                                 ? xstrdup("/var/cache/containers/short-name-aliases.conf")
-	                                 : user_dir("XDG_CACHE_HOME", ".cache", "containers/short-name-aliases.conf");
+					 ? xstrdup("/var/cache/containers/short-name-aliases.conf")
+					 : user_dir("XDG_CACHE_HOME", ".cache", "containers/short-name-aliases.conf");
 	int n = mine ? read_conf(&r->conf, mine, e) : 0;
 	if (n == 0) {
 		n = read_conf(&r->conf, "/etc/containers/registries.conf", e);
@@ -227,7 +227,7 @@ static int check_place(const char *name, struct err *e)
 	const char *slash = strchr(name, '/');
 	if (!slash || slash == name ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:[]_") !=
-	            (size_t)(slash - name) ||
+		    (size_t)(slash - name) ||
 	    strspn(slash, "abcdefghijklmnopqrstuvwxyz0123456789-._/") != strlen(slash) || strstr(slash, "//") ||
 	    strstr(slash, "/.") || str_ends(slash, "/"))
 		return err_set(e, EINVAL, "\"%s\" is no repository of a registry", name);
@@ -276,7 +276,7 @@ bool is_failover(int result)
 }
 
 int registry_repo_open(struct registry *r, const char *domain, const char *path, enum registry_mode mode,
-                       struct registry_repo **ret_repo, struct err *e)
+		       struct registry_repo **ret_repo, struct err *e)
 {
 	struct registry_repo *repo = xcalloc(1, sizeof(*repo));
 	repo->r = r;

@@ -107,9 +107,9 @@ static int talk_run(struct talk *t, const char *name, struct err *e)
 	bool ended = false;
 	while (t->out >= 0 || !ended) {
 		struct pollfd p[] = {
-		        {.fd = t->in, .events = POLLOUT},
-		        {.fd = t->out, .events = POLLIN},
-		        {.fd = ended ? -1 : t->pidfd, .events = POLLIN},
+			{.fd = t->in, .events = POLLOUT},
+			{.fd = t->out, .events = POLLIN},
+			{.fd = ended ? -1 : t->pidfd, .events = POLLIN},
 		};
 		int64_t left = t->deadline - now_ms();
 		/* When the process is gone, what it wrote is in the pipe; a grandchild that holds it is not waited for.
@@ -151,7 +151,7 @@ static int helper_start(const char *name, const char *verb, struct talk *t, stru
 	autofree char *arg = xstrdup(verb);
 	char *const argv[] = {program, arg, NULL};
 	return proc_spawn(&(struct proc_spawn){.argv = argv, .stdin_fd = child_in, .stdout_fd = child_out}, ret_child,
-	                  e);
+			  e);
 }
 
 int creds_helper(const char *helper, const char *verb, const char *input, size_t len, struct str *out, struct err *e)
@@ -206,7 +206,7 @@ static int ask_helper(const char *helper, const char *host, struct authfile_cred
 /* ---- finding ---- */
 
 static int find_in_doc(const json_t *doc, const char *host, const char *name, struct authfile_cred *ret_cred,
-                       struct err *e)
+		       struct err *e)
 {
 	const char *helper = authfile_helper(doc, host);
 	int r = helper ? ask_helper(helper, host, ret_cred, e) : 0;
@@ -220,7 +220,7 @@ static int find_in_doc(const json_t *doc, const char *host, const char *name, st
 }
 
 static int find_in_files(struct registry *r, const char *host, const char *name, struct authfile_cred *ret_cred,
-                         struct err *e)
+			 struct err *e)
 {
 	autostrv struct strv files = STRV_INIT;
 	creds_files(&r->o, &files);
@@ -267,7 +267,7 @@ int creds_find(struct registry *r, const char *name, struct authfile_cred *ret_c
 	for (size_t i = 0; i < helpers->count; i++) {
 		bool files = str_eq(helpers->items[i], "containers-auth.json");
 		int n = files ? find_in_files(r, host, name, ret_cred, e)
-		              : ask_helper(helpers->items[i], host, ret_cred, e);
+			      : ask_helper(helpers->items[i], host, ret_cred, e);
 		if (n)
 			return n;
 	}

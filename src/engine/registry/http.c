@@ -45,7 +45,7 @@ int64_t now_ms(void)
 /* ---- life ---- */
 
 struct http_xfer *http_new(struct registry *r, struct http_endpoint *ep, struct auth_ctx *auth, const char *method,
-                           char *target)
+			   char *target)
 {
 	struct http_xfer *x = xcalloc(1, sizeof(*x));
 	x->r = r;
@@ -177,7 +177,7 @@ static bool retry(struct http_xfer *x, int64_t at_least_ms)
 		return false;
 	int64_t delay = RL_MAX(backoff_ms(x->r, x->attempts), at_least_ms);
 	log_debug(LOG_REGISTRY, "%s: attempt %u failed (%s), again in %lld ms", x->ep->shown, x->attempts_total,
-	          x->err.text, (long long)delay);
+		  x->err.text, (long long)delay);
 	x->redirects = 0;
 	queue(x, delay);
 	return true;
@@ -232,7 +232,9 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 {
 	struct http_endpoint *ep = x->ep;
 	enum http_fail kind = http_curl_kind(c);
-	if (!ep->insecure || ep->decided || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
+	/* Once http has answered, attempts that were begun with https before that still end here. */
+	bool settled = ep->decided && !ep->plain;
+	if (!ep->insecure || settled || x->target[0] != '/' || x->redirects || str_eq(x->url.scheme, "http") ||
 	    kind == HTTP_FAIL_NAME || kind == HTTP_FAIL_CERT || kind == HTTP_FAIL_OTHER)
 		return false;
 	log_debug(LOG_REGISTRY, "%s: no https (%s), trying http", ep->shown, x->errbuf);
@@ -246,7 +248,7 @@ static bool fall_back_to_http(struct http_xfer *x, CURLcode c)
 static int hop_allowed(struct http_xfer *x, const struct url *to, bool same)
 {
 	enum addr_class from = http_leads_from(x), class;
-	if (same)
+	if (same || http_is_own_origin(x, to))
 		return 0;
 	if (x->strict)
 		return http_refuse(x, EPERM, "redirect from a token server to another (%s) refused", to->host);
@@ -263,12 +265,13 @@ static int set_hop(struct http_xfer *x, struct url *to, bool same)
 	x->url = *to;
 	memset(to, 0, sizeof(*to));
 	x->same_origin = same;
+	x->left_origin = !same;
 	if (same) {
 		x->hop_ep = x->ep;
 	} else {
 		bool standard = str_eq(x->url.port, str_eq(x->url.scheme, "https") ? "443" : "80");
 		autofree char *authority = xasprintf("%s%s%s", x->url.host, standard ? "" : ":",
-		                                     standard ? "" : x->url.port);
+						     standard ? "" : x->url.port);
 		x->hop_ep = endpoint_get(x->r, authority, authority, false);
 	}
 	return 0;
@@ -283,7 +286,7 @@ static int follow(struct http_xfer *x)
 	int r = url_resolve(x->url.text, x->reply.location, &to, &x->err);
 	if (r < 0)
 		return err_ctx(&x->err, "%s: redirect", x->ep->shown);
-	bool same = http_is_own_origin(x, &to);
+	bool same = http_is_own_origin(x, &to) && !x->left_origin;
 	if (!reading && (!same || (x->reply.status != 307 && x->reply.status != 308) || x->source.read))
 		return http_refuse(x, EPROTO, "%s was answered with a redirect", x->method);
 	r = hop_allowed(x, &to, same);
@@ -319,6 +322,7 @@ static void start_attempt(struct http_xfer *x)
 	x->head_seen = x->cut = x->aborted = false;
 	x->header_bytes = x->received = 0;
 	x->token_used = 0;
+	x->basic_used = false;
 	x->errbuf[0] = 0;
 	http_reply_clear(&x->reply);
 	str_cut(&x->text, 0);
@@ -343,7 +347,7 @@ static void start_attempt(struct http_xfer *x)
 		return;
 	}
 	log_debug(LOG_REGISTRY, "%s %s://%s:%s%s", x->method, x->url.scheme, x->url.host, x->url.port,
-	          x->target[0] == '/' && !x->redirects ? x->target : "/...");
+		  x->target[0] == '/' && !x->redirects ? x->target : "/...");
 	x->state = HTTP_RUNNING;
 	curl_multi_add_handle(x->r->multi, x->easy);
 }
@@ -377,7 +381,12 @@ static int64_t retry_after_ms(const struct http_xfer *x)
 static void answered(struct http_xfer *x)
 {
 	long s = x->reply.status;
-	x->ep->decided = x->ep->decided || x->same_origin;
+	if (x->same_origin) {
+		x->ep->decided = true;
+		/* A passing trouble may have made another attempt give https up, wrongly as is seen now. */
+		if (str_eq(x->url.scheme, "https"))
+			x->ep->plain = false;
+	}
 	if (s >= 200 && s < 300) {
 		int r = x->on_head && !x->head_seen ? x->on_head(x) : 0;
 		finish(x, r);

@@ -54,10 +54,10 @@ static void take_header(struct http_reply *p, const char *line, size_t len)
 		const char *name;
 		char **value;
 	} texts[] = {
-	        {"content-type", &p->content_type},   {"docker-content-digest", &p->digest},
-	        {"location", &p->location},           {"link", &p->link},
-	        {"content-range", &p->content_range}, {"range", &p->range},
-	        {"retry-after", &p->retry_after},
+		{"content-type", &p->content_type},   {"docker-content-digest", &p->digest},
+		{"location", &p->location},	      {"link", &p->link},
+		{"content-range", &p->content_range}, {"range", &p->range},
+		{"retry-after", &p->retry_after},
 	};
 	const char *colon = memchr(line, ':', len);
 	if (!colon)
@@ -260,7 +260,7 @@ static void setup_limits(struct http_xfer *x, CURL *c)
 {
 	long stall = x->stall ? x->stall : (long)x->r->o.stall_seconds;
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT,
-	                 (long)RL_MIN((unsigned)HTTP_CONNECT_TIMEOUT, RL_MAX(x->r->o.stall_seconds, 2u)));
+			 (long)RL_MIN((unsigned)HTTP_CONNECT_TIMEOUT, RL_MAX(x->r->o.stall_seconds, 2u)));
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)REGISTRY_STALL_RATE);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, stall);
 	if (!x->stream)
@@ -342,7 +342,7 @@ int http_easy_setup(struct http_xfer *x)
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, x);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
-	                 x->pausable || x->source.read ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+			 x->pausable || x->source.read ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
 	setup_limits(x, c);
 	setup_body(x, c);
 	setup_headers(x, c);

@@ -102,11 +102,11 @@ static const char *status_name(long status)
 		long status;
 		const char *name;
 	} names[] = {
-	        {400, "bad request"},         {401, "not authorized"},        {403, "forbidden"},
-	        {404, "not found"},           {405, "not allowed"},           {408, "request timed out"},
-	        {413, "too large"},           {416, "range not satisfiable"}, {429, "too many requests"},
-	        {500, "internal error"},      {501, "not implemented"},       {502, "bad gateway"},
-	        {503, "service unavailable"}, {504, "gateway timed out"},
+		{400, "bad request"},	      {401, "not authorized"},	      {403, "forbidden"},
+		{404, "not found"},	      {405, "not allowed"},	      {408, "request timed out"},
+		{413, "too large"},	      {416, "range not satisfiable"}, {429, "too many requests"},
+		{500, "internal error"},      {501, "not implemented"},	      {502, "bad gateway"},
+		{503, "service unavailable"}, {504, "gateway timed out"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (names[i].status == status)
@@ -119,14 +119,14 @@ void http_set_status_error(struct http_xfer *x)
 	autofree char *said = server_message(x->text.buf, x->text.len);
 	autofree char *via = x->hop_ep != x->ep ? xasprintf(" (sent on to %s)", x->hop_ep->shown) : xstrdup("");
 	autofree char *later = x->reply.retry_after ? http_quote(x->reply.retry_after, strlen(x->reply.retry_after))
-	                                            : NULL;
+						    : NULL;
 	long s = x->reply.status;
 	err_clear(&x->err);
 	err_set(&x->err, status_code(s), "%s: %s%s: %ld %s%s%s%s%s", x->ep->shown, x->method, via, s, status_name(s),
-	        said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
+		said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
 	if (s == 401 || s == 403)
 		err_hint(&x->err, "the repository may not exist, or needs other credentials: `rl login %s`",
-		         x->ep->shown);
+			 x->ep->shown);
 	else if (s == 429)
 		err_hint(&x->err, "logging in (`rl login %s`) often raises the limit", x->ep->shown);
 }
@@ -147,20 +147,20 @@ void http_set_curl_error(struct http_xfer *x, CURLcode c)
 		err_set(e, ECONNREFUSED, "%s: cannot connect: %s", host, why);
 		snprintf(port_text, sizeof(port_text), "%s", x->url.port ? x->url.port : "?");
 		err_hint(e, "check that a registry listens on port %s there%s", port_text,
-		         x->ep->insecure ? "" : "; one that speaks only http needs --tls-verify=false");
+			 x->ep->insecure ? "" : "; one that speaks only http needs --tls-verify=false");
 		break;
 	case HTTP_FAIL_CERT:
 		err_set(e, EPROTO, "%s: the certificate is not trusted: %s", host, why);
 		err_hint(e,
-		         "put its CA into /etc/containers/certs.d/%s/ca.crt (or ~/.config/containers/certs.d), or use "
-		         "--tls-verify=false",
-		         x->hop_ep->shown);
+			 "put its CA into /etc/containers/certs.d/%s/ca.crt (or ~/.config/containers/certs.d), or use "
+			 "--tls-verify=false",
+			 x->hop_ep->shown);
 		break;
 	case HTTP_FAIL_TLS:
 		err_set(e, EPROTO, "%s: TLS failed: %s", host, why);
 		err_hint(
-		        e,
-		        "if this registry speaks only http: --tls-verify=false, or insecure = true in registries.conf");
+			e,
+			"if this registry speaks only http: --tls-verify=false, or insecure = true in registries.conf");
 		break;
 	case HTTP_FAIL_TIMEOUT:
 		err_set(e, ETIMEDOUT, "%s: %s", host, why);
@@ -171,7 +171,7 @@ void http_set_curl_error(struct http_xfer *x, CURLcode c)
 	case HTTP_FAIL_OTHER:
 		/* libcurl's way of saying that a single header line passed its own limit */
 		err_set(e, EPROTO, "%s: %s", host,
-		        c == CURLE_OUT_OF_MEMORY ? "the head of the answer is too large" : why);
+			c == CURLE_OUT_OF_MEMORY ? "the head of the answer is too large" : why);
 		break;
 	}
 }

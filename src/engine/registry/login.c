@@ -97,7 +97,7 @@ static const char *server_name(const char *host)
 }
 
 static int store_creds(const struct registry_opts *o, const struct registry_login *l, const char *host,
-                       char **ret_where, struct err *e)
+		       char **ret_where, struct err *e)
 {
 	autofree char *path = target_file(o, l->docker_file);
 	autoedit struct edit x = {.lockfd = -1};

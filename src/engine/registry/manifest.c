@@ -41,14 +41,14 @@ int check_which(const char *which, struct err *e)
 static void accept_all(struct http_xfer *x)
 {
 	strv_add(&x->headers, "Accept: " IMGSPEC_OCI_INDEX ", " IMGSPEC_OCI_MANIFEST ", " IMGSPEC_DOCKER_LIST
-	                      ", " IMGSPEC_DOCKER_MANIFEST);
+			      ", " IMGSPEC_DOCKER_MANIFEST);
 }
 
 static struct http_xfer *manifest_xfer(struct registry_repo *repo, struct place *p, const char *method,
-                                       const char *which)
+				       const char *which)
 {
 	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, method,
-	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
+				       xasprintf("/v2/%s/manifests/%s", p->path, which));
 	x->reply_max = IMGSPEC_MANIFEST_MAX;
 	/* A mirror that is down must not hold up the registry behind it. */
 	if (p->is_mirror)
@@ -72,7 +72,7 @@ static int take_manifest(struct http_xfer *x, const char *which, struct registry
 		return err_set(e, EBADMSG, "%s: the manifest has digest %s, not %s", host, m->digest, which);
 	if (said && imgref_is_digest(said) && !str_eq(said, m->digest))
 		return err_set(e, EBADMSG, "%s: the registry announces manifest %s and sends %s", host, said,
-		               m->digest);
+			       m->digest);
 	m->body = x->text;
 	x->text = (struct str)STR_INIT;
 	m->media_type = media_type_of(x->reply.content_type);
@@ -81,7 +81,7 @@ static int take_manifest(struct http_xfer *x, const char *which, struct registry
 }
 
 static int get_from(struct registry_repo *repo, struct place *p, const char *which, struct registry_manifest *m,
-                    struct err *e)
+		    struct err *e)
 {
 	struct http_xfer *x = manifest_xfer(repo, p, "GET", which);
 	accept_all(x);
@@ -93,7 +93,7 @@ static int get_from(struct registry_repo *repo, struct place *p, const char *whi
 }
 
 int registry_get_manifest(struct registry_repo *repo, const char *which, struct registry_manifest *ret_manifest,
-                          struct err *e)
+			  struct err *e)
 {
 	int r = check_which(which, e);
 	if (r == 0)
@@ -120,7 +120,7 @@ int registry_get_manifest(struct registry_repo *repo, const char *which, struct 
 }
 
 int registry_head_manifest(struct registry_repo *repo, const char *which, char ret_digest[IMGREF_DIGEST_SIZE],
-                           struct err *e)
+			   struct err *e)
 {
 	struct registry_manifest m = REGISTRY_MANIFEST_INIT;
 	int r = check_which(which, e);
@@ -159,7 +159,7 @@ void registry_image_free(struct registry_image *i)
 }
 
 static int choose(const json_t *doc, const struct imgspec_platform *platform, char ret_digest[IMGREF_DIGEST_SIZE],
-                  struct err *e)
+		  struct err *e)
 {
 	struct imgspec_index x = {.media_type = NULL};
 	int r = imgspec_index_parse(doc, &x, e);
@@ -187,7 +187,7 @@ static int get_config(struct registry_repo *repo, const json_t *doc, struct str 
 
 /* From `m`, the document the reference led to, to the platform's manifest. */
 static int descend(struct registry_repo *repo, const struct imgspec_platform *platform, struct registry_image *i,
-                   struct err *e)
+		   struct err *e)
 {
 	for (int depth = 0;; depth++) {
 		autojson json_t *doc = NULL;
@@ -195,7 +195,7 @@ static int descend(struct registry_repo *repo, const struct imgspec_platform *pl
 		char digest[IMGREF_DIGEST_SIZE];
 		struct registry_manifest m = REGISTRY_MANIFEST_INIT;
 		int r = imgspec_kind(i->manifest.body.buf, i->manifest.body.len, i->manifest.media_type, &kind, &doc,
-		                     e);
+				     e);
 		if (r < 0)
 			return r;
 		if (kind == IMGSPEC_MANIFEST)
@@ -216,7 +216,7 @@ static int descend(struct registry_repo *repo, const struct imgspec_platform *pl
 }
 
 int registry_get_image(struct registry_repo *repo, const char *which, const struct imgspec_platform *platform,
-                       struct registry_image *ret_image, struct err *e)
+		       struct registry_image *ret_image, struct err *e)
 {
 	struct registry_image i = REGISTRY_IMAGE_INIT;
 	const char *os, *arch, *variant;
@@ -277,7 +277,7 @@ static int next_page(const struct http_xfer *x, char **ret_target, struct err *e
 		return err_ctx(e, "%s: list of tags", x->ep->shown);
 	if (!url_same_origin(&x->url, &to))
 		return err_set(e, EPERM, "%s: the list of tags goes on at another server (%s), refused", x->ep->shown,
-		               to.host);
+			       to.host);
 	*ret_target = xstrdup(strchr(strstr(to.text, "//") + 2, '/'));
 	return 0;
 }
@@ -340,7 +340,7 @@ int registry_has_blob(struct registry_repo *repo, const char *digest, uint64_t *
 }
 
 int registry_push_manifest(struct registry_repo *repo, const char *which, const char *media_type, const void *bytes,
-                           size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e)
+			   size_t len, char ret_digest[IMGREF_DIGEST_SIZE], struct err *e)
 {
 	char digest[IMGREF_DIGEST_SIZE];
 	digest_of(bytes, len, digest);
@@ -358,14 +358,14 @@ int registry_push_manifest(struct registry_repo *repo, const char *which, const 
 		return r;
 	struct place *p = own_place(repo);
 	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "PUT",
-	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
+				       xasprintf("/v2/%s/manifests/%s", p->path, which));
 	x->body = bytes;
 	x->body_len = len;
 	strv_addf(&x->headers, "Content-Type: %s", media_type);
 	r = http_do(x, e);
 	if (r == 0 && x->reply.digest && imgref_is_digest(x->reply.digest) && !str_eq(x->reply.digest, digest))
 		r = err_set(e, EBADMSG, "%s: stored the manifest as %s instead of %s", p->ep->shown, x->reply.digest,
-		            digest);
+			    digest);
 	http_free(x);
 	if (r < 0)
 		return err_ctx(e, "%s:%s", repo->name, which);
@@ -382,7 +382,7 @@ int registry_delete_manifest(struct registry_repo *repo, const char *which, stru
 		return r;
 	struct place *p = own_place(repo);
 	struct http_xfer *x = http_new(repo->r, p->ep, p->auth, "DELETE",
-	                               xasprintf("/v2/%s/manifests/%s", p->path, which));
+				       xasprintf("/v2/%s/manifests/%s", p->path, which));
 	r = http_do(x, e);
 	http_free(x);
 	return r < 0 ? err_ctx(e, "%s", repo->name) : 0;

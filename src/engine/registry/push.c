@@ -49,9 +49,9 @@ struct push {
 	struct auth_ctx *mount_auth; /* like the place's, with the scope of mount_from */
 	bool no_mount;
 	char *location; /* of the upload, absolute */
-	uint64_t sent;  /* bytes the registry has */
+	uint64_t sent;	/* bytes the registry has */
 	uint64_t total; /* when known (file, or end of input) */
-	bool ended;     /* no more input: total is known */
+	bool ended;	/* no more input: total is known */
 	size_t chunk_size;
 	struct chunk filling, sending;
 	uint64_t span_from, span_at, span_to; /* bytes of the request under way */
@@ -150,7 +150,7 @@ static struct http_xfer *request(struct push *j, const char *method, char *targe
 static bool may_go_on(struct push *j, int result)
 {
 	bool way = result == -ECONNRESET || result == -ETIMEDOUT || result == -ECONNREFUSED || result == -EIO ||
-	           result == -EAGAIN || j->x->reply.status == 416;
+		   result == -EAGAIN || j->x->reply.status == 416;
 	return way && (int)++j->failures <= j->run->repo->r->o.retries;
 }
 
@@ -165,7 +165,7 @@ static int check_read(struct push *j)
 	digest_end(&j->hash, j->digest);
 	if (u->digest && (!str_eq(u->digest, j->digest) || u->size != j->total))
 		return err_set(&j->err, EBADMSG, "blob %.19s is not what its descriptor says (%" PRIu64 " bytes, %s)",
-		               u->digest, j->total, j->digest);
+			       u->digest, j->total, j->digest);
 	return 0;
 }
 
@@ -222,7 +222,7 @@ static void fill(struct push *j)
 	while (!j->ended && c->len < j->chunk_size && budget) {
 		size_t want = RL_MIN(budget, j->chunk_size - c->len);
 		ssize_t n = j->u->read(j->u->arg, c->buf + c->len, want);
-		if (n == -EAGAIN) {
+		if (n == -EAGAIN && j->u->wait_fd >= 0) {
 			j->task.fd = j->u->wait_fd;
 			return;
 		}
@@ -276,7 +276,7 @@ static void head_done(struct http_xfer *x)
 		/* HEAD of a blob must say its size; one that says another size is a broken blob or a lie. */
 		if (x->reply.content_length >= 0 && j->u->digest && (uint64_t)x->reply.content_length != j->u->size) {
 			err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64,
-			        x->ep->shown, j->u->digest, x->reply.content_length, j->u->size);
+				x->ep->shown, j->u->digest, x->reply.content_length, j->u->size);
 			push_fail(j, &j->err);
 			return;
 		}
@@ -313,7 +313,7 @@ static void post_done(struct http_xfer *x)
 	if (mounting && x->reply.status == 201) {
 		if (x->reply.digest && !str_eq(x->reply.digest, j->u->digest)) {
 			err_set(&j->err, EBADMSG, "%s: mounted %.80s instead of %s", x->ep->shown, x->reply.digest,
-			        j->u->digest);
+				j->u->digest);
 			push_fail(j, &j->err);
 			return;
 		}
@@ -480,7 +480,7 @@ static void put_done(struct http_xfer *x)
 	}
 	if (x->reply.digest && !str_eq(x->reply.digest, j->digest)) {
 		err_set(&j->err, EBADMSG, "%s: stored the blob as %.80s instead of %s", x->ep->shown, x->reply.digest,
-		        j->digest);
+			j->digest);
 		push_fail(j, &j->err);
 		return;
 	}
@@ -545,7 +545,7 @@ static int push_check(struct push *j)
 	j->ended = true;
 	if (u->digest && u->size != j->total)
 		return err_set(&j->err, EBADMSG, "blob %.19s has %" PRIu64 " bytes, its descriptor says %" PRIu64,
-		               u->digest, j->total, u->size);
+			       u->digest, j->total, u->size);
 	return 0;
 }
 
@@ -566,7 +566,7 @@ static void push_begin(struct push *j)
 }
 
 int registry_push_all(struct registry_repo *repo, struct registry_upload *uploads, size_t n,
-                      const struct registry_transfer *t, struct err *e)
+		      const struct registry_transfer *t, struct err *e)
 {
 	struct push_run run = {.repo = repo, .t = t, .n = n};
 	if (!n)
@@ -581,11 +581,11 @@ int registry_push_all(struct registry_repo *repo, struct registry_upload *upload
 	run.jobs = xcalloc(n, sizeof(*run.jobs));
 	for (size_t i = 0; i < n; i++) {
 		run.jobs[i] = (struct push){
-		        .task = {.fd = -1, .events = CURL_WAIT_POLLIN, .run = push_task},
-		        .run = &run,
-		        .u = &uploads[i],
-		        .index = i,
-		        .chunk_size = REGISTRY_CHUNK,
+			.task = {.fd = -1, .events = CURL_WAIT_POLLIN, .run = push_task},
+			.run = &run,
+			.u = &uploads[i],
+			.index = i,
+			.chunk_size = REGISTRY_CHUNK,
 		};
 		uploads[i].result = -ECANCELED;
 	}

@@ -2,7 +2,6 @@
  * registry_int.h - what the files of the registry engine share.
  *
  *     url.c       URLs, proxies, classes of addresses            (pure)
- *     digest.c    SHA-256                                        (libcrypto)
  *     certs.c     certs.d trees
  *     creds.c     finding and storing credentials; login.c: the verbs
  *     http.c      one exchange with one server: redirects, retries, the event loop           (libcurl)
@@ -23,6 +22,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "rl/base/digest.h"
 #include "rl/engine/registry.h"
 #include "rl/model/authfile.h"
 #include "rl/model/regconf.h"
@@ -33,9 +33,9 @@ enum {
 	HTTP_URL_MAX = 16 << 10,
 	HTTP_REDIRECTS_MAX = 8,
 	HTTP_ERROR_BODY_MAX = 64 << 10,
-	HTTP_ATTEMPTS_TOTAL = 60,        /* of one exchange, however much progress it makes */
+	HTTP_ATTEMPTS_TOTAL = 60,	 /* of one exchange, however much progress it makes */
 	HTTP_PROGRESS_RESETS = 64 << 10, /* bytes that make a failed attempt not count */
-	HTTP_SHORT_TIMEOUT = 120,        /* seconds, for exchanges that are not streams */
+	HTTP_SHORT_TIMEOUT = 120,	 /* seconds, for exchanges that are not streams */
 	HTTP_CONNECT_TIMEOUT = 15,
 	HTTP_UPLOAD_STALL = 300, /* a registry may think long about a finished upload */
 };
@@ -63,26 +63,14 @@ bool addr_may_lead_to(enum addr_class from, enum addr_class to);
 /* Does no_proxy exempt host:port? */
 bool proxy_exempt(const char *no_proxy, const char *host, const char *port);
 
-/* ---- digest.c ---- */
-
-struct digest {
-	void *ctx;
-	uint64_t count;
-};
-void digest_begin(struct digest *d); /* also starts over */
-void digest_add(struct digest *d, const void *data, size_t len);
-void digest_end(struct digest *d, char ret_digest[IMGREF_DIGEST_SIZE]); /* begin again before more */
-void digest_free(struct digest *d);
-void digest_of(const void *data, size_t len, char ret_digest[IMGREF_DIGEST_SIZE]);
-
 /* ---- certs.c ---- */
 
 struct certs {
-	struct str ca;    /* PEM: system bundle and ours; empty: libcurl's default */
+	struct str ca;	  /* PEM: system bundle and ours; empty: libcurl's default */
 	char *cert, *key; /* client certificate files, or NULL */
 };
 int certs_load(const struct registry_opts *o, const char *const *hosts, struct certs *ret_certs,
-               struct err *e) RL_CHECK;
+	       struct err *e) RL_CHECK;
 void certs_free(struct certs *c);
 /* The system's CA bundle: SSL_CERT_FILE, libcurl's default or a well-known place; NULL if none is there. */
 const char *certs_system_bundle(void);
@@ -91,14 +79,14 @@ const char *certs_system_bundle(void);
 
 /* One server: an authority as URLs name it. Lives as long as the client. */
 struct http_endpoint {
-	char *shown;     /* for people and for lookups: "docker.io" */
+	char *shown;	 /* for people and for lookups: "docker.io" */
 	char *authority; /* HOST[:PORT] to connect to: "registry-1.docker.io" */
-	bool verify;     /* certificate must be right */
-	bool insecure;   /* http is allowed */
-	bool plain;      /* http is used: https did not work and insecure is set */
-	bool decided;    /* something answered: the scheme stays */
+	bool verify;	 /* certificate must be right */
+	bool insecure;	 /* http is allowed */
+	bool plain;	 /* http is used: https did not work and insecure is set */
+	bool decided;	 /* something answered: the scheme stays */
 	bool addr_known;
-	enum addr_class addr;       /* the most public it was seen at: decides where it may lead */
+	enum addr_class addr;	    /* the most public it was seen at: decides where it may lead */
 	enum addr_class addr_worst; /* the least public: decides who may lead to it */
 	bool certs_loaded;
 	struct certs certs;
@@ -131,7 +119,7 @@ struct http_xfer {
 	struct http_xfer *next;
 	struct registry *r;
 	struct http_endpoint *ep; /* who is asked */
-	struct auth_ctx *auth;    /* NULL: nothing to authenticate with */
+	struct auth_ctx *auth;	  /* NULL: nothing to authenticate with */
 
 	/* request: set by the caller before http_start */
 	const char *method;
@@ -140,22 +128,22 @@ struct http_xfer {
 	const void *body; /* in memory, borrowed; */
 	size_t body_len;
 	struct http_source source; /* or streamed, when .read is set */
-	size_t reply_max;          /* bound of the collected reply */
-	bool stream;               /* no overall time limit, only the stall limit */
-	bool pausable;             /* HTTP/1.1, so that pausing holds the peer back instead of filling our memory */
-	bool once;                 /* not to be repeated (not idempotent) */
-	bool strict;               /* not to be redirected to another origin */
-	char *basic;               /* this "user:password" instead of auth (token requests). Owned */
-	char *owned_body;          /* freed (and wiped) with the exchange */
+	size_t reply_max;	   /* bound of the collected reply */
+	bool stream;		   /* no overall time limit, only the stall limit */
+	bool pausable;		   /* HTTP/1.1, so that pausing holds the peer back instead of filling our memory */
+	bool once;		   /* not to be repeated (not idempotent) */
+	bool strict;		   /* not to be redirected to another origin */
+	char *basic;		   /* this "user:password" instead of auth (token requests). Owned */
+	char *owned_body;	   /* freed (and wiped) with the exchange */
 	struct http_endpoint *lead_from; /* who sent us to ep (token requests), or NULL: the user */
-	int retries;                     /* attempts beyond the first */
-	int stall;                       /* seconds, 0: the client's */
+	int retries;			 /* attempts beyond the first */
+	int stall;			 /* seconds, 0: the client's */
 
 	/* hooks; all may be NULL */
 	void (*prepare)(struct http_xfer *x); /* before each attempt */
 	int (*on_head)(struct http_xfer *x);  /* 2xx head is there; -errno with x->err ends it */
 	int (*on_body)(struct http_xfer *x, const void *p, size_t len); /* 0, HTTP_PAUSE or -errno with x->err */
-	void (*on_done)(struct http_xfer *x);                           /* result is final; may http_again or free x */
+	void (*on_done)(struct http_xfer *x);				/* result is final; may http_again or free x */
 	void *user;
 
 	/* outcome */
@@ -168,13 +156,15 @@ struct http_xfer {
 	enum http_state state;
 	CURL *easy;
 	struct curl_slist *attempt_headers;
-	struct url url;               /* of the current hop */
+	struct url url;		      /* of the current hop */
 	struct http_endpoint *hop_ep; /* of the current hop: TLS settings */
-	bool same_origin;
-	bool direct; /* not through a proxy */
+	bool same_origin;	      /* of the endpoint, and never left it */
+	bool left_origin; /* a redirect led elsewhere: no credentials any more, even if the next leads back */
+	bool direct;	  /* not through a proxy */
 	bool head_seen, cut, aborted;
 	uint64_t header_bytes, received;
 	unsigned redirects, attempts, attempts_total, auth_tries;
+	bool basic_used;     /* a password was sent: sending it again is of no use */
 	unsigned token_used; /* generation of the token sent, 0: none */
 	int64_t not_before;
 	char errbuf[CURL_ERROR_SIZE];
@@ -209,7 +199,7 @@ int64_t now_ms(void);
 
 /* http.c */
 struct http_xfer *http_new(struct registry *r, struct http_endpoint *ep, struct auth_ctx *auth, const char *method,
-                           char *target);
+			   char *target);
 void http_free(struct http_xfer *x);
 void http_start(struct http_xfer *x);
 /* The same after the pause that attempt number `attempt` (1, 2, ...) calls for. */
@@ -241,10 +231,11 @@ enum auth_kind { AUTH_UNKNOWN, AUTH_BASIC, AUTH_BEARER };
 struct auth_ctx {
 	struct registry *r;
 	struct http_endpoint *ep;
-	char *name;                         /* what credentials are looked up for: "docker.io/library/busybox" */
-	struct strv scopes;                 /* "repository:library/busybox:pull" */
+	char *name;			    /* what credentials are looked up for: "docker.io/library/busybox" */
+	struct strv scopes;		    /* "repository:library/busybox:pull" */
 	const struct authfile_cred *forced; /* login: these and no others. Borrowed */
 	bool creds_known;
+	bool pinged; /* /v2/ was asked for a challenge */
 	struct authfile_cred cred;
 	enum auth_kind kind;
 	char *realm, *service, *asked_scope;
@@ -270,7 +261,7 @@ struct creds_files {
 void creds_files(const struct registry_opts *o, struct strv *out);
 /* Docker's program protocol: verb "get", "store", "erase". 1 done, 0 not found (get, erase). */
 int creds_helper(const char *helper, const char *verb, const char *input, size_t len, struct str *out,
-                 struct err *e) RL_CHECK;
+		 struct err *e) RL_CHECK;
 int creds_read_file(const char *path, json_t **ret_doc, struct err *e) RL_CHECK;
 
 /* ---- client.c ---- */

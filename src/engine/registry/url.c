@@ -104,11 +104,11 @@ static enum addr_class class_of_v4(uint32_t a)
 		uint32_t net, mask;
 		enum addr_class class;
 	} nets[] = {
-	        {0x7f000000, 0xff000000, ADDR_LOOPBACK},   {0x00000000, 0xff000000, ADDR_LOOPBACK},
-	        {0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL}, {0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
-	        {0xf0000000, 0xf0000000, ADDR_LINK_LOCAL}, {0x0a000000, 0xff000000, ADDR_PRIVATE},
-	        {0xac100000, 0xfff00000, ADDR_PRIVATE},    {0xc0a80000, 0xffff0000, ADDR_PRIVATE},
-	        {0x64400000, 0xffc00000, ADDR_PRIVATE},    {0xc6120000, 0xfffe0000, ADDR_PRIVATE},
+		{0x7f000000, 0xff000000, ADDR_LOOPBACK},   {0x00000000, 0xff000000, ADDR_LOOPBACK},
+		{0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL}, {0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
+		{0xf0000000, 0xf0000000, ADDR_LINK_LOCAL}, {0x0a000000, 0xff000000, ADDR_PRIVATE},
+		{0xac100000, 0xfff00000, ADDR_PRIVATE},	   {0xc0a80000, 0xffff0000, ADDR_PRIVATE},
+		{0x64400000, 0xffc00000, ADDR_PRIVATE},	   {0xc6120000, 0xfffe0000, ADDR_PRIVATE},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(nets); i++)
 		if ((a & nets[i].mask) == nets[i].net)

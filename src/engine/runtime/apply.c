@@ -159,7 +159,7 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		umask((mode_t)a->plan->spec->umask);
 		return 0;
 	case OP_SECCOMP:
-		return seccomp_filter_load(a->plan->filter, 0, e);
+		return seccomp_filter_load(a->plan->filter, a->plan->spec->seccomp_flags, e);
 	case OP_IDENTITY:
 		return apply_identity(a, e);
 	case OP_NO_NEW_PRIVS:

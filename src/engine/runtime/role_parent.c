@@ -54,7 +54,7 @@ static pid_t clone_child(uint64_t flags, int *ret_pidfd)
 
 static int explain_clone(int errnum, struct err *e)
 {
-	idmap_explain_clone(errnum, e);
+	(void)!idmap_explain_clone(errnum, e);
 	return -errnum;
 }
 

@@ -163,7 +163,7 @@ static int fill(struct log_reader *r, struct err *e)
 		struct stat st;
 		if (fstat(r->fd, &st) == 0 && lseek(r->fd, 0, SEEK_CUR) < st.st_size)
 			continue;
-		int old = dup(r->fd);
+		int old = fcntl(r->fd, F_DUPFD_CLOEXEC, 0);
 		autofd int kept = old;
 		off_t at = lseek(r->fd, 0, SEEK_CUR);
 		if (!next_file(r))

@@ -163,10 +163,10 @@ int store_list(const struct store *s, struct store_list *ret_list, struct err *e
 
 struct wanted {
 	const struct store *s;
-	struct imgref ref;    /* zeroed when the text cannot be a name */
-	char *canonical;      /* or NULL */
-	char *local;	      /* the same below localhost/, or NULL */
-	const char *id;	      /* hex digits, or NULL */
+	struct imgref ref;		  /* zeroed when the text cannot be a name */
+	char *canonical;		  /* or NULL */
+	char *local;			  /* the same below localhost/, or NULL */
+	const char *id;			  /* hex digits, or NULL */
 	char manifest[STORE_DIGEST_SIZE]; /* what was found */
 	char *name;
 	struct store_record record;

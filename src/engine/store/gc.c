@@ -32,8 +32,8 @@
 enum { PINS_MAX = 64 << 20 };
 
 struct marks {
-	struct strv blobs;  /* hex */
-	struct strv layers; /* hex, whatever the map */
+	struct strv blobs;   /* hex */
+	struct strv layers;  /* hex, whatever the map */
 	struct strv builtin; /* manifests of the built-in images */
 };
 
@@ -219,7 +219,7 @@ static int sweep_blobs(struct sweep *w, struct err *e)
 	autodir DIR *d = NULL;
 	int r = open_list(w->s, STORE_BLOBS, &d, e);
 	struct dirent *entry;
-	while (r > 0 && (entry = readdir(d))) {
+	while (r > 0 && d && (entry = readdir(d))) {
 		if (!imgref_is_hex(entry->d_name) || is_marked(&w->marks->blobs, entry->d_name))
 			continue;
 		struct stat st = {0};
@@ -239,7 +239,7 @@ static int sweep_map(struct sweep *w, const char *key, struct err *e)
 	autofree char *path = xasprintf("layers/%s", key);
 	int r = open_list(w->s, path, &d, e);
 	struct dirent *entry;
-	while (r > 0 && (entry = readdir(d))) {
+	while (r > 0 && d && (entry = readdir(d))) {
 		if (!imgref_is_hex(entry->d_name) || is_marked(&w->marks->layers, entry->d_name))
 			continue;
 		strv_addf(&w->result->layers, "%s/%s", key, entry->d_name);
@@ -256,7 +256,7 @@ static int sweep_layers(struct sweep *w, struct err *e)
 	autodir DIR *d = NULL;
 	int r = open_list(w->s, "layers", &d, e);
 	struct dirent *entry;
-	while (r > 0 && (entry = readdir(d))) {
+	while (r > 0 && d && (entry = readdir(d))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		r = sweep_map(w, entry->d_name, e);

@@ -161,8 +161,7 @@ static int record_fill(const json_t *doc, struct store_record *r, struct err *e)
 			return -EBADMSG;
 	size_t i;
 	json_t *extra;
-	json_array_foreach(json_object_get(doc, "extra"), i, extra)
-	{
+	json_array_foreach (json_object_get(doc, "extra"), i, extra) {
 		const char *digest = json_string_value(extra);
 		if (!digest || !imgref_is_digest(digest))
 			return err_set(e, EBADMSG, "\"extra\" holds something other than digests");

@@ -181,8 +181,22 @@ static int write_ref(const struct store *s, const char *name, const struct store
 	return r;
 }
 
-int store_tag(const struct store *s, const char *name, const char *manifest_digest, struct err *e)
+/* A name with tag and digest is kept, and looked for, by its digest alone. */
+static char *kept_name(const char *name)
 {
+	struct imgref ref;
+	if (!strchr(name, '@') || imgref_parse(name, &ref, NULL) < 0)
+		return xstrdup(name);
+	free(ref.tag);
+	ref.tag = NULL;
+	char *kept = imgref_format(&ref);
+	imgref_free(&ref);
+	return kept;
+}
+
+int store_tag(const struct store *s, const char *text, const char *manifest_digest, struct err *e)
+{
+	autofree char *name = kept_name(text);
 	autofd int lockfd = -1;
 	struct store_record record = {0};
 	int r = store_lock(s, false, true, &lockfd, e);
@@ -288,7 +302,7 @@ int store_rebuild_index(const struct store *s, struct err *e)
 		return dirfd;
 	int r = io_mkdirs(dirfd, "blobs/sha256", 0700, e);
 	if (r >= 0 && faccessat(dirfd, "oci-layout", F_OK, 0) < 0)
-		r = io_replace_file(dirfd, "oci-layout", layout, strlen(layout), 0644, false, e);
+		r = io_replace_file(dirfd, "oci-layout", layout, strlen(layout), 0644, true, e);
 	if (r < 0)
 		return r;
 	autofd int lockfd = openat(dirfd, "index.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -304,5 +318,6 @@ int store_rebuild_index(const struct store *s, struct err *e)
 	autostr struct str text = STR_INIT;
 	json_print(doc, false, &text);
 	str_addc(&text, '\n');
-	return io_replace_file(dirfd, "index.json", text.buf, text.len, 0644, false, e);
+	/* Derived, but other tools read it: after a power loss it may be old, never empty. */
+	return io_replace_file(dirfd, "index.json", text.buf, text.len, 0644, true, e);
 }

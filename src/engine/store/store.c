@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,16 +19,31 @@
 #include "rl/model/imgref.h"
 #include "store_int.h"
 
-/* /etc/passwd or its network counterpart, asked only when HOME is missing. */
+enum { PASSWD_MAX = 16 << 20 };
+
+/* Asked only when HOME is missing, and the file only: the network databases behind getpwuid may hang or be gone. */
+static char *home_from_passwd(void)
+{
+	autostr struct str text = STR_INIT;
+	autostrv struct strv lines = STRV_INIT;
+	char id[16];
+	snprintf(id, sizeof(id), "%u", (unsigned)geteuid());
+	if (io_read_file(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &text, NULL) < 0)
+		return NULL;
+	strv_split(&lines, text.buf, '\n');
+	for (size_t i = 0; i < lines.count; i++) {
+		autostrv struct strv fields = STRV_INIT;
+		strv_split(&fields, lines.items[i], ':');
+		if (fields.count >= 6 && str_eq(fields.items[2], id))
+			return fields.items[5][0] == '/' && fields.items[5][1] ? xstrdup(fields.items[5]) : NULL;
+	}
+	return NULL;
+}
+
 static char *home_directory(void)
 {
 	const char *home = getenv("HOME");
-	if (home && *home == '/')
-		return xstrdup(home);
-	const struct passwd *pw = getpwuid(geteuid());
-	if (pw && pw->pw_dir && *pw->pw_dir == '/' && !str_eq(pw->pw_dir, "/"))
-		return xstrdup(pw->pw_dir);
-	return NULL;
+	return home && *home == '/' ? xstrdup(home) : home_from_passwd();
 }
 
 static char *default_root(void)

@@ -12,9 +12,9 @@
 #include "rl/engine/store.h"
 
 enum {
-	STORE_PATH_SIZE = 320,		 /* longest name of ours below the root */
-	STORE_RECORD_MAX = 1 << 20,	 /* bytes of one of our records */
-	STORE_HEX_OFFSET = 7,		 /* of the hex digits in "sha256:..." */
+	STORE_PATH_SIZE = 320,	    /* longest name of ours below the root */
+	STORE_RECORD_MAX = 1 << 20, /* bytes of one of our records */
+	STORE_HEX_OFFSET = 7,	    /* of the hex digits in "sha256:..." */
 };
 
 #define STORE_BLOBS "images/blobs/sha256"

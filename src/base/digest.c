@@ -1,18 +1,19 @@
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "rl/base/digest.h"
+#include "rl/base/err.h"
 #include "rl/base/io.h"
+#include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-#include "registry_int.h"
 
 /* libcrypto's digest calls fail only without memory or without the algorithm; there is nothing to recover then. */
 static void must(int ok)
 {
 	if (ok == 1)
 		return;
-	fputs("rl-image: libcrypto has no SHA-256\n", stderr);
+	log_line("libcrypto has no SHA-256");
 	_exit(EXIT_RL_FAILED);
 }
 
@@ -30,7 +31,7 @@ void digest_add(struct digest *d, const void *data, size_t len)
 	d->count += len;
 }
 
-void digest_end(struct digest *d, char ret_digest[IMGREF_DIGEST_SIZE])
+void digest_end(struct digest *d, char ret_digest[DIGEST_SIZE])
 {
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
@@ -45,7 +46,7 @@ void digest_free(struct digest *d)
 	d->ctx = NULL;
 }
 
-void digest_of(const void *data, size_t len, char ret_digest[IMGREF_DIGEST_SIZE])
+void digest_of(const void *data, size_t len, char ret_digest[DIGEST_SIZE])
 {
 	struct digest d = {.ctx = NULL};
 	digest_begin(&d);

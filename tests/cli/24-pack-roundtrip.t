@@ -30,6 +30,41 @@ while read -r name expect sentence; do
 	archive-tool remove -s "$s"
 done <"$layers/LIST"
 
+# --- a file system without user xattrs -------------------------------------------------------------------------------
+# ramfs has none, like NFS and tmpfs before Linux 6.6: records go to the sidecar, opaque directories become whiteouts.
+if unshare -rm true 2>/dev/null; then
+	mkdir "$T/ram"
+	cat >"$T/ram.sh" <<-EOF
+		mount -t ramfs none '$T/ram' || exit 99
+		for name in kinds ids xattrs replace hardlink-good names-bytes; do
+			archive-tool unpack '$layers'/\$name.tar '$T/ram/u' >'$T/ram/result' || exit
+			archive-tool pack /dev/null '$T/ram/u' 2>&1 | sed -n "s/^diffid=/\$name /p"
+			sed -n "s/^sidecar=/\$name sidecar /p" '$T/ram/result'
+			archive-tool remove '$T/ram/u'
+			rm -f '$T/ram/u.idx'
+		done
+		archive-tool unpack '$layers/wh-good.tar' '$T/ram/u' | grep needs_lower
+		mkdir -p '$T/ram/low/opq/old' '$T/ram/low/before/x' '$T/ram/low/sub/x' && touch '$T/ram/low/opq/old2'
+		archive-tool remove '$T/ram/u'
+		archive-tool unpack -l '$T/ram/low' '$layers/wh-good.tar' '$T/ram/u' | grep needs_lower
+		archive-tool pack -M '$T/ram/m.tar' '$T/ram/u' '$T/ram/low' 2>/dev/null
+		tar -tf '$T/ram/m.tar' | tr '\n' ' '
+	EOF
+	out=$(unshare -rm bash "$T/ram.sh" 2>&1)
+	for name in kinds ids xattrs replace hardlink-good names-bytes; do
+		archive-tool unpack "$layers/$name.tar" "$T/a" >/dev/null
+		want=$(diffid "$(archive-tool pack /dev/null "$T/a" 2>&1)")
+		clean "$T/a"
+		is "$name: a file system without xattrs loses nothing" "$(sed -n "s/^$name sha/sha/p" <<<"$out")" "$want" || diag "$out"
+	done
+	like "records are in the sidecar there" "$out" 'ids sidecar [1-9]'
+	like "and nothing is where nothing is needed" "$out" 'replace sidecar 0'
+	like "an opaque directory needs the layers below there" "$out" 'needs_lower=1.*needs_lower=0'
+	is "and hides their names one by one" "$(tail -n 1 <<<"$out")" "./ after/ before/ file kept opq/ opq/new sub/ "
+else
+	skip "no user namespaces here" "a file system without user xattrs"
+fi
+
 # --- compressions ----------------------------------------------------------------------------------------------------
 src=$T/src
 mkdir -p "$src/dir"
@@ -93,6 +128,12 @@ for m in "" -s; do
 	archive-tool unpack $m "$T/flat.tar" "$T/flat" >/dev/null
 	is "merged, a stack is what it shows ($kind)" "$(diffid "$(archive-tool pack $m -M "$T/m.tar" "$T/top" "$T/base" 2>&1)")" \
 		"$(diffid "$(archive-tool pack $m "$T/f.tar" "$T/flat" 2>&1)")"
+	if [ -n "$m" ] && shown=$(unshare -rm bash -c "mkdir '$T/mnt' && mount -t overlay -o userxattr,lowerdir='$T/top':'$T/base' none '$T/mnt' && \
+			cd '$T/mnt' && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort" 2>"$T/err"); then
+		is "which is what overlayfs shows" "$shown" "$(tar -tf "$T/m.tar" | sed 's,/$,,; /^\.$/d' | LC_ALL=C sort)"
+	elif [ -n "$m" ]; then
+		skip "no overlay here" "which is what overlayfs shows"
+	fi
 	archive-tool pack $m "$T/l.tar" "$T/top" "$T/base" 2>/dev/null
 	is "a layer has its whiteouts and opaque markers ($kind)" "$(tar -tf "$T/l.tar" | tr '\n' ' ')" \
 		"./ etc/ etc/.wh.b etc/c file/ file/in .wh.gone opq/ opq/.wh..wh..opq opq/new "

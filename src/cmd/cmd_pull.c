@@ -1,0 +1,118 @@
+/*
+ * cmd_pull.c - `rl pull`: images from a registry.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "image_text.h"
+#include "rl/base/mem.h"
+#include "rl/cmd/out.h"
+#include "rl/model/imgref.h"
+#include "verbs_int.h"
+
+struct pull_opts {
+	char *platform, *policy, *creds, *authfile, *cert_dir, *tls_verify;
+	unsigned retries;
+	bool quiet, all_tags;
+};
+
+static const struct opt_def pull_defs[] = {
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct pull_opts, quiet), 0, "Options",
+	 "show no progress", 0, NULL},
+	{"all-tags", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct pull_opts, all_tags), 0, "Options",
+	 "every tag of the repository", 0, NULL},
+	{"platform", NULL, 0, "OS/ARCH", OPT_GENERIC(opt_set_string, struct pull_opts, platform), OPT_ONCE, "Options",
+	 "the image for another machine, as linux/arm64", 0, NULL},
+	{"policy", NULL, 0, "POLICY", OPT_GENERIC(opt_set_string, struct pull_opts, policy), OPT_ONCE, "Options",
+	 "always (default), missing, newer or never", 0, NULL},
+	{"creds", NULL, 0, "USER[:PASSWORD]", OPT_GENERIC(opt_set_string, struct pull_opts, creds), OPT_ONCE,
+	 "Registry", "credentials, instead of those of rl login", 0, NULL},
+	{"authfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_string, struct pull_opts, authfile), OPT_ONCE, "Registry",
+	 "file with credentials", COMPLETE_FILE, NULL},
+	{"cert-dir", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct pull_opts, cert_dir), OPT_ONCE, "Registry",
+	 "directory of *.crt, *.cert and *.key files", COMPLETE_FILE, NULL},
+	{"tls-verify", NULL, 0, "BOOL", OPT_GENERIC(opt_set_string, struct pull_opts, tls_verify), OPT_ONCE,
+	 "Registry", "false: accept any certificate, and http", 0, NULL},
+	{"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, struct pull_opts, retries), OPT_ONCE, "Registry",
+	 "attempts after a failure of the network (default 3)", 0, NULL},
+	OPT_END,
+};
+
+static int parse_policy(const char *text, enum pull_policy *ret_policy, struct err *e)
+{
+	static const char *const words[] = {
+		[PULL_MISSING] = "missing", [PULL_ALWAYS] = "always", [PULL_NEVER] = "never", [PULL_NEWER] = "newer"};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (str_eq(text, words[i])) {
+			*ret_policy = (enum pull_policy)i;
+			return 0;
+		}
+	}
+	return err_set(e, EINVAL, "--policy: '%s' is none of always, missing, newer and never", text);
+}
+
+static int parse_verify(const char *text, enum tristate *ret_verify, struct err *e)
+{
+	if (!str_eq(text, "true") && !str_eq(text, "false"))
+		return err_set(e, EINVAL, "--tls-verify: '%s' is neither true nor false", text);
+	*ret_verify = str_eq(text, "true") ? YES : NO;
+	return 0;
+}
+
+static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	const struct pull_opts *o = opts;
+	struct image_pull_opts p = {
+		.root = ctx->store_root,
+		.platform = o->platform,
+		.policy = PULL_ALWAYS,
+		.all_tags = o->all_tags,
+		.registry = {.creds = o->creds,
+			     .authfile = o->authfile,
+			     .cert_dir = o->cert_dir,
+			     .tls_verify = UNSET,
+			     .retries = o->retries},
+	};
+	int r = o->policy ? parse_policy(o->policy, &p.policy, e) : 0;
+	if (r >= 0 && o->tls_verify)
+		r = parse_verify(o->tls_verify, &p.registry.tls_verify, e);
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; i < args->operands.count && r >= 0; i++) {
+		struct image_progress_line line;
+		struct image_ui ui;
+		struct image_list list = {.items = NULL};
+		p.name = args->operands.items[i];
+		image_progress_begin(&line, o->quiet, &ui);
+		r = image_pull(&p, &ui, &list, e);
+		image_progress_end(&line);
+		for (size_t k = 0; k < list.count && r >= 0; k++)
+			str_addf(&out, "%s\n", ctx->flavour == CMD_DOCKER ? list.items[k].name : list.items[k].id + 7);
+		image_list_free(&list);
+	}
+	int flushed = out_flush(&out, r < 0 ? NULL : e);
+	return r < 0 ? r : flushed;
+}
+
+static void pull_release(void *opts)
+{
+	struct pull_opts *o = opts;
+	char *const owned[] = {o->platform, o->policy, o->creds, o->authfile, o->cert_dir, o->tls_verify};
+	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
+		free(owned[i]);
+}
+
+const struct verb verb_pull = {
+	.name = "pull",
+	.aliases = "image pull",
+	.group = "Images",
+	.usage = "[OPTIONS] NAME [NAME...]",
+	.summary = "bring images of a registry into the store",
+	.example = "  rl pull debian:12\n"
+		   "  rl pull --tls-verify=false localhost:5000/app",
+	.opts = pull_defs,
+	.min_operands = 1,
+	.max_operands = OPERANDS_ANY,
+	.opts_size = sizeof(struct pull_opts),
+	.release = pull_release,
+	.run = pull_run,
+};

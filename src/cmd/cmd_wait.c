@@ -1,0 +1,209 @@
+/*
+ * cmd_wait.c - `rl wait`, `rl rename`, `rl update`, `rl port`.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "container_verb.h"
+#include "rl/base/mem.h"
+#include "rl/cmd/out.h"
+#include "verbs_int.h"
+
+struct wait_opts {
+	struct container_targets t;
+	char *condition;
+	char *interval;
+	char *restart;
+	bool all;
+};
+
+#define S struct wait_opts
+static const char options[] = "Options";
+static const struct opt_def wait_defs[] = {
+	{"condition", NULL, 0, "STATE", OPT_GENERIC(opt_set_string, S, condition), 0, options,
+	 "stopped (default), running, healthy, unhealthy or removed", COMPLETE_CHOICES,
+	 "stopped running healthy unhealthy removed"},
+	{"interval", NULL, 'i', "TIME", OPT_GENERIC(opt_set_string, S, interval), OPT_HIDDEN, options,
+	 "accepted for scripts: nothing is polled", 0, NULL},
+	{"ignore", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, t.ignore), 0, options,
+	 "a container that does not exist is no error", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	OPT_END,
+};
+
+static const struct opt_def update_defs[] = {
+	{"restart", NULL, 0, "POLICY", OPT_GENERIC(opt_set_string, S, restart), 0, options,
+	 "no, on-failure[:N], always or unless-stopped", COMPLETE_CHOICES, "no on-failure always unless-stopped"},
+	{.name = "memory", .letter = 'm', .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
+	{.name = "cpus", .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
+	{.name = "pids-limit", .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
+	OPT_END,
+};
+
+static const struct opt_def none_defs[] = {OPT_END};
+
+static const struct opt_def port_defs[] = {
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "of every running container", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	OPT_END,
+};
+#undef S
+
+static void wait_release(void *opts)
+{
+	struct wait_opts *o = opts;
+	container_targets_release(&o->t);
+	free(o->condition);
+	free(o->interval);
+	free(o->restart);
+}
+
+static int parse_condition(const char *text, enum container_condition *ret, struct err *e)
+{
+	static const struct {
+		const char *text;
+		enum container_condition value;
+	} known[] = {{"stopped", WAIT_STOPPED},	  {"exited", WAIT_STOPPED},   {"not-running", WAIT_STOPPED},
+		     {"next-exit", WAIT_STOPPED}, {"running", WAIT_RUNNING},  {"healthy", WAIT_HEALTHY},
+		     {"removed", WAIT_REMOVED},	  {"removing", WAIT_REMOVED}, {"unhealthy", WAIT_UNHEALTHY}};
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (!str_eq(text, known[i].text))
+			continue;
+		*ret = known[i].value;
+		return 0;
+	}
+	return err_set(e, EINVAL, "--condition '%s': stopped, running, healthy, unhealthy or removed is expected", text);
+}
+
+static int wait_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct err *e)
+{
+	int status = 0;
+	autostr struct str out = STR_INIT;
+	int r = container_wait(ctx->store_root, name, *(enum container_condition *)arg, &status, e);
+	if (r < 0)
+		return r;
+	str_addf(&out, "%d\n", status);
+	return out_flush(&out, e);
+}
+
+static int wait_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	struct wait_opts *o = opts;
+	autostrv struct strv names = STRV_INIT;
+	enum container_condition until = WAIT_STOPPED;
+	int r = o->condition ? parse_condition(o->condition, &until, e) : 0;
+	if (r >= 0)
+		r = container_targets_resolve(ctx, &o->t, args, &names, e);
+	return r < 0 ? r : container_verb_each(ctx, &names, o->t.ignore, true, wait_one, &until, e);
+}
+
+static int rename_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	(void)opts;
+	return container_rename(ctx->store_root, args->operands.items[0], args->operands.items[1], e);
+}
+
+static int update_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct err *e)
+{
+	return container_update_restart(ctx->store_root, name, ((struct wait_opts *)arg)->restart, e);
+}
+
+static int update_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	struct wait_opts *o = opts;
+	if (!o->restart)
+		return err_set(e, EINVAL, "update: nothing to change was given (--restart POLICY)");
+	return container_verb_each(ctx, &args->operands, false, false, update_one, o, e);
+}
+
+/* Published ports are what a record says of them. */
+static int port_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	struct wait_opts *o = opts;
+	autostrv struct strv names = STRV_INIT;
+	struct container_targets t = {.latest = o->t.latest, .all = o->all, .running_only = true};
+	struct opt_args first = *args;
+	first.operands = (struct strv){.items = args->operands.items, .count = RL_MIN(args->operands.count, (size_t)1)};
+	int r = container_targets_resolve(ctx, &t, &first, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		json_t *doc = NULL;
+		r = container_inspect(ctx->store_root, names.items[i], false, &doc, e);
+		autojson json_t *owned = doc;
+		const json_t *ports = json_object_get(json_object_get(owned, "NetworkSettings"), "Ports");
+		if (r >= 0 && args->operands.count == 2 && !json_object_get(ports, args->operands.items[1]))
+			r = err_set(e, ENOENT, "container %s does not publish port %s", names.items[i],
+				    args->operands.items[1]);
+		autostr struct str out = STR_INIT;
+		const char *port;
+		json_t *hosts;
+		if (r >= 0)
+			json_object_foreach((json_t *)(uintptr_t)ports, port, hosts)
+			{
+				size_t k;
+				json_t *host;
+				json_array_foreach(hosts, k, host)
+					str_addf(&out, "%s -> %s:%s\n", port, json_str_or_null(host, "HostIp"),
+						 json_str_or_null(host, "HostPort"));
+			}
+		if (r >= 0)
+			r = out_flush(&out, e);
+	}
+	return r;
+}
+
+const struct verb verb_wait = {
+	.name = "wait",
+	.aliases = "container wait",
+	.group = "Containers",
+	.usage = "[OPTIONS] CONTAINER...",
+	.summary = "wait until containers end and print their exit status",
+	.example = "  rl wait job",
+	.opts = wait_defs,
+	.max_operands = OPERANDS_ANY,
+	.opts_size = sizeof(struct wait_opts),
+	.release = wait_release,
+	.run = wait_run,
+};
+
+const struct verb verb_rename = {
+	.name = "rename",
+	.aliases = "container rename",
+	.group = "Containers",
+	.usage = "CONTAINER NAME",
+	.summary = "give a container another name",
+	.example = "  rl rename web old-web",
+	.opts = none_defs,
+	.min_operands = 2,
+	.max_operands = 2,
+	.opts_size = sizeof(struct wait_opts),
+	.run = rename_run,
+};
+
+const struct verb verb_update = {
+	.name = "update",
+	.aliases = "container update",
+	.group = "Containers",
+	.usage = "[OPTIONS] CONTAINER...",
+	.summary = "change the restart policy of containers",
+	.example = "  rl update --restart always web",
+	.opts = update_defs,
+	.min_operands = 1,
+	.max_operands = OPERANDS_ANY,
+	.opts_size = sizeof(struct wait_opts),
+	.release = wait_release,
+	.run = update_run,
+};
+
+const struct verb verb_port = {
+	.name = "port",
+	.aliases = "container port",
+	.group = "Containers",
+	.usage = "[OPTIONS] CONTAINER [PORT]",
+	.summary = "show the published ports of a container",
+	.example = "  rl port web",
+	.opts = port_defs,
+	.max_operands = 2,
+	.opts_size = sizeof(struct wait_opts),
+	.release = wait_release,
+	.run = port_run,
+};

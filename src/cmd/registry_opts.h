@@ -1,0 +1,58 @@
+/*
+ * registry_opts.h - the options of every verb that talks to a registry.
+ *
+ * A verb's struct has `struct registry_cli registry;` and its table the rows REGISTRY_OPT_ROWS(struct its_opts).
+ */
+#ifndef RL_CMD_REGISTRY_OPTS_H
+#define RL_CMD_REGISTRY_OPTS_H
+
+#include "rl/cmd/opt.h"
+#include "rl/svc/image.h"
+
+struct registry_cli {
+	char *authfile, *cert_dir, *tls_verify;
+	unsigned retries;
+};
+
+#define REGISTRY_OPT_ROWS(type)                                                                                        \
+	{"authfile",                                                                                                   \
+	 NULL,                                                                                                         \
+	 0,                                                                                                            \
+	 "FILE",                                                                                                       \
+	 OPT_GENERIC(opt_set_string, type, registry.authfile),                                                         \
+	 OPT_ONCE,                                                                                                     \
+	 "Registry",                                                                                                   \
+	 "file with credentials",                                                                                      \
+	 COMPLETE_FILE,                                                                                                \
+	 NULL},                                                                                                        \
+		{"cert-dir",                                                                                           \
+		 NULL,                                                                                                 \
+		 0,                                                                                                    \
+		 "DIR",                                                                                                \
+		 OPT_GENERIC(opt_set_string, type, registry.cert_dir),                                                 \
+		 OPT_ONCE,                                                                                             \
+		 "Registry",                                                                                           \
+		 "directory of *.crt, *.cert and *.key files",                                                         \
+		 COMPLETE_DIR,                                                                                         \
+		 NULL},                                                                                                \
+		{"tls-verify",                                                                                         \
+		 NULL,                                                                                                 \
+		 0,                                                                                                    \
+		 "BOOL",                                                                                               \
+		 OPT_GENERIC(opt_set_string, type, registry.tls_verify),                                               \
+		 OPT_ONCE,                                                                                             \
+		 "Registry",                                                                                           \
+		 "false: accept any certificate, and http",                                                            \
+		 COMPLETE_CHOICES,                                                                                     \
+		 "true false"},                                                                                        \
+	{                                                                                                              \
+		"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, type, registry.retries), OPT_ONCE, "Registry",        \
+			"attempts after a failure of the network (default 3)", 0, NULL                                 \
+	}
+
+/* What they say, borrowed; creds NULL or as --creds. */
+int registry_cli_get(const struct registry_cli *c, const char *creds, struct image_registry *ret,
+		     struct err *e) RL_CHECK;
+void registry_cli_free(struct registry_cli *c);
+
+#endif

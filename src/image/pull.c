@@ -1,0 +1,330 @@
+/*
+ * pull.c - `rl-image pull`: an image from a registry into the store; see image_int.h.
+ *
+ * Order: the documents first (small, verified), then every blob the store lacks, several at a time over one
+ * connection pool, then the layers (each by a confined unpacker, several at a time), then record and name. A blob is
+ * written once, to cache/partial-HEX, and renamed from there into the store when its digest is right.
+ *
+ * Partial files are flock()ed by whoever fills them, so of several pulls of one blob one fetches and the others wait
+ * and find it in the store; a pull that was killed leaves a beginning that the next one goes on with. Locks are taken in
+ * the order of the digests, so two pulls cannot wait for each other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image_int.h"
+#include "rl/base/io.h"
+#include "rl/base/json.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/model/imgref.h"
+
+struct fetch {
+	const struct store_layer *layer;
+	int fd; /* the partial file, locked; -1 while the store has the blob */
+	char file[96];
+};
+
+struct pull {
+	struct image_ctx *c;
+	struct store_work w;
+	struct registry_repo *repo;
+	int cachefd;
+	struct fetch *fetches; /* by digest, no duplicates */
+	size_t nfetches;
+	struct registry_blob *blobs;
+	size_t *blob_fetch; /* index into fetches of each blob job */
+	size_t nblobs;
+};
+
+static int by_digest(const void *a, const void *b)
+{
+	return strcmp(((const struct fetch *)a)->layer->blob, ((const struct fetch *)b)->layer->blob);
+}
+
+static void list_fetches(struct pull *p, const struct store_record *r)
+{
+	p->fetches = xcalloc(r->nlayers + 1, sizeof(*p->fetches));
+	for (size_t i = 0; i < r->nlayers; i++) {
+		bool twin = false;
+		for (size_t k = 0; k < p->nfetches; k++)
+			twin = twin || str_eq(p->fetches[k].layer->blob, r->layers[i].blob);
+		if (!twin)
+			p->fetches[p->nfetches++] = (struct fetch){.layer = &r->layers[i], .fd = -1};
+	}
+	qsort(p->fetches, p->nfetches, sizeof(*p->fetches), by_digest);
+}
+
+/* Lock the partial file, made when missing. 1: it is ours; 0: while we waited the blob came into the store. */
+static int lock_partial(struct pull *p, struct fetch *f, struct err *e)
+{
+	for (;;) {
+		autofd int fd = openat(p->cachefd, f->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return err_sys(e, errno, "open cache/%s", f->file);
+		int r = io_lock(fd, true, e);
+		if (r < 0)
+			return r;
+		r = store_pin_blob(&p->w, f->layer->blob, f->layer->blob_size, e);
+		if (r < 0)
+			return r;
+		struct stat st;
+		struct stat named;
+		bool same = fstat(fd, &st) == 0 && fstatat(p->cachefd, f->file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+			    st.st_ino == named.st_ino;
+		if (r == 1) {
+			if (same)
+				unlinkat(p->cachefd, f->file, 0);
+			return 0;
+		}
+		if (same) {
+			f->fd = take_fd(&fd);
+			return 1;
+		}
+		/* Renamed or removed by who held it before us, and not in the store all the same: once more. */
+	}
+}
+
+static int open_partials(struct pull *p, struct err *e)
+{
+	p->blobs = xcalloc(p->nfetches + 1, sizeof(*p->blobs));
+	p->blob_fetch = xcalloc(p->nfetches + 1, sizeof(*p->blob_fetch));
+	for (size_t i = 0; i < p->nfetches; i++) {
+		struct fetch *f = &p->fetches[i];
+		snprintf(f->file, sizeof(f->file), "partial-%s", f->layer->blob + 7);
+		int r = store_pin_blob(&p->w, f->layer->blob, f->layer->blob_size, e);
+		if (r == 0)
+			r = lock_partial(p, f, e);
+		if (r < 0)
+			return r;
+		if (f->fd < 0)
+			continue;
+		p->blob_fetch[p->nblobs] = i;
+		p->blobs[p->nblobs++] = (struct registry_blob){
+			.digest = f->layer->blob,
+			.size = (uint64_t)f->layer->blob_size,
+			.partial_fd = f->fd,
+		};
+	}
+	return 0;
+}
+
+static void tell_transfer(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
+{
+	const struct pull *p = arg;
+	static const char *const words[] = {
+		[REGISTRY_WAITING] = "waiting",	  [REGISTRY_CHECKING] = "checking", [REGISTRY_RUNNING] = "download",
+		[REGISTRY_RETRYING] = "retrying", [REGISTRY_DONE] = "downloaded",   [REGISTRY_FAILED] = "failed",
+		[REGISTRY_EXISTS] = "present",
+	};
+	_Static_assert(ARRAY_SIZE(words) == REGISTRY_STATE_N, "a word for every state");
+	char what[64];
+	snprintf(what, sizeof(what), "%s %.19s", words[state], p->blobs[job].digest);
+	image_tell_progress(p->c, what, done, size);
+}
+
+/* A whole, verified partial file becomes a blob of the store. */
+static int publish_partial(struct pull *p, struct fetch *f, struct err *e)
+{
+	if (fsync(f->fd) < 0 && errno != EINVAL && errno != ENOSYS)
+		return err_sys(e, errno, "sync cache/%s", f->file);
+	if (renameat(p->cachefd, f->file, p->w.dirfd, f->file) < 0)
+		return err_sys(e, errno, "move cache/%s", f->file);
+	int r = store_publish_blob(&p->w, f->file, f->layer->blob, e);
+	close_fd(&f->fd);
+	return r;
+}
+
+static int fetch_blobs(struct pull *p, const struct store_record *record, struct err *e)
+{
+	list_fetches(p, record);
+	int r = open_partials(p, e);
+	if (r < 0 || !p->nblobs)
+		return r;
+	const struct registry_transfer t = {.progress = tell_transfer, .progress_arg = p};
+	r = registry_fetch_all(p->repo, p->blobs, p->nblobs, &t, e);
+	/* What did arrive is kept also when something else failed. */
+	for (size_t i = 0; i < p->nblobs; i++) {
+		if (p->blobs[i].result < 0)
+			continue;
+		struct err own = ERR_INIT;
+		int rc = publish_partial(p, &p->fetches[p->blob_fetch[i]], &own);
+		if (rc < 0 && r >= 0) {
+			*e = own;
+			r = rc;
+		}
+	}
+	return r;
+}
+
+/* Documents of the registry to record and blobs of the store. */
+static int store_documents(struct pull *p, const struct registry_image *img, struct store_record *record, struct err *e)
+{
+	struct imgspec_manifest m = {0};
+	struct imgspec_config config = {0};
+	autojson json_t *doc = NULL;
+	enum imgspec_kind kind;
+	int r = imgspec_kind(img->manifest.body.buf, img->manifest.body.len, img->manifest.media_type, &kind, &doc, e);
+	if (r >= 0 && kind != IMGSPEC_MANIFEST)
+		r = err_set(e, EBADMSG, "an index where a manifest was due");
+	if (r >= 0)
+		r = imgspec_manifest_parse(doc, &m, e);
+	if (r >= 0)
+		r = image_parse_config(&img->config, &config, e);
+	if (r >= 0)
+		r = image_fill_record(&m, &config, record, e);
+	if (r >= 0) {
+		snprintf(record->manifest, sizeof(record->manifest), "%s", img->manifest.digest);
+		record->manifest_size = (int64_t)img->manifest.body.len;
+		r = store_put_blob(&p->w, img->config.buf, img->config.len, record->config, e);
+	}
+	if (r >= 0)
+		r = store_put_blob(&p->w, img->manifest.body.buf, img->manifest.body.len, record->manifest, e);
+	if (r >= 0 && img->index.body.len) {
+		r = store_put_blob(&p->w, img->index.body.buf, img->index.body.len, img->index.digest, e);
+		strv_add(&record->extra, img->index.digest);
+	}
+	imgspec_manifest_free(&m);
+	imgspec_config_free(&config);
+	return r;
+}
+
+static void pull_close(struct pull *p)
+{
+	for (size_t i = 0; i < p->nfetches; i++)
+		close_fd(&p->fetches[i].fd);
+	free(p->fetches);
+	free(p->blobs);
+	free(p->blob_fetch);
+	close_fd(&p->cachefd);
+	store_work_end(&p->w);
+}
+
+static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const struct registry_image *img,
+			  const char *name, struct err *e)
+{
+	struct pull p = {.c = c, .repo = repo, .cachefd = -1};
+	struct store_record record = {0};
+	int r = store_work_begin(&c->store, &p.w, e);
+	if (r < 0)
+		return r;
+	p.cachefd = store_dir(&c->store, "cache", e);
+	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, &record, e);
+	if (r >= 0)
+		r = fetch_blobs(&p, &record, e);
+	if (r >= 0)
+		r = layers_ensure(c, &p.w, &record, e);
+	if (r >= 0)
+		r = store_publish_image(&p.w, &record, e);
+	if (r >= 0)
+		r = store_tag(&c->store, name, record.manifest, e);
+	if (r >= 0)
+		image_tell_added(c, &record, name);
+	store_record_free(&record);
+	pull_close(&p);
+	return r;
+}
+
+/* 1 if the store's image of this name is what the registry has (by the manifest, or by the index it came from). */
+static int is_current(struct image_ctx *c, struct registry_repo *repo, const char *name, const char *which,
+		      struct err *e)
+{
+	struct store_image have = {0};
+	struct store_record record = {0};
+	char digest[IMGREF_DIGEST_SIZE];
+	if (store_find_image(&c->store, name, &have, NULL) < 0)
+		return 0;
+	int r = registry_head_manifest(repo, which, digest, e);
+	if (r >= 0)
+		r = str_eq(digest, have.manifest_digest);
+	if (r == 0 && store_record_read(&c->store, have.manifest_digest, &record, NULL) >= 0)
+		r = strv_has(&record.extra, digest);
+	if (r == 1) {
+		if (record.manifest[0] || store_record_read(&c->store, have.manifest_digest, &record, NULL) >= 0)
+			image_tell_added(c, &record, name);
+	}
+	store_record_free(&record);
+	store_image_free(&have);
+	return r;
+}
+
+static int pull_one(struct image_ctx *c, struct registry_repo *repo, const struct imgref *ref, const char *which,
+		    struct err *e)
+{
+	struct imgref named = *ref;
+	if (c->all_tags) {
+		named.tag = (char *)(uintptr_t)which;
+		named.digest[0] = '\0';
+	}
+	autofree char *name = imgref_format(&named);
+	struct imgspec_platform platform = {0};
+	struct registry_image img = REGISTRY_IMAGE_INIT;
+	int r = c->only_newer ? is_current(c, repo, name, which, e) : 0;
+	if (r != 0)
+		return r;
+	if (c->platform)
+		r = imgspec_platform_parse(c->platform, &platform, e);
+	if (r >= 0)
+		r = registry_get_image(repo, which, c->platform ? &platform : NULL, &img, e);
+	if (r >= 0)
+		r = pull_documents(c, repo, &img, name, e);
+	registry_image_free(&img);
+	imgspec_platform_free(&platform);
+	return r < 0 ? err_ctx(e, "pull %s", imgref_familiar(name)) : r;
+}
+
+static int pull_tags(struct image_ctx *c, struct registry_repo *repo, const struct imgref *ref, struct err *e)
+{
+	if (!c->all_tags)
+		return pull_one(c, repo, ref, ref->digest[0] ? ref->digest : ref->tag, e);
+	autostrv struct strv tags = STRV_INIT;
+	int r = registry_list_tags(repo, &tags, e);
+	for (size_t i = 0; i < tags.count && r >= 0; i++)
+		r = pull_one(c, repo, ref, tags.items[i], e);
+	return r;
+}
+
+static int pull_candidate(struct image_ctx *c, struct registry *reg, const char *text, struct err *e)
+{
+	struct imgref ref;
+	struct registry_repo *repo = NULL;
+	int r = imgref_parse(text, &ref, e);
+	if (r < 0)
+		return r;
+	r = registry_repo_open(reg, ref.domain, ref.path, REGISTRY_PULL, &repo, e);
+	if (r >= 0) {
+		r = pull_tags(c, repo, &ref, e);
+		registry_repo_close(repo);
+	}
+	imgref_free(&ref);
+	return r;
+}
+
+int pull_verb(struct image_ctx *c, struct err *e)
+{
+	struct registry *reg = NULL;
+	autostrv struct strv names = STRV_INIT;
+	int r = registry_open(&c->registry, &reg, e);
+	if (r < 0)
+		return r;
+	r = registry_expand(reg, c->args.items[0], &names, e);
+	/* Several candidates only for a name without a registry: the first place that has it; its own error if none. */
+	int last = r;
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		struct err own = ERR_INIT;
+		last = pull_candidate(c, reg, names.items[i], &own);
+		if (last >= 0)
+			break;
+		if (i + 1 == names.count || (last != -ENOENT && last != -EACCES)) {
+			*e = own;
+			break;
+		}
+	}
+	registry_close(reg);
+	return last;
+}

@@ -1,0 +1,213 @@
+/*
+ * push.c - `rl-image push`: an image of the store to a registry; see image_int.h.
+ *
+ * Order: every blob the registry lacks, several at a time, then the manifest, so that a tag never leads to something
+ * incomplete. Blobs go as they are stored; the manifest too, byte for byte, unless another format is asked for: then it
+ * is written anew around the same blobs. Blobs are offered for mounting from another repository of the same registry
+ * that the image has a name in.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_int.h"
+#include "rl/base/json.h"
+#include "rl/base/mem.h"
+#include "rl/model/imgref.h"
+
+struct push {
+	struct image_ctx *c;
+	struct store_work w;
+	struct store_image image;
+	struct store_record record;
+	struct imgref dest;
+	char *mount_from; /* path of a repository, or NULL */
+	struct registry_upload *uploads;
+	size_t count;
+	struct str manifest;
+	const char *media_type;
+};
+
+/* ---- the manifest ---- */
+
+struct media_pair {
+	const char *oci, *docker;
+};
+static const struct media_pair media_pairs[] = {
+	{IMGSPEC_OCI_MANIFEST, IMGSPEC_DOCKER_MANIFEST},
+	{IMGSPEC_OCI_CONFIG, IMGSPEC_DOCKER_CONFIG},
+	{IMGSPEC_OCI_LAYER, IMGSPEC_DOCKER_LAYER},
+	{IMGSPEC_OCI_LAYER_GZIP, IMGSPEC_DOCKER_LAYER_GZIP},
+};
+
+/* The same kind of thing in the other format's words. */
+static int translate(const char *type, bool docker, const char **ret_type, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(media_pairs); i++) {
+		if (!str_eq(type, media_pairs[i].oci) && !str_eq(type, media_pairs[i].docker))
+			continue;
+		*ret_type = docker ? media_pairs[i].docker : media_pairs[i].oci;
+		return 0;
+	}
+	if (!docker && str_after(type, "application/vnd.oci.")) {
+		*ret_type = type;
+		return 0;
+	}
+	int r = err_set(e, EINVAL, "%s cannot be said in docker's format", type);
+	return err_hint(e, "push with --format oci"), r;
+}
+
+static int rewrite_manifest(struct push *p, bool docker, struct err *e)
+{
+	const struct store_record *rec = &p->record;
+	autojson json_t *doc = json_object();
+	json_t *layers = json_array();
+	p->media_type = docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
+	json_put_int(doc, "schemaVersion", 2);
+	json_put_str(doc, "mediaType", p->media_type);
+	json_put(doc, "config",
+		 imgspec_desc_new(docker ? IMGSPEC_DOCKER_CONFIG : IMGSPEC_OCI_CONFIG, rec->config, rec->config_size));
+	json_put(doc, "layers", layers);
+	for (size_t i = 0; i < rec->nlayers; i++) {
+		const char *type = NULL;
+		int r = translate(rec->layers[i].media_type, docker, &type, e);
+		if (r < 0)
+			return r;
+		json_array_append_new(layers, imgspec_desc_new(type, rec->layers[i].blob, rec->layers[i].blob_size));
+	}
+	json_print(doc, false, &p->manifest);
+	return 0;
+}
+
+static int make_manifest(struct push *p, struct err *e)
+{
+	const char *format = p->c->format;
+	bool docker = format && str_eq(format, "v2s2");
+	if (format && !docker && !str_eq(format, "oci"))
+		return err_set(e, EINVAL, "'%s' is no format: oci, v2s2", format);
+	bool is_docker = str_eq(p->record.media_type, IMGSPEC_DOCKER_MANIFEST);
+	if (format && docker != is_docker)
+		return rewrite_manifest(p, docker, e);
+	p->media_type = is_docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
+	return store_read_blob(&p->c->store, p->record.manifest, IMGSPEC_MANIFEST_MAX, &p->manifest, e);
+}
+
+/* ---- the blobs ---- */
+
+static int add_upload(struct push *p, const char *digest, int64_t size, struct err *e)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (str_eq(p->uploads[i].digest, digest))
+			return 0;
+	int fd = store_open_blob(&p->c->store, digest, size, e);
+	if (fd < 0)
+		return fd;
+	p->uploads[p->count++] = (struct registry_upload){
+		.digest = digest, .size = (uint64_t)size, .mount_from = p->mount_from, .fd = fd, .wait_fd = -1};
+	return 0;
+}
+
+static int open_blobs(struct push *p, struct err *e)
+{
+	const struct store_record *rec = &p->record;
+	int r = image_pin_record(&p->w, rec, e);
+	p->uploads = xcalloc(rec->nlayers + 1, sizeof(*p->uploads));
+	for (size_t i = 0; i < rec->nlayers && r >= 0; i++)
+		r = add_upload(p, rec->layers[i].blob, rec->layers[i].blob_size, e);
+	return r < 0 ? r : add_upload(p, rec->config, rec->config_size, e);
+}
+
+static void tell_transfer(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
+{
+	const struct push *p = arg;
+	char what[64];
+	snprintf(what, sizeof(what), "%s %.19s", state == REGISTRY_EXISTS ? "present" : "upload",
+		 p->uploads[job].digest);
+	image_tell_progress(p->c, what, done, size);
+}
+
+/* ---- from what to where ---- */
+
+/* A repository of the same registry that the image came from or was pushed to. */
+static int find_mount(struct push *p, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	int r = store_names(&p->c->store, p->image.manifest_digest, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0 && !p->mount_from; i++) {
+		struct imgref ref;
+		if (imgref_parse(names.items[i], &ref, NULL) < 0)
+			continue;
+		if (str_eq(ref.domain, p->dest.domain) && !str_eq(ref.path, p->dest.path))
+			p->mount_from = xstrdup(ref.path);
+		imgref_free(&ref);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int push_to(struct push *p, struct registry_repo *repo, struct err *e)
+{
+	const struct registry_transfer t = {.progress = tell_transfer, .progress_arg = p};
+	struct store_record pushed = p->record;
+	int r = registry_push_all(repo, p->uploads, p->count, &t, e);
+	if (r >= 0)
+		r = registry_push_manifest(repo, p->dest.tag ? p->dest.tag : p->dest.digest, p->media_type,
+					   p->manifest.buf, p->manifest.len, pushed.manifest, e);
+	if (r < 0)
+		return r;
+	autofree char *name = imgref_format(&p->dest);
+	image_tell_added(p->c, &pushed, name);
+	return 0;
+}
+
+static int push_image(struct push *p, const char *from, const char *to, struct err *e)
+{
+	struct registry *reg = NULL;
+	struct registry_repo *repo = NULL;
+	int r = store_find_image(&p->c->store, from, &p->image, e);
+	if (r >= 0 && !*to)
+		to = p->image.name ? p->image.name : "";
+	if (r >= 0 && !*to)
+		r = err_set(e, EINVAL, "an image id does not say where to: name the destination");
+	if (r >= 0)
+		r = imgref_parse(to, &p->dest, e);
+	if (r >= 0)
+		r = image_find_record(p->c, p->image.manifest_digest, &p->record, e);
+	if (r >= 0)
+		r = find_mount(p, e);
+	if (r >= 0)
+		r = make_manifest(p, e);
+	if (r >= 0)
+		r = open_blobs(p, e);
+	if (r >= 0)
+		r = registry_open(&p->c->registry, &reg, e);
+	if (r < 0)
+		return r;
+	r = registry_repo_open(reg, p->dest.domain, p->dest.path, REGISTRY_PUSH, &repo, e);
+	if (r >= 0) {
+		r = push_to(p, repo, e);
+		registry_repo_close(repo);
+	}
+	registry_close(reg);
+	return r;
+}
+
+/* Operands: the image, and where to ("" if its name says that). */
+int push_verb(struct image_ctx *c, struct err *e)
+{
+	struct push p = {.c = c, .manifest = STR_INIT};
+	int r = store_work_begin(&c->store, &p.w, e);
+	if (r < 0)
+		return r;
+	r = push_image(&p, c->args.items[0], c->args.items[1], e);
+	for (size_t i = 0; i < p.count; i++)
+		close_fd(&p.uploads[i].fd);
+	free(p.uploads);
+	free(p.mount_from);
+	str_free(&p.manifest);
+	store_record_free(&p.record);
+	store_image_free(&p.image);
+	imgref_free(&p.dest);
+	store_work_end(&p.w);
+	return r < 0 ? err_ctx(e, "push %s", c->args.items[0]) : 0;
+}

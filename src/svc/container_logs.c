@@ -1,0 +1,203 @@
+/*
+ * container_logs.c - `rl logs`: entries of one or several containers to our standard output and error.
+ *
+ * Several containers are shown one after the other, or with --follow as their entries come, each from a reader of its
+ * own. Following ends when the container has ended and its log has been read to the end after that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "container_int.h"
+#include "rl/base/io.h"
+#include "rl/base/mem.h"
+#include "rl/engine/log_file.h"
+#include "rl/svc/container.h"
+
+enum { FLUSH_AT = 128 * 1024 };
+
+struct source {
+	struct container_rec rec;
+	struct log_reader reader;
+	bool line_begun[2]; /* stdout, stderr: the last entry did not end its line */
+	bool finished;
+};
+
+struct logs {
+	const struct container_logs_opts *o;
+	struct source *sources;
+	size_t count;
+	size_t name_width;
+	struct str out;
+	enum log_stream stream; /* of what is in `out` */
+};
+
+static int flush(struct logs *l, struct err *e)
+{
+	int r = 0;
+	if (l->out.len)
+		r = io_write_all(l->stream == LOG_STDERR ? STDERR_FILENO : STDOUT_FILENO, l->out.buf, l->out.len, e);
+	str_cut(&l->out, 0);
+	return r;
+}
+
+static void add_prefix(struct logs *l, const struct source *s, const struct log_entry *entry)
+{
+	if (l->o->names)
+		str_addf(&l->out, "%-*s | ", (int)l->name_width, s->rec.config.name);
+	if (l->o->timestamps) {
+		time_t seconds = (time_t)(entry->time / 1000000000);
+		struct tm tm;
+		gmtime_r(&seconds, &tm);
+		str_addf(&l->out, "%04d-%02d-%02dT%02d:%02d:%02d.%09lldZ ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec, (long long)(entry->time % 1000000000));
+	}
+	if (l->o->details) {
+		const struct strv *opts = &s->rec.config.o.log_opts;
+		bool any = false;
+		for (size_t i = 0; i < opts->count; i++) {
+			if (!str_after(opts->items[i], "tag="))
+				continue;
+			str_addf(&l->out, "%s%s", any ? "," : "", opts->items[i]);
+			any = true;
+		}
+		str_adds(&l->out, any ? " " : "");
+	}
+}
+
+static int show(struct logs *l, struct source *s, const struct log_entry *entry, struct err *e)
+{
+	int r = 0;
+	if (entry->stream != l->stream)
+		r = flush(l, e);
+	l->stream = entry->stream;
+	if (!s->line_begun[entry->stream])
+		add_prefix(l, s, entry);
+	str_add(&l->out, entry->data, entry->len);
+	s->line_begun[entry->stream] = entry->len == 0 || entry->data[entry->len - 1] != '\n';
+	if (r == 0 && l->out.len >= FLUSH_AT)
+		r = flush(l, e);
+	return r;
+}
+
+/* Everything there is now. 1 go on, 0 past --until. */
+static int read_on(struct logs *l, struct source *s, struct err *e)
+{
+	struct log_entry entry;
+	int r;
+	while ((r = log_reader_next(&s->reader, &entry, e)) == 1) {
+		if (l->o->since && entry.time < l->o->since)
+			continue;
+		if (l->o->until && entry.time > l->o->until)
+			return flush(l, e);
+		r = show(l, s, &entry, e);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0)
+		r = flush(l, e);
+	return r < 0 ? r : 1;
+}
+
+static bool is_over(struct source *s)
+{
+	return container_rec_reload(&s->rec, NULL) < 0 || !container_rec_is_alive(&s->rec);
+}
+
+static int follow_one_round(struct logs *l, struct source *s, struct err *e)
+{
+	/* In this order: what was written before the end is read after the end was seen. */
+	bool over = is_over(s) && !container_rec_monitor_lives(&s->rec);
+	int r = read_on(l, s, e);
+	if (r >= 0 && (over || r == 0))
+		s->finished = true;
+	return r < 0 ? r : 0;
+}
+
+static int follow(struct logs *l, struct err *e)
+{
+	autofree struct container_watch *w = xcalloc(l->count, sizeof(*w));
+	for (;;) {
+		size_t left = 0;
+		int r = 0;
+		size_t opened = 0;
+		/* Watches first, then the reading: nothing happens unseen in between. */
+		autofree struct pollfd *p = xcalloc(3 * l->count, sizeof(*p));
+		for (; opened < l->count && r == 0; opened++) {
+			w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
+			if (!l->sources[opened].finished && container_watch_open(&l->sources[opened].rec, &w[opened], NULL) < 0)
+				w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
+			p[3 * opened] = (struct pollfd){.fd = w[opened].inotify, .events = POLLIN};
+			p[3 * opened + 1] = (struct pollfd){.fd = w[opened].pids[0], .events = POLLIN};
+			p[3 * opened + 2] = (struct pollfd){.fd = w[opened].pids[1], .events = POLLIN};
+		}
+		for (size_t i = 0; i < l->count && r == 0; i++) {
+			if (!l->sources[i].finished)
+				r = follow_one_round(l, &l->sources[i], e);
+			left += !l->sources[i].finished;
+		}
+		if (r == 0 && left && poll(p, 3 * l->count, -1) < 0 && errno != EINTR)
+			r = err_sys(e, errno, "poll");
+		for (size_t i = 0; i < opened; i++)
+			container_watch_close(&w[i]);
+		if (r < 0 || !left)
+			return r;
+	}
+}
+
+static int open_source(const struct store *store, const char *name, const struct container_logs_opts *o,
+		       struct source *s, struct err *e)
+{
+	s->reader = (struct log_reader){.fd = -1, .buf = STR_INIT, .decoded = STR_INIT};
+	int r = container_store_find(store, name, &s->rec, e);
+	if (r < 0)
+		return r;
+	enum log_driver driver = s->rec.config.o.log_driver;
+	if (driver == LOG_DRIVER_NONE || driver == LOG_DRIVER_PASSTHROUGH) {
+		err_set(e, EINVAL, "container %s has no log", s->rec.config.name);
+		return err_hint(e, "it was made with --log-driver %s", run_opts_log_driver_name(driver));
+	}
+	struct err why = ERR_INIT;
+	r = log_reader_open(&s->reader, s->rec.dirfd, driver, o->tail, &why);
+	if (r < 0 && r != -ENOENT) {
+		*e = why;
+		return r;
+	}
+	if (r == -ENOENT && s->rec.state.foreground) {
+		err_set(e, ENOENT, "container %s has no log", s->rec.config.name);
+		return err_hint(e, "it was run in the foreground: its output went to that terminal; -d keeps a log");
+	}
+	return 0;
+}
+
+int container_logs(const char *root, const struct strv *names, const struct container_logs_opts *o, struct err *e)
+{
+	struct logs l = {.o = o, .out = STR_INIT};
+	struct store store;
+	int r = store_open(root, true, &store, e);
+	if (r < 0)
+		return r;
+	l.sources = xcalloc(names->count + 1, sizeof(struct source));
+	for (; l.count < names->count && r == 0; l.count++) {
+		l.sources[l.count].rec = (struct container_rec)CONTAINER_REC_INIT;
+		r = open_source(&store, names->items[l.count], o, &l.sources[l.count], e);
+		if (r == 0)
+			l.name_width = RL_MAX(l.name_width, strlen(l.sources[l.count].rec.config.name));
+	}
+	for (size_t i = 0; i < l.count && r >= 0 && !o->follow; i++)
+		r = read_on(&l, &l.sources[i], e);
+	if (r >= 0 && o->follow)
+		r = follow(&l, e);
+	for (size_t i = 0; i < l.count; i++) {
+		log_reader_close(&l.sources[i].reader);
+		container_rec_free(&l.sources[i].rec);
+	}
+	free(l.sources);
+	str_free(&l.out);
+	store_close(&store);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,230 @@
+/*
+ * container_select.c - which containers are meant: names, --all, --latest, --last, --filter.
+ *
+ * Filters of one name are alternatives, filters of different names must all hold; labels must all hold (docker's rules).
+ */
+#include <errno.h>
+#include <regex.h>
+#include <stdlib.h>
+
+#include "container_int.h"
+#include "rl/base/fmt.h"
+#include "rl/base/mem.h"
+#include "rl/svc/container.h"
+
+static const char *const filter_names[] = {"name",   "id",    "status", "label",	  "ancestor", "exited", "before",
+					   "since",  "until", "health", "restart-policy", "network",  "volume", NULL};
+
+static int check_filter(const char *text, struct err *e)
+{
+	const char *eq = strchr(text, '=');
+	if (!eq || eq == text)
+		return err_set(e, EINVAL, "--filter '%s': NAME=VALUE is expected", text);
+	autofree char *name = xstrndup(text, (size_t)(eq - text));
+	for (size_t i = 0; filter_names[i]; i++)
+		if (str_eq(name, filter_names[i]))
+			return 0;
+	const char *near = str_nearest(name, filter_names);
+	err_set(e, EINVAL, "--filter '%s': there is no filter '%s'", text, name);
+	return near ? err_hint(e, "did you mean '%s'?", near) : -EINVAL;
+}
+
+static bool matches_regex(const char *pattern, const char *text)
+{
+	regex_t re;
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return strstr(text, pattern) != NULL;
+	bool found = regexec(&re, text, 0, NULL, 0) == 0;
+	regfree(&re);
+	return found;
+}
+
+static bool has_label(const struct container_rec *c, const char *want)
+{
+	for (size_t i = 0; i < c->config.labels.count; i++) {
+		const char *label = c->config.labels.items[i];
+		const char *rest = str_after(label, want);
+		if (rest && (!*rest || (*rest == '=' && !strchr(want, '='))))
+			return true;
+	}
+	return false;
+}
+
+static bool has_volume(const struct container_rec *c, const char *want)
+{
+	for (size_t i = 0; i < c->config.o.nmounts; i++) {
+		const struct mount_opt *m = &c->config.o.mounts[i];
+		if (str_eq(m->target, want) || (m->source && str_eq(m->source, want)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_ancestor(const struct container_rec *c, const char *want)
+{
+	const char *id = c->config.image_id ? c->config.image_id : "";
+	const char *hex = str_after(id, "sha256:");
+	const char *image = c->config.image;
+	size_t n = strlen(image);
+	size_t m = strlen(want);
+	if (str_eq(image, want) || str_eq(id, want) || (hex && m >= 4 && str_after(hex, want)))
+		return true;
+	/* "busybox" for docker.io/library/busybox:latest */
+	const char *at = strstr(image, want);
+	return at && (at == image || at[-1] == '/') && (at[m] == '\0' || at[m] == ':') && n >= m;
+}
+
+struct selecting {
+	const struct strv *filters;
+	const struct container_list *all;
+	int64_t now;
+};
+
+static int64_t created_of(const struct selecting *s, const char *name)
+{
+	for (size_t i = 0; i < s->all->count; i++) {
+		const struct container_rec *c = &s->all->items[i];
+		if (!c->broken && (str_eq(c->config.name, name) || str_after(c->config.id, name)))
+			return c->config.created;
+	}
+	return -1;
+}
+
+/* "24h" ago, or a time. */
+static int64_t time_limit(const struct selecting *s, const char *text)
+{
+	uint64_t ns;
+	int64_t seconds;
+	if (fmt_parse_duration(text, "--filter until", &ns, NULL) == 0)
+		return s->now - (int64_t)RL_MIN(ns, (uint64_t)INT64_MAX);
+	return fmt_parse_time(text, "--filter until", &seconds, NULL) == 0 ? seconds * 1000000000 : 0;
+}
+
+static bool passes_one(const struct selecting *s, const struct container_rec *c, const char *name, const char *value)
+{
+	const struct run_opts *o = &c->config.o;
+	if (str_eq(name, "name"))
+		return matches_regex(*value == '/' ? value + 1 : value, c->config.name);
+	if (str_eq(name, "id"))
+		return str_after(c->config.id, value) != NULL;
+	if (str_eq(name, "status"))
+		return str_eq(record_status_name(c->status), value) ||
+		       (str_eq(value, "stopped") && c->status == RECORD_EXITED);
+	if (str_eq(name, "label"))
+		return has_label(c, value);
+	if (str_eq(name, "ancestor"))
+		return is_ancestor(c, value);
+	if (str_eq(name, "exited")) {
+		uint64_t code;
+		return c->status == RECORD_EXITED && str_to_u64(value, 255, name, &code, NULL) == 0 &&
+		       c->state.exit_code == (int)code;
+	}
+	if (str_eq(name, "before"))
+		return c->config.created < created_of(s, value);
+	if (str_eq(name, "since"))
+		return c->config.created > created_of(s, value);
+	if (str_eq(name, "until"))
+		return c->config.created < time_limit(s, value);
+	if (str_eq(name, "health"))
+		return str_eq(c->state.health.status ? c->state.health.status : "none", value);
+	if (str_eq(name, "restart-policy"))
+		return str_eq(run_opts_restart_name(o->restart), value);
+	if (str_eq(name, "network"))
+		return o->network.name && str_eq(o->network.name, value);
+	return has_volume(c, value);
+}
+
+static bool passes(const struct selecting *s, const struct container_rec *c)
+{
+	for (size_t n = 0; filter_names[n]; n++) {
+		const char *name = filter_names[n];
+		bool all = str_eq(name, "label");
+		size_t given = 0;
+		size_t held = 0;
+		for (size_t i = 0; s->filters && i < s->filters->count; i++) {
+			const char *rest = str_after(s->filters->items[i], name);
+			if (!rest || *rest != '=')
+				continue;
+			given++;
+			held += passes_one(s, c, name, rest + 1);
+		}
+		if (given && (all ? held < given : !held))
+			return false;
+	}
+	return true;
+}
+
+static bool shows_stopped(const struct container_selection *sel)
+{
+	if (!sel->running_only || sel->latest || sel->last)
+		return true;
+	/* docker: asking for a status or an exit code asks for containers that do not run, too */
+	for (size_t i = 0; sel->filters && i < sel->filters->count; i++)
+		if (str_after(sel->filters->items[i], "status=") || str_after(sel->filters->items[i], "exited="))
+			return true;
+	return false;
+}
+
+int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
+			  struct err *e)
+{
+	for (size_t i = 0; sel->filters && i < sel->filters->count; i++)
+		if (check_filter(sel->filters->items[i], e) < 0)
+			return -EINVAL;
+	int r = container_store_list(s, l, e);
+	if (r < 0)
+		return r;
+	struct selecting x = {.filters = sel->filters, .all = l, .now = container_now()};
+	autofree bool *keep = xcalloc(l->count + 1, sizeof(bool));
+	size_t most = sel->latest ? 1 : sel->last > 0 ? (size_t)sel->last : SIZE_MAX;
+	size_t n = 0;
+	for (size_t i = 0; i < l->count && n < most; i++) {
+		const struct container_rec *c = &l->items[i];
+		bool shown = c->broken ? shows_stopped(sel) && !(sel->filters && sel->filters->count)
+				       : (shows_stopped(sel) || container_rec_is_alive(c)) && passes(&x, c);
+		keep[i] = shown;
+		n += shown;
+	}
+	n = 0;
+	for (size_t i = 0; i < l->count; i++) {
+		if (keep[i])
+			l->items[n++] = l->items[i];
+		else
+			container_rec_free(&l->items[i]);
+	}
+	l->count = n;
+	return 0;
+}
+
+static int add_names(const struct store *s, const struct strv *names, struct strv *out, struct err *e)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		autorec struct container_rec c = CONTAINER_REC_INIT;
+		int r = container_store_find(s, names->items[i], &c, e);
+		if (r < 0)
+			return r;
+		strv_add(out, c.config.id);
+	}
+	return 0;
+}
+
+int container_select(const char *root, const struct container_selection *sel, struct strv *ret_ids, struct err *e)
+{
+	struct store s;
+	int r = store_open(root, true, &s, e);
+	if (r < 0)
+		return r;
+	if (sel->names && sel->names->count)
+		r = add_names(&s, sel->names, ret_ids, e);
+	if (r == 0 && (sel->all || sel->latest || sel->last || (sel->filters && sel->filters->count))) {
+		struct container_list l = {.items = NULL};
+		r = container_select_list(&s, sel, &l, e);
+		for (size_t i = 0; r == 0 && i < l.count; i++)
+			strv_add(ret_ids, l.items[i].config.id);
+		container_list_free(&l);
+		if (r == 0 && sel->latest && !ret_ids->count)
+			r = err_set(e, ENOENT, "there is no container");
+	}
+	store_close(&s);
+	return r;
+}

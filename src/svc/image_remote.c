@@ -1,0 +1,109 @@
+/* image_remote.c - push, login, and looking at registries: parameters for rl-image, and its answers; see image.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_int.h"
+#include "rl/base/mem.h"
+
+static int ask(const char *root, const struct strv *verb, const struct image_ui *ui, struct image_list *ret_list,
+	       struct str *ret_text, struct err *e)
+{
+	struct store s;
+	struct idmap map;
+	int r = idmap_detect(false, &map, e);
+	if (r >= 0)
+		r = store_open(root, true, &s, e);
+	if (r < 0)
+		return r;
+	r = ret_text ? image_program_ask(&s, &map, verb, ret_text, e)
+		     : image_program_run(&s, &map, verb, false, ui, ret_list, e);
+	store_close(&s);
+	return r;
+}
+
+static const char *without_transport(const char *name)
+{
+	const char *rest = str_after(name, "docker://");
+	return rest ? rest : name;
+}
+
+int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
+	       struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	struct image_list list = {0};
+	strv_add(&verb, "push");
+	image_add_registry(&verb, &o->registry);
+	if (o->format)
+		strv_addf(&verb, "--format=%s", o->format);
+	strv_add(&verb, "--");
+	strv_add(&verb, o->name);
+	strv_add(&verb, o->dest ? without_transport(o->dest) : "");
+	int r = ask(o->root, &verb, ui, &list, NULL, e);
+	if (r >= 0 && list.count != 1)
+		r = err_set(e, EPROTO, "rl-image pushed %zu images instead of one", list.count);
+	if (r >= 0)
+		*ret_pushed = list.items[0];
+	image_list_free(&list);
+	return r;
+}
+
+int image_login(const char *root, const char *key, const struct image_registry *registry, struct str *ret_text,
+		struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	strv_add(&verb, "login");
+	image_add_registry(&verb, registry);
+	strv_add(&verb, "--");
+	strv_add(&verb, key);
+	int r = ask(root, &verb, NULL, NULL, ret_text, e);
+	unsetenv("RL_IMAGE_CREDS");
+	return r;
+}
+
+int image_logout(const char *root, const char *key, const struct image_registry *registry, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	autostr struct str nothing = STR_INIT;
+	strv_add(&verb, "logout");
+	image_add_registry(&verb, registry);
+	strv_add(&verb, "--");
+	strv_add(&verb, key ? key : "");
+	return ask(root, &verb, NULL, NULL, &nothing, e);
+}
+
+int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+			 struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	autostr struct str text = STR_INIT;
+	strv_add(&verb, "inspect");
+	image_add_registry(&verb, registry);
+	strv_add(&verb, "--");
+	strv_add(&verb, without_transport(name));
+	int r = ask(root, &verb, NULL, NULL, &text, e);
+	return r < 0 ? r : json_parse(text.buf, text.len, "the answer of rl-image", ret_doc, e);
+}
+
+int image_remote_tags(const char *root, const char *name, const struct image_registry *registry, char **ret_name,
+		      struct strv *ret_tags, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	autostr struct str text = STR_INIT;
+	autostrv struct strv lines = STRV_INIT;
+	strv_add(&verb, "tags");
+	image_add_registry(&verb, registry);
+	strv_add(&verb, "--");
+	strv_add(&verb, without_transport(name));
+	int r = ask(root, &verb, NULL, NULL, &text, e);
+	if (r < 0)
+		return r;
+	/* The repository, then one tag per line. */
+	strv_split(&lines, text.buf, '\n');
+	*ret_name = xstrdup(lines.items[0]);
+	for (size_t i = 1; i < lines.count; i++)
+		if (*lines.items[i])
+			strv_add(ret_tags, lines.items[i]);
+	return 0;
+}

@@ -1,0 +1,65 @@
+#!/bin/bash
+# Logs of detached containers: exact bytes, streams, times, tails, following, rotation; and attach.
+. "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+N="--network none"
+done_with() { rl wait "$1" >/dev/null; }
+
+rl run -d $N --name a busybox sh -c 'echo out; echo err >&2; printf partial; sleep 0.1; echo " line"' >/dev/null
+done_with a
+is "standard output goes to standard output" "$(rl logs a 2>/dev/null)" "out
+partial line"
+is "standard error to standard error" "$(rl logs a 2>&1 >/dev/null)" err
+is "the last line" "$(rl logs -n 1 a 2>/dev/null)" " line"
+like "times" "$(rl logs -t a 2>/dev/null | head -1)" '^20[0-9-]*T[0-9:]*\.[0-9]{9}Z out$'
+is "nothing is older than now" "$(rl logs --since 0s a 2>&1)" ""
+is "everything is older than in an hour" "$(rl logs --until 2100-01-01T00:00:00Z a 2>/dev/null | wc -l)" 2
+file=$(rl inspect -f '{{.LogPath}}' a)
+is "the file is what docker writes" "$(python3 -c '
+import json, sys
+print("".join(json.loads(l)["log"] for l in open(sys.argv[1]) if json.loads(l)["stream"] == "stdout"), end="")' "$file")" "out
+partial line"
+
+head -c 300000 /dev/urandom >random
+for driver in json-file k8s-file; do
+	rl run -d $N --rm=false --log-driver $driver -v "$T/random:/r:ro" --name "b-$driver" busybox cat /r >/dev/null
+	done_with "b-$driver"
+	rl logs "b-$driver" >copy
+	ok "$driver keeps every byte" cmp random copy
+done
+rl run -d $N --log-driver none --name none busybox echo x >/dev/null
+done_with none
+must_fail "no log is said to be none" --status 125 --stderr 'has no log' rl logs none
+
+rl run -d $N --name rot --log-opt max-size=20k --log-opt max-file=3 busybox sh -c 'i=0; while [ $i -lt 5000 ]; do echo "line $i"; i=$((i+1)); done' >/dev/null
+done_with rot
+size=$(cat "$(dirname "$(rl inspect -f '{{.LogPath}}' rot)")"/container.log* | wc -c)
+ok "rotation bounds the log ($size bytes)" test "$size" -le 61440
+is "the end of the output is kept" "$(rl logs -n 1 rot)" "line 4999"
+
+rl run -d $N --name f busybox sh -c 'for i in 1 2 3 4 5; do echo "n$i"; sleep 0.1; done' >/dev/null
+is "logs -f shows what comes and ends with the container" "$(timeout 20 rl logs -f f | tr '\n' ' ')" "n1 n2 n3 n4 n5 "
+is "several containers, with their names" "$(rl logs --names -n 1 f a 2>/dev/null)" "f | n5
+a |  line"
+rl run -d $N --name slow busybox sh -c 'sleep 0.3; echo late; sleep 1000' >/dev/null
+is "a follower of a quiet container is served" "$(timeout 20 rl logs -f slow | head -1)" late
+
+# --- attach
+rl run -di $N --name cat busybox sh -c 'while read x; do echo "got $x"; done; echo end' >/dev/null
+is "what is typed reaches the command, and its output us" "$( (echo one; sleep 0.3) | timeout 20 rl attach cat | head -2)" "got one
+end"
+is "a start with -ai is a pipe" "$(printf 'x\ny\n' | timeout 20 rl start -ai cat)" "got x
+got y
+end"
+rl run -d $N --name st busybox sh -c 'sleep 0.4; echo bye; exit 9' >/dev/null
+out=$(timeout 20 rl attach st)
+is "attach ends as the container does" "$? $out" "9 bye"
+must_fail "nothing to attach to" --status 125 --stderr 'not running' rl attach st
+
+# A log at full speed: everything is there, however much faster the container is than the disk.
+rl run -d $N --name big busybox sh -c 'yes 0123456789012345678901234567890123456789012345678901234567890 | head -c 30000000' >/dev/null
+done_with big
+is "30 MB at full speed are all there" "$(rl logs big | wc -c)" 30000000
+rl rm -fa >/dev/null
+is "nothing is left" "$(rl ps -aq)$(ls "$RL_ROOT/names")" ""
+leftovers "no process or mount stays"
+done_testing

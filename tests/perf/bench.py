@@ -1,0 +1,372 @@
+"""The measurements of bench.sh, which prepares the ground and calls this.
+
+Every comparison is interleaved: in each round each program runs a few times, so that what else the machine does hits
+all alike. What is printed is the median and the range from the first to the ninth decile. A ratio is computed per round
+and its median taken, because a slow minute slows both.
+"""
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+STAGE = os.environ["STAGE"]
+USER = os.environ["STAGE_USER"]
+HOME = os.environ["STAGE_HOME"]
+TOP = os.environ["BENCH_TOP"]
+BUILD = os.environ["BENCH_BUILD"]
+OUT = os.environ["BENCH_OUT"]
+QUICK = os.environ.get("BENCH_QUICK") == "1"
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3" if QUICK else "15"))
+IS_ROOT = os.geteuid() == 0
+
+rows = []
+notes = []
+
+
+def note(text):
+    notes.append(text)
+    print(f"# {text}", file=sys.stderr)
+
+
+def as_user(argv, env=None):
+    """The command line that runs argv as the bench's user with a login's clean environment."""
+    pairs = {"HOME": HOME, "USER": USER or os.environ.get("USER", "user"), "LANG": "C.UTF-8", "TMPDIR": f"{HOME}/tmp",
+             "PATH": f"{STAGE}/prefix/bin:/usr/bin:/bin:/usr/sbin:/sbin", "RL_ROOT": f"{HOME}/rl", **(env or {})}
+    switch = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if USER else []
+    return switch + ["env", "-i", *(f"{k}={v}" for k, v in pairs.items()), *argv]
+
+
+def run(argv, env=None, **kw):
+    kw.setdefault("capture_output", True)
+    return subprocess.run(as_user(argv, env), text=True, cwd=HOME, stdin=subprocess.DEVNULL, **kw)
+
+
+def works(name, argv, env=None):
+    r = run(argv, env)
+    if r.returncode:
+        why = (r.stderr.strip().splitlines() or ["no message"])[-1]
+        note(f"{name} does not work here and is not measured: {why[:160]}")
+    return r.returncode == 0
+
+
+def spread(values):
+    s = sorted(values)
+    return s[int(len(s) * 0.1)], s[min(len(s) - 1, int(len(s) * 0.9))]
+
+
+def timed(commands, rounds=ROUNDS, runs=5, warmup=1):
+    """commands: {name: (argv, env)}. Returns {name: [median of each round, in ms]} and {name: [all samples]}."""
+    per_round = {n: [] for n in commands}
+    samples = {n: [] for n in commands}
+    with tempfile.TemporaryDirectory(dir=STAGE) as d:
+        os.chmod(d, 0o777)
+        for i in range(rounds):
+            order = list(commands.items())
+            for name, (argv, env) in order if i % 2 == 0 else reversed(order):
+                out = f"{d}/{i}.json"
+                quoted = " ".join(map(quote, argv))
+                r = run(["hyperfine", "-N", "-w", str(warmup), "-r", str(runs), "--export-json", out, quoted], env)
+                if r.returncode:
+                    sys.exit(f"bench: {name}: {r.stderr.strip()[-400:]}")
+                with open(out) as f:
+                    times = [t * 1000 for t in json.load(f)["results"][0]["times"]]
+                os.unlink(out)
+                per_round[name].append(statistics.median(times))
+                samples[name] += times
+    return per_round, samples
+
+
+def quote(word):
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else "'" + word + "'"
+
+
+def row(name, ours, peer, value, bar, met, unit="ms", info=False):
+    rows.append({"name": name, "ours": ours, "peer": peer, "value": value, "bar": bar,
+                 "met": None if info else bool(met), "unit": unit})
+
+
+def describe(samples, unit="ms"):
+    low, high = spread(samples)
+    return f"{statistics.median(samples):.1f} {unit} ({low:.1f} to {high:.1f})"
+
+
+def ratios(a, b):
+    return statistics.median(x / y for x, y in zip(a, b))
+
+
+# --- preparing --------------------------------------------------------------------------------------------------------
+
+def own_rootfs():
+    d = f"{HOME}/rootfs"
+    if not os.path.isdir(d):
+        run(["sh", "-c", f"mkdir -p {d}/bin {d}/proc {d}/sys {d}/dev {d}/tmp {d}/etc && cp /bin/busybox {d}/bin/ && "
+             f"for a in sh true sleep echo; do ln -s busybox {d}/bin/$a; done"], check=True)
+    return d
+
+
+def bundle():
+    """A bundle for crun with the same mapping rl uses: root is the user, the rest is the subordinate range."""
+    d = f"{HOME}/bundle"
+    if os.path.isdir(d):
+        return d
+    rootfs = own_rootfs()
+    run(["sh", "-c", f"mkdir {d} && cd {d} && crun spec --rootless"], check=True)
+    with open(f"{d}/config.json") as f:
+        c = json.load(f)
+    user = USER or run(["id", "-un"]).stdout.strip()
+    maps = {}
+    for kind, path, option in (("uid", "/etc/subuid", "-u"), ("gid", "/etc/subgid", "-g")):
+        own = int(run(["id", option]).stdout)
+        maps[kind] = [{"containerID": 0, "hostID": own, "size": 1}]
+        for line in open(path):
+            name, first, count = line.strip().split(":")
+            if name == user:
+                maps[kind].append({"containerID": 1, "hostID": int(first), "size": int(count)})
+                break
+    c["process"].update(terminal=False, args=["/bin/true"])
+    c["root"]["path"] = rootfs
+    c["linux"].update(uidMappings=maps["uid"], gidMappings=maps["gid"])
+    text = json.dumps(c)
+    run(["sh", "-c", f"cat > {d}/config.json <<'END'\n{text}\nEND\n"], check=True)
+    return d
+
+
+BWRAP = ["bwrap", "--unshare-all", "--uid", "0", "--gid", "0", "--hostname", "bench", "--ro-bind", "@ROOTFS@", "/",
+         "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--mqueue", "/dev/mqueue", "/bin/true"]
+RL_NONE = ["rl", "run", "--rm", "--network", "none", "busybox", "true"]
+RL_NET = ["rl", "run", "--rm", "busybox", "true"]
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+def section_start():
+    bwrap = [own_rootfs() if w == "@ROOTFS@" else w for w in BWRAP]
+    single = {"RL_IDMAP": "single", "RL_ROOT": f"{HOME}/rl-single"}
+    commands = {"rl": (RL_NONE, single), "bwrap": (bwrap, None)}
+    if works("bwrap", bwrap) and works("rl run (single uid)", RL_NONE, single):
+        per, all_ = timed(commands)
+        ratio = ratios(per["rl"], per["bwrap"])
+        row("run, no network, single uid / bwrap", describe(all_["rl"]), describe(all_["bwrap"]), f"{ratio:.2f}", "<= 1.4",
+            ratio <= 1.4)
+
+    crun = ["crun", "--root", f"{HOME}/crun", "--cgroup-manager=disabled", "run", "--bundle", bundle(), "bench"]
+    if works("rl run", RL_NONE) and works("crun", crun):
+        per, all_ = timed({"rl": (RL_NONE, None), "crun": (crun, None)})
+        ratio = ratios(per["rl"], per["crun"])
+        row("run, no network, subordinate ids / crun", describe(all_["rl"]), describe(all_["crun"]), f"{ratio:.2f}",
+            "< 1.0", ratio < 1)
+
+
+def section_network():
+    if not works("rl run", RL_NET):
+        return
+    per, all_ = timed({"none": (RL_NONE, None), "default": (RL_NET, None)})
+    more = statistics.median(b - a for a, b in zip(per["none"], per["default"]))
+    row("default network - no network", describe(all_["default"]), describe(all_["none"]), f"{more:.2f} ms", "<= 2.5 ms",
+        more <= 2.5)
+
+
+# With a long TMPDIR podman 4.3 waits 20 s for an exit file that it looks for elsewhere; without the line about overlay it
+# copies the image for each container. Both would be unfair.
+PODMAN_ENV = {"TMPDIR": "/tmp"}
+
+
+def section_podman():
+    r = run(["sh", "-c", "mkdir -p ~/.config/containers && printf '[storage]\\ndriver = \"overlay\"\\n' "
+             f">~/.config/containers/storage.conf && tar -C {own_rootfs()} -c . | podman import - bench"], PODMAN_ENV)
+    if r.returncode:
+        note(f"podman does not work here: {r.stderr.strip().splitlines()[-1:]}")
+        return
+    for title, ours, network, bar in (("podman, no network / rl", RL_NONE, "none", 25),
+                                      ("podman, slirp4netns / rl, default network", RL_NET, "slirp4netns", 18)):
+        podman = ["podman", "run", "--rm", "--cgroups=disabled", "--network", network, "bench", "true"]
+        if not works("podman", podman, PODMAN_ENV):
+            continue
+        per, all_ = timed({"rl": (ours, None), "podman": (podman, PODMAN_ENV)}, rounds=max(3, ROUNDS // 2), runs=3)
+        ratio = ratios(per["podman"], per["rl"])
+        row(title, describe(all_["rl"]), describe(all_["podman"]), f"{ratio:.1f}", f">= {bar}", ratio >= bar)
+
+
+def children_of(pid):
+    kids = {}
+    for d in os.listdir("/proc"):
+        if d.isdigit():
+            try:
+                with open(f"/proc/{d}/stat") as f:
+                    ppid = int(f.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            kids.setdefault(ppid, []).append(int(d))
+    found, todo = [], [pid]
+    while todo:
+        p = todo.pop()
+        found.append(p)
+        todo += kids.get(p, [])
+    return found
+
+
+def private_dirty(pid):
+    total = 0
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        for line in f:
+            if line.startswith(("Private_Dirty:", "Swap:")):
+                total += int(line.split()[1])
+    return total
+
+
+def section_memory():
+    ready = "echo ready; exec sleep 1000"
+    argv = as_user(["rl", "run", "--rm", "busybox", "sh", "-c", ready])
+    p = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=HOME)
+    try:
+        if p.stdout.readline() != "ready\n":
+            note("memory: the container did not start")
+            return
+        time.sleep(0.5)  # the helper processes settle: what is measured is the idle state
+        sizes = {}
+        for pid in children_of(p.pid):
+            with open(f"/proc/{pid}/cmdline") as f:
+                args = f.read().split("\0")
+            if args[0] in ("", "sleep"):
+                continue  # about to be reaped; the payload
+            try:
+                sizes[f"{os.path.basename(args[0])} {pid}"] = private_dirty(pid)
+            except OSError as e:
+                note(f"memory of {args[0]} cannot be read ({e.strerror}); run the bench as root")
+                return
+        total = sum(sizes.values())
+        parts = ", ".join(f"{n.split()[0]} {k} kB" for n, k in sizes.items())
+        row("private dirty memory of a running rl run", f"{total} kB", parts, f"{total / 1024:.2f} MiB", "< 1 MiB",
+            total < 1024, unit="kB")
+    finally:
+        p.terminate()
+        p.wait()
+
+
+def import_on(base, archive, rounds, title, bar):
+    d = tempfile.mkdtemp(prefix="bench.", dir=base)
+    if USER:
+        shutil.chown(d, USER, USER)
+    ours, theirs, rss = [], [], []
+    try:
+        for i in range(rounds):
+            for which in ("rl", "tar") if i % 2 == 0 else ("tar", "rl"):
+                start = time.monotonic()
+                if which == "rl":
+                    before = time.monotonic()
+                    p = subprocess.Popen(as_user(["rl", "import", archive, "bench"], {"RL_ROOT": f"{d}/rl"}), cwd=HOME,
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                    err = p.stderr.read()
+                    _, status, usage = os.wait4(p.pid, 0)
+                    if status:
+                        note(f"import failed: {err.decode(errors='replace').strip()[-200:]}")
+                        return
+                    ours.append(time.monotonic() - before)
+                    rss.append(usage.ru_maxrss)
+                    run(["rl", "rmi", "bench"], {"RL_ROOT": f"{d}/rl"})
+                    run(["unshare", "--map-root-user", "--map-auto", "rm", "-rf", f"{d}/rl"])
+                else:
+                    run(["mkdir", "-p", f"{d}/tar"])
+                    start = time.monotonic()
+                    r = run(["sh", "-c", f"gzip -dc {archive} | tar -x -C {d}/tar --exclude=./dev/*"])
+                    theirs.append(time.monotonic() - start)
+                    if r.returncode:
+                        note(f"tar failed: {r.stderr.strip()[-200:]}")
+                        return
+                    run(["sh", "-c", f"chmod -R u+rwX {d}/tar; rm -rf {d}/tar"])
+    finally:
+        shutil.rmtree(d, ignore_errors=True)
+    ratio = ratios(theirs, ours)
+    size = os.path.getsize(archive) >> 20
+    row(f"{title} ({size} MB gzip): gzip -dc | tar -x / rl import", describe(ours, "s"), describe(theirs, "s"),
+        f"{ratio:.2f}", f">= {bar}" if bar else "-", bar and ratio >= bar, unit="s", info=not bar)
+    if bar:
+        peak = max(rss)
+        row("largest process of the import", f"{peak >> 10} MiB", "-", f"{peak / 1024:.1f} MiB", "< 64 MiB", peak < 65536,
+            unit="kB")
+
+
+def section_import():
+    env = dict(os.environ)
+    r = subprocess.run([f"{TOP}/tests/helpers/debian-image", "large"], capture_output=True, text=True, env=env)
+    if r.returncode:
+        note(f"no Debian image: {r.stderr.strip().splitlines()[-1:]}")
+        return
+    archive = r.stdout.strip()
+    import_on("/dev/shm", archive, 2 if QUICK else 7, "import on tmpfs", 2.0)
+    import_on(HOME, archive, 1 if QUICK else 3, "import on disk, for information", None)
+
+
+def section_throughput():
+    if not IS_ROOT:
+        note("throughput: net.sh makes network namespaces and needs root")
+        return
+    script = f"{TOP}/tests/perf/net.sh"
+    r = subprocess.run([script, BUILD, "1" if QUICK else "7", "1" if QUICK else "3"], capture_output=True, text=True)
+    for line in r.stdout.splitlines():
+        print(f"# {line}", file=sys.stderr)
+    speeds = dict()
+    for m in re.finditer(r"^(\S+)\s+(up|down)\s+([\d.]+) Gbit/s\s+\(([^)]*)\)", r.stdout, flags=re.M):
+        speeds[m.group(1), m.group(2)] = f"{m.group(3)} Gbit/s ({m.group(4)})"
+    for m in re.finditer(r"ratio (\w+)\s+tap/slirp4netns ([\d.]+).*packet/tap ([\d.]+).*cpu tap/slirp4netns ([\d.]+)",
+                         r.stdout):
+        way = m.group(1)
+        tap, packet, cpu = map(float, m.groups()[1:])
+        row(f"throughput {way} / slirp4netns", speeds["tap", way], speeds["slirp4netns", way], f"{tap:.2f}", ">= 1.0",
+            tap >= 1.0)
+        row(f"throughput {way}, packet socket / TAP", speeds["packet", way], speeds["tap", way], f"{packet:.2f}",
+            ">= 0.85", packet >= 0.85)
+        row(f"processor time per gigabyte {way} / slirp4netns", "-", "-", f"{cpu:.2f}", "<= 1.0", cpu <= 1.0)
+    if r.returncode:
+        note(f"net.sh failed: {r.stderr.strip()[-200:]}")
+
+
+SECTIONS = {"start": section_start, "network": section_network, "podman": section_podman, "memory": section_memory,
+            "import": section_import, "throughput": section_throughput}
+
+
+def table():
+    widths = [max([len(str(r[k])) for r in rows] + [len(h)]) for k, h in
+              (("name", "what"), ("ours", "rl"), ("peer", "peer"), ("value", "ratio"), ("bar", "bar"))]
+    def line(*cells):
+        print("  ".join(str(c).ljust(w) for c, w in zip(cells, widths + [3])).rstrip())
+    line("what", "rl", "peer", "ratio", "bar", "met")
+    for r in rows:
+        line(r["name"], r["ours"], r["peer"], r["value"], r["bar"], {True: "yes", False: "NO", None: "-"}[r["met"]])
+
+
+def versions():
+    found = {}
+    for name, argv in (("bwrap", ["bwrap", "--version"]), ("crun", ["crun", "--version"]),
+                       ("podman", ["podman", "--version"]), ("slirp4netns", ["slirp4netns", "--version"])):
+        try:
+            found[name] = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()[0]
+        except (OSError, IndexError):
+            found[name] = "not installed"
+    return found
+
+
+def main():
+    names = sys.argv[1:] or list(SECTIONS)
+    for name in names:
+        print(f"# {name}", file=sys.stderr)
+        SECTIONS[name]()
+    load = os.getloadavg()
+    head = {"kernel": platform.release(), "cpus": os.cpu_count(), "load": load, "rounds": ROUNDS, "versions": versions(),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    print(f"\nLinux {head['kernel']}, {head['cpus']} cpus, load {load[0]:.1f}; median (first to ninth decile), "
+          f"{ROUNDS} interleaved rounds\n")
+    table()
+    path = f"{OUT}/{time.strftime('%Y%m%d-%H%M%S')}.json"
+    with open(path, "w") as f:
+        json.dump({"machine": head, "rows": rows, "notes": notes}, f, indent=1)
+    print(f"\n{path}")
+
+
+main()

@@ -1,0 +1,184 @@
+/* links: engine/stdio kern model base */
+/* Logs: what a container wrote comes back byte by byte, bounded, across rotations and crashes. */
+#include "tap.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "rl/base/io.h"
+#include "rl/base/json.h"
+#include "rl/base/mem.h"
+#include "rl/engine/log_file.h"
+
+static int dir = -1;
+static char path[] = "/tmp/rl-log-XXXXXX";
+
+static void empty_dir(void)
+{
+	for (int i = 0; i < 20; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), i ? LOG_FILE_NAME ".%d" : LOG_FILE_NAME, i);
+		unlinkat(dir, name, 0);
+	}
+}
+
+static void write_all(enum log_driver d, uint64_t max_size, unsigned max_file, const char *data, size_t len, size_t chunk)
+{
+	struct log_writer w;
+	struct err e = ERR_INIT;
+	if (log_writer_open(&w, dir, d, max_size, max_file, &e) < 0)
+		return;
+	for (size_t i = 0; i < len; i += chunk)
+		log_writer_add(&w, i / chunk % 2 ? LOG_STDERR : LOG_STDOUT, data + i, RL_MIN(chunk, len - i));
+	log_writer_close(&w);
+}
+
+static size_t read_all(enum log_driver d, uint64_t tail, struct str *out)
+{
+	struct log_reader r;
+	struct log_entry entry;
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	(void)!log_reader_open(&r, dir, d, tail, &e);
+	while (log_reader_next(&r, &entry, &e) == 1) {
+		str_add(out, entry.data, entry.len);
+		n++;
+	}
+	log_reader_close(&r);
+	return n;
+}
+
+static void every_byte(enum log_driver d, const char *name)
+{
+	char data[70000];
+	unsigned x = 1;
+	for (size_t i = 0; i < sizeof(data); i++) {
+		x = x * 1103515245 + 12345;
+		data[i] = (char)(x >> 16);
+	}
+	for (size_t chunk = 1; chunk < 70000; chunk = chunk * 7 + 3) {
+		autostr struct str out = STR_INIT;
+		size_t len = chunk == 1 ? 2000 : sizeof(data);
+		empty_dir();
+		write_all(d, 0, 1, data, len, chunk);
+		read_all(d, LOG_READER_ALL, &out);
+		tap_ok(out.len == len && memcmp(out.buf, data, len) == 0, "%s keeps arbitrary bytes written %zu at a time", name,
+		       chunk);
+	}
+}
+
+static void is_docker_json(void)
+{
+	autostr struct str text = STR_INIT;
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 0, 1, "a \"quoted\"\ttext\n", 16, 16);
+	(void)!io_read_file(dir, LOG_FILE_NAME, 4096, &text, NULL);
+	json_t *doc = NULL;
+	tap_is_int(json_parse(text.buf, text.len, "line", &doc, NULL), 0, "a line of json-file is one JSON object");
+	autojson json_t *owned = doc;
+	tap_is_str(json_str_or_null(owned, "log"), "a \"quoted\"\ttext\n", "with the text");
+	tap_is_str(json_str_or_null(owned, "stream"), "stdout", "and the stream");
+	tap_ok(strlen(json_str_or_null(owned, "time")) == 30, "and a time of nanoseconds");
+}
+
+static uint64_t bytes_on_disk(void)
+{
+	uint64_t sum = 0;
+	struct stat st;
+	for (int i = 0; i < 20; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), i ? LOG_FILE_NAME ".%d" : LOG_FILE_NAME, i);
+		if (fstatat(dir, name, &st, 0) == 0)
+			sum += (uint64_t)st.st_size;
+	}
+	return sum;
+}
+
+static void rotation_bounds(unsigned files)
+{
+	autostr struct str data = STR_INIT;
+	autostr struct str out = STR_INIT;
+	for (int i = 0; i < 5000; i++)
+		str_addf(&data, "line %d\n", i);
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 20000, files, data.buf, data.len, 1000);
+	tap_ok(bytes_on_disk() <= (uint64_t)files * 20000, "%u files of 20000 bytes are the most there is (%llu)", files,
+	       (unsigned long long)bytes_on_disk());
+	read_all(LOG_DRIVER_JSON, LOG_READER_ALL, &out);
+	tap_ok(out.len > 0 && str_ends(data.buf, out.buf), "what is left is the end of the output, without a gap");
+}
+
+static void tails(void)
+{
+	autostr struct str a = STR_INIT;
+	autostr struct str b = STR_INIT;
+	autostr struct str data = STR_INIT;
+	for (int i = 0; i < 3000; i++)
+		str_addf(&data, "line %d\n", i);
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 30000, 9, data.buf, data.len, 512);
+	tap_is_int((int)read_all(LOG_DRIVER_JSON, 0, &a), 0, "the last 0 lines are none");
+	tap_is_int((int)read_all(LOG_DRIVER_JSON, 2, &a), 2, "the last 2 lines are two");
+	tap_is_str(a.buf, "line 2998\nline 2999\n", "and the right ones");
+	size_t n = read_all(LOG_DRIVER_JSON, 900, &b);
+	tap_is_int((int)n, 900, "a tail goes back over rotated files");
+}
+
+static void follows_rotation(void)
+{
+	struct log_writer w;
+	struct log_reader r;
+	struct log_entry entry;
+	struct err e = ERR_INIT;
+	autostr struct str out = STR_INIT;
+	autostr struct str data = STR_INIT;
+	empty_dir();
+	(void)!log_writer_open(&w, dir, LOG_DRIVER_K8S, 5000, 4, &e);
+	tap_is_int(log_reader_open(&r, dir, LOG_DRIVER_K8S, LOG_READER_ALL, &e), 0, "an empty log can be followed");
+	for (int i = 0; i < 2000; i++) {
+		char line[32];
+		int n = snprintf(line, sizeof(line), "line %d\n", i);
+		log_writer_add(&w, LOG_STDOUT, line, (size_t)n);
+		str_add(&data, line, (size_t)n);
+		while (i % 50 == 0 && log_reader_next(&r, &entry, &e) == 1)
+			str_add(&out, entry.data, entry.len);
+	}
+	while (log_reader_next(&r, &entry, &e) == 1)
+		str_add(&out, entry.data, entry.len);
+	tap_is_str(out.buf, data.buf, "a reader that keeps up loses nothing to rotation");
+	log_reader_close(&r);
+	log_writer_close(&w);
+}
+
+static void survives_a_crash(void)
+{
+	autostr struct str out = STR_INIT;
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 0, 1, "one\n", 4, 4);
+	autofd int fd = openat(dir, LOG_FILE_NAME, O_WRONLY | O_APPEND | O_CLOEXEC);
+	(void)!write(fd, "{\"log\":\"tw", 10);
+	write_all(LOG_DRIVER_JSON, 0, 1, "three\n", 6, 6);
+	read_all(LOG_DRIVER_JSON, LOG_READER_ALL, &out);
+	tap_is_str(out.buf, "one\nthree\n", "half an entry costs only itself");
+}
+
+int main(void)
+{
+	if (!mkdtemp(path))
+		return 1;
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	every_byte(LOG_DRIVER_JSON, "json-file");
+	every_byte(LOG_DRIVER_K8S, "k8s-file");
+	is_docker_json();
+	rotation_bounds(1);
+	rotation_bounds(3);
+	tails();
+	follows_rotation();
+	survives_a_crash();
+	empty_dir();
+	rmdir(path);
+	return tap_done();
+}
