@@ -275,10 +275,14 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	struct err ignored = ERR_INIT;
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
+	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */
+	c->store.index_later = true;
 	r = verbs[v].fn(c, e);
 	if (r < 0)
 		collect(c);
-	return r;
+	c->store.index_later = false;
+	int indexed = store_rebuild_index(&c->store, r < 0 ? &ignored : e);
+	return r < 0 ? r : indexed;
 }
 
 static void ctx_free(struct image_ctx *c)

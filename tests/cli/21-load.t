@@ -80,6 +80,32 @@ there = {"sha256:" + n for n in os.listdir(root + "/blobs/sha256")}
 assert there <= used, there - used' "$RL_ROOT"
 ok "the host's files are where they were" test -s /etc/passwd
 
+# CVE-2026-111361: no byte of a document or layer can be changed without the load failing.
+make_image dir pristine --name mutated:1 --gzip --marker mutated
+python3 - >mutations <<'EOP'
+import os, random
+random.seed(7)
+for name in sorted(os.listdir("pristine/blobs/sha256")):
+    size = os.path.getsize("pristine/blobs/sha256/" + name)
+    for _ in range(10):
+        print(name, random.randrange(size), random.randrange(1, 256))
+EOP
+undetected=0
+while read -r name where change; do
+	rm -rf mutated && cp -a pristine mutated
+	python3 - "mutated/blobs/sha256/$name" "$where" "$change" <<-'EOP'
+		import sys
+		with open(sys.argv[1], "r+b") as f:
+		    f.seek(int(sys.argv[2]))
+		    b = f.read(1)[0]
+		    f.seek(int(sys.argv[2]))
+		    f.write(bytes([b ^ int(sys.argv[3])]))
+	EOP
+	rl load -i mutated >/dev/null 2>&1 && undetected=$((undetected + 1)) && diag "byte $where of $name"
+done <mutations
+is "CVE-2026-111361: of $(wc -l <mutations) changed bytes none goes unseen" "$undetected" 0
+ok "the unchanged archive is loaded" rl load -i pristine
+
 # --- other tools' archives
 if have skopeo; then
 	builtin=$(dirname "$(command -v rl)")/../share/rl/images

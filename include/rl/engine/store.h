@@ -38,9 +38,10 @@
 enum { STORE_DIGEST_SIZE = 72 }; /* "sha256:" + 64 hex + NUL */
 
 struct store {
-	char *root;    /* absolute path */
-	int rootfd;    /* O_DIRECTORY */
-	char *builtin; /* read-only OCI layout searched last, or NULL (share/rl/images) */
+	char *root;	  /* absolute path */
+	int rootfd;	  /* O_DIRECTORY */
+	char *builtin;	  /* read-only OCI layout searched last, or NULL (share/rl/images) */
+	bool index_later; /* who makes several changes calls store_rebuild_index itself, once, at the end */
 };
 
 /* Open (and make, 0700, if `create`) the store: `root` or RL_ROOT or $XDG_DATA_HOME/rl or ~/.local/share/rl or, as

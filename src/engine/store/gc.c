@@ -415,7 +415,7 @@ int store_remove_image(const struct store *s, const char *manifest_digest, struc
 	if (unlinkat(s->rootfd, path, 0) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "remove the record of image %s", manifest_digest);
 	close_fd(&lockfd);
-	return store_rebuild_index(s, e);
+	return store_index_changed(s, e);
 }
 
 struct users {

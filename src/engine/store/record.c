@@ -109,7 +109,7 @@ int store_publish_image(struct store_work *w, const struct store_record *r, stru
 	rc = sync_dir(s, STORE_META, e);
 	if (rc < 0)
 		return rc;
-	return r->builtin ? 0 : store_rebuild_index(s, e);
+	return r->builtin ? 0 : store_index_changed(s, e);
 }
 
 /* ---- reading ---- */

@@ -90,6 +90,17 @@ static void broken_ref(const char *file, struct store_ref *r)
 	r->created = xstrdup("");
 }
 
+/* json_parse_file with three system calls instead of five: `rl images` reads hundreds of these. */
+static int parse_small(int dirfd, const char *file, json_t **ret_doc, struct err *e)
+{
+	char text[4096];
+	autofd int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (n < 0 || (size_t)n == sizeof(text))
+		return json_parse_file(dirfd, file, STORE_RECORD_MAX, ret_doc, e);
+	return json_parse(text, (size_t)n, file, ret_doc, e);
+}
+
 int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct err *e)
 {
 	int fd = openat(s->rootfd, STORE_REFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -108,7 +119,7 @@ int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct e
 		autojson json_t *doc = NULL;
 		struct store_ref ref = {0};
 		struct err cause = ERR_INIT;
-		int r = json_parse_file(fd, entry->d_name, STORE_RECORD_MAX, &doc, &cause);
+		int r = parse_small(fd, entry->d_name, &doc, &cause);
 		if (r >= 0)
 			r = ref_fill(doc, entry->d_name, &ref, &cause);
 		if (r == -ENOENT || (r < 0 && str_ends(entry->d_name, ".tmp")))
@@ -206,7 +217,7 @@ int store_tag(const struct store *s, const char *text, const char *manifest_dige
 		r = write_ref(s, name, &record, e);
 	store_record_free(&record);
 	close_fd(&lockfd);
-	return r < 0 ? err_ctx(e, "tag %s", imgref_familiar(name)) : store_rebuild_index(s, e);
+	return r < 0 ? err_ctx(e, "tag %s", imgref_familiar(name)) : store_index_changed(s, e);
 }
 
 int store_untag(const struct store *s, const char *name, struct err *e)
@@ -228,7 +239,7 @@ int store_untag(const struct store *s, const char *name, struct err *e)
 		return err_sys(e, errno, "untag %s", imgref_familiar(name));
 	}
 	close_fd(&lockfd);
-	r = store_rebuild_index(s, e);
+	r = store_index_changed(s, e);
 	return r < 0 ? r : 1;
 }
 
@@ -320,4 +331,9 @@ int store_rebuild_index(const struct store *s, struct err *e)
 	str_addc(&text, '\n');
 	/* Derived, but other tools read it: after a power loss it may be old, never empty. */
 	return io_replace_file(dirfd, "index.json", text.buf, text.len, 0644, true, e);
+}
+
+int store_index_changed(const struct store *s, struct err *e)
+{
+	return s->index_later ? 0 : store_rebuild_index(s, e);
 }

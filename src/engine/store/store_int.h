@@ -51,6 +51,9 @@ struct store_refs {
 int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct err *e) RL_CHECK;
 void store_refs_free(struct store_refs *r);
 
+/* After a change of names or records: the index is made again now, or later (struct store). */
+int store_index_changed(const struct store *s, struct err *e) RL_CHECK;
+
 /* Manifest digests of all records of images/meta. */
 int store_records_list(const struct store *s, struct strv *ret_digests, struct err *e) RL_CHECK;
 /* Sum of the unpacked layers, or of the blobs where that is not known. */
