@@ -1,10 +1,11 @@
 /*
- * cmd_inspect.c - `rl inspect`: documents about containers and images.
+ * cmd_inspect.c - `rl inspect`: documents about containers and images, and (docker://) about a registry's images.
  *
  * What was found is printed also when something else was not, as scripts that inspect several names expect.
  */
 #include <errno.h>
 
+#include "registry_opts.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
@@ -13,8 +14,10 @@
 #include "verbs_int.h"
 
 struct inspect_opts {
+	struct registry_cli registry;
 	char *format;
 	char *type;
+	char *creds;
 	bool size, latest;
 };
 
@@ -27,8 +30,19 @@ static const struct opt_def inspect_defs[] = {
 	 "with the size of what a container has written", 0, NULL},
 	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, struct inspect_opts, latest), 0, "Options",
 	 "the container made last", 0, NULL},
+	{"creds", NULL, 0, "USER[:PASSWORD]", OPT_GENERIC(opt_set_string, struct inspect_opts, creds), OPT_ONCE,
+	 "Registry", "credentials, instead of those of rl login", 0, NULL},
+	REGISTRY_OPT_ROWS(struct inspect_opts),
 	OPT_END,
 };
+
+static int inspect_remote(const struct cmd_ctx *ctx, const struct inspect_opts *o, const char *name, json_t **ret_doc,
+			  struct err *e)
+{
+	struct image_registry registry;
+	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
+	return r < 0 ? r : image_inspect_remote(ctx->store_root, name, &registry, ret_doc, e);
+}
 
 /* A container of that name, else an image, as docker looks. */
 static int inspect_one(const struct cmd_ctx *ctx, const struct inspect_opts *o, const char *name, json_t **ret_doc,
@@ -37,6 +51,8 @@ static int inspect_one(const struct cmd_ctx *ctx, const struct inspect_opts *o, 
 	bool any = !o->type || str_eq(o->type, "all");
 	struct err why = ERR_INIT;
 	int r = -ENOENT;
+	if (str_after(name, "docker://"))
+		return inspect_remote(ctx, o, name, ret_doc, e);
 	if (any || str_eq(o->type, "container"))
 		r = container_inspect(ctx->store_root, name, o->size, ret_doc, &why);
 	if (r == -ENOENT && (any || str_eq(o->type, "image"))) {
@@ -97,6 +113,8 @@ static void inspect_release(void *opts)
 	struct inspect_opts *o = opts;
 	free(o->format);
 	free(o->type);
+	free(o->creds);
+	registry_cli_free(&o->registry);
 }
 
 const struct verb verb_inspect = {
@@ -105,7 +123,8 @@ const struct verb verb_inspect = {
 	.group = "Containers",
 	.usage = "[OPTIONS] NAME...",
 	.summary = "print everything known about containers and images",
-	.example = "  rl inspect -f '{{json .Config.Env}}' busybox",
+	.example = "  rl inspect -f '{{json .Config.Env}}' busybox\n"
+		   "  rl inspect docker://quay.io/x/y:1",
 	.opts = inspect_defs,
 	.max_operands = OPERANDS_ANY,
 	.complete = COMPLETE_IMAGE,

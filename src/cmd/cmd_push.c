@@ -14,11 +14,17 @@
 
 struct push_opts {
 	struct registry_cli registry;
-	char *creds, *format, *digestfile;
+	char *creds, *format, *digestfile, *compression;
+	unsigned level;
 	bool quiet;
 };
 
 static const struct opt_def push_defs[] = {
+	{"compression-format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, struct push_opts, compression), OPT_ONCE,
+	 "Options", "for layers that are not compressed: gzip (default), zstd or none", COMPLETE_CHOICES,
+	 "gzip zstd none"},
+	{"compression-level", NULL, 0, "N", OPT_GENERIC(opt_set_uint, struct push_opts, level), OPT_ONCE, "Options",
+	 "1 to 9 for gzip, 1 to 19 for zstd", 0, NULL},
 	{"digestfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_string, struct push_opts, digestfile), OPT_ONCE, "Options",
 	 "write the manifest's digest to this file", COMPLETE_FILE, NULL},
 	{"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct push_opts, format), OPT_ONCE, "Options",
@@ -39,6 +45,8 @@ static int push_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		.name = args->operands.items[0],
 		.dest = args->operands.count > 1 ? args->operands.items[1] : NULL,
 		.format = o->format,
+		.compression = o->compression,
+		.level = RL_MIN(o->level, 1000U),
 	};
 	struct image_added pushed;
 	struct image_progress_line line;
@@ -65,6 +73,7 @@ static void push_release(void *opts)
 	free(o->creds);
 	free(o->format);
 	free(o->digestfile);
+	free(o->compression);
 }
 
 const struct verb verb_push = {

@@ -145,7 +145,10 @@ static int rm_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	struct stop_opts *o = opts;
 	/* docker: with -f, one that is not there is no failure */
 	o->t.ignore |= o->force;
-	return each(ctx, o, args, rm_one, e);
+	int r = each(ctx, o, args, rm_one, e);
+	if (o->t.all)
+		container_tidy(ctx->store_root);
+	return r;
 }
 
 static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)

@@ -29,6 +29,7 @@ const struct verb *const verb_table[] = {
 	&verb_container_prune,
 	&verb_images,
 	&verb_pull,
+	&verb_search,
 	&verb_push,
 	&verb_login,
 	&verb_logout,

@@ -28,6 +28,7 @@ extern const struct verb verb_push;
 extern const struct verb verb_rmi;
 extern const struct verb verb_run;
 extern const struct verb verb_save;
+extern const struct verb verb_search;
 extern const struct verb verb_logs;
 extern const struct verb verb_port;
 extern const struct verb verb_ps;

@@ -37,6 +37,8 @@ struct image_ctx {
 	char *platform;	    /* --platform, or NULL */
 	const char *output; /* --output: file or directory, "-" standard output */
 	const char *format; /* --format, or NULL */
+	const char *compression; /* --compression, or NULL */
+	int level;		 /* --compression-level, 0: the default */
 	bool all_tags;	    /* --all-tags */
 	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
 };

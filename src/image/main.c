@@ -144,6 +144,8 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_NEWER,
 		OPT_OUTPUT,
 		OPT_FORMAT,
+		OPT_COMPRESSION,
+		OPT_LEVEL,
 	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -160,6 +162,8 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"newer", no_argument, NULL, OPT_NEWER},
 		{"output", required_argument, NULL, OPT_OUTPUT},
 		{"format", required_argument, NULL, OPT_FORMAT},
+		{"compression", required_argument, NULL, OPT_COMPRESSION},
+		{"compression-level", required_argument, NULL, OPT_LEVEL},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -209,6 +213,12 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 			break;
 		case OPT_FORMAT:
 			c->format = optarg;
+			break;
+		case OPT_COMPRESSION:
+			c->compression = optarg;
+			break;
+		case OPT_LEVEL:
+			c->level = (int)strtol(optarg, NULL, 10);
 			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);

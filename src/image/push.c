@@ -2,11 +2,13 @@
  * push.c - `rl-image push`: an image of the store to a registry; see image_int.h.
  *
  * Order: every blob the registry lacks, several at a time, then the manifest, so that a tag never leads to something
- * incomplete. Blobs go as they are stored; the manifest too, byte for byte, unless another format is asked for: then it
- * is written anew around the same blobs. Blobs are offered for mounting from another repository of the same registry
+ * incomplete. Blobs go as they are stored; the manifest too, byte for byte, unless another format is asked for or a layer
+ * is not compressed: such a layer is compressed into a file of the work directory (never into the store: it is the same
+ * layer), and the manifest is written anew. Blobs are offered for mounting from another repository of the same registry
  * that the image has a name in.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +27,68 @@ struct push {
 	char *mount_from; /* path of a repository, or NULL */
 	struct registry_upload *uploads;
 	size_t count;
+	int *packed; /* by layer: the compressed file, 0 where the store's blob goes */
 	struct str manifest;
 	const char *media_type;
 };
+
+/* ---- layers that are not compressed ---- */
+
+static bool is_plain(const struct store_layer *l)
+{
+	enum imgspec_compression compression;
+	return imgspec_layer_compression(l->media_type, &compression, NULL) >= 0 && compression == IMGSPEC_PLAIN;
+}
+
+static int compress_layer(struct push *p, size_t i, enum archive_compression with, struct err *e)
+{
+	struct store_layer *l = &p->record.layers[i];
+	struct archive_compressed done;
+	char name[32];
+	snprintf(name, sizeof(name), "packed-%zu", i);
+	autofd int from = store_open_blob(&p->c->store, l->blob, l->blob_size, e);
+	if (from < 0)
+		return from;
+	autofd int to = openat(p->w.dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (to < 0)
+		return err_sys(e, errno, "create a file for a compressed layer");
+	char what[64];
+	snprintf(what, sizeof(what), "compress %.19s", l->blob);
+	image_tell_progress(p->c, what, 0, (uint64_t)l->blob_size);
+	int r = archive_compress(from, to, with, p->c->level, &done, e);
+	if (r >= 0 && !str_eq(done.in_digest, l->blob))
+		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.in_digest);
+	if (r < 0)
+		return r;
+	memcpy(l->blob, done.digest, sizeof(l->blob));
+	l->blob_size = (int64_t)done.size;
+	free(l->media_type);
+	l->media_type = xstrdup(imgspec_layer_media_type(with == ARCHIVE_ZSTD ? IMGSPEC_ZSTD : IMGSPEC_GZIP));
+	p->packed[i] = take_fd(&to);
+	return 0;
+}
+
+/* 1 if there was something to compress. */
+static int compress_layers(struct push *p, bool docker, struct err *e)
+{
+	enum archive_compression with = ARCHIVE_GZIP;
+	int changed = 0;
+	int r = p->c->compression ? archive_compressor_parse(p->c->compression, &with, e) : 0;
+	if (r < 0 || with == ARCHIVE_PLAIN)
+		return r;
+	p->packed = xcalloc(p->record.nlayers + 1, sizeof(*p->packed));
+	for (size_t i = 0; i < p->record.nlayers && r >= 0; i++) {
+		if (!is_plain(&p->record.layers[i]))
+			continue;
+		if (docker && with == ARCHIVE_ZSTD) {
+			err_set(e, EINVAL, "docker's format has no layers compressed with zstd");
+			return err_hint(e, "push with --format oci");
+		}
+		r = compress_layer(p, i, with, e);
+		changed = 1;
+	}
+	return r < 0 ? r : changed;
+}
 
 /* ---- the manifest ---- */
 
@@ -87,7 +148,11 @@ static int make_manifest(struct push *p, struct err *e)
 	if (format && !docker && !str_eq(format, "oci"))
 		return err_set(e, EINVAL, "'%s' is no format: oci, v2s2", format);
 	bool is_docker = str_eq(p->record.media_type, IMGSPEC_DOCKER_MANIFEST);
-	if (format && docker != is_docker)
+	docker = format ? docker : is_docker;
+	int r = compress_layers(p, docker, e);
+	if (r < 0)
+		return r;
+	if (r > 0 || docker != is_docker)
 		return rewrite_manifest(p, docker, e);
 	p->media_type = is_docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
 	return store_read_blob(&p->c->store, p->record.manifest, IMGSPEC_MANIFEST_MAX, &p->manifest, e);
@@ -95,12 +160,17 @@ static int make_manifest(struct push *p, struct err *e)
 
 /* ---- the blobs ---- */
 
-static int add_upload(struct push *p, const char *digest, int64_t size, struct err *e)
+/* `packed` is a file that has it, which then belongs to the upload, or 0: the store has it. */
+static int add_upload(struct push *p, const char *digest, int64_t size, int packed, struct err *e)
 {
-	for (size_t i = 0; i < p->count; i++)
-		if (str_eq(p->uploads[i].digest, digest))
-			return 0;
-	int fd = store_open_blob(&p->c->store, digest, size, e);
+	for (size_t i = 0; i < p->count; i++) {
+		if (!str_eq(p->uploads[i].digest, digest))
+			continue;
+		if (packed)
+			close(packed);
+		return 0;
+	}
+	int fd = packed ? packed : store_open_blob(&p->c->store, digest, size, e);
 	if (fd < 0)
 		return fd;
 	p->uploads[p->count++] = (struct registry_upload){
@@ -111,11 +181,15 @@ static int add_upload(struct push *p, const char *digest, int64_t size, struct e
 static int open_blobs(struct push *p, struct err *e)
 {
 	const struct store_record *rec = &p->record;
-	int r = image_pin_record(&p->w, rec, e);
+	int r = 0;
 	p->uploads = xcalloc(rec->nlayers + 1, sizeof(*p->uploads));
-	for (size_t i = 0; i < rec->nlayers && r >= 0; i++)
-		r = add_upload(p, rec->layers[i].blob, rec->layers[i].blob_size, e);
-	return r < 0 ? r : add_upload(p, rec->config, rec->config_size, e);
+	for (size_t i = 0; i < rec->nlayers && r >= 0; i++) {
+		int packed = p->packed ? p->packed[i] : 0;
+		if (packed)
+			p->packed[i] = 0;
+		r = add_upload(p, rec->layers[i].blob, rec->layers[i].blob_size, packed, e);
+	}
+	return r < 0 ? r : add_upload(p, rec->config, rec->config_size, 0, e);
 }
 
 static void tell_transfer(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
@@ -174,6 +248,8 @@ static int push_image(struct push *p, const char *from, const char *to, struct e
 	if (r >= 0)
 		r = image_find_record(p->c, p->image.manifest_digest, &p->record, e);
 	if (r >= 0)
+		r = image_pin_record(&p->w, &p->record, e);
+	if (r >= 0)
 		r = find_mount(p, e);
 	if (r >= 0)
 		r = make_manifest(p, e);
@@ -202,6 +278,10 @@ int push_verb(struct image_ctx *c, struct err *e)
 	r = push_image(&p, c->args.items[0], c->args.items[1], e);
 	for (size_t i = 0; i < p.count; i++)
 		close_fd(&p.uploads[i].fd);
+	for (size_t i = 0; p.packed && i < p.record.nlayers; i++)
+		if (p.packed[i])
+			close(p.packed[i]);
+	free(p.packed);
 	free(p.uploads);
 	free(p.mount_from);
 	str_free(&p.manifest);

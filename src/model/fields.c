@@ -98,6 +98,37 @@ void fields_to_json(const struct field *fields, size_t n, const void *obj, json_
 	}
 }
 
+static bool is_zero(const struct field *f, const void *obj)
+{
+	static const char zeros[sizeof(uint64_t)];
+	size_t size = 0;
+	switch (f->type) {
+	case FIELD_BOOL:
+		size = sizeof(bool);
+		break;
+	case FIELD_INT:
+	case FIELD_UINT:
+		size = sizeof(int);
+		break;
+	case FIELD_I64:
+	case FIELD_U64:
+		size = sizeof(uint64_t);
+		break;
+	case FIELD_STR:
+	case FIELD_CHARS:
+	case FIELD_STRV:
+		return false;
+	}
+	return memcmp((const char *)obj + f->offset, zeros, size) == 0;
+}
+
+void fields_to_json_brief(const struct field *fields, size_t n, const void *obj, const void *defaults, json_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_zero(&fields[i], obj) || !is_zero(&fields[i], defaults))
+			fields_to_json(&fields[i], 1, obj, out);
+}
+
 static int bad(const struct field *f, const char *want, struct err *e)
 {
 	return err_set(e, EBADMSG, "\"%s\" is not %s", f->name, want);

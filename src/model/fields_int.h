@@ -54,6 +54,10 @@ void fields_to_json(const struct field *fields, size_t n, const void *obj, json_
 int fields_from_json(const struct field *fields, size_t n, const json_t *doc, void *obj, struct err *e) RL_CHECK;
 
 json_t *field_exact_string(const char *text);
+/* Without the numbers and booleans that are 0 in both `obj` and `defaults` (what a reader starts from): a record of many
+ * members of which few are set is read often. */
+void fields_to_json_brief(const struct field *fields, size_t n, const void *obj, const void *defaults, json_t *out);
+
 /* A new string, or NULL if `v` is no string of either form. */
 char *field_read_string(const json_t *v);
 

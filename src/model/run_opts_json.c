@@ -127,9 +127,10 @@ static json_t *write_array(const struct array *a, const struct run_opts *o)
 	const char *items = *(char *const *)(const void *)((const char *)o + a->items);
 	size_t n = *(const size_t *)(const void *)((const char *)o + a->count);
 	json_t *out = json_array();
+	autofree void *zeros = xcalloc(1, a->size);
 	for (size_t i = 0; i < n; i++) {
 		json_t *item = json_object();
-		fields_to_json(a->fields, a->nfields, items + i * a->size, item);
+		fields_to_json_brief(a->fields, a->nfields, items + i * a->size, zeros, item);
 		json_array_append_new(out, item);
 	}
 	return out;
@@ -162,7 +163,9 @@ static int read_array(const struct array *a, const json_t *doc, struct run_opts 
 json_t *run_opts_to_json(const struct run_opts *o)
 {
 	json_t *doc = json_object();
-	fields_to_json(option_fields, ARRAY_SIZE(option_fields), o, doc);
+	struct run_opts defaults;
+	run_opts_init(&defaults);
+	fields_to_json_brief(option_fields, ARRAY_SIZE(option_fields), o, &defaults, doc);
 	json_put_int(doc, "nenv_files", (int64_t)o->nenv_files);
 	for (size_t i = 0; i < ARRAY_SIZE(arrays); i++)
 		json_put(doc, arrays[i].name, write_array(&arrays[i], o));

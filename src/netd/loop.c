@@ -204,6 +204,8 @@ int loop_init(struct netd *n, struct err *e)
 		return r;
 	tune_malloc();
 	guard_init(o);
+	n->outbound4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = o->outbound_addr};
+	n->outbound6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = o->outbound_addr6};
 	SlirpConfig cfg = {
 		.version = 4,
 		.in_enabled = true,

@@ -1,8 +1,7 @@
 /*
  * main.c - rl-netd's start: from a program with the user's rights to a worker with none.
  *
- * The launcher does what needs the host's file system and names (configuration, the first list of name servers, an
- * interface name to leave from), makes user, mount, pid, ipc, uts and cgroup namespaces, and forks the worker into the
+ * The launcher does what needs the host's file system (the first list of name servers), makes user, mount, pid, ipc, uts and cgroup namespaces, and forks the worker into the
  * pid namespace. The worker is made with CLONE_PARENT: it becomes a child of whoever started us, so that nothing is
  * left for init to reap, and the launcher's memory goes with the launcher.
  *
@@ -12,10 +11,8 @@
  * Standard input, output and error are /dev/null (error is kept under RL_DEBUG=net): holding the caller's would keep
  * the far ends of its pipes open, and what libslirp says about a misbehaving guest is nothing for the user's terminal.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,40 +55,6 @@ static void first_servers(struct netd *n)
 	if (io_read_file(AT_FDCWD, n->opts.resolv_path, 64 * 1024, &text, NULL) < 0)
 		str_cut(&text, 0);
 	net_resolv_servers(text.buf, &n->servers);
-}
-
-/* An address, or the first one of the named interface. */
-static int find_outbound(const char *text, int family, void *ret_addr, struct err *e)
-{
-	if (inet_pton(family, text, ret_addr) == 1)
-		return 0;
-	struct ifaddrs *all;
-	bool found = false;
-	if (getifaddrs(&all) < 0)
-		return err_sys(e, errno, "list the interfaces");
-	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != family || !str_eq(i->ifa_name, text))
-			continue;
-		if (family == AF_INET)
-			memcpy(ret_addr, &((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4);
-		else
-			memcpy(ret_addr, &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, 16);
-		found = family == AF_INET || !IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)ret_addr);
-	}
-	freeifaddrs(all);
-	return found ? 0 : err_set(e, EADDRNOTAVAIL, "outbound address %s: no such address or interface", text);
-}
-
-static int outbound_addresses(struct netd *n, struct err *e)
-{
-	int r = 0;
-	n->outbound4.sin_family = AF_INET;
-	n->outbound6.sin6_family = AF_INET6;
-	if (*n->opts.outbound)
-		r = find_outbound(n->opts.outbound, AF_INET, &n->outbound4.sin_addr, e);
-	if (r >= 0 && *n->opts.outbound6)
-		r = find_outbound(n->opts.outbound6, AF_INET6, &n->outbound6.sin6_addr, e);
-	return r;
 }
 
 static void detach_stdio(void)
@@ -162,8 +125,6 @@ int main(int argc, char **argv)
 	int r = io_set_cloexec(n->control_fd, true, &e);
 	if (r >= 0)
 		r = read_config(n, &e);
-	if (r >= 0)
-		r = outbound_addresses(n, &e);
 	if (r >= 0) {
 		first_servers(n);
 		r = sandbox_unshare(&e);

@@ -65,7 +65,8 @@ static int open_socket(struct session *s)
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
 	memcpy(&a4.sin_addr, s->address, 4);
 	memcpy(&a6.sin6_addr, s->address, 16);
-	autofd int fd = socket(s->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	autofd int fd = (int)syscall(SYS_socket, s->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+				     is4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 	if (fd < 0 || connect(fd, is4 ? (void *)&a4 : (void *)&a6, is4 ? sizeof(a4) : sizeof(a6)) < 0)
 		return -errno;
 	s->fd = take_fd(&fd);

@@ -112,10 +112,11 @@ int resolver_socket(const struct net_server *s, int type)
 				  .sin6_addr = s->addr.v6,
 				  .sin6_scope_id = s->scope};
 	bool is4 = s->family == AF_INET;
-	autofd int fd = socket(is4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* The raw calls: guard.c's socket keeps descriptors back for us, and its connect would refuse the host's own
+	 * resolver on loopback. */
+	autofd int fd = (int)syscall(SYS_socket, is4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* The raw call: guard.c's connect would refuse the host's own resolver on loopback. */
 	if (syscall(SYS_connect, fd, is4 ? (void *)&a4 : (void *)&a6, is4 ? sizeof(a4) : sizeof(a6)) < 0 &&
 	    errno != EINPROGRESS)
 		return -errno;

@@ -34,7 +34,6 @@ enum { SANITIZED = 0 };
 #endif
 
 enum {
-	FILES_MAX = 16384,
 	OTHER_NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWCGROUP,
 };
 
@@ -114,8 +113,8 @@ static int set_limits(struct err *e)
 		{RLIMIT_MSGQUEUE, 0},
 		{RLIMIT_NPROC, 0},
 		{RLIMIT_STACK, 1 << 20},
-		{RLIMIT_NOFILE, FILES_MAX},
-		{RLIMIT_AS, (rlim_t)6 << 30}, /* FILES_MAX connections of 256 KiB and change */
+		{RLIMIT_NOFILE, NETD_FILES_MAX},
+		{RLIMIT_AS, (rlim_t)8 << 30}, /* NETD_FILES_MAX connections of 384 KiB, hardly any of it touched */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		if (SANITIZED && limits[i].what == RLIMIT_AS)

@@ -314,6 +314,15 @@ int container_remove(const char *root, const char *name, bool force, struct err 
 	return r;
 }
 
+void container_tidy(const char *root)
+{
+	struct store s;
+	if (store_open(root, true, &s, NULL) < 0)
+		return;
+	container_sweep(&s);
+	store_close(&s);
+}
+
 int container_prune(const char *root, const struct strv *filters, struct strv *ret_removed, struct err *e)
 {
 	const struct container_selection sel = {.all = true, .filters = filters};

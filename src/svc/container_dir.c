@@ -199,9 +199,10 @@ static int is_garbage(const struct store *s, int parent, const char *name, int *
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
-	/* Between mkdir and flock a directory being made looks abandoned; nobody takes a minute for that. */
+	/* Between mkdir and flock a directory being made looks abandoned; nobody takes a minute for that. It gets its final
+	 * name locked. */
 	bool recorded = faccessat(fd, "config.json", F_OK, 0) == 0;
-	if (!recorded && st.st_mtime > time(NULL) - 60)
+	if (str_after(name, ".new-") && st.st_mtime > time(NULL) - 60)
 		return 0;
 	if (recorded && faccessat(fd, ephemeral_mark, F_OK, 0) < 0)
 		return 0;

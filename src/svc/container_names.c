@@ -18,8 +18,8 @@
 #include "rl/base/mem.h"
 #include "rl/svc/container_store.h"
 
-/* Does the container exist, and is this its name? One that is just being made has no config.json yet: its name is
- * taken. */
+/* Does the container exist, and is this its name? One that is just being made has no config.json yet, but its maker
+ * holds its lock. */
 static bool is_used(const struct store *s, const char *id, const char *name)
 {
 	autofree char *path = xasprintf("containers/%s", id);
@@ -30,6 +30,8 @@ static bool is_used(const struct store *s, const char *id, const char *name)
 	int r = json_parse_file(dir, "config.json", RECORD_FILE_MAX, &doc, NULL);
 	autojson json_t *owned = doc;
 	const char *own = r < 0 ? NULL : json_str_or_null(owned, "name");
+	if (r == -ENOENT)
+		return io_try_lock(dir, true, NULL) == 0;
 	return !own || str_eq(own, name);
 }
 

@@ -37,6 +37,10 @@ int image_push(const struct image_push_opts *o, const struct image_ui *ui, struc
 	image_add_registry(&verb, &o->registry);
 	if (o->format)
 		strv_addf(&verb, "--format=%s", o->format);
+	if (o->compression)
+		strv_addf(&verb, "--compression=%s", o->compression);
+	if (o->level)
+		strv_addf(&verb, "--compression-level=%u", o->level);
 	strv_add(&verb, "--");
 	strv_add(&verb, o->name);
 	strv_add(&verb, o->dest ? without_transport(o->dest) : "");

@@ -15,5 +15,6 @@ test_host_access
 test_ping
 test_offline
 test_rude_peers
+test_floods
 test_life
 done_testing

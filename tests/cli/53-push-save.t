@@ -96,6 +96,31 @@ if have docker-registry htpasswd openssl skopeo; then
 	ok "it runs the same way: skopeo can read its layers" skopeo copy -q --src-tls-verify=false "docker://$REG/team/app:d" oci:backd:x
 	ok "an image by id needs a destination" rl push -q --tls-verify=false "$gzip_id" "$REG/team/app:id"
 	must_fail "and says so" --stderr 'destination' rl push --tls-verify=false "$gzip_id"
+	layer_types() { skopeo inspect --raw --tls-verify=false "docker://$1" | python3 -c 'import json, sys; print(*sorted({l["mediaType"].split(".")[-1] for l in json.load(sys.stdin)["layers"]}))'; }
+	is "a layer that was not compressed is, on the way" "$(layer_types "$REG/other/plain")" "tar+gzip"
+	ok "it is pulled, which verifies every DiffID" rl pull -q --tls-verify=false "$REG/other/plain"
+	is "as the same image with another manifest" "$(id_of "$REG/other/plain")" "$(id_of s/plain:1)"
+	ok "with zstd as well" rl push -q --tls-verify=false --compression-format zstd --compression-level 7 s/plain:1 "$REG/other/plain:z"
+	is "as the registry then has it" "$(layer_types "$REG/other/plain:z")" "tar+zstd"
+	ok "which is pulled and verified too" rl pull -q --tls-verify=false "$REG/other/plain:z"
+	ok "or not at all" rl push -q --tls-verify=false --compression-format none --digestfile digest s/plain:1 "$REG/other/plain:n"
+	is "then the digest is that of the store" "$(cat digest)" "$plain_digest"
+	ok "docker's format with gzip" rl push -q --tls-verify=false -f v2s2 s/plain:1 "$REG/other/plain:d"
+	must_fail "but not with zstd" --stderr 'format oci' rl push -q --tls-verify=false -f v2s2 --compression-format zstd s/plain:1 "$REG/other/plain:d"
+	must_fail "levels have bounds" --stderr 'level' rl push -q --tls-verify=false --compression-level 10 s/plain:1 "$REG/other/plain:l"
+	ok "nothing of that is left in tmp/" tmp_is_empty
+
+	# --- looking without pulling ---
+	rl rmi "$REG/team/app:2" >/dev/null
+	output_is "a registry's image is inspected" "$gzip_digest" rl inspect --tls-verify=false --format '{{.Digest}}' "docker://$REG/team/app:1"
+	output_is "as skopeo sees it" "$(skopeo inspect --tls-verify=false --format '{{.Name}} {{.Layers}} {{.Architecture}}' "docker://$REG/team/app:1")" \
+		rl inspect --tls-verify=false --format '{{.Name}} {{.Layers}} {{.Architecture}}' "docker://$REG/team/app:1"
+	not_ok "which does not bring it here" rl image exists "$REG/team/app:1"
+	must_fail "one that is not there is named" --stderr 'nosuch' rl inspect --tls-verify=false "docker://$REG/team/app:nosuch"
+	output_is "tags are listed" "1 2 d id" sh -c "rl search --list-tags --tls-verify=false --format '{{.Tag}}' $REG/team/app | sort | tr '\n' ' ' | sed 's/ \$//'"
+	like "as a table" "$(rl search --list-tags --tls-verify=false --limit 1 "$REG/team/app")" "NAME.*TAG"
+	must_fail "other searches are refused" --stderr 'list-tags' rl search app
+
 	must_fail "http is not used without being told" --stderr 'tls-verify=false' rl push s/gzip:1 "$REG/team/app:1"
 	must_fail "an image that is not there is named" --stderr 'nosuch' rl push nosuch "$REG/team/app:1"
 	must_fail "so is a registry that is not there" --stderr '127.0.0.1:1' rl push --retry 1 --tls-verify=false s/gzip:1 127.0.0.1:1/x

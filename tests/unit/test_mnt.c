@@ -153,11 +153,11 @@ static int overlay_read_only(void *arg)
 	int r = enter_tmpfs();
 	if (r)
 		return r;
-	if (mkdir("a", 0700) < 0 || mkdir("on", 0700) < 0 || make("a/file", "a") < 0)
+	if (mkdir("a", 0700) < 0 || mkdir("b", 0700) < 0 || mkdir("on", 0700) < 0 || make("a/file", "a") < 0)
 		return 1;
-	int lower[] = {dir_fd("a")};
+	int lower[] = {dir_fd("a"), dir_fd("b")};
 	autofd int on = dir_fd("on");
-	const struct mnt_overlay o = {lower, 1, -1, -1, false};
+	const struct mnt_overlay o = {lower, 2, -1, -1, false};
 	autofd int fd = mnt_overlay(&o, 0, on, &e);
 	if (fd < 0)
 		return 2;
@@ -179,6 +179,6 @@ int main(void)
 	single(CLONE_NEWNS, overlay, &few, "an overlay shows the top layer first and writes to the upper directory");
 	single(CLONE_NEWNS, overlay, &many, "so does one of 150 layers, whose names do not fit a page");
 	single(CLONE_NEWNS, overlay, &most, "so does one of 500");
-	single(CLONE_NEWNS, overlay_read_only, NULL, "one layer without an upper directory is a read-only overlay");
+	single(CLONE_NEWNS, overlay_read_only, NULL, "two layers without an upper directory are a read-only overlay");
 	return tap_done();
 }

@@ -11,7 +11,9 @@
 #define RL_BASE_JSON_H
 
 #include <stdint.h>
-#include <stdio.h> /* jansson.h names FILE without including it */
+
+/* Before jansson.h, which names FILE without including it; the blank line keeps the order. */
+#include <stdio.h>
 
 #include <jansson.h>
 

@@ -187,4 +187,17 @@ struct archive_packed {
  * blob on every machine. -EBADMSG: a file of the layer is called like a whiteout and cannot be written as one. */
 int archive_pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e) RL_CHECK;
 
+/* ---- bytes that are packed already ---- */
+
+struct archive_compressed {
+	char in_digest[ARCHIVE_DIGEST_SIZE]; /* of what was read */
+	char digest[ARCHIVE_DIGEST_SIZE];    /* of what was written */
+	uint64_t size;			     /* of what was written */
+};
+
+/* Compress what infd has from where it stands, with as many threads as there are CPUs; levels as in archive_pack. The
+ * same input gives the same output where archive_pack's would be. Parses nothing. */
+int archive_compress(int infd, int outfd, enum archive_compression compression, int level,
+		     struct archive_compressed *ret, struct err *e) RL_CHECK;
+
 #endif

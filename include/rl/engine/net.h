@@ -26,7 +26,8 @@
  * address is the host's 127.0.0.1 and ::1. Addresses of the host on real interfaces stay reachable in every mode: a
  * service bound to them or to 0.0.0.0 is offered to the local network anyway. That is decided here and nowhere else.
  *
- * Errors: as err.h. -ENOENT from net_slirp_start: rl-netd is not installed. -ENODEV from net_slirp_child: neither a
+ * Errors: as err.h. -ENOENT from net_slirp_start: rl-netd is not installed;
+ * -EADDRNOTAVAIL: the outbound address is not ours. -ENODEV from net_slirp_child: neither a
  * TAP nor a veth pair can be had; the hint says what is missing.
  */
 #ifndef RL_ENGINE_NET_H
@@ -93,6 +94,8 @@ struct net_slirp_opts {
 	uint16_t host_ports[NET_HOST_PORTS_MAX];
 
 	char outbound[64], outbound6[64]; /* address or interface name connections leave from; "" as routed */
+	struct in_addr outbound_addr;	  /* the same as addresses, set by net_slirp_start */
+	struct in6_addr outbound_addr6;
 
 	struct net_servers dns_servers;	   /* --dns; none: follow the host's resolv.conf */
 	char resolv_path[NET_PATH_SIZE]; /* /etc/resolv.conf */

@@ -9,7 +9,8 @@
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
  *     load FILE|DIR|-       (none; names come from the archive)
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
- *     push IMAGE DEST       --format oci|v2s2; DEST "" is the image's name
+ *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N;
+ *                           DEST "" is the image's name
  *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
  *     inspect REF           --platform; answers a JSON document
  *     tags REF              answers the repository and its tags, one per line

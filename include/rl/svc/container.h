@@ -54,6 +54,8 @@ int container_restart(const char *root, const char *name, int timeout, struct er
 int container_kill(const char *root, const char *name, int sig, struct err *e) RL_CHECK;
 /* `force` ends it first (timeout 0), and removes what cannot be read. */
 int container_remove(const char *root, const char *name, bool force, struct err *e) RL_CHECK;
+/* Remove what killed commands have left. */
+void container_tidy(const char *root);
 /* Every container that is not alive and passes the filters. */
 int container_prune(const char *root, const struct strv *filters, struct strv *ret_removed, struct err *e) RL_CHECK;
 

@@ -119,7 +119,9 @@ struct image_push_opts {
 	const char *name; /* image of the store */
 	const char *dest; /* reference, "docker://" in front of it or not; NULL: the image's name */
 	struct image_registry registry;
-	const char *format; /* "oci", "v2s2", or NULL: the manifest as it is */
+	const char *format;	 /* "oci", "v2s2", or NULL: the manifest as it is */
+	const char *compression; /* for layers that are not compressed: "gzip" (NULL), "zstd", "none" */
+	unsigned level;		 /* 0: the default */
 };
 /* ret_pushed: the destination's canonical name and the digest of the manifest that is there now. */
 int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,

@@ -135,17 +135,20 @@ static int pack_child(void *arg)
 	return 0;
 }
 
+int pack_check_level(enum archive_compression compression, int level, struct err *e)
+{
+	int max = compression == ARCHIVE_ZSTD ? 19 : compression == ARCHIVE_GZIP ? 9 : 0;
+	if (level >= 0 && level <= max)
+		return 0;
+	err_set(e, EINVAL, "compression level %d is not possible with %s", level, archive_compressor_name(compression));
+	return err_hint(e, "gzip has levels 1 to 9, zstd 1 to 19, none has no level");
+}
+
 static int check_request(const struct archive_pack *req, struct err *e)
 {
 	if (!req->ndirs || req->ndirs > ARCHIVE_LOWERS_MAX + 1)
 		return err_set(e, EINVAL, "%zu layers to pack", req->ndirs);
-	int max = req->compression == ARCHIVE_ZSTD ? 19 : req->compression == ARCHIVE_GZIP ? 9 : 0;
-	if (req->level < 0 || req->level > max) {
-		err_set(e, EINVAL, "compression level %d is not possible with %s", req->level,
-			archive_compressor_name(req->compression));
-		return err_hint(e, "gzip has levels 1 to 9, zstd 1 to 19, none has no level");
-	}
-	return 0;
+	return pack_check_level(req->compression, req->level, e);
 }
 
 int archive_pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e)

@@ -4,6 +4,7 @@
  *   pack_walk   the tree, as one layer or merged: one struct pack_node after the other
  *   pack_tar    a node becomes tar headers and data in the ring
  *   pack_sink   the ring becomes the blob: compressed, digested, written
+ *   compress    bytes that are there already through the sink
  *   pack_side   records in sidecar files
  */
 #ifndef RL_ENGINE_ARCHIVE_PACK_INT_H
@@ -104,5 +105,7 @@ void pack_sink_join(struct pack_sink *s);
 int pack_sink_write(struct pack_sink *s, const void *data, size_t len, struct err *e) RL_CHECK;
 /* gzip in blocks over several threads (pack_gzip.c); reads the ring to its end. */
 int pack_gzip_run(struct pack_sink *s, struct err *e) RL_CHECK;
+
+int pack_check_level(enum archive_compression compression, int level, struct err *e) RL_CHECK;
 
 #endif

@@ -86,10 +86,8 @@ static int handshake(const struct archive_job *job, const struct launch *l, stru
 
 int launch_start(const struct launch *l, struct archive_job *ret_job, struct err *e)
 {
-	autofree char *own = NULL;
-	const char *program = l->program;
-	if (!program)
-		program = own = xasprintf("%s/rl-image", proc_libexec_dir());
+	autofree char *own = l->program ? NULL : xasprintf("%s/rl-image", proc_libexec_dir());
+	const char *program = own ? own : l->program;
 	int pair[2];
 	int r = sync_pair(pair, e);
 	if (r < 0)

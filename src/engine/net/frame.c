@@ -257,6 +257,7 @@ static enum frame_verdict check_ndp(const struct frame_policy *p, const uint8_t 
 static enum frame_verdict check_ip6(const struct frame_policy *p, const uint8_t *frame, size_t len, struct frame_info *i)
 {
 	const uint8_t *ip = frame + FRAME_ETH_LEN;
+	static const struct in6_addr unspecified;
 	struct in6_addr dst;
 	if (!p->ipv6)
 		return FRAME_DROP_OTHER;
@@ -272,8 +273,7 @@ static enum frame_verdict check_ip6(const struct frame_policy *p, const uint8_t 
 	if (dst.s6_addr[0] == 0xff && !is_ndp)
 		return i->proto == 0 || i->proto == IPPROTO_ICMPV6 ? FRAME_DROP_OTHER : FRAME_DROP_DEST;
 	if (!equal6(ip + 8, &p->address6))
-		return is_ndp && IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)(const void *)(ip + 8)) ? FRAME_DROP_OTHER
-													   : FRAME_DROP_SOURCE;
+		return is_ndp && equal6(ip + 8, &unspecified) ? FRAME_DROP_OTHER : FRAME_DROP_SOURCE;
 	if (is_ndp)
 		return check_ndp(p, frame, i);
 	if (frame_addr6_closed(&dst) || frame[0] & 1)
@@ -450,10 +450,13 @@ size_t frame_build_icmp(uint8_t *frame, const struct frame_icmp *f, size_t len)
 	bool is4 = f->family == AF_INET;
 	uint8_t *icmp = frame + FRAME_ETH_LEN + (is4 ? IP4_LEN : IP6_LEN);
 	uint8_t src_mac[NET_MAC_LEN];
-	if (is4)
+	struct in6_addr src6;
+	if (is4) {
 		frame_slirp_mac4(get_addr4(f->src), src_mac);
-	else
-		frame_slirp_mac6(f->src, src_mac);
+	} else {
+		memcpy(&src6, f->src, sizeof(src6)); /* in a frame it is not aligned */
+		frame_slirp_mac6(&src6, src_mac);
+	}
 	put16(icmp + 2, 0);
 	put16(icmp + 2, is4 ? frame_checksum(icmp, len, 0)
 			    : frame_l4_checksum(AF_INET6, f->src, f->dst, IPPROTO_ICMPV6, icmp, len));

@@ -14,8 +14,10 @@
  * inotify instead was tried: closing an inotify descriptor waits for RCU too (10 to 40 ms at every exit), each user has
  * only 128 of them, and following symlinks and replaced directories took 250 lines.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,11 +37,52 @@ enum { RESOLV_CONF_MAX = 64 * 1024 };
 
 static const char peer[] = "rl-netd";
 
+/* The first address of the named interface that can be used beyond its link. */
+static bool interface_address(const char *name, int family, void *ret_addr)
+{
+	struct ifaddrs *all;
+	bool found = false;
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family || !str_eq(i->ifa_name, name))
+			continue;
+		if (family == AF_INET)
+			memcpy(ret_addr, &((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4);
+		else
+			memcpy(ret_addr, &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, 16);
+		found = family == AF_INET || !IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)ret_addr);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+/* Found out here and not by rl-netd, for which nobody waits: a wrong one is an error before anything starts. */
+static int find_outbound(const char *text, int family, void *ret_addr, struct err *e)
+{
+	struct sockaddr_in a4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+	void *addr = family == AF_INET ? (void *)&a4.sin_addr : (void *)&a6.sin6_addr;
+	if (!*text)
+		return 0;
+	if (inet_pton(family, text, addr) != 1 && !interface_address(text, family, addr))
+		return err_set(e, EADDRNOTAVAIL, "outbound address %s: no such address or interface", text);
+	autofd int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, family == AF_INET ? (void *)&a4 : (void *)&a6, family == AF_INET ? sizeof(a4) : sizeof(a6)) < 0)
+		return err_sys(e, errno, "outbound address %s", text);
+	memcpy(ret_addr, addr, family == AF_INET ? 4 : 16);
+	return 0;
+}
+
 int net_slirp_start(struct net_slirp_opts *o, struct net_slirp *ret, struct err *e)
 {
 	struct net_slirp s = NET_SLIRP_NONE;
 	int pair[2];
-	int r = net_slirp_choose_subnet(o, e);
+	int r = find_outbound(o->outbound, AF_INET, &o->outbound_addr, e);
+	if (r >= 0)
+		r = find_outbound(o->outbound6, AF_INET6, &o->outbound_addr6, e);
+	if (r >= 0)
+		r = net_slirp_choose_subnet(o, e);
 	if (r >= 0)
 		r = sync_pair(pair, e);
 	if (r < 0)
