@@ -20,7 +20,7 @@
  * rule), together with owner and mode of the directory, unless `nocopy`. The content is put together in _fill by a
  * process in the container's id map, which follows nothing out of the image, and then renamed over _data: the kernel
  * does that only if _data is empty (rename(2)), and a crash leaves the volume empty or filled, never half. An empty
- * volume that a running container has mounted is left as it is, with a warning.
+ * volume that somebody else holds is left as it is.
  *
  * Calling sequence of a container (container_volumes.c): volume_ensure -> volume_fill -> ... -> volume_release.
  * Errors worth telling apart: -ENOENT no such volume (with a suggestion), -EBUSY used by a container (named), -EEXIST.
@@ -75,8 +75,8 @@ struct volume_create_opts {
 int volume_create(const char *root, const struct volume_create_opts *o, struct str *ret_name, struct err *e) RL_CHECK;
 /* 1 it exists, 0 it does not. */
 int volume_exists(const char *root, const char *name, struct err *e) RL_CHECK;
-/* -EBUSY while a container names it; `force`: that container is removed first if it does not run. */
-int volume_remove(const char *root, const char *name, bool force, struct err *e) RL_CHECK;
+/* -EBUSY while a container names it. */
+int volume_remove(const char *root, const char *name, struct err *e) RL_CHECK;
 /* Every volume no container names and that passes the filters; without `all` only anonymous ones. */
 int volume_prune(const char *root, bool all, const struct strv *filters, struct strv *ret_removed, uint64_t *ret_bytes,
 		 struct err *e) RL_CHECK;
