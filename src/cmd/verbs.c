@@ -19,6 +19,7 @@ const struct verb *const verb_table[] = {
 	&verb_kill,
 	&verb_rm,
 	&verb_ps,
+	&verb_exec,
 	&verb_logs,
 	&verb_attach,
 	&verb_wait,

@@ -43,6 +43,17 @@ int container_start(const char *root, const char *name, const struct container_a
 int container_attach(const char *root, const char *name, const struct container_attach_opts *o, int *ret_status,
 		     struct err *e) RL_CHECK;
 
+struct container_exec_opts {
+	struct strv args;
+	struct run_opts o; /* env, workdir, user, interactive, tty, detach, privileged, detach_keys; the rest is not used */
+	unsigned preserve_fds;
+};
+/* Another command in a container that runs, in its namespaces and with its restrictions. Returns when the command has
+ * ended or the person detached, with o->o.detach when it was executed; *ret_status as for container_run. If we are
+ * killed, so is the command, unless detached. */
+int container_exec(const char *root, const char *name, const struct container_exec_opts *o, int *ret_status,
+		   struct err *e) RL_CHECK;
+
 /* ---- ending ---- */
 
 enum { CONTAINER_TIMEOUT_OWN = -1 };
