@@ -51,12 +51,7 @@ static void fill_spec(const struct container_rec *rec, const struct container_jo
 	const struct run_opts *made = &rec->config.o;
 	strv_add_all(&s->args, opts->args);
 	fill_env(j, o, &s->env);
-	if (o && o->workdir) {
-		autofree char *whole = path_join(j->cwd ? j->cwd : "/", o->workdir);
-		s->cwd = path_clean(*o->workdir == '/' ? o->workdir : whole);
-	} else {
-		s->cwd = xstrdup(j->cwd ? j->cwd : "/");
-	}
+	s->cwd = path_clean(o && o->workdir ? o->workdir : j->cwd ? j->cwd : "/");
 	s->user_text = xstrdup(o && o->user ? o->user : j->user ? j->user : "");
 	strv_add_all(&s->group_add, &j->group_add);
 	s->keep_groups = j->keep_groups;

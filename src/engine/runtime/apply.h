@@ -79,5 +79,6 @@ RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
 int role_child_close_on_exec_from(int first, struct err *e) RL_CHECK;
 int role_child_become_root(const struct plan *p, struct err *e) RL_CHECK;
 void role_child_reset_signals(void);
+void role_child_wipe_command_line(void);
 
 #endif

@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -45,23 +44,6 @@ struct joining {
 	int sync;
 	int other_end; /* the caller's end of sync: must be open in the caller only, so that its death is seen */
 };
-
-/* /proc/PID/cmdline can be read by everybody and is memory of ours: what -e said would stand there. The words were
- * copied when the options were parsed. */
-static void wipe_command_line(void)
-{
-	autostr struct str text = STR_INIT;
-	struct err why = ERR_INIT;
-	if (io_read_file(AT_FDCWD, "/proc/self/stat", 4096, &text, &why) < 0)
-		return;
-	const char *p = strrchr(text.buf, ')');
-	unsigned long long start = 0;
-	unsigned long long end = 0;
-	for (int field = 2; p && field < 48; field++)
-		p = strchr(p + 1, ' ');
-	if (p && sscanf(p, "%llu %llu", &start, &end) == 2 && start && end > start)
-		memset((void *)(uintptr_t)start, 0, (size_t)(end - start));
-}
 
 static int set_oom_score(const struct rtspec *s, struct err *e)
 {
@@ -98,7 +80,7 @@ static int before_entry(void *arg, struct err *e)
 		r = role_child_close_on_exec_from(3 + (int)j->preserve_fds, e);
 	if (r < 0)
 		return r;
-	wipe_command_line();
+	role_child_wipe_command_line();
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_sys(e, errno, "hide from the container");
 	return 0;

@@ -15,6 +15,8 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -50,6 +52,23 @@ int role_child_close_on_exec_from(int first, struct err *e)
 			return err_sys(e, errno, "set close-on-exec");
 	}
 	return 0;
+}
+
+/* /proc/PID/cmdline can be read by everybody and is memory of ours: what -e said would stand there. The words were
+ * copied when the options were parsed. */
+void role_child_wipe_command_line(void)
+{
+	autostr struct str text = STR_INIT;
+	struct err why = ERR_INIT;
+	if (io_read_file(AT_FDCWD, "/proc/self/stat", 4096, &text, &why) < 0)
+		return;
+	const char *p = strrchr(text.buf, ')');
+	unsigned long long start = 0;
+	unsigned long long end = 0;
+	for (int field = 2; p && field < 48; field++)
+		p = strchr(p + 1, ' ');
+	if (p && sscanf(p, "%llu %llu", &start, &end) == 2 && start && end > start)
+		memset((void *)(uintptr_t)start, 0, (size_t)(end - start));
 }
 
 int role_child_become_root(const struct plan *p, struct err *e)
