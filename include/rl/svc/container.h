@@ -77,6 +77,10 @@ int container_wait(const char *root, const char *name, enum container_condition 
 
 /* ---- changing ---- */
 
+/* Everything in it stands still, or goes on. -EALREADY if it does. */
+int container_pause(const char *root, const char *name, struct err *e) RL_CHECK;
+int container_unpause(const char *root, const char *name, struct err *e) RL_CHECK;
+
 int container_rename(const char *root, const char *name, const char *new_name, struct err *e) RL_CHECK;
 /* `policy` as --restart takes it. */
 int container_update_restart(const char *root, const char *name, const char *policy, struct err *e) RL_CHECK;
@@ -101,6 +105,11 @@ int container_rows(const char *root, const struct container_selection *s, bool n
 		   struct err *e) RL_CHECK;
 /* docker's document. */
 int container_inspect(const char *root, const char *name, bool size, json_t **ret_doc, struct err *e) RL_CHECK;
+
+/* The processes of a running container as a table; `format`: names of columns as rl-top(1) lists them, or what people
+ * give to ps(1). */
+int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text, struct err *e)
+	RL_CHECK;
 
 struct container_logs_opts {
 	bool follow;
