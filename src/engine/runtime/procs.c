@@ -1,3 +1,11 @@
+/*
+ * procs.c - see procs.h.
+ *
+ * One pass reads stat of everything; then each process is walked up to the first ancestor whose answer is known, which
+ * is then the answer of the whole path. The mount namespace is asked for only where no ancestor has settled it. Of
+ * others' processes and of those that are not dumpable the kernel shows no namespace: they are strangers unless their
+ * parent is ours.
+ */
 #include "rl/engine/procs.h"
 
 #include <ctype.h>
@@ -85,7 +93,7 @@ static int by_pid(const void *a, const void *b)
 
 static int scan_all(struct scan *s, struct err *e)
 {
-	int fd = dup(s->procfd);
+	int fd = fcntl(s->procfd, F_DUPFD_CLOEXEC, 3);
 	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d)
 		return err_sys(e, errno, "list /proc");
