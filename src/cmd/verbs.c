@@ -48,6 +48,8 @@ const struct verb *const verb_table[] = {
 	&verb_volume_rm,
 	&verb_volume_prune,
 	&verb_volume_exists,
+	&verb_volume_export,
+	&verb_volume_import,
 	&verb_inspect,
 	&verb_version,
 	&verb_info,

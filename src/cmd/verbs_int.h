@@ -43,6 +43,8 @@ extern const struct verb verb_update;
 extern const struct verb verb_version;
 extern const struct verb verb_volume_create;
 extern const struct verb verb_volume_exists;
+extern const struct verb verb_volume_export;
+extern const struct verb verb_volume_import;
 extern const struct verb verb_volume_inspect;
 extern const struct verb verb_volume_ls;
 extern const struct verb verb_volume_prune;

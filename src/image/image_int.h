@@ -7,6 +7,7 @@
  * pull.c     from a registry                                  record.c  documents to the store's record
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
+ * volume.c   archives of volumes
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
  */
 #ifndef RL_IMAGE_INT_H
@@ -45,7 +46,7 @@ struct image_ctx {
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
 image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
-	unpack_verb;
+	unpack_verb, volume_export_verb, volume_import_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 

@@ -14,6 +14,8 @@
  *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
  *     inspect REF           --platform; answers a JSON document
  *     tags REF              answers the repository and its tags, one per line
+ *     volume-export DIR     --output FILE|-
+ *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
