@@ -81,16 +81,6 @@ struct env_opt {
 
 enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER, NETWORK_NS, NETWORK_NAMED };
 
-/* The options of slirp, read from network_opt.options by run_opts_parse_slirp. */
-struct slirp_opt {
-	unsigned mtu;            /* 0: not said */
-	char cidr[48];           /* "10.0.2.0/24", or "" */
-	int enable_ipv6;         /* -1 not said, 0, 1 */
-	int allow_host_loopback; /* -1 not said, 0, 1 */
-	char outbound_addr[48];  /* IPv4 address or interface name, or "" */
-	char outbound_addr6[48];
-};
-
 struct network_opt {
 	enum network_kind kind;
 	char *name;    /* container, ns path or network name */
@@ -291,9 +281,6 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
-/* The text after "slirp:" or "slirp4netns:" (NULL: none). allow_host_loopback=true means the same as
- * --host-access all. port_handler= is accepted and has no meaning here. */
-int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
