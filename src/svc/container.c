@@ -269,6 +269,7 @@ int container_launch(struct container *c, struct err *e)
 		.prepare_arg = c,
 	};
 	r = runtime_start(&start, &c->run, e);
+	rtspec_drop_secrets(&c->spec);
 	runtime_plan_free(plan);
 	return r;
 }

@@ -20,6 +20,8 @@
  *                           (members as in struct image_commit, rl/svc/image_commit.h)
  *     export                descriptor 4 is a JSON request {"dirs":[...],"trust_records":bool,"exclude":[...]}, 5 is
  *                           where the tar goes
+ *     volume-export DIR     --output FILE|-
+ *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
