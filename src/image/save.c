@@ -93,7 +93,7 @@ static void tell_copied(void *arg, uint64_t done, uint64_t total)
 	if (done - s->told < 16 << 20 && done != total)
 		return;
 	s->told = done;
-	image_tell_progress(s->c, s->what, done, total);
+	image_tell_progress(s->c, s->what, IMAGE_COPYING, done, total);
 }
 
 static int put_blob(struct save *s, const char *name, const char *digest, int64_t size, struct err *e)
