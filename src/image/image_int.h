@@ -34,14 +34,15 @@ struct image_ctx {
 	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
 	struct strv changes;  /* --change */
-	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;	    /* --platform, or NULL */
-	const char *output; /* --output: file or directory, "-" standard output */
-	const char *format; /* --format, or NULL */
+	struct registry_opts
+		registry;	 /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		 /* --platform, or NULL */
+	const char *output;	 /* --output: file or directory, "-" standard output */
+	const char *format;	 /* --format, or NULL */
 	const char *compression; /* --compression, or NULL */
 	int level;		 /* --compression-level, 0: the default */
-	bool all_tags;	    /* --all-tags */
-	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
+	bool all_tags;		 /* --all-tags */
+	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);

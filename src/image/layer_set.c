@@ -44,7 +44,7 @@ struct slot {
 	char chain[STORE_DIGEST_SIZE];
 	size_t twin; /* LAYER_TWIN: an earlier layer with the same DiffID */
 	struct layer_job job;
-	struct layer_new fresh; /* LAYER_UNPACKED */
+	struct layer_new fresh;	 /* LAYER_UNPACKED */
 	struct layer_feed *feed; /* NULL: the store has the blob */
 	int blobfd;
 	bool ready;	/* there is something to read */
@@ -100,7 +100,8 @@ static int find_present(struct layer_set *set, struct err *e)
 		struct slot *s = &set->slots[i];
 		const char *diff = layers[i].diff_id + 7;
 		image_chain(i ? set->slots[i - 1].chain : "", diff, s->chain);
-		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.12s", i + 1, set->record->nlayers, layers[i].blob + 7);
+		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.12s", i + 1, set->record->nlayers,
+			 layers[i].blob + 7);
 		int r = look_at(set, i, diff, e);
 		if (r == 0 && !str_eq(diff, s->chain))
 			r = look_at(set, i, s->chain, e);
@@ -109,8 +110,9 @@ static int find_present(struct layer_set *set, struct err *e)
 		for (size_t k = 0; k < i && s->state == LAYER_MISSING; k++) {
 			bool same = str_eq(layers[k].diff_id + 7, diff);
 			if (!same && str_eq(layers[k].blob, layers[i].blob))
-				return err_set(e, EBADMSG, "layers %zu and %zu are the same blob with different DiffIDs",
-					       k + 1, i + 1);
+				return err_set(e, EBADMSG,
+					       "layers %zu and %zu are the same blob with different DiffIDs", k + 1,
+					       i + 1);
 			if (same && set->slots[k].state == LAYER_MISSING) {
 				s->state = LAYER_TWIN;
 				s->twin = k;
@@ -402,7 +404,8 @@ int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_recor
 		   struct err *e)
 {
 	struct layer_set *set = xcalloc(1, sizeof(*set));
-	*set = (struct layer_set){.c = c, .w = w, .record = record, .window = window_size(), .epollfd = -1, .kickfd = -1};
+	*set = (struct layer_set){
+		.c = c, .w = w, .record = record, .window = window_size(), .epollfd = -1, .kickfd = -1};
 	set->slots = xcalloc(record->nlayers + 1, sizeof(*set->slots));
 	for (size_t i = 0; i < record->nlayers; i++) {
 		set->slots[i].blobfd = -1;

@@ -563,7 +563,8 @@ int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, 
 		blobs[i].result = -ECANCELED;
 		blobs[i].resumed = 0;
 	}
-	struct watcher watcher = {.task = {.fd = t->watch_fd, .events = CURL_WAIT_POLLIN, .run = run_watch}, .run = &run};
+	struct watcher watcher = {.task = {.fd = t->watch_fd, .events = CURL_WAIT_POLLIN, .run = run_watch},
+				  .run = &run};
 	if (t->watch)
 		http_task_add(repo->r, &watcher.task);
 	while (run.next < n && run.active < run.parallel && !run.done)

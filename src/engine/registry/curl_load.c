@@ -65,13 +65,8 @@ static struct curl_functions lib;
 static const struct {
 	const char *symbol;
 	size_t offset;
-} slots[] = {
-	PLAIN_FUNCTIONS(SLOT)
-	SLOT(easy_setopt, , , )
-	SLOT(easy_getinfo, , , )
-	SLOT(multi_setopt, , , )
-	SLOT(url_get, , , )
-};
+} slots[] = {PLAIN_FUNCTIONS(SLOT) SLOT(easy_setopt, , , ) SLOT(easy_getinfo, , , ) SLOT(multi_setopt, , , )
+		     SLOT(url_get, , , )};
 
 int curl_load(struct err *e)
 {
@@ -108,7 +103,7 @@ static const struct curl_functions *curl(void)
 #define CALL(name, result, parameters, arguments)                                                                      \
 	result curl_##name parameters                                                                                  \
 	{                                                                                                              \
-		return curl()->name arguments;                                                                             \
+		return curl()->name arguments;                                                                         \
 	}
 PLAIN_FUNCTIONS(CALL)
 
