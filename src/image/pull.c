@@ -188,9 +188,9 @@ static void tell_transfer(void *arg, size_t job, enum registry_state state, uint
 	const struct pull *p = arg;
 	const struct fetch *f = p->blob_fetch[job];
 	enum image_progress_state shown = image_transfer_state(state, IMAGE_DOWNLOADING);
-	/* Here, and not yet done. */
+	/* Here, and not yet done: what its unpacker does is the next news. */
 	if (shown == IMAGE_DONE && f->feed)
-		shown = IMAGE_UNPACKING;
+		shown = IMAGE_WAITING;
 	image_tell_progress(p->c, f->what, shown, done, size);
 }
 
