@@ -61,10 +61,10 @@ struct cgroup_limits {
 	uint64_t cpu_shares;	    /* v1 scale, 2 to 262144, 1024 is the default */
 	const char *cpuset_cpus;    /* "0-2,7" */
 	const char *cpuset_mems;
-	unsigned blkio_weight;	    /* v1 scale, 10 to 1000 */
+	unsigned blkio_weight; /* v1 scale, 10 to 1000 */
 	const struct cgroup_io *io;
 	size_t nio;
-	const struct strv *conf;    /* "FILE=VALUE" of cgroup v2, written as they are */
+	const struct strv *conf; /* "FILE=VALUE" of cgroup v2, written as they are */
 };
 
 /* True if anything is asked for. */
@@ -72,8 +72,8 @@ bool cgroup_limits_any(const struct cgroup_limits *l);
 
 /* Write them, all or those in the struct (update: the others stay as they are). What has no controller here is
  * not an error: its option's name ("--memory") is added to `missing`. A value the kernel refuses is an error. */
-int cgroup_set_limits(const struct strv *dirs, const struct cgroup_limits *l, struct strv *missing, struct err *e)
-	RL_CHECK;
+int cgroup_set_limits(const struct strv *dirs, const struct cgroup_limits *l, struct strv *missing,
+		      struct err *e) RL_CHECK;
 
 /* ---- making ---- */
 
@@ -112,7 +112,8 @@ struct cgroup_made {
 void cgroup_request(const struct cgroup_ask *a, struct cgroup_job *ret_job);
 /* Returns 1, or 0 with ret_made->why where no rung works. Errors are of --cgroup-parent only: it was asked for by
  * name. Ends the job. */
-int cgroup_make(const struct cgroup_ask *a, struct cgroup_job *job, struct cgroup_made *ret_made, struct err *e) RL_CHECK;
+int cgroup_make(const struct cgroup_ask *a, struct cgroup_job *job, struct cgroup_made *ret_made,
+		struct err *e) RL_CHECK;
 /* The request is not wanted any more. */
 void cgroup_cancel(struct cgroup_job *job);
 void cgroup_made_free(struct cgroup_made *m);
@@ -136,14 +137,14 @@ int cgroup_remove(const struct strv *dirs, struct err *e) RL_CHECK;
 
 struct cgroup_stats {
 	bool has_memory, has_cpu, has_pids, has_io; /* what could be read; the rest is 0 */
-	uint64_t memory;	/* bytes in use, page cache that can be dropped at once left out (as docker) */
-	uint64_t memory_peak;	/* 0: the kernel does not say */
-	uint64_t memory_limit;	/* UINT64_MAX: none */
+	uint64_t memory;       /* bytes in use, page cache that can be dropped at once left out (as docker) */
+	uint64_t memory_peak;  /* 0: the kernel does not say */
+	uint64_t memory_limit; /* UINT64_MAX: none */
 	uint64_t swap;
 	uint64_t cpu_us, cpu_user_us, cpu_system_us;
 	uint64_t cpu_throttled_us;
 	uint64_t pids;
-	uint64_t pids_limit;	/* UINT64_MAX: none */
+	uint64_t pids_limit;	      /* UINT64_MAX: none */
 	uint64_t io_read, io_written; /* bytes */
 };
 
@@ -158,12 +159,12 @@ int cgroup_memory_of_tree(pid_t init, uint64_t *ret_bytes, struct err *e) RL_CHE
 /* ---- what there is, for `rl doctor` and `rl info` ---- */
 
 struct cgroup_host {
-	char *v2_mount;	   /* "/sys/fs/cgroup", or NULL */
-	char *v2_own;	   /* our own directory there, absolute */
+	char *v2_mount;		    /* "/sys/fs/cgroup", or NULL */
+	char *v2_own;		    /* our own directory there, absolute */
 	struct strv v2_controllers; /* of our own directory */
-	struct strv v1;	   /* "CONTROLLER:PATH" of our own directories */
-	bool v2_writable;  /* we may make directories in v2_own */
-	bool is_root_of_namespace; /* our own directory is the top of what we see, and not of the machine */
+	struct strv v1;		    /* "CONTROLLER:PATH" of our own directories */
+	bool v2_writable;	    /* we may make directories in v2_own */
+	bool is_root_of_namespace;  /* our own directory is the top of what we see, and not of the machine */
 };
 
 int cgroup_host_read(struct cgroup_host *ret_host, struct err *e) RL_CHECK;
