@@ -44,7 +44,6 @@ static const struct field option_fields[] = {
 	FIELD_AS(O, FIELD_STR, "network_name", network.name), FIELD_AS(O, FIELD_STR, "network_options", network.options),
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
-	FIELD(O, FIELD_STRV, host_access),
 	FIELD_AS(O, FIELD_I64, "memory", limits.memory), FIELD_AS(O, FIELD_I64, "memory_swap", limits.memory_swap),
 	FIELD_AS(O, FIELD_I64, "memory_reservation", limits.memory_reservation),
 	FIELD_AS(O, FIELD_I64, "pids_limit", limits.pids), FIELD_AS(O, FIELD_I64, "nano_cpus", limits.nano_cpus),
@@ -57,6 +56,8 @@ static const struct field option_fields[] = {
 	{.name = "cgroups", .type = FIELD_INT, .offset = offsetof(O, limits.mode), .min = CGROUPS_AS_NEEDED,
 	 .max = CGROUPS_DISABLED},
 	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
+	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O
 
@@ -70,7 +71,7 @@ static const struct field mount_fields[] = {
 	FIELD_ENUM(M, relabel, 0, 'z'), FIELD(M, FIELD_BOOL, create_source), FIELD(M, FIELD_I64, tmpfs_size),
 	FIELD(M, FIELD_INT, tmpfs_mode), FIELD(M, FIELD_STR, tmpfs_options),
 	FIELD_ENUM(M, atime, ATIME_DEFAULT, ATIME_STRICTATIME), FIELD(M, FIELD_STR, upperdir),
-	FIELD(M, FIELD_STR, workdir),
+	FIELD(M, FIELD_STR, workdir), FIELD(M, FIELD_STRV, image_layers),
 };
 #undef M
 

@@ -24,6 +24,7 @@ static void forget(struct container *c)
 	c->rec.dir = NULL;
 	cgroup_made_free(&c->limits.made);
 	image_run_free(&c->image);
+	container_volumes_release(c);
 	container_rec_free(&c->rec);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
