@@ -208,7 +208,7 @@ int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct la
 		return err_sys(e, errno, "pipe");
 	autofd int from = ends[0];
 	autofd int to = ends[1];
-	int r = job_begin(c, w, from, maker->teefd, NULL, &job, e);
+	int r = layer_job_begin(c, w, &(struct layer_input){.blobfd = from, .teefd = maker->teefd}, NULL, &job, e);
 	if (r < 0)
 		return r;
 	job.blobfd = -1;
@@ -230,7 +230,7 @@ int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct la
 		return r;
 	}
 	memcpy(n.dir, job.dir, sizeof(n.dir));
-	r = ended < 0 ? ended : write_info(w, n.dir, &n.result, false, e);
+	r = ended < 0 ? ended : layer_write_info(w, n.dir, &n.result, false, e);
 	if (r >= 0)
 		*ret = n;
 	return r;
@@ -255,7 +255,7 @@ int layer_take(struct store_work *w, const char *path, const struct archive_unpa
 	autofd int fd = openat(w->dirfd, n.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || syncfs(fd) < 0)
 		return err_sys(e, errno, "sync the layer");
-	int r = write_info(w, n.dir, &n.result, false, e);
+	int r = layer_write_info(w, n.dir, &n.result, false, e);
 	if (r < 0)
 		return r;
 	*ret = n;
