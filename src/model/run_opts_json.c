@@ -45,6 +45,11 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
 	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD(O, FIELD_BOOL, env_host), FIELD(O, FIELD_STRV, env_merge), FIELD(O, FIELD_STRV, unsetenv),
+	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
+	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
+	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
+	FIELD(O, FIELD_BOOL, rmi),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O
