@@ -113,6 +113,20 @@ void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
 
+/* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
+struct container_join_opts {
+	const struct strv *args;
+	const struct run_opts *o; /* env, workdir, user, tty, privileged; NULL: as the container's own command */
+	int stdio[3];		  /* become 0 to 2; -1: ours */
+	unsigned preserve_fds;
+	bool outlives_caller;	  /* no parent-death signal */
+};
+int container_join(const struct container_rec *rec, const struct container_join_opts *o,
+		   struct runtime_container *ret_run, struct err *e) RL_CHECK;
+/* A pidfd of a process whose namespaces are the container's and may be looked at: PID 1, or its command where PID 1 is
+ * our reaper. */
+int container_rec_open_member(const struct container_rec *rec, struct err *e) RL_CHECK;
+
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
@@ -122,7 +136,12 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
 
-/* container_spec.c: options and image config to the spec. */
+/* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
+enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
+#define CONTAINER_SECCOMP_FILE "seccomp.json" /* of the last start, in the container's directory; only with a profile */
+int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
+			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
+/* options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
 /* container_users.c: lines for the container's passwd and group files */
 int container_build_users(struct container *c, struct err *e) RL_CHECK;

@@ -145,6 +145,17 @@ int runtime_plan(const struct rtspec *spec, const struct idmap *map, const struc
 	return 0;
 }
 
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter)
+{
+	struct plan *p = xcalloc(1, sizeof(*p));
+	p->spec = spec;
+	p->map = map;
+	p->filter = filter;
+	plan_process(p);
+	plan_security(p);
+	return p;
+}
+
 void runtime_plan_free(struct plan *p)
 {
 	if (!p)

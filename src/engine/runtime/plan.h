@@ -82,6 +82,10 @@ struct plan {
 	struct strv texts; /* owned texts of operations */
 };
 
+/* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
+ * has no init and no root of its own. */
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter);
+
 void op_print(const struct plan *p, const struct op *op, struct str *out);
 
 #endif
