@@ -87,7 +87,8 @@ int run_opts_requires(struct run_opts *o, const char *value, struct err *e)
 	strv_split(&names, value, ',');
 	for (size_t i = 0; i < names.count; i++)
 		if (!path_is_plain_name(names.items[i]))
-			return err_set(e, EINVAL, "--requires '%s': '%s' is no container's name", value, names.items[i]);
+			return err_set(e, EINVAL, "--requires '%s': '%s' is no container's name", value,
+				       names.items[i]);
 	strv_add_all(&o->requires, &names);
 	return 0;
 }
@@ -118,8 +119,9 @@ int run_opts_personality(struct run_opts *o, const char *value, struct err *e)
 		while (i < ARRAY_SIZE(names) && strcasecmp(words.items[w], names[i].name) != 0)
 			i++;
 		if (i == ARRAY_SIZE(names))
-			return err_set(e, EINVAL, "--personality '%s': '%s' is not known (LINUX32, ADDR_NO_RANDOMIZE, "
-						  "ADDR_COMPAT_LAYOUT, UNAME26, ...)",
+			return err_set(e, EINVAL,
+				       "--personality '%s': '%s' is not known (LINUX32, ADDR_NO_RANDOMIZE, "
+				       "ADDR_COMPAT_LAYOUT, UNAME26, ...)",
 				       value, words.items[w]);
 		sum |= names[i].value;
 	}
