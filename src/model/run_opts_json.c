@@ -57,6 +57,11 @@ static const struct field option_fields[] = {
 	 .max = CGROUPS_DISABLED},
 	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
 	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD(O, FIELD_BOOL, env_host), FIELD(O, FIELD_STRV, env_merge), FIELD(O, FIELD_STRV, unsetenv),
+	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
+	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
+	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
+	FIELD(O, FIELD_BOOL, rmi),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O

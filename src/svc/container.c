@@ -384,11 +384,13 @@ static int run_in_foreground(struct container *c, struct err *e)
 	return r < 0 ? r : start_and_relay(c, e);
 }
 
-int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+static int run_new(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
 {
 	struct container c;
 	container_init(&c);
-	int r = container_prepare_new(&c, o, store_root, e);
+	int r = container_start_required(store_root, &o->requires, e);
+	if (r == 0)
+		r = container_prepare_new(&c, o, store_root, e);
 	if (r == 0 && needs_monitor(&c))
 		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)
@@ -401,11 +403,38 @@ int container_run(struct run_opts *o, const char *store_root, struct str *ret_id
 	return 0;
 }
 
+/* --rmi: what something else uses stays, and that is no failure of the command. */
+static void remove_image(const char *store_root, const char *image)
+{
+	autostrv struct strv refs = STRV_INIT;
+	struct image_removed removed = {.bytes = 0};
+	struct err why = ERR_INIT;
+	strv_add(&refs, image);
+	if (image_remove(store_root, &refs, false, &removed, &why) < 0)
+		log_warn("--rmi: %s", why.text);
+	image_removed_free(&removed);
+}
+
+int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+{
+	autofree char *unwanted = o->rmi && o->image ? xstrdup(o->image) : NULL;
+	int r = run_new(o, store_root, ret_id, ret_status, e);
+	if (r == 0 && unwanted)
+		remove_image(store_root, unwanted);
+	return r;
+}
+
 int container_create(struct run_opts *o, const char *store_root, struct str *ret_id, struct err *e)
 {
 	struct container c;
 	container_init(&c);
 	int r = container_prepare_new(&c, o, store_root, e);
+	for (size_t i = 0; r == 0 && i < c.o->requires.count; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		r = container_store_find(&c.store, c.o->requires.items[i], &other, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
 	/* What is wrong with the options is said now, not at the first start. */
 	if (r == 0)
 		r = container_build_spec(&c, e);

@@ -112,6 +112,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_start.c: start those of --requires that do not run. */
+int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -179,6 +181,8 @@ int container_limits_translate(const struct limit_opts *o, struct cgroup_limits 
 
 /* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
+/* container_users.c: lines for the container's passwd and group files */
+int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
 

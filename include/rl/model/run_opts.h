@@ -161,6 +161,19 @@ struct run_opts {
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
+	bool env_host;		 /* the caller's environment below the image's */
+	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;	 /* names */
+	bool unsetenv_all;
+	char *tz;		 /* "local" or a zone */
+	bool no_passwd;		 /* --passwd=false */
+	char *passwd_entry, *group_entry;
+	struct strv host_users;
+	struct strv requires;	 /* containers started before this one */
+	int personality;	 /* of personality(2), -1: as it is */
+	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	bool rmi;		 /* remove the image afterwards */
+
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
@@ -288,6 +301,18 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) R
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* podman's further options: run_opts_user.c */
+int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_unsetenv(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_tz(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_passwd_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostuser(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
+void run_opts_expand(const char *text, const struct strv *env, struct str *out);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

@@ -82,6 +82,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 static void plan_process(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
+	if (s->passwd.count || s->group.count)
+		add(p, STAGE_PROCESS, OP_ACCOUNTS);
 	add(p, STAGE_PROCESS, OP_USER);
 	for (size_t i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].chown)
@@ -97,6 +99,8 @@ static void plan_process(struct plan *p)
 	add(p, STAGE_PROCESS, OP_SESSION);
 	if (s->init)
 		add(p, STAGE_PROCESS, OP_INIT);
+	if (s->personality >= 0)
+		add(p, STAGE_PROCESS, OP_PERSONALITY);
 	add(p, STAGE_PROCESS, OP_UMASK);
 }
 
@@ -269,6 +273,13 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_USER:
 		str_adds(out, "look up user, groups and home");
+		break;
+	case OP_ACCOUNTS:
+		for (size_t i = 0; i < s->passwd.count; i++)
+			str_addf(out, "%saccount %s", i ? ", " : "", s->passwd.items[i]);
+		break;
+	case OP_PERSONALITY:
+		str_addf(out, "personality 0x%x", (unsigned)s->personality);
 		break;
 	case OP_CHOWN:
 		str_addf(out, "give %s to that user", op->mount->target);
