@@ -31,6 +31,8 @@ extern const struct verb verb_save;
 extern const struct verb verb_search;
 extern const struct verb verb_logs;
 extern const struct verb verb_port;
+extern const struct verb verb_port_add;
+extern const struct verb verb_port_rm;
 extern const struct verb verb_ps;
 extern const struct verb verb_rename;
 extern const struct verb verb_restart;

@@ -44,7 +44,8 @@ static const struct field option_fields[] = {
 	FIELD_AS(O, FIELD_STR, "network_name", network.name), FIELD_AS(O, FIELD_STR, "network_options", network.options),
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
-	FIELD(O, FIELD_STRV, host_access),
+	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose),
+	FIELD(O, FIELD_BOOL, publish_all),
 };
 #undef O
 

@@ -32,6 +32,7 @@ void container_init(struct container *c)
 		.dirfd = -1,
 		.op_fd = -1,
 		.slirp = NET_SLIRP_NONE,
+		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	rtspec_init(&c->spec);
@@ -44,6 +45,7 @@ void container_init(struct container *c)
 void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
+	container_ports_stop(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
@@ -251,7 +253,9 @@ int container_launch(struct container *c, struct err *e)
 {
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
-	int r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
+	int r = container_ports_bind(c, e);
+	if (r == 0)
+		r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)
 		return r;
 	const struct runtime_start start = {
@@ -307,6 +311,7 @@ void container_note_started(struct container *c, bool foreground)
 	j->user = xstrdup(c->spec.user_text ? c->spec.user_text : "");
 	strv_add_all(&j->group_add, &c->spec.group_add);
 	j->root_read_only = c->spec.root_read_only;
+	container_network_describe(c, &s->networks);
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
 }

@@ -150,6 +150,7 @@ struct record_state {
 	bool stopped_by_user;
 	struct record_health health;
 	struct record_join join;
+	struct strv networks; /* of this run (rl/model/endpoint.h), the default route's first */
 };
 
 void record_state_init(struct record_state *s);
