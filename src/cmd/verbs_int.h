@@ -7,9 +7,12 @@
 #include "rl/cmd/verb.h"
 
 extern const struct verb verb_attach;
+extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;
 extern const struct verb verb_create;
+extern const struct verb verb_exec;
+extern const struct verb verb_diff;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;
@@ -30,6 +33,7 @@ extern const struct verb verb_run;
 extern const struct verb verb_save;
 extern const struct verb verb_search;
 extern const struct verb verb_logs;
+extern const struct verb verb_pause;
 extern const struct verb verb_port;
 extern const struct verb verb_port_add;
 extern const struct verb verb_port_rm;
@@ -40,9 +44,17 @@ extern const struct verb verb_rm;
 extern const struct verb verb_start;
 extern const struct verb verb_stop;
 extern const struct verb verb_tag;
+extern const struct verb verb_top;
+extern const struct verb verb_unpause;
 extern const struct verb verb_untag;
 extern const struct verb verb_update;
 extern const struct verb verb_version;
+extern const struct verb verb_volume_create;
+extern const struct verb verb_volume_exists;
+extern const struct verb verb_volume_inspect;
+extern const struct verb verb_volume_ls;
+extern const struct verb verb_volume_prune;
+extern const struct verb verb_volume_rm;
 extern const struct verb verb_wait;
 
 #endif

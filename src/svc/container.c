@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -48,6 +49,9 @@ void container_close(struct container *c, bool keep_dir)
 	container_ports_stop(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
+	container_volumes_release(c);
+	if (!keep_dir && c->dirfd >= 0)
+		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
 	seccomp_plan_free(&c->seccomp);
@@ -151,7 +155,7 @@ static int replace_old(struct container *c, struct err *e)
 		return 0;
 	int r = container_store_find(&c->store, c->o->name, &old, &why);
 	if (r == 0 && str_eq(old.config.name, c->o->name))
-		return container_remove_rec(&old, true, e);
+		return container_remove_rec(&old, true, false, e);
 	return 0;
 }
 
@@ -194,6 +198,9 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	c->is_recorded = true;
 	if (r < 0)
 		return r;
+	r = container_restack_recover(&c->rec, e);
+	if (r < 0)
+		return r;
 	c->has_map = container_rec_map(&c->rec, &c->map);
 	for (size_t i = 0; i < c->rec.config.layers.count; i++)
 		if (access(c->rec.config.layers.items[i], F_OK) < 0) {
@@ -201,7 +208,7 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 				c->rec.config.layers.items[i]);
 			return err_hint(e, "without it the container cannot be started; make a new one");
 		}
-	return 0;
+	return container_volumes_hold(c, false, e);
 }
 
 /* In the time the id map helpers take. */
