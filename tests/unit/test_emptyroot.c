@@ -18,9 +18,12 @@ static int inside(void)
 	struct err e = ERR_INIT;
 	struct rlimit files;
 	int bad = 0;
-	char map[32];
+	char map[32], groups[32];
+	snprintf(groups, sizeof(groups), "0 %u 1", getegid());
 	snprintf(map, sizeof(map), "0 %u 1", geteuid());
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
+	    io_write_file(AT_FDCWD, "/proc/self/setgroups", "deny", 4, 0, &e) < 0 ||
+	    io_write_file(AT_FDCWD, "/proc/self/gid_map", groups, strlen(groups), 0, &e) < 0 ||
 	    io_write_file(AT_FDCWD, "/proc/self/uid_map", map, strlen(map), 0, &e) < 0)
 		return 128;
 	if (emptyroot_enter(&e) < 0)
