@@ -28,6 +28,7 @@ void run_opts_init(struct run_opts *o)
 		.health_interval = -1,
 		.health_timeout = -1,
 		.health_start_period = -1,
+		.health_start_interval = -1,
 		.health_retries = -1,
 	};
 }

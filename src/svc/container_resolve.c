@@ -208,9 +208,12 @@ static int resolve_health(struct container *c, const json_t *config, struct err 
 	h->interval_ns = choose(o->health_interval, json_int_or(image, "Interval", 0), 30LL * SECOND);
 	h->timeout_ns = choose(o->health_timeout, json_int_or(image, "Timeout", 0), 30LL * SECOND);
 	h->start_period_ns = choose(o->health_start_period, json_int_or(image, "StartPeriod", 0), 0);
+	h->start_interval_ns = choose(o->health_start_interval, json_int_or(image, "StartInterval", 0), 5LL * SECOND);
 	h->retries = (unsigned)choose(o->health_retries, json_int_or(image, "Retries", 0), 3);
 	/* docker's floor: an image must not make us run something in a busy loop */
-	h->interval_ns = RL_MAX(h->interval_ns, (uint64_t)(SECOND / 1000));
+	if (h->interval_ns)
+		h->interval_ns = RL_MAX(h->interval_ns, (uint64_t)(SECOND / 1000));
+	h->start_interval_ns = RL_MAX(h->start_interval_ns, (uint64_t)(SECOND / 1000));
 	h->timeout_ns = RL_MAX(h->timeout_ns, (uint64_t)(SECOND / 1000));
 	h->retries = RL_MAX(h->retries, 1U);
 	return 0;

@@ -357,6 +357,7 @@ static json_t *config_object(const struct container_rec *c)
 		json_put_int(health, "Interval", (int64_t)rc->health.interval_ns);
 		json_put_int(health, "Timeout", (int64_t)rc->health.timeout_ns);
 		json_put_int(health, "StartPeriod", (int64_t)rc->health.start_period_ns);
+		json_put_int(health, "StartInterval", (int64_t)rc->health.start_interval_ns);
 		json_put_int(health, "Retries", rc->health.retries);
 		json_put(out, "Healthcheck", health);
 	}

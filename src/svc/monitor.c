@@ -358,6 +358,12 @@ static int on_stop_limit(void *arg, struct err *e)
 	return 0;
 }
 
+void monitor_end_run(struct monitor *m)
+{
+	monitor_deliver(m, m->c->rec.config.stop_signal);
+	event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+}
+
 static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err *e)
 {
 	struct monitor *m = arg;
@@ -379,8 +385,7 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 			finish(m);
 			return 0;
 		}
-		monitor_deliver(m, m->c->rec.config.stop_signal);
-		event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+		monitor_end_run(m);
 	}
 	return 0;
 }
@@ -457,9 +462,9 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;
 	m->check_text = (struct str)STR_INIT;
-	m->check = (struct proc_child)PROC_CHILD_NONE;
+	m->check = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	m->out_src[0] = m->out_src[1] = m->in_src = m->listen_src = m->pid_src = m->net_src = m->check_src =
-		m->check_out_src = unused;
+		m->check_out_src = m->check_sync_src = unused;
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		m->clients[i].fd = -1;
 	become_monitor(m);
