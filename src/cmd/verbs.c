@@ -27,6 +27,8 @@ const struct verb *const verb_table[] = {
 	&verb_logs,
 	&verb_attach,
 	&verb_wait,
+	&verb_diff,
+	&verb_commit,
 	&verb_rename,
 	&verb_update,
 	&verb_port,

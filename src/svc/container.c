@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -193,6 +194,9 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	c->rec.dirfd = c->dirfd;
 	c->is_named = true;
 	c->is_recorded = true;
+	if (r < 0)
+		return r;
+	r = container_restack_recover(&c->rec, e);
 	if (r < 0)
 		return r;
 	c->has_map = container_rec_map(&c->rec, &c->map);
