@@ -265,8 +265,11 @@ static void resolve_hostname(struct container *c)
 		rc->hostname = c->o->hostname ? xstrdup(c->o->hostname) : xstrndup(c->id, 12);
 		return;
 	}
-	gethostname(name, sizeof(name) - 1);
-	rc->hostname = xstrdup(name);
+	autorec struct container_rec other = CONTAINER_REC_INIT;
+	if (c->o->uts == NS_CONTAINER && container_store_find(&c->store, c->o->uts_container, &other, NULL) == 0)
+		rc->hostname = xstrdup(other.config.hostname);
+	else if (gethostname(name, sizeof(name) - 1) == 0)
+		rc->hostname = xstrdup(name);
 }
 
 int container_resolve(struct container *c, struct err *e)

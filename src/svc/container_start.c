@@ -22,6 +22,7 @@ static void forget(struct container *c)
 {
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
+	container_share_close(c);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);

@@ -143,6 +143,7 @@ static int launch(struct monitor *m, struct err *e)
 /* What was needed to start only. The next start makes it again from the record. */
 static void free_plan(struct container *c)
 {
+	container_share_close(c);
 	rtspec_free(&c->spec);
 	seccomp_plan_free(&c->seccomp);
 	c->has_seccomp = false;
