@@ -23,6 +23,7 @@ const struct verb *const verb_table[] = {
 	&verb_top,
 	&verb_pause,
 	&verb_unpause,
+	&verb_healthcheck_run,
 	&verb_logs,
 	&verb_attach,
 	&verb_wait,

@@ -56,6 +56,7 @@ void container_close(struct container *c, bool keep_dir)
 		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
+	container_share_close(c);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	image_run_free(&c->image);
@@ -168,7 +169,11 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 	container_limits_request(c);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
+		r = container_share_resolve(c, e);
+	if (r == 0)
 		r = choose_map(c, e);
+	if (r == 0 && container_shares(c))
+		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs) {
