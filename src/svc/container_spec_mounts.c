@@ -111,9 +111,12 @@ static void set_attrs(struct rt_mount *m, const struct mount_opt *o, unsigned de
 		else if (flags[i].wanted == 1)
 			set &= ~flags[i].bit;
 	}
-	if (o->atime == ATIME_NOATIME)
-		set |= MNT_NOATIME;
-	m->set = set;
+	static const unsigned atimes[] = {
+		[ATIME_NOATIME] = MNT_NOATIME,
+		[ATIME_NODIRATIME] = MNT_NODIRATIME,
+		[ATIME_STRICTATIME] = MNT_STRICTATIME,
+	};
+	m->set = set | (o->atime < ARRAY_SIZE(atimes) ? atimes[o->atime] : 0);
 }
 
 /* The throw-away upper directory of -v SRC:DST:O, inside the container's own directory. */

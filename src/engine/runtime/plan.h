@@ -35,6 +35,7 @@ enum op_kind {
 	OP_ROOT_BIND,	 /* text: directory */
 	OP_MOUNT,	 /* mount */
 	OP_DEVICE,	 /* device */
+	OP_SECRETS,
 	OP_SYSCTL,	 /* text: key=value */
 	OP_MASK,	 /* text: path */
 	OP_READ_ONLY,	 /* text: path */
@@ -78,6 +79,10 @@ struct plan {
 	size_t nops;
 	struct strv texts; /* owned texts of operations */
 };
+
+/* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
+ * has no init and no root of its own. */
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter);
 
 void op_print(const struct plan *p, const struct op *op, struct str *out);
 
