@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
+#include "rl/svc/image_platform.h"
 
 void container_init(struct container *c)
 {
@@ -178,8 +179,11 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs) {
 		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
-		r = image_ensure(&c->store, c->o->image, c->o->pull, c->has_map ? &c->map : &identity, NULL, &c->image, e);
+		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
+					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;
+		if (r == 0)
+			r = image_platform_check(c->image.image.config, c->o->image, IMAGE_BINFMT_DIR, e);
 	}
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
