@@ -43,6 +43,7 @@ const struct verb *const verb_table[] = {
 	&verb_image_exists,
 	&verb_history,
 	&verb_inspect,
+	&verb_system_check,
 	&verb_version,
 	&verb_info,
 	&verb_help_cmd,

@@ -37,6 +37,7 @@ extern const struct verb verb_restart;
 extern const struct verb verb_rm;
 extern const struct verb verb_start;
 extern const struct verb verb_stop;
+extern const struct verb verb_system_check;
 extern const struct verb verb_tag;
 extern const struct verb verb_untag;
 extern const struct verb verb_update;

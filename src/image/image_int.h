@@ -8,6 +8,7 @@
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * check*.c   what is broken in the store (check_int.h)
  */
 #ifndef RL_IMAGE_INT_H
 #define RL_IMAGE_INT_H
@@ -41,11 +42,12 @@ struct image_ctx {
 	int level;		 /* --compression-level, 0: the default */
 	bool all_tags;	    /* --all-tags */
 	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
+	bool repair, quick, local; /* --repair, --quick, --local: of check */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
-	unpack_verb;
+image_verb_fn check_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb,
+	tags_verb, unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -102,6 +104,11 @@ int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_
 /* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
  * right. Returns 1 if the record was changed. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
+
+/* Layer i of the record unpacked from its blob once more, whether it is there or not, and verified. Those below are
+ * there if it needs them. */
+int layer_unpack_again(struct image_ctx *c, struct store_work *w, const struct store_record *r, size_t i,
+		       struct layer_new *ret, struct err *e) RL_CHECK;
 
 /* ---- sources.c ---- */
 

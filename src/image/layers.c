@@ -443,5 +443,35 @@ int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record
 		close_fd(&all.slots[i].blobfd);
 	}
 	free(all.slots);
+	if (rc >= 0 && store_record_note_map(r, c->map.key))
+		all.changed = true;
 	return rc < 0 ? rc : all.changed;
+}
+
+/* ---- one layer once more ---- */
+
+int layer_unpack_again(struct image_ctx *c, struct store_work *w, const struct store_record *r, size_t i,
+		       struct layer_new *ret, struct err *e)
+{
+	struct store_record record = *r; /* only read */
+	struct image_layers all = {.c = c, .w = w, .record = &record};
+	struct blob_arg arg = {&all, i};
+	const struct store_layer *l = &r->layers[i];
+	autostrv struct strv lowers = STRV_INIT;
+	char what[80];
+	name_slot(&all, i, what);
+	const struct layer_source source = {
+		.open = open_layer_blob, .arg = &arg, .what = what, .total = (uint64_t)l->blob_size};
+	struct layer_new n = {.dir = ""};
+	bool dependent = !str_eq(l->key, l->diff_id + 7);
+	for (size_t k = i; dependent && k-- > 0;)
+		strv_add_owned(&lowers, store_layer_path(c->map.key, r->layers[k].key));
+	int rc = dependent ? unpack_once(c, w, &source, 0, &lowers, &n, e) : layer_unpack(c, w, &source, &n, e);
+	if (rc >= 0)
+		rc = check_result(&all, i, &n.result, e);
+	if (rc >= 0 && dependent)
+		rc = write_info(w, n.dir, &n.result, true, e);
+	if (rc >= 0)
+		*ret = n;
+	return rc;
 }

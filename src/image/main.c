@@ -117,7 +117,7 @@ static const struct {
 	size_t operands;
 	bool more; /* or any number above */
 } verbs[] = {
-	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
+	{"check", check_verb, 0, true},	 {"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
 	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false},
@@ -146,6 +146,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_FORMAT,
 		OPT_COMPRESSION,
 		OPT_LEVEL,
+		OPT_REPAIR,
+		OPT_QUICK,
+		OPT_LOCAL,
 	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -164,6 +167,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"format", required_argument, NULL, OPT_FORMAT},
 		{"compression", required_argument, NULL, OPT_COMPRESSION},
 		{"compression-level", required_argument, NULL, OPT_LEVEL},
+		{"repair", no_argument, NULL, OPT_REPAIR},
+		{"quick", no_argument, NULL, OPT_QUICK},
+		{"local", no_argument, NULL, OPT_LOCAL},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -220,6 +226,15 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		case OPT_LEVEL:
 			c->level = (int)strtol(optarg, NULL, 10);
 			break;
+		case OPT_REPAIR:
+			c->repair = true;
+			break;
+		case OPT_QUICK:
+			c->quick = true;
+			break;
+		case OPT_LOCAL:
+			c->local = true;
+			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
 		}
@@ -273,6 +288,9 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	free(c->store.builtin);
 	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
 	struct err ignored = ERR_INIT;
+	/* A check tells what is there, and mends in its own order. */
+	if (verbs[v].fn == check_verb)
+		return check_verb(c, e);
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
 	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "image_int.h"
+#include "system_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -135,6 +136,12 @@ int image_program_ask(const struct store *s, const struct idmap *map, const stru
 	return run_program(s, map, verb, false, NULL, NULL, ret_text, e);
 }
 
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e)
+{
+	return run_program(s, map, verb, false, ui, NULL, ret_text, e);
+}
+
 void image_list_free(struct image_list *l)
 {
 	free(l->items);
@@ -243,15 +250,46 @@ static int find_or_fetch(const struct store *s, const char *ref, enum pull_polic
 	return look(s, ref, map, run, e);
 }
 
+static bool is_damage(int r)
+{
+	return r == -EBADMSG || r == -EIO;
+}
+
+/* A run met something broken. What could be mended is, and then it is looked at again; else the error stays. */
+static int mend(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		struct image_run *run, int broken, struct err *e)
+{
+	struct err cannot = ERR_INIT;
+	struct idmap with;
+	int r = unpack_map(map, &with, &cannot);
+	if (r >= 0)
+		r = system_mend_image(s, ref, &with, policy == PULL_NEVER, &cannot);
+	if (r <= 0) {
+		log_debug(LOG_STORE, "nothing could be mended: %s", r < 0 ? cannot.text : "nothing was found");
+		return broken;
+	}
+	err_clear(e);
+	return look(s, ref, map, run, e);
+}
+
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
 	struct image_run run = IMAGE_RUN_INIT;
 	int r = find_or_fetch(s, ref, policy, map, ui, &run, e);
-	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
+	bool mended = false;
+	for (int attempt = 0; attempt < ENSURE_ATTEMPTS; attempt++) {
+		if (is_damage(r) && !mended) {
+			mended = true;
+			r = mend(s, ref, policy, map, &run, r, e);
+		}
+		if (r != 1)
+			break;
 		r = unpack(s, &run.image, map, ui, e);
 		if (r == 0)
 			r = look(s, ref, map, &run, e);
+		else if (r == -ENOENT)
+			r = -EBADMSG; /* a blob is gone, not the image */
 	}
 	if (r == 1)
 		r = err_set(e, EAGAIN, "its layers are removed as fast as they are unpacked");

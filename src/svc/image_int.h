@@ -19,6 +19,9 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
 		      struct err *e) RL_CHECK;
 
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e) RL_CHECK;
+
 /* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
 void image_add_registry(struct strv *verb, const struct image_registry *r);
 /* pull into an open store. */

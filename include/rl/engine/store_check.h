@@ -52,8 +52,9 @@ int store_layer_users(const struct store *s, const char *key, const char *hex, b
  * -EBUSY while a container runs on it. */
 int store_replace_layer(struct store_work *w, const char *name, const char *key, const char *hex,
 			struct err *e) RL_CHECK;
-/* Take a damaged blob out of the store. */
+/* Take a damaged blob, or a layer that nobody uses (-EBUSY), out of the store. */
 int store_remove_blob(struct store_work *w, const char *digest, struct err *e) RL_CHECK;
+int store_remove_layer(struct store_work *w, const char *key, const char *hex, struct err *e) RL_CHECK;
 
 /* Paths below the root that crashes left: entries of tmp/ nobody holds, temporary names of records. */
 int store_leftovers(const struct store *s, struct strv *ret_paths, struct err *e) RL_CHECK;
