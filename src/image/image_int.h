@@ -101,14 +101,14 @@ int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_s
 /* Publish it: under the DiffID, or under `chain_hex` if it needed the layers below. Fills key and sizes of *layer. */
 int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,
 		  struct store_layer *layer, struct err *e) RL_CHECK;
+/* The parts. `lowers` NULL: without looking at what is below. */
+int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct layer_source *source, int teefd,
+		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
+int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
+		     struct err *e) RL_CHECK;
 /* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
  * right. Returns 1 if the record was changed. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
-
-/* Layer i of the record unpacked from its blob once more, whether it is there or not, and verified. Those below are
- * there if it needs them. */
-int layer_unpack_again(struct image_ctx *c, struct store_work *w, const struct store_record *r, size_t i,
-		       struct layer_new *ret, struct err *e) RL_CHECK;
 
 /* ---- sources.c ---- */
 

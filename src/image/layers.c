@@ -129,8 +129,8 @@ static int job_end(struct image_ctx *c, struct layer_job *job, const char *what,
 	return archive_unpack_finish(&job->job, ret, e);
 }
 
-static int write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
-		      struct err *e)
+int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
+		     struct err *e)
 {
 	autojson json_t *doc = json_object();
 	json_put_int(doc, "version", 1);
@@ -159,8 +159,8 @@ static int write_info(struct store_work *w, const char *dir, const struct archiv
 }
 
 /* One attempt, from the beginning of the blob. `lowers` NULL: without looking at what is below. */
-static int unpack_once(struct image_ctx *c, struct store_work *w, const struct layer_source *source, int teefd,
-		       const struct strv *lowers, struct layer_new *ret, struct err *e)
+int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct layer_source *source, int teefd,
+		      const struct strv *lowers, struct layer_new *ret, struct err *e)
 {
 	struct layer_new n = {.dir = ""};
 	struct layer_job job = {.job = ARCHIVE_JOB_NONE};
@@ -183,21 +183,21 @@ int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_s
 		 struct err *e)
 {
 	struct layer_new n;
-	int r = unpack_once(c, w, source, source->teefd, NULL, &n, e);
+	int r = layer_unpack_once(c, w, source, source->teefd, NULL, &n, e);
 	if (r >= 0 && n.result.needs_lower) {
 		const struct strv nothing = STRV_INIT;
 		struct layer_new again;
 		log_debug(LOG_STORE, "the tar is not self-contained (%s): once more", n.result.missing);
 		r = store_remove_tree(w->dirfd, n.dir, e);
 		if (r >= 0)
-			r = unpack_once(c, w, source, 0, &nothing, &again, e);
+			r = layer_unpack_once(c, w, source, 0, &nothing, &again, e);
 		if (r >= 0 && !str_eq(again.result.diffid, n.result.diffid))
 			r = err_set(e, EBADMSG, "the archive changed while it was read");
 		if (r >= 0)
 			n = again;
 	}
 	if (r >= 0)
-		r = write_info(w, n.dir, &n.result, n.result.needs_lower, e);
+		r = layer_write_info(w, n.dir, &n.result, n.result.needs_lower, e);
 	if (r >= 0)
 		*ret = n;
 	return r;
@@ -338,7 +338,7 @@ static int end_slot(struct image_layers *all, size_t i, struct err *e)
 		s->dependent = true;
 		return store_remove_tree(all->w->dirfd, n.dir, e);
 	}
-	r = write_info(all->w, n.dir, &n.result, false, e);
+	r = layer_write_info(all->w, n.dir, &n.result, false, e);
 	struct store_layer published = {.key = ""};
 	if (r >= 0)
 		r = layer_publish(all->c, all->w, &n, s->chain, &published, e);
@@ -390,11 +390,11 @@ static int unpack_dependent(struct image_layers *all, size_t i, struct err *e)
 					    .what = s->what,
 					    .total = (uint64_t)all->record->layers[i].blob_size};
 	struct layer_new n;
-	int r = unpack_once(all->c, all->w, &source, 0, &lowers, &n, e);
+	int r = layer_unpack_once(all->c, all->w, &source, 0, &lowers, &n, e);
 	if (r >= 0)
 		r = check_result(all, i, &n.result, e);
 	if (r >= 0)
-		r = write_info(all->w, n.dir, &n.result, true, e);
+		r = layer_write_info(all->w, n.dir, &n.result, true, e);
 	struct store_layer published = {.key = ""};
 	if (r >= 0)
 		r = layer_publish(all->c, all->w, &n, s->chain, &published, e);
@@ -446,32 +446,4 @@ int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record
 	if (rc >= 0 && store_record_note_map(r, c->map.key))
 		all.changed = true;
 	return rc < 0 ? rc : all.changed;
-}
-
-/* ---- one layer once more ---- */
-
-int layer_unpack_again(struct image_ctx *c, struct store_work *w, const struct store_record *r, size_t i,
-		       struct layer_new *ret, struct err *e)
-{
-	struct store_record record = *r; /* only read */
-	struct image_layers all = {.c = c, .w = w, .record = &record};
-	struct blob_arg arg = {&all, i};
-	const struct store_layer *l = &r->layers[i];
-	autostrv struct strv lowers = STRV_INIT;
-	char what[80];
-	name_slot(&all, i, what);
-	const struct layer_source source = {
-		.open = open_layer_blob, .arg = &arg, .what = what, .total = (uint64_t)l->blob_size};
-	struct layer_new n = {.dir = ""};
-	bool dependent = !str_eq(l->key, l->diff_id + 7);
-	for (size_t k = i; dependent && k-- > 0;)
-		strv_add_owned(&lowers, store_layer_path(c->map.key, r->layers[k].key));
-	int rc = dependent ? unpack_once(c, w, &source, 0, &lowers, &n, e) : layer_unpack(c, w, &source, &n, e);
-	if (rc >= 0)
-		rc = check_result(&all, i, &n.result, e);
-	if (rc >= 0 && dependent)
-		rc = write_info(w, n.dir, &n.result, true, e);
-	if (rc >= 0)
-		*ret = n;
-	return rc;
 }

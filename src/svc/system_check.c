@@ -171,7 +171,7 @@ int system_check(const struct system_check_opts *o, const struct image_ui *ui, j
 {
 	struct store s;
 	autojson json_t *problems = json_array();
-	int r = store_open(o->root, false, &s, e);
+	int r = store_open(o->root, true, &s, e);
 	if (r < 0)
 		return r;
 	r = check_store(&s, o, ui, problems, e);
