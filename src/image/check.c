@@ -404,14 +404,24 @@ static void report_owner(const char *path, const char *why, bool mended, void *a
 
 static int check_index(struct check *k, struct err *e)
 {
+	static const char what[] = "images/index.json";
 	int r = store_index_is_current(&k->c->store, e);
-	if (r)
-		return r < 0 ? r : 0;
+	if (r > 0)
+		return 0;
+	/* Nothing of ours reads it, and any change of a name writes it anew: an old one is what a crash leaves. One that
+	 * is no document at all is not. */
+	bool damaged = r == -EBADMSG;
+	if (r < 0 && !damaged)
+		return r;
+	err_clear(e);
 	struct err why = ERR_INIT;
-	int mended = k->repair ? store_rebuild_index(&k->c->store, &why) : -1;
-	/* Derived: nothing of ours reads it, and any change of a name writes it anew. */
-	check_report(k, k->repair && mended >= 0 ? CHECK_MENDED : CHECK_BROKEN, "index out of date", "images/index.json",
-		     NULL, "it is not what the records say");
+	if (k->repair && store_rebuild_index(&k->c->store, &why) >= 0)
+		check_report(k, CHECK_MENDED, damaged ? "index damaged" : "index out of date", what, NULL,
+			     "written again from the records");
+	else if (damaged)
+		check_report(k, CHECK_BROKEN, "index damaged", what, NULL, "it is not a document");
+	else
+		check_report(k, CHECK_LEFTOVER, "index out of date", what, NULL, "it is not what the records say");
 	return 0;
 }
 

@@ -74,8 +74,7 @@ damage "a torn record" "record damaged" truncate -s 50 "$meta"
 damage "a record that is gone" "record damaged" rm "$meta"
 damage "a record that contradicts the manifest" "record damaged" sed -i 's/"diffID":"sha256:..../"diffID":"sha256:0000/' "$meta"
 damage "a torn name" "name damaged" truncate -s 20 "$RL_ROOT/images/refs/$name"
-damage "an index that is out of date" "index out of date" sed -i 's/team/tram/' "$RL_ROOT/images/index.json"
-damage "no index" "index out of date" rm "$RL_ROOT/images/index.json"
+damage "a torn index" "index damaged" truncate -s 30 "$RL_ROOT/images/index.json"
 damage "a changed file in a layer" "layer damaged" sh -c "echo more >>'$layer/diff/kept'"
 damage "a file that is gone" "layer damaged" rm "$layer/diff/kept"
 damage "a file too many" "layer damaged" touch "$layer/diff/extra"
@@ -146,6 +145,12 @@ ok "it can be removed" rl rmi localhost/alone
 ok "then the store is sound" check
 
 # Left-overs harm nobody
+for how in "sed -i s/team/tram/" rm; do
+	$how "$RL_ROOT/images/index.json"
+	like "an old index is no damage, but told ($how)" "$(check)" '^leftover: index out of date'
+	ok "and written again by a repair ($how)" check --repair
+	unlike "(really) ($how)" "$(check)" index
+done
 mkdir -p "$RL_ROOT/tmp/work-0123456789abcdef" && touch -d '1 hour ago' "$RL_ROOT/images/refs/x.0123.tmp"
 ln -s 0000000000000000000000000000000000000000000000000000000000000000 "$RL_ROOT/names/ghost"
 head -c 100 /dev/urandom >x && cp x "$RL_ROOT/images/blobs/sha256/$(sha256sum x | cut -d' ' -f1)"

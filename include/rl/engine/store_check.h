@@ -30,7 +30,7 @@ int store_remove_name_file(const struct store *s, const char *file, struct err *
 /* What index.json says the name stood for, if it says so: 1 or 0. */
 int store_index_lookup(const struct store *s, const char *name, char ret_manifest[STORE_DIGEST_SIZE],
 		       struct err *e) RL_CHECK;
-/* Is index.json what the records say? 1 or 0. A store without images needs none. */
+/* Is index.json what the records say? 1 or 0; -EBADMSG: it is no document. A store without images needs none. */
 int store_index_is_current(const struct store *s, struct err *e) RL_CHECK;
 
 /* Manifest digests of all files in images/meta, readable or not. */

@@ -149,10 +149,12 @@ int store_index_is_current(const struct store *s, struct err *e)
 	int r = store_index_document(s, &want, e);
 	if (r < 0)
 		return r;
-	r = json_parse_file(s->rootfd, "images/index.json", INDEX_MAX, &have, NULL);
-	if (r < 0)
-		return json_array_size(json_object_get(want, "manifests")) == 0 && r == -ENOENT;
-	return json_equal(want, have);
+	r = json_parse_file(s->rootfd, "images/index.json", INDEX_MAX, &have, e);
+	if (r == -ENOENT) {
+		err_clear(e);
+		return json_array_size(json_object_get(want, "manifests")) == 0;
+	}
+	return r < 0 ? r : json_equal(want, have);
 }
 
 /* ---- records, blobs, layers ---- */
