@@ -45,24 +45,43 @@ static const struct opt_def df_defs[] = {
 };
 
 static const struct out_column summary_columns[] = {
-	{"Type", "TYPE", false},	   {"Total", "TOTAL", false},
-	{"Active", "ACTIVE", false},	   {"Size", "SIZE", false},
-	{"Reclaimable", "RECLAIMABLE", false}, {"TotalCount", "TOTAL", true},
-	{"RawSize", "BYTES", true},	   {"RawReclaimable", "RECLAIMABLE", true},
+	{"Type", "TYPE", false},
+	{"Total", "TOTAL", false},
+	{"Active", "ACTIVE", false},
+	{"Size", "SIZE", false},
+	{"Reclaimable", "RECLAIMABLE", false},
+	{"TotalCount", "TOTAL", true},
+	{"RawSize", "BYTES", true},
+	{"RawReclaimable", "RECLAIMABLE", true},
 	OUT_COLUMN_END,
 };
 
 static const struct out_column image_columns[] = {
-	{"Repository", "REPOSITORY", false}, {"Tag", "TAG", false},
-	{"ID", "IMAGE ID", false},	     {"CreatedSince", "CREATED", false},
-	{"Size", "SIZE", false},	     {"SharedSize", "SHARED SIZE", false},
-	{"UniqueSize", "UNIQUE SIZE", false}, {"Containers", "CONTAINERS", false},
+	{"Repository", "REPOSITORY", false},
+	{"Tag", "TAG", false},
+	{"ID", "IMAGE ID", false},
+	{"CreatedSince", "CREATED", false},
+	{"Size", "SIZE", false},
+	{"SharedSize", "SHARED SIZE", false},
+	{"UniqueSize", "UNIQUE SIZE", false},
+	{"Containers", "CONTAINERS", false},
+	OUT_COLUMN_END,
+};
+
+static const struct out_column volume_columns[] = {
+	{"Name", "VOLUME NAME", false},
+	{"InUse", "IN USE", false},
+	{"Size", "SIZE", false},
 	OUT_COLUMN_END,
 };
 
 static const struct out_column container_columns[] = {
-	{"ID", "CONTAINER ID", false}, {"Image", "IMAGE", false},   {"Command", "COMMAND", false},
-	{"Size", "SIZE", false},       {"Status", "STATUS", false}, {"Names", "NAMES", false},
+	{"ID", "CONTAINER ID", false},
+	{"Image", "IMAGE", false},
+	{"Command", "COMMAND", false},
+	{"Size", "SIZE", false},
+	{"Status", "STATUS", false},
+	{"Names", "NAMES", false},
 	OUT_COLUMN_END,
 };
 
@@ -116,6 +135,9 @@ static int df_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	if (r >= 0 && o->verbose && !o->format)
 		r = add_section(ctx, "Containers space usage", container_columns, json_object_get(owned, "Containers"),
 				&out, e);
+	if (r >= 0 && o->verbose && !o->format)
+		r = add_section(ctx, "Local Volumes space usage", volume_columns, json_object_get(owned, "Volumes"),
+				&out, e);
 	return r < 0 ? r : out_flush(&out, e);
 }
 
@@ -139,7 +161,7 @@ const struct verb verb_system_df = {
 /* ---- prune ---- */
 
 struct prune_opts {
-	bool all, force;
+	bool all, force, volumes;
 	struct strv filters;
 };
 
@@ -150,6 +172,8 @@ static const struct opt_def prune_defs[] = {
 	 "label=, label!=, until=", COMPLETE_CHOICES, "label= label!= until="},
 	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, force), 0, "Options", "do not ask", 0,
 	 NULL},
+	{"volumes", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, volumes), 0, "Options",
+	 "also anonymous volumes that no container uses", 0, NULL},
 	OPT_END,
 };
 
@@ -166,6 +190,10 @@ static void print_pruned(const struct system_pruned *p, struct str *out)
 		str_addf(out, "untagged: %s\n", imgref_familiar(p->images.untagged.items[i]));
 	for (size_t i = 0; i < p->images.deleted.count; i++)
 		str_addf(out, "deleted: %s\n", p->images.deleted.items[i]);
+	if (p->volumes.count)
+		str_addf(out, "%sDeleted Volumes:\n", out->len ? "\n" : "");
+	for (size_t i = 0; i < p->volumes.count; i++)
+		str_addf(out, "%s\n", p->volumes.items[i]);
 	fmt_size((uint64_t)p->bytes, size);
 	str_addf(out, "%sTotal reclaimed space: %s\n", out->len ? "\n" : "", size);
 }
@@ -181,8 +209,10 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 			o->force, e);
 	if (r <= 0)
 		return r;
-	r = system_prune(&(struct system_prune_opts){.root = ctx->store_root, .all = o->all, .filters = o->filters},
-			 &pruned, e);
+	r = system_prune(
+		&(struct system_prune_opts){
+			.root = ctx->store_root, .all = o->all, .volumes = o->volumes, .filters = o->filters},
+		&pruned, e);
 	if (r < 0)
 		return r;
 	autostr struct str out = STR_INIT;

@@ -6,11 +6,11 @@
 #include <stdio.h>
 
 #include "image_text.h"
+#include "registry_opts.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "rl/svc/system.h"
-#include "registry_opts.h"
 #include "verbs_int.h"
 
 struct check_opts {

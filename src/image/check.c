@@ -149,7 +149,8 @@ static bool check_blob(struct check *k, const struct check_image *image, const c
 	if (mended)
 		check_report(k, CHECK_MENDED, kind, digest, image, "%s; got again", text);
 	else if (k->repair)
-		check_report(k, CHECK_BROKEN, kind, digest, image, "%s, and cannot be had again: %s", text, cannot.text);
+		check_report(k, CHECK_BROKEN, kind, digest, image, "%s, and cannot be had again: %s", text,
+			     cannot.text);
 	else
 		check_report(k, CHECK_BROKEN, kind, digest, image, "%s", text);
 	strv_add(mended ? &k->sound : &k->damaged, digest);
@@ -227,8 +228,8 @@ static void remake_record(struct check *k, struct check_image *image, const char
 	if (r >= 0)
 		r = store_record_remake(&k->c->store, image->manifest, &made, &cause);
 	if (r < 0) {
-		check_report(k, CHECK_BROKEN, "record damaged", image->manifest, image, "%s, and cannot be made again: %s",
-			     why, cause.text);
+		check_report(k, CHECK_BROKEN, "record damaged", image->manifest, image,
+			     "%s, and cannot be made again: %s", why, cause.text);
 		return;
 	}
 	made.origin = image->record.origin ? xstrdup(image->record.origin) : NULL;
@@ -397,7 +398,8 @@ static int collect_images(struct check *k, struct err *e)
 static void report_owner(const char *path, const char *why, bool mended, void *arg)
 {
 	struct check *k = arg;
-	autofree char *full = str_eq(path, ".") ? xstrdup(k->c->store.root) : xasprintf("%s/%s", k->c->store.root, path);
+	autofree char *full = str_eq(path, ".") ? xstrdup(k->c->store.root)
+						: xasprintf("%s/%s", k->c->store.root, path);
 	k->closed = k->closed || !mended;
 	check_report(k, mended ? CHECK_MENDED : CHECK_BROKEN, "wrong owner", full, NULL, "%s", why);
 }
@@ -435,7 +437,8 @@ static int check_garbage(struct check *k, struct err *e)
 	for (size_t i = 0; i < result.blobs.count; i++)
 		check_report(k, state, "unneeded blob", result.blobs.items[i], NULL, "no image needs it");
 	for (size_t i = 0; i < result.layers.count; i++)
-		check_report(k, state, "unneeded layer", result.layers.items[i], NULL, "no image and no container needs it");
+		check_report(k, state, "unneeded layer", result.layers.items[i], NULL,
+			     "no image and no container needs it");
 	store_gc_result_free(&result);
 	return 0;
 }

@@ -26,9 +26,9 @@ struct check_image {
 	struct strv names;   /* canonical */
 	struct strv origins; /* repositories that may have its blobs, best first */
 	struct store_record record;
-	int unreadable;	     /* why its file could not be read, or 0 */
+	int unreadable; /* why its file could not be read, or 0 */
 	struct err why;
-	char *remade; /* why the record was made again from the documents, or NULL */
+	char *remade;	 /* why the record was made again from the documents, or NULL */
 	bool has_record; /* `record` is filled, from its file or from the documents */
 };
 
@@ -38,10 +38,10 @@ struct check {
 	bool can_write; /* `w` is there: layers can be unpacked for comparison */
 	bool repair;
 	bool hash_blobs, compare_layers;
-	bool closed;		      /* a directory was met that we may not use */
-	bool local;		      /* ask no registry */
-	struct registry *registry;    /* opened when first needed */
-	struct strv sound, damaged;   /* digests of blobs looked at */
+	bool closed;		    /* a directory was met that we may not use */
+	bool local;		    /* ask no registry */
+	struct registry *registry;  /* opened when first needed */
+	struct strv sound, damaged; /* digests of blobs looked at */
 	struct check_image *images;
 	size_t nimages;
 };

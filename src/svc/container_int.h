@@ -16,6 +16,7 @@
 #include "rl/model/run_opts.h"
 #include "rl/svc/container_store.h"
 #include "rl/svc/image.h"
+#include "rl/svc/volume.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
 
@@ -39,6 +40,8 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
+	size_t nvolumes;
 	struct runtime_container run;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
@@ -65,6 +68,17 @@ void container_note_started(struct container *c, bool foreground);
 
 /* container_resolve.c: options and image config to the record; everything that is decided at creation. */
 int container_resolve(struct container *c, struct err *e) RL_CHECK;
+
+/* container_volumes.c: at creation, with the image's config or NULL: mounts completed, volumes made, filled and held. */
+int container_volumes_resolve(struct container *c, const json_t *config, struct err *e) RL_CHECK;
+/* The volumes of the record's mounts, for as long as the container is made or runs. */
+int container_volumes_hold(struct container *c, bool create, struct err *e) RL_CHECK;
+/* One of them, or NULL. */
+const struct volume_lease *container_volume(const struct container *c, const char *name);
+void container_volumes_release(struct container *c);
+/* The anonymous volumes of a container that is going away. Before its record goes: what a crash leaves is then still
+ * reachable. The container's own locks on them must be released. */
+void container_volumes_drop(const struct container_rec *rec);
 
 /* container.c */
 void container_init(struct container *c);
@@ -97,16 +111,35 @@ void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
 
+/* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
+struct container_join_opts {
+	const struct strv *args;
+	const struct run_opts *o; /* env, workdir, user, tty, privileged; NULL: as the container's own command */
+	int stdio[3];		  /* become 0 to 2; -1: ours */
+	unsigned preserve_fds;
+	bool outlives_caller;	  /* no parent-death signal */
+};
+int container_join(const struct container_rec *rec, const struct container_join_opts *o,
+		   struct runtime_container *ret_run, struct err *e) RL_CHECK;
+/* A pidfd of a process whose namespaces are the container's and may be looked at: PID 1, or its command where PID 1 is
+ * our reaper. */
+int container_rec_open_member(const struct container_rec *rec, struct err *e) RL_CHECK;
+
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
 			  struct err *e) RL_CHECK;
-/* container_admin.c: remove; `force` ends it first. */
-int container_remove_rec(struct container_rec *rec, bool force, struct err *e) RL_CHECK;
+/* container_admin.c: remove; `force` ends it first, `volumes`: and its anonymous volumes (always with --rm). */
+int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
 
-/* container_spec.c: options and image config to the spec. */
+/* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
+enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
+#define CONTAINER_SECCOMP_FILE "seccomp.json" /* of the last start, in the container's directory; only with a profile */
+int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
+			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
+/* options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;

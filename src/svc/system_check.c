@@ -85,7 +85,8 @@ static void check_container(const struct store *s, const struct container_rec *c
 	autostr struct str text = STR_INIT;
 	autostrv struct strv lines = STRV_INIT;
 	if (c->broken) {
-		add_problem(problems, "broken", "container damaged", what, "its record cannot be read; rl rm removes it");
+		add_problem(problems, "broken", "container damaged", what,
+			    "its record cannot be read; rl rm removes it");
 		return;
 	}
 	if (io_read_file(s->rootfd, path, LAYERS_MAX, &text, NULL) < 0)

@@ -16,11 +16,14 @@
 #include <unistd.h>
 
 #include "rl/base/fmt.h"
+#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/engine/store_check.h"
+#include "rl/kern/tree.h"
 #include "rl/model/imgref.h"
 #include "rl/svc/container.h"
+#include "rl/svc/volume.h"
 #include "system_int.h"
 
 struct object {
@@ -260,6 +263,59 @@ static void sum_containers(const json_t *rows, json_t *summary)
 	add_summary(summary, "Containers", json_array_size(rows), active, size, reclaimable);
 }
 
+static bool has_name(const json_t *rows, const char *name)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach (rows, i, row)
+		if (str_eq(json_str_or_null(row, "Name"), name))
+			return true;
+	return false;
+}
+
+/* Directories that only the container's ids may read count by themselves. */
+static int64_t measure(const char *path)
+{
+	struct tree_stats stats = {.bytes = 0};
+	autofd int fd = io_open_dir(AT_FDCWD, path, false, 0, NULL);
+	if (fd >= 0)
+		(void)!tree_measure(fd, &stats, NULL);
+	return (int64_t)stats.bytes;
+}
+
+static int add_volumes(const char *root, json_t *report, json_t *summary, struct err *e)
+{
+	const struct strv none = STRV_INIT;
+	autostrv struct strv unused = STRV_INIT;
+	json_t *rows = NULL;
+	json_t *dangling = NULL;
+	size_t i;
+	json_t *row;
+	size_t active = 0;
+	int64_t size = 0;
+	int64_t reclaimable = 0;
+	strv_add(&unused, "dangling=true");
+	int r = volume_rows(root, &none, &rows, e);
+	if (r >= 0)
+		json_put(report, "Volumes", rows);
+	if (r >= 0)
+		r = volume_rows(root, &unused, &dangling, e);
+	autojson json_t *owned = dangling;
+	if (r < 0)
+		return r;
+	json_array_foreach (rows, i, row) {
+		bool used = !has_name(owned, json_str_or_null(row, "Name"));
+		int64_t bytes = measure(json_str_or_null(row, "Mountpoint"));
+		put_size(row, "Size", bytes);
+		json_put_bool(row, "InUse", used);
+		active += used;
+		size += bytes;
+		reclaimable += used ? 0 : bytes;
+	}
+	add_summary(summary, "Local Volumes", json_array_size(rows), active, size, reclaimable);
+	return 0;
+}
+
 int system_df(const char *root, json_t **ret_report, struct err *e)
 {
 	struct usage u;
@@ -278,6 +334,9 @@ int system_df(const char *root, json_t **ret_report, struct err *e)
 		return r;
 	sum_containers(containers, summary);
 	json_put(report, "Containers", containers);
+	r = add_volumes(root, report, summary, e);
+	if (r < 0)
+		return r;
 	*ret_report = take_ptr(&report);
 	return 0;
 }
@@ -287,6 +346,7 @@ int system_df(const char *root, json_t **ret_report, struct err *e)
 void system_pruned_free(struct system_pruned *p)
 {
 	strv_free(&p->containers);
+	strv_free(&p->volumes);
 	image_removed_free(&p->images);
 	*p = (struct system_pruned){.bytes = 0};
 }
@@ -400,7 +460,10 @@ static int prune_all(const struct system_prune_opts *o, const struct prune_filte
 	struct store s;
 	struct store_gc_result result = {0};
 	int64_t before = room(o->root);
+	uint64_t volume_bytes = 0;
 	int r = container_prune(o->root, &o->filters, &p->containers, e);
+	if (r >= 0 && o->volumes)
+		r = volume_prune(o->root, false, &o->filters, &p->volumes, &volume_bytes, e);
 	if (r >= 0)
 		r = prune_images(o, f, &p->images, e);
 	if (r >= 0)
@@ -411,7 +474,7 @@ static int prune_all(const struct system_prune_opts *o, const struct prune_filte
 	r = store_gc(&s, &result, e);
 	store_gc_result_free(&result);
 	store_close(&s);
-	p->bytes = RL_MAX((int64_t)0, before - room(o->root));
+	p->bytes = RL_MAX((int64_t)0, before - room(o->root)) + (int64_t)volume_bytes;
 	return r;
 }
 

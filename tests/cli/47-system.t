@@ -12,8 +12,9 @@ ok "and a third one" rl import noise.tar localhost/three
 ok "with a stopped container" rl run --name c1 --network none localhost/three /tinit exit 0
 
 df() { rl system df --format '{{.Type}} {{.Total}} {{.Active}}'; }
-is "df counts images and those in use, containers and those that run" "$(df)" "Images 3 1
-Containers 1 0"
+is "df counts images and those in use, containers and those that run, volumes" "$(df)" "Images 3 1
+Containers 1 0
+Local Volumes 0 0"
 raw() { rl system df --format '{{if eq .Type "Images"}}{{.'"$1"'}}{{end}}' | tr -d '\n'; }
 blobs=$(du -bc "$RL_ROOT"/images/blobs/sha256/* | tail -1 | cut -f1)
 files=$(rl unshare find "$RL_ROOT/layers" -path '*/diff/*' -type f -printf '%s\n' | awk '{ n += $1 } END { print n }')
@@ -28,8 +29,14 @@ is "one line a layer" "$(rl image tree localhost/three | grep -c '── ID')" 1
 must_fail "of an image that is there" --status 125 rl image tree nosuch
 
 must_fail "prune asks, and without a terminal refuses" --status 125 --stderr '-f' rl system prune
+rl volume create kept >/dev/null
+rl run --name c2 -v /data --network none localhost/three /tinit exit 0
+like "volumes are counted" "$(df)" "Local Volumes 2 1"
+rl rm c2 >/dev/null
+rl run --name c2 -v /data --network none localhost/three /tinit exit 0
 rl untag localhost/one:latest
-ok "prune" rl system prune -f
+ok "prune --volumes" rl system prune -f --volumes
+is "takes the anonymous volume of a container that goes" "$(rl volume ls -q)" kept
 is "takes the image without a name and the stopped container" "$(rl images -q | wc -l) $(rl ps -aq | wc -l)" "$(rl images -q busybox | wc -l | awk '{ print $1 + 2 }') 0"
 ok "what shares its layer still runs" rl run --rm --network none localhost/two /tinit exit 0
 ok "prune -a with a label filter" rl system prune -af --filter label!=keep

@@ -142,8 +142,7 @@ static void test_leftovers(void)
 	tap_ok(store_leftovers(&f.s, &paths, &e) == 0 && paths.count == 2 && strv_has(&paths, "tmp/work-dead") &&
 		       strv_has(&paths, "images/refs/x.0123.tmp"),
 	       "work of the dead and old temporary files are left over, work of the living and new ones are not");
-	tap_ok(store_remove_leftovers(&f.s, &e) == 0 &&
-		       faccessat(f.s.rootfd, "images/refs/x.0123.tmp", F_OK, 0) < 0 &&
+	tap_ok(store_remove_leftovers(&f.s, &e) == 0 && faccessat(f.s.rootfd, "images/refs/x.0123.tmp", F_OK, 0) < 0 &&
 		       faccessat(f.s.rootfd, "images/meta/y.0123.tmp", F_OK, 0) == 0,
 	       "only the old ones are removed");
 	store_work_end(&alive);

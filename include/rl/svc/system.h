@@ -6,7 +6,7 @@
  *
  * system_check   an object {"Store","Sound":bool,"Broken":n,"Mended":n,"Leftovers":n,"Problems":[{"Kind","What","Why",
  *                "Images":[names],"State"}]}; State is "broken", "mended", "leftover" or "removed"
- * system_df      an object {"Summary":[rows],"Images":[rows],"Containers":[rows]}
+ * system_df      an object {"Summary":[rows],"Images":[rows],"Containers":[rows],"Volumes":[rows]}
  * system_prune   removes stopped containers, then images, then what nobody needs
  * system_reset   removes the whole store and nothing else, whoever owns what is in it
  * system_unshare runs a command in a user namespace with the map of the store's layers
@@ -38,11 +38,13 @@ int system_df(const char *root, json_t **ret_report, struct err *e) RL_CHECK;
 
 struct system_prune_opts {
 	const char *root;
-	bool all;	      /* every image no container uses, not only those without a name */
-	struct strv filters;  /* borrowed: label=, label!=, until= */
+	bool all;	     /* every image no container uses, not only those without a name */
+	bool volumes;	     /* also anonymous volumes no container uses */
+	struct strv filters; /* borrowed: label=, label!=, until= */
 };
 struct system_pruned {
 	struct strv containers; /* ids */
+	struct strv volumes;
 	struct image_removed images;
 	int64_t bytes;
 };

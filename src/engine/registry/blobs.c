@@ -189,7 +189,6 @@ static void prepare(struct http_xfer *x)
 static bool is_our_range(const struct job *j, const char *text)
 {
 	uint64_t first, last, total;
-	autostrv struct strv parts = STRV_INIT;
 	const char *rest = text ? str_after(text, "bytes ") : NULL;
 	char *dash, *slash;
 	if (!rest)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -79,10 +80,14 @@ static int no_new_privs(struct err *e)
 	return 0;
 }
 
-static int death_signal(struct err *e)
+static int death_signal(struct apply *a, struct err *e)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(e, errno, "set the parent death signal");
+	/* It counts from now on; rl may have died before. */
+	struct pollfd p = {.fd = a->sync, .events = 0};
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+		return err_set(e, EPIPE, "rl has died");
 	return 0;
 }
 
@@ -145,6 +150,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_session(a, e);
 	case OP_USER:
 		return apply_user(a, e);
+	case OP_CHOWN:
+		return apply_chown(a, op->mount, e);
 	case OP_CWD:
 		return apply_cwd(a, e);
 	case OP_RLIMIT:
@@ -165,7 +172,7 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_NO_NEW_PRIVS:
 		return no_new_privs(e);
 	case OP_DEATH_SIGNAL:
-		return death_signal(e);
+		return death_signal(a, e);
 	case OP_EXEC:
 		return apply_exec(a, e);
 	}

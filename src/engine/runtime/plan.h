@@ -43,6 +43,7 @@ enum op_kind {
 	OP_OOM_SCORE,
 	OP_TERMINAL,
 	OP_SESSION,	 /* setsid, and the terminal if any becomes the controlling one */
+	OP_CHOWN,	 /* mount: its source becomes the payload user's */
 	OP_USER,	 /* resolve user, groups and HOME against the container's files */
 	OP_CWD,
 	OP_RLIMIT,	 /* rlimit */
@@ -77,6 +78,10 @@ struct plan {
 	size_t nops;
 	struct strv texts; /* owned texts of operations */
 };
+
+/* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
+ * has no init and no root of its own. */
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter);
 
 void op_print(const struct plan *p, const struct op *op, struct str *out);
 

@@ -403,8 +403,8 @@ static int check_map_owner(int dirfd, const char *key, void *arg, struct err *e)
 int store_check_owners(const struct store *s, bool mend, store_owner_fn *fn, void *arg, struct err *e)
 {
 	static const char *const dirs[] = {
-		".",	"images", "images/blobs", STORE_BLOBS, STORE_META, STORE_REFS, "layers", "containers", "names",
-		"tmp", "cache",
+		".",	  "images",	"images/blobs", STORE_BLOBS, STORE_META, STORE_REFS,
+		"layers", "containers", "names",	"tmp",	     "cache",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		check_owner(s, dirs[i], mend, fn, arg);
