@@ -446,11 +446,8 @@ static int check_garbage(struct check *k, struct err *e)
 static int check_leftovers(struct check *k, struct err *e)
 {
 	autostrv struct strv paths = STRV_INIT;
+	/* The collection that follows removes them. */
 	int r = store_leftovers(&k->c->store, &paths, e);
-	if (r >= 0 && k->repair)
-		r = store_remove_leftovers(&k->c->store, e);
-	if (r >= 0 && k->repair)
-		r = store_sweep(&k->c->store, e);
 	for (size_t i = 0; r >= 0 && i < paths.count; i++)
 		check_report(k, k->repair ? CHECK_REMOVED : CHECK_LEFTOVER, "left-over", paths.items[i], NULL,
 			     "a crash left it");

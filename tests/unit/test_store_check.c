@@ -138,13 +138,13 @@ static void test_leftovers(void)
 	fixture_must(store_work_begin(&f.s, &alive, &e), &e);
 	fixture_must(io_mkdirs(f.s.rootfd, "tmp/work-dead", 0700, &e), &e);
 	write_file("images/meta/y.0123.tmp", "");
-	utimensat(f.s.rootfd, "images/refs/x.0123.tmp", old, 0);
-	tap_ok(store_leftovers(&f.s, &paths, &e) == 0 && paths.count == 2 && strv_has(&paths, "tmp/work-dead") &&
-		       strv_has(&paths, "images/refs/x.0123.tmp"),
-	       "work of the dead and old temporary files are left over, work of the living and new ones are not");
-	tap_ok(store_remove_leftovers(&f.s, &e) == 0 && faccessat(f.s.rootfd, "images/refs/x.0123.tmp", F_OK, 0) < 0 &&
-		       faccessat(f.s.rootfd, "images/meta/y.0123.tmp", F_OK, 0) == 0,
-	       "only the old ones are removed");
+	write_file("images/index.json.0123.tmp", "");
+	tap_ok(store_leftovers(&f.s, &paths, &e) == 0 && paths.count == 3 && strv_has(&paths, "tmp/work-dead") &&
+		       strv_has(&paths, "images/refs/x.0123.tmp") && strv_has(&paths, "images/meta/y.0123.tmp"),
+	       "work of the dead and temporary records are left over, work of the living and a new index are not");
+	utimensat(f.s.rootfd, "images/index.json.0123.tmp", old, 0);
+	strv_free(&paths);
+	tap_ok(store_leftovers(&f.s, &paths, &e) == 0 && paths.count == 4, "an old index is");
 	store_work_end(&alive);
 	write_file("images/blobs/sha256/00000000000000000000000000000000000000000000000000000000000000ff", "x");
 	fixture_must(store_check_blobs(&f.s, &blobs, &e), &e);
@@ -153,6 +153,10 @@ static void test_leftovers(void)
 	strv_free(&blobs);
 	fixture_must(store_check_blobs(&f.s, &blobs, &e), &e);
 	tap_is_int(blobs.count, before, "and is still there");
+	store_gc_result_free(&gc);
+	strv_free(&paths);
+	tap_ok(store_gc(&f.s, &gc, &e) == 0 && store_leftovers(&f.s, &paths, &e) == 0 && paths.count == 0,
+	       "a collection takes all of that away");
 	store_gc_result_free(&gc);
 }
 

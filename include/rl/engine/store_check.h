@@ -56,10 +56,9 @@ int store_replace_layer(struct store_work *w, const char *name, const char *key,
 int store_remove_blob(struct store_work *w, const char *digest, struct err *e) RL_CHECK;
 int store_remove_layer(struct store_work *w, const char *key, const char *hex, struct err *e) RL_CHECK;
 
-/* Paths below the root that crashes left: entries of tmp/ nobody holds, temporary names of records. */
+/* Paths below the root that crashes left: entries of tmp/ nobody holds, temporary names of records. store_gc removes
+ * them. */
 int store_leftovers(const struct store *s, struct strv *ret_paths, struct err *e) RL_CHECK;
-/* Remove those that are not in tmp/ (store_sweep does those). */
-int store_remove_leftovers(const struct store *s, struct err *e) RL_CHECK;
 /* What store_gc would remove. */
 int store_gc_look(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
 

@@ -2,8 +2,8 @@
  * check.c - what is damaged, what was left over, and the repairs that are renames; see rl/engine/store_check.h.
  *
  * Theory: nothing here believes a name before it has the form that this store gives its things, and nothing is removed
- * that a living writer may be about to use: what lies in tmp/ is told apart by locks, temporary names beside records by
- * their age, and objects change their place under the exclusive store lock only. A layer is exchanged for a sound one in
+ * that a living writer may be about to use: what lies in tmp/ is told apart by locks, and temporary names beside
+ * records are nobody's while the exclusive lock is held, and objects change their place under the exclusive store lock only. A layer is exchanged for a sound one in
  * one step (RENAME_EXCHANGE), so that at every moment there is a layer of that name; a container that runs has the old
  * one mounted and would lose its files, so it is asked for first.
  */
@@ -308,7 +308,7 @@ int store_remove_layer(struct store_work *w, const char *key, const char *hex, s
 struct leftovers {
 	const char *dir;
 	struct strv *out;
-	time_t now;
+	time_t before; /* only older ones */
 };
 
 static int add_unlocked(int dirfd, const char *name, void *arg, struct err *e)
@@ -327,19 +327,21 @@ static int add_temporary(int dirfd, const char *name, void *arg, struct err *e)
 	const struct leftovers *l = arg;
 	struct stat st;
 	(void)e;
-	if (is_temporary(name) && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_mtime < l->now - TEMPORARY_SECONDS)
+	if (is_temporary(name) && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime < l->before)
 		strv_addf(l->out, "%s/%s", l->dir, name);
 	return 0;
 }
 
-static int temporaries(const struct store *s, struct strv *out, struct err *e)
+/* Temporary names beside records. Records are written under the shared lock, so with the exclusive one (`locked`) every
+ * one of them is a dead writer's; the index has a lock of its own, and age must do. */
+static int temporaries(const struct store *s, bool locked, struct strv *out, struct err *e)
 {
-	static const char *const dirs[] = {"images", STORE_META, STORE_REFS};
-	int r = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(dirs) && r >= 0; i++)
-		r = each_entry(s, dirs[i], add_temporary, &(struct leftovers){dirs[i], out, time(NULL)}, e);
-	return r;
+	time_t old = time(NULL) - TEMPORARY_SECONDS;
+	time_t any = locked ? (time_t)INT64_MAX : old;
+	int r = each_entry(s, "images", add_temporary, &(struct leftovers){"images", out, old}, e);
+	if (r >= 0)
+		r = each_entry(s, STORE_META, add_temporary, &(struct leftovers){STORE_META, out, any}, e);
+	return r < 0 ? r : each_entry(s, STORE_REFS, add_temporary, &(struct leftovers){STORE_REFS, out, any}, e);
 }
 
 int store_leftovers(const struct store *s, struct strv *ret_paths, struct err *e)
@@ -347,15 +349,16 @@ int store_leftovers(const struct store *s, struct strv *ret_paths, struct err *e
 	autofd int lockfd = -1;
 	/* A work directory is made and locked under the shared lock; nobody may be between the two now. */
 	int r = store_lock(s, true, false, &lockfd, e);
-	if (r == 0)
+	bool locked = r == 0;
+	if (locked)
 		r = each_entry(s, "tmp", add_unlocked, &(struct leftovers){"tmp", ret_paths, 0}, e);
-	return r < 0 ? r : temporaries(s, ret_paths, e);
+	return r < 0 ? r : temporaries(s, locked, ret_paths, e);
 }
 
-int store_remove_leftovers(const struct store *s, struct err *e)
+int store_remove_temporaries(const struct store *s, struct err *e)
 {
 	autostrv struct strv paths = STRV_INIT;
-	int r = temporaries(s, &paths, e);
+	int r = temporaries(s, true, &paths, e);
 	for (size_t i = 0; i < paths.count && r >= 0; i++)
 		if (unlinkat(s->rootfd, paths.items[i], 0) < 0 && errno != ENOENT)
 			r = err_sys(e, errno, "remove %s", paths.items[i]);

@@ -289,6 +289,8 @@ static int mark_and_sweep(const struct store *s, struct store_work *rubbish, str
 		r = sweep_blobs(&w, e);
 	if (r >= 0)
 		r = sweep_layers(&w, e);
+	if (r >= 0 && rubbish)
+		r = store_remove_temporaries(s, e);
 	marks_free(&marks);
 	return r;
 }

@@ -110,7 +110,12 @@ int store_publish_image(struct store_work *w, const struct store_record *r, stru
 		return rc < 0 ? rc : dirfd;
 	char name[STORE_PATH_SIZE];
 	snprintf(name, sizeof(name), "%s.json", store_hex(r->manifest));
-	rc = io_replace_file(dirfd, name, text.buf, text.len, 0600, true, e);
+	/* Under the lock, so that a collector knows temporary files of the living. */
+	autofd int lockfd = -1;
+	rc = store_lock(s, false, true, &lockfd, e);
+	if (rc >= 0)
+		rc = io_replace_file(dirfd, name, text.buf, text.len, 0600, true, e);
+	close_fd(&lockfd);
 	if (rc < 0)
 		return err_ctx(e, "record of image %s", r->manifest);
 	rc = sync_dir(s, STORE_META, e);

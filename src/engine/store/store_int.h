@@ -72,6 +72,9 @@ int store_each_file(const struct store *s, const char *dir, const char *file, bo
 /* index.json as the records have it. */
 int store_index_document(const struct store *s, json_t **ret_doc, struct err *e) RL_CHECK;
 
+/* Temporary names beside records, left by the dead. The caller holds the store lock exclusively. */
+int store_remove_temporaries(const struct store *s, struct err *e) RL_CHECK;
+
 /* The built-in layout, or -1 if there is none. */
 int store_builtin_open(const struct store *s);
 int store_blob_read_at(int layout_dirfd, const char *digest, size_t max, struct str *out, struct err *e) RL_CHECK;
