@@ -4,8 +4,9 @@
  * The exit status says whether something is broken when it ends: 0 or 1; 125 if it could not be found out.
  */
 #include <stdio.h>
+#include <unistd.h>
 
-#include "image_text.h"
+#include "image_progress.h"
 #include "registry_opts.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
@@ -69,7 +70,7 @@ static int check_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	int broken = registry_cli_get(&o->registry, NULL, &c.registry, e);
 	if (broken < 0)
 		return broken;
-	image_progress_begin(&line, o->json, &ui);
+	image_progress_begin(&line, o->json || !isatty(STDERR_FILENO), &ui);
 	broken = system_check(&c, &ui, &report, e);
 	image_progress_end(&line);
 	autojson json_t *owned = report;

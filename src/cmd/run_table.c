@@ -29,6 +29,7 @@ SETTER(volume)
 SETTER(mount)
 SETTER(tmpfs)
 SETTER(volumes_from)
+SETTER(secret)
 SETTER(image_volume)
 SETTER(device)
 SETTER(shm_size)
@@ -211,6 +212,8 @@ const struct opt_def run_defs[] = {
               .flags = OPT_REPEAT),
         VALUE("image-volume", 0, "KIND", set_image_volume, files, "the image's VOLUMEs: anonymous, tmpfs or ignore",
               .aliases = "builtin-volume", CHOICES("anonymous tmpfs ignore")),
+        VALUE("secret", 0, "NAME[,OPT]", set_secret, files, "give a secret; OPT: type=env, target=, uid=, gid=, mode=",
+              .flags = OPT_REPEAT),
         FLAG("read-only", 0, o.read_only, files, "make the root file system read-only"),
         FLAG("read-only-tmpfs", 0, read_only_tmpfs, files, "and a tmpfs on /run, /tmp and /var/tmp"),
         VALUE("shm-size", 0, "SIZE", set_shm_size, files, "size of /dev/shm (default 64m)"),
@@ -282,7 +285,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_limits),
 	REFUSED("cgroup-parent", 0, no_limits),
 	REFUSED("cgroups", 0, no_limits),
-	REFUSED("secret", 0, "secrets are not supported yet"),
 	REFUSED("pod", 0, "pods are not supported yet"),
 	REFUSED("uidmap", 0, "the map follows from /etc/subuid; see --userns"),
 	REFUSED("gidmap", 0, "the map follows from /etc/subgid; see --userns"),

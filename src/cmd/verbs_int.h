@@ -7,10 +7,12 @@
 #include "rl/cmd/verb.h"
 
 extern const struct verb verb_attach;
+extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;
 extern const struct verb verb_create;
 extern const struct verb verb_exec;
+extern const struct verb verb_diff;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;
@@ -31,6 +33,11 @@ extern const struct verb verb_rmi;
 extern const struct verb verb_run;
 extern const struct verb verb_save;
 extern const struct verb verb_search;
+extern const struct verb verb_secret_create;
+extern const struct verb verb_secret_exists;
+extern const struct verb verb_secret_inspect;
+extern const struct verb verb_secret_ls;
+extern const struct verb verb_secret_rm;
 extern const struct verb verb_logs;
 extern const struct verb verb_pause;
 extern const struct verb verb_port;
@@ -53,6 +60,8 @@ extern const struct verb verb_update;
 extern const struct verb verb_version;
 extern const struct verb verb_volume_create;
 extern const struct verb verb_volume_exists;
+extern const struct verb verb_volume_export;
+extern const struct verb verb_volume_import;
 extern const struct verb verb_volume_inspect;
 extern const struct verb verb_volume_ls;
 extern const struct verb verb_volume_prune;

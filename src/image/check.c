@@ -462,7 +462,7 @@ static void check_images(struct check *k)
 	for (size_t i = 0; i < k->nimages; i++)
 		check_documents(k, &k->images[i]);
 	for (size_t i = 0; i < k->nimages; i++) {
-		image_tell_progress(k->c, "images", i, k->nimages);
+		image_tell_progress(k->c, "images", IMAGE_CHECKING, i, k->nimages);
 		if (k->images[i].has_record && !k->images[i].record.builtin)
 			check_layer_blobs(k, &k->images[i]);
 	}

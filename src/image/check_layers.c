@@ -220,7 +220,7 @@ static int check_content(struct check *k, struct layer *x, const char *wrong, st
 		report(k, CHECK_BROKEN, x, wrong, "");
 		return 0;
 	}
-	image_tell_progress(k->c, x->path, 0, 0);
+	image_tell_progress(k->c, x->path, IMAGE_CHECKING, 0, 0);
 	int r = unpack_again(k, x, &fresh, &cannot);
 	if (r >= 0 && !wrong) {
 		r = compare(k, x, fresh.dir, difference, &cannot);

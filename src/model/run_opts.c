@@ -57,6 +57,11 @@ static void free_arrays(struct run_opts *o)
 		free(o->devices[i].source);
 		free(o->devices[i].target);
 	}
+	for (size_t i = 0; i < o->nsecrets; i++) {
+		free(o->secrets[i].name);
+		free(o->secrets[i].target);
+	}
+	free(o->secrets);
 	free(o->env);
 	free(o->ulimits);
 	free(o->mounts);

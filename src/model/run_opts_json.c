@@ -74,12 +74,18 @@ static const struct field device_fields[] = {
 	FIELD(struct device_opt, FIELD_BOOL, mknod),
 };
 
+static const struct field secret_fields[] = {
+	FIELD(struct secret_opt, FIELD_STR, name), FIELD(struct secret_opt, FIELD_STR, target),
+	FIELD(struct secret_opt, FIELD_BOOL, env), FIELD(struct secret_opt, FIELD_UINT, uid),
+	FIELD(struct secret_opt, FIELD_UINT, gid), FIELD(struct secret_opt, FIELD_UINT, mode),
+};
+
 static const struct field env_fields[] = {
 	FIELD(struct env_opt, FIELD_STR, key),
 	FIELD(struct env_opt, FIELD_STR, value),
 };
 
-/* The four arrays of structs. The item is appended zeroed before it is read, so that run_opts_free releases what a
+/* The arrays of structs. The item is appended zeroed before it is read, so that run_opts_free releases what a
  * failed read leaves. */
 struct array {
 	const char *name;
@@ -106,6 +112,12 @@ static bool device_complete(const void *item)
 	return d->source && d->target;
 }
 
+static bool secret_complete(const void *item)
+{
+	const struct secret_opt *s = item;
+	return s->name && s->target;
+}
+
 static bool env_complete(const void *item)
 {
 	return ((const struct env_opt *)item)->key != NULL;
@@ -121,6 +133,7 @@ static const struct array arrays[] = {
 	ARRAY(ulimits, nulimits, struct ulimit_opt, ulimit_fields, ulimit_complete),
 	ARRAY(mounts, nmounts, struct mount_opt, mount_fields, mount_complete),
 	ARRAY(devices, ndevices, struct device_opt, device_fields, device_complete),
+	ARRAY(secrets, nsecrets, struct secret_opt, secret_fields, secret_complete),
 };
 
 static json_t *write_array(const struct array *a, const struct run_opts *o)

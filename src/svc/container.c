@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -195,6 +196,9 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	c->is_recorded = true;
 	if (r < 0)
 		return r;
+	r = container_restack_recover(&c->rec, e);
+	if (r < 0)
+		return r;
 	c->has_map = container_rec_map(&c->rec, &c->map);
 	for (size_t i = 0; i < c->rec.config.layers.count; i++)
 		if (access(c->rec.config.layers.items[i], F_OK) < 0) {
@@ -265,6 +269,7 @@ int container_launch(struct container *c, struct err *e)
 		.prepare_arg = c,
 	};
 	r = runtime_start(&start, &c->run, e);
+	rtspec_drop_secrets(&c->spec);
 	runtime_plan_free(plan);
 	return r;
 }

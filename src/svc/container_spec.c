@@ -15,6 +15,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
+#include "rl/svc/secret.h"
 
 static void build_process(struct container *c)
 {
@@ -207,5 +208,6 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_sysctls(c);
-	return build_seccomp(c, e);
+	r = secret_add_to_spec(&c->store, c->o, &c->spec, e);
+	return r < 0 ? r : build_seccomp(c, e);
 }

@@ -53,6 +53,15 @@ struct rt_device {
 	bool read_only;
 };
 
+/* A file of the container's own that is on no disk. The bytes are wiped when the spec is freed. */
+struct rt_secret {
+	char *target;
+	uint32_t uid, gid;
+	unsigned mode;
+	char *data;
+	size_t len;
+};
+
 struct rt_rlimit {
 	int resource;
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
@@ -104,6 +113,9 @@ struct rtspec {
 	size_t nmounts;
 	struct rt_device *devices;
 	size_t ndevices;
+	struct rt_secret *secrets;
+	size_t nsecrets;
+	struct strv secret_env; /* added to env for the payload, recorded nowhere */
 	struct strv masked;
 	struct strv read_only_paths;
 
@@ -120,6 +132,10 @@ void rtspec_free(struct rtspec *s);
 /* Add a mount and return it for further settings; target and source are copied. */
 struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, const char *source, const char *target,
 				  unsigned set);
+void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint32_t gid, unsigned mode,
+		       const void *data, size_t len);
+/* Wipe and forget them: once the container is cloned nobody else needs them. */
+void rtspec_drop_secrets(struct rtspec *s);
 void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
 void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard);
 

@@ -66,6 +66,14 @@ struct device_opt {
 	bool read, write, mknod;
 };
 
+struct secret_opt {
+	char *name;
+	char *target; /* absolute path, or with `env` the name of the variable */
+	bool env;
+	uint32_t uid, gid;
+	unsigned mode;
+};
+
 struct env_opt {
 	char *key;
 	char *value; /* NULL: take the caller's value of that name, if it has one */
@@ -155,6 +163,8 @@ struct run_opts {
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
+	struct secret_opt *secrets;
+	size_t nsecrets;
 	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
 	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
@@ -207,6 +217,7 @@ int run_opts_image_volume(struct run_opts *o, const char *value, struct err *e) 
 /* One item of volumes_from: the container's name and what the options say (-1 not said). */
 int run_opts_parse_volumes_from(const char *text, char **ret_name, enum tristate *ret_read_only,
 				struct err *e) RL_CHECK;
+int run_opts_secret(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* --secret: run_opts_secret.c */
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;

@@ -130,6 +130,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_root_bind(a, op->text, e);
 	case OP_MOUNT:
 		return apply_mount(a, op->mount, e);
+	case OP_SECRETS:
+		return apply_secrets(a, e);
 	case OP_DEVICE:
 		return apply_device(a, op->device, e);
 	case OP_SYSCTL:

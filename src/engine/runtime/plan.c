@@ -63,6 +63,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 	}
 	for (size_t i = 0; i < s->ndevices; i++)
 		add(p, STAGE_MOUNTS, OP_DEVICE)->device = &s->devices[i];
+	if (s->nsecrets)
+		add(p, STAGE_MOUNTS, OP_SECRETS);
 	for (size_t i = 0; i < s->sysctls.count; i++)
 		add_text(p, STAGE_MOUNTS, OP_SYSCTL, s->sysctls.items[i]);
 	if (s->terminal)
@@ -235,6 +237,11 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_DEVICE:
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
+		break;
+	case OP_SECRETS:
+		str_adds(out, "secrets on a tmpfs:");
+		for (size_t i = 0; i < s->nsecrets; i++)
+			str_addf(out, " %s", s->secrets[i].target);
 		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);

@@ -35,6 +35,7 @@ enum op_kind {
 	OP_ROOT_BIND,	 /* text: directory */
 	OP_MOUNT,	 /* mount */
 	OP_DEVICE,	 /* device */
+	OP_SECRETS,
 	OP_SYSCTL,	 /* text: key=value */
 	OP_MASK,	 /* text: path */
 	OP_READ_ONLY,	 /* text: path */
