@@ -129,6 +129,7 @@ static const struct {
 	size_t operands;
 	bool more; /* or any number above */
 } verbs[] = {
+	{"check", check_verb, 0, true},
 	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
@@ -163,6 +164,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_WHICH,
 		OPT_FORCE,
 		OPT_APPEND,
+		OPT_REPAIR,
+		OPT_QUICK,
+		OPT_LOCAL,
 	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -184,6 +188,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"which", required_argument, NULL, OPT_WHICH},
 		{"force-compression", no_argument, NULL, OPT_FORCE},
 		{"append", no_argument, NULL, OPT_APPEND},
+		{"repair", no_argument, NULL, OPT_REPAIR},
+		{"quick", no_argument, NULL, OPT_QUICK},
+		{"local", no_argument, NULL, OPT_LOCAL},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -249,6 +256,15 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		case OPT_WHICH:
 			c->which = optarg;
 			break;
+		case OPT_REPAIR:
+			c->repair = true;
+			break;
+		case OPT_QUICK:
+			c->quick = true;
+			break;
+		case OPT_LOCAL:
+			c->local = true;
+			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
 		}
@@ -302,6 +318,9 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	free(c->store.builtin);
 	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
 	struct err ignored = ERR_INIT;
+	/* A check tells what is there, and mends in its own order. */
+	if (verbs[v].fn == check_verb)
+		return check_verb(c, e);
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
 	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */
