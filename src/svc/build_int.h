@@ -24,6 +24,9 @@
 #include "rl/svc/build.h"
 #include "rl/svc/image.h"
 
+/* In the container's own /dev, so that nothing of it is left in the layer. */
+#define BUILD_SCRIPT "/dev/rl-script"
+
 enum { BUILD_KEY_SIZE = 65, BUILD_LAYERS_MAX = 498, BUILD_TAIL_MAX = 64 };
 
 /* ---- digests ---- */
@@ -93,7 +96,7 @@ struct build_mount {
 	int64_t size;
 	uint32_t mode, uid, gid;
 	bool owner_given;
-	int stage; /* of from=, -1 */
+	int stage, extra; /* of from=, -1 */
 };
 
 enum build_state { BUILD_WAITING, BUILD_RUNNING, BUILD_DONE };
@@ -111,7 +114,7 @@ struct build_step {
 	bool insecure;
 	struct build_mount *mounts;
 	size_t nmounts;
-	struct strv stdin_texts; /* here-documents in order (the first is standard input where there is no command) */
+	char *script; /* a here-document with an interpreter of its own: executed as BUILD_SCRIPT */
 	/* COPY, ADD */
 	struct build_source *sources;
 	size_t nsources;
@@ -184,6 +187,8 @@ struct build {
 	struct build_context context;
 	struct dockerfile file;
 	char *file_name; /* for messages */
+	struct dockerfile **triggers; /* ONBUILD of base images, parsed */
+	size_t ntriggers;
 	struct dockerfile_where where;
 	struct strv meta_args, build_args;
 	struct build_stage *stages;
