@@ -8,6 +8,7 @@
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
 #define RL_IMAGE_INT_H
@@ -44,7 +45,7 @@ struct image_ctx {
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
+image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
 	unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
@@ -74,6 +75,9 @@ int image_parse_config(const struct str *bytes, struct imgspec_config *ret_confi
 int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
 		      struct err *e) RL_CHECK;
 
+/* A media type in the words of the other format: what docker's cannot say is -EINVAL. */
+int image_translate_type(const char *type, bool docker, const char **ret_type, struct err *e) RL_CHECK;
+
 /* Keep its documents and blobs from being collected as long as `w` lives. */
 int image_pin_record(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
 
@@ -96,6 +100,19 @@ struct layer_source {
 /* Unpack the bottom layer of an image. On return it is in w/ret->dir, complete, synced, with its info.json. */
 int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
 		 struct err *e) RL_CHECK;
+/* Who writes a layer's blob into the descriptor given. */
+struct layer_maker {
+	int (*make)(void *arg, int outfd, struct err *e);
+	void *arg;
+	int teefd; /* gets the blob too */
+	const char *what;
+};
+/* Unpack a blob while it is made. The tar must be self-contained. */
+int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_maker *maker, struct layer_new *ret,
+		      struct err *e) RL_CHECK;
+/* Move a directory that is a layer already into the work directory: 1, or 0 where it cannot be moved and is as it was. */
+int layer_take(struct store_work *w, const char *path, const struct archive_unpacked *found, struct layer_new *ret,
+	       struct err *e) RL_CHECK;
 /* Publish it: under the DiffID, or under `chain_hex` if it needed the layers below. Fills key and sizes of *layer. */
 int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,
 		  struct store_layer *layer, struct err *e) RL_CHECK;

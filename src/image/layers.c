@@ -150,7 +150,7 @@ static int write_info(struct store_work *w, const char *dir, const struct archiv
 	autofd int dirfd = openat(w->dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_sys(e, errno, "open %s", dir);
-	if (u->sidecar_size == 0 && unlinkat(dirfd, "sidecar", 0) < 0)
+	if (u->sidecar_size == 0 && unlinkat(dirfd, "sidecar", 0) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "remove %s/sidecar", dir);
 	int r = io_replace_file(dirfd, "info.json", text.buf, text.len, 0600, true, e);
 	if (r >= 0 && fsync(dirfd) < 0 && errno != EINVAL && errno != ENOSYS)
@@ -201,6 +201,70 @@ int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_s
 	if (r >= 0)
 		*ret = n;
 	return r;
+}
+
+int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_maker *maker, struct layer_new *ret,
+		      struct err *e)
+{
+	struct layer_new n = {.dir = ""};
+	struct layer_job job = {.job = ARCHIVE_JOB_NONE};
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	autofd int from = ends[0];
+	autofd int to = ends[1];
+	int r = job_begin(c, w, from, maker->teefd, NULL, &job, e);
+	if (r < 0)
+		return r;
+	job.blobfd = -1;
+	/* If the unpacker dies the maker must see a broken pipe, so nobody else may hold this end. */
+	close_fd(&from);
+	struct err why = ERR_INIT;
+	r = maker->make(maker->arg, to, &why);
+	close_fd(&to);
+	if (r < 0 && r != -EPIPE) {
+		archive_job_cancel(&job.job);
+		if (e)
+			*e = why;
+		return r;
+	}
+	int ended = job_end(c, &job, maker->what, 0, &n.result, e);
+	if (ended >= 0 && r < 0) {
+		if (e)
+			*e = why;
+		return r;
+	}
+	memcpy(n.dir, job.dir, sizeof(n.dir));
+	r = ended < 0 ? ended : write_info(w, n.dir, &n.result, false, e);
+	if (r >= 0)
+		*ret = n;
+	return r;
+}
+
+int layer_take(struct store_work *w, const char *path, const struct archive_unpacked *found, struct layer_new *ret,
+	       struct err *e)
+{
+	struct layer_new n = {.result = *found};
+	char random[17];
+	io_random_hex(8, random);
+	snprintf(n.dir, sizeof(n.dir), "layer-%s", random);
+	autofree char *to = xasprintf("%s/diff", n.dir);
+	if (mkdirat(w->dirfd, n.dir, 0700) < 0)
+		return err_sys(e, errno, "make %s", n.dir);
+	if (renameat(AT_FDCWD, path, w->dirfd, to) < 0) {
+		/* Another file system, or a payload that gave its root directory to somebody else. */
+		int errnum = errno;
+		unlinkat(w->dirfd, n.dir, AT_REMOVEDIR);
+		return errnum == EXDEV || errnum == EACCES || errnum == EPERM ? 0 : err_sys(e, errnum, "take %s", path);
+	}
+	autofd int fd = openat(w->dirfd, n.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0)
+		return err_sys(e, errno, "sync the layer");
+	int r = write_info(w, n.dir, &n.result, false, e);
+	if (r < 0)
+		return r;
+	*ret = n;
+	return 1;
 }
 
 int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,

@@ -92,33 +92,6 @@ static int compress_layers(struct push *p, bool docker, struct err *e)
 
 /* ---- the manifest ---- */
 
-struct media_pair {
-	const char *oci, *docker;
-};
-static const struct media_pair media_pairs[] = {
-	{IMGSPEC_OCI_MANIFEST, IMGSPEC_DOCKER_MANIFEST},
-	{IMGSPEC_OCI_CONFIG, IMGSPEC_DOCKER_CONFIG},
-	{IMGSPEC_OCI_LAYER, IMGSPEC_DOCKER_LAYER},
-	{IMGSPEC_OCI_LAYER_GZIP, IMGSPEC_DOCKER_LAYER_GZIP},
-};
-
-/* The same kind of thing in the other format's words. */
-static int translate(const char *type, bool docker, const char **ret_type, struct err *e)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(media_pairs); i++) {
-		if (!str_eq(type, media_pairs[i].oci) && !str_eq(type, media_pairs[i].docker))
-			continue;
-		*ret_type = docker ? media_pairs[i].docker : media_pairs[i].oci;
-		return 0;
-	}
-	if (!docker && str_after(type, "application/vnd.oci.")) {
-		*ret_type = type;
-		return 0;
-	}
-	int r = err_set(e, EINVAL, "%s cannot be said in docker's format", type);
-	return err_hint(e, "push with --format oci"), r;
-}
-
 static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 {
 	const struct store_record *rec = &p->record;
@@ -132,7 +105,7 @@ static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 	json_put(doc, "layers", layers);
 	for (size_t i = 0; i < rec->nlayers; i++) {
 		const char *type = NULL;
-		int r = translate(rec->layers[i].media_type, docker, &type, e);
+		int r = image_translate_type(rec->layers[i].media_type, docker, &type, e);
 		if (r < 0)
 			return r;
 		json_array_append_new(layers, imgspec_desc_new(type, rec->layers[i].blob, rec->layers[i].blob_size));

@@ -171,6 +171,8 @@ struct archive_pack {
 	bool clamp_mtime; /* times later than source_date_epoch become it */
 	int64_t source_date_epoch;
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
+	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
+		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
 };
 
 struct archive_packed {
@@ -180,6 +182,9 @@ struct archive_packed {
 	uint64_t tar_size;
 	uint64_t entries;
 	uint64_t skipped; /* sockets, which tar cannot hold */
+	uint64_t content; /* bytes of the files */
+	uint32_t max_uid; /* largest ids in the tar */
+	uint32_t max_gid;
 };
 
 /* Sorted by name, parents first, pax headers only where ustar does not reach, sparse files as GNU sparse 1.0, hard

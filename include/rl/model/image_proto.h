@@ -14,6 +14,12 @@
  *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
  *     inspect REF           --platform; answers a JSON document
  *     tags REF              answers the repository and its tags, one per line
+ *     commit                --name REF  --format oci|docker  --compression gzip|zstd|none; descriptor 4 is a JSON request:
+ *                           {"config":{...},"base":"sha256:...","lowers":[...],"squash":bool,"created":"...","epoch":n,
+ *                            "dirs":[{"path":...,"take":bool,"exclude":[...],"created_by":...,"comment":...}]}
+ *                           (members as in struct image_commit, rl/svc/image_commit.h)
+ *     export                descriptor 4 is a JSON request {"dirs":[...],"trust_records":bool,"exclude":[...]}, 5 is
+ *                           where the tar goes
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
@@ -30,7 +36,7 @@
 
 #include <stdint.h>
 
-enum { IMAGE_PROTO_FD = 3 };
+enum { IMAGE_PROTO_FD = 3, IMAGE_PROTO_DATA_FD = 4, IMAGE_PROTO_OUT_FD = 5 };
 
 enum image_step {
 	IMAGE_STEP_START = 1,
