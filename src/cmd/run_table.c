@@ -28,6 +28,8 @@ extern char **environ;
 SETTER(volume)
 SETTER(mount)
 SETTER(tmpfs)
+SETTER(volumes_from)
+SETTER(image_volume)
 SETTER(device)
 SETTER(shm_size)
 SETTER(rootfs)
@@ -205,6 +207,10 @@ const struct opt_def run_defs[] = {
               .flags = OPT_REPEAT),
         VALUE("tmpfs", 0, "DIR[:OPT]", set_tmpfs, files, "mount an empty tmpfs; OPT: size=64m, mode=1777",
               .flags = OPT_REPEAT),
+        VALUE("volumes-from", 0, "CONTAINER[:ro]", set_volumes_from, files, "the volumes and binds of another container",
+              .flags = OPT_REPEAT),
+        VALUE("image-volume", 0, "KIND", set_image_volume, files, "the image's VOLUMEs: anonymous, tmpfs or ignore",
+              .aliases = "builtin-volume", CHOICES("anonymous tmpfs ignore")),
         FLAG("read-only", 0, o.read_only, files, "make the root file system read-only"),
         FLAG("read-only-tmpfs", 0, read_only_tmpfs, files, "and a tmpfs on /run, /tmp and /var/tmp"),
         VALUE("shm-size", 0, "SIZE", set_shm_size, files, "size of /dev/shm (default 64m)"),
@@ -276,7 +282,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_limits),
 	REFUSED("cgroup-parent", 0, no_limits),
 	REFUSED("cgroups", 0, no_limits),
-	REFUSED("volumes-from", 0, "give the volumes by name with -v"),
 	REFUSED("secret", 0, "secrets are not supported yet"),
 	REFUSED("pod", 0, "pods are not supported yet"),
 	REFUSED("uidmap", 0, "the map follows from /etc/subuid; see --userns"),

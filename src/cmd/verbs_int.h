@@ -41,6 +41,12 @@ extern const struct verb verb_tag;
 extern const struct verb verb_untag;
 extern const struct verb verb_update;
 extern const struct verb verb_version;
+extern const struct verb verb_volume_create;
+extern const struct verb verb_volume_exists;
+extern const struct verb verb_volume_inspect;
+extern const struct verb verb_volume_ls;
+extern const struct verb verb_volume_prune;
+extern const struct verb verb_volume_rm;
 extern const struct verb verb_wait;
 
 #endif

@@ -160,7 +160,7 @@ static int walk_step(struct walk *w)
 		memmove(w->rest, after, strlen(after) + 1);
 		return r < 0 ? r : 1;
 	}
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 	autofd int fd = open_name(w, name, is_last, &st);
 	if (fd < 0 && !(is_last && fd == -ENOENT))
 		return fd;

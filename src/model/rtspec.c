@@ -31,6 +31,8 @@ void rtspec_free(struct rtspec *s)
 		free(m->options);
 		free(m->upper);
 		free(m->work);
+		free(m->subpath);
+		strv_free(&m->lowers);
 	}
 	free(s->mounts);
 	for (size_t i = 0; i < s->ndevices; i++) {

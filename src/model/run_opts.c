@@ -40,6 +40,7 @@ void run_opts_free_mount(struct mount_opt *m)
 	free(m->tmpfs_options);
 	free(m->upperdir);
 	free(m->workdir);
+	strv_free(&m->image_layers);
 }
 
 static void free_arrays(struct run_opts *o)
@@ -73,7 +74,7 @@ void run_opts_free(struct run_opts *o)
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts,
+		&o->host_access, &o->log_opts, &o->volumes_from,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);

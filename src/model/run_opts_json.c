@@ -44,7 +44,8 @@ static const struct field option_fields[] = {
 	FIELD_AS(O, FIELD_STR, "network_name", network.name), FIELD_AS(O, FIELD_STR, "network_options", network.options),
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
-	FIELD(O, FIELD_STRV, host_access),
+	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O
 
@@ -58,7 +59,7 @@ static const struct field mount_fields[] = {
 	FIELD_ENUM(M, relabel, 0, 'z'), FIELD(M, FIELD_BOOL, create_source), FIELD(M, FIELD_I64, tmpfs_size),
 	FIELD(M, FIELD_INT, tmpfs_mode), FIELD(M, FIELD_STR, tmpfs_options),
 	FIELD_ENUM(M, atime, ATIME_DEFAULT, ATIME_STRICTATIME), FIELD(M, FIELD_STR, upperdir),
-	FIELD(M, FIELD_STR, workdir),
+	FIELD(M, FIELD_STR, workdir), FIELD(M, FIELD_STRV, image_layers),
 };
 #undef M
 

@@ -158,14 +158,31 @@ static void answer_failure(struct resolver *r, struct query *q)
 	answer(r, q, len);
 }
 
+static bool same_servers(const struct net_servers *a, const struct net_servers *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct net_server *x = &a->items[i], *y = &b->items[i];
+		size_t len = x->family == AF_INET6 ? sizeof(x->addr.v6) : sizeof(x->addr.v4);
+		if (x->family != y->family || x->port != y->port || x->scope != y->scope ||
+		    memcmp(&x->addr, &y->addr, len) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Ask the next server; with none left, say so. */
 static void ask_next(struct resolver *r, struct query *q)
 {
 	const unsigned count = (unsigned)r->n->servers.count; /* at most NET_SERVERS_MAX */
-	while (count && q->tries < ROUNDS * count) {
+	while (q->tries < ROUNDS * count) {
 		uint16_t id;
-		unsigned round = q->tries / count;
-		const struct net_server *s = resolver_pick(r, q->tries++ % count);
+		unsigned nth = q->tries++;
+		int64_t timeout = TIMEOUT_MS;
+		for (; nth >= count; nth -= count)
+			timeout += TIMEOUT_MS;
+		const struct net_server *s = resolver_pick(r, nth);
 		close_fd(&q->fd);
 		q->fd = s ? resolver_socket(s, SOCK_DGRAM) : -1;
 		if (q->fd < 0)
@@ -177,7 +194,7 @@ static void ask_next(struct resolver *r, struct query *q)
 			continue;
 		}
 		q->server = s;
-		q->deadline = netd_now_ms() + (int64_t)TIMEOUT_MS * (round + 1);
+		q->deadline = netd_now_ms() + timeout;
 		return;
 	}
 	answer_failure(r, q);
@@ -187,7 +204,7 @@ void resolver_servers_came(struct resolver *r, const struct net_servers *servers
 {
 	r->asked = r->silent = false;
 	r->fresh_until = netd_now_ms() + FRESH_MS;
-	if (memcmp(&r->n->servers, servers, sizeof(*servers)) != 0) {
+	if (!same_servers(&r->n->servers, servers)) {
 		r->n->servers = *servers;
 		memset(r->bad_until, 0, sizeof(r->bad_until));
 	}

@@ -46,6 +46,9 @@ void container_close(struct container *c, bool keep_dir)
 	runtime_container_close(&c->run);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
+	container_volumes_release(c);
+	if (!keep_dir && c->dirfd >= 0)
+		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
 	seccomp_plan_free(&c->seccomp);
@@ -149,7 +152,7 @@ static int replace_old(struct container *c, struct err *e)
 		return 0;
 	int r = container_store_find(&c->store, c->o->name, &old, &why);
 	if (r == 0 && str_eq(old.config.name, c->o->name))
-		return container_remove_rec(&old, true, e);
+		return container_remove_rec(&old, true, false, e);
 	return 0;
 }
 
@@ -199,7 +202,7 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 				c->rec.config.layers.items[i]);
 			return err_hint(e, "without it the container cannot be started; make a new one");
 		}
-	return 0;
+	return container_volumes_hold(c, false, e);
 }
 
 /* In the time the id map helpers take. */

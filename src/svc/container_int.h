@@ -16,6 +16,7 @@
 #include "rl/model/run_opts.h"
 #include "rl/svc/container_store.h"
 #include "rl/svc/image.h"
+#include "rl/svc/volume.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
 
@@ -39,6 +40,8 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
+	size_t nvolumes;
 	struct runtime_container run;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
@@ -65,6 +68,17 @@ void container_note_started(struct container *c, bool foreground);
 
 /* container_resolve.c: options and image config to the record; everything that is decided at creation. */
 int container_resolve(struct container *c, struct err *e) RL_CHECK;
+
+/* container_volumes.c: at creation, with the image's config or NULL: mounts completed, volumes made, filled and held. */
+int container_volumes_resolve(struct container *c, const json_t *config, struct err *e) RL_CHECK;
+/* The volumes of the record's mounts, for as long as the container is made or runs. */
+int container_volumes_hold(struct container *c, bool create, struct err *e) RL_CHECK;
+/* One of them, or NULL. */
+const struct volume_lease *container_volume(const struct container *c, const char *name);
+void container_volumes_release(struct container *c);
+/* The anonymous volumes of a container that is going away. Before its record goes: what a crash leaves is then still
+ * reachable. The container's own locks on them must be released. */
+void container_volumes_drop(const struct container_rec *rec);
 
 /* container.c */
 void container_init(struct container *c);
@@ -101,8 +115,8 @@ struct container_selection;
 /* container_select.c: the containers a selection without names means. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
 			  struct err *e) RL_CHECK;
-/* container_admin.c: remove; `force` ends it first. */
-int container_remove_rec(struct container_rec *rec, bool force, struct err *e) RL_CHECK;
+/* container_admin.c: remove; `force` ends it first, `volumes`: and its anonymous volumes (always with --rm). */
+int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
 

@@ -152,7 +152,8 @@ static int follow(struct logs *l, struct err *e)
 static int open_source(const struct store *store, const char *name, const struct container_logs_opts *o,
 		       struct source *s, struct err *e)
 {
-	s->reader = (struct log_reader){.fd = -1, .buf = STR_INIT, .decoded = STR_INIT};
+	const struct str empty = STR_INIT;
+	s->reader = (struct log_reader){.fd = -1, .buf = empty, .decoded = empty};
 	int r = container_store_find(store, name, &s->rec, e);
 	if (r < 0)
 		return r;

@@ -3,8 +3,9 @@
  * signal, labels and health check from the options and the image's config.
  *
  * Trust: from the image config exactly these members are read: Env, Entrypoint, Cmd, WorkingDir, User, StopSignal,
- * Labels, Healthcheck. Nothing of it can raise what the container may do: the first five say what to run inside, the
- * stop signal which signal to send to it, the check what more to run inside, and labels are inert text.
+ * Labels, Healthcheck, Volumes. Nothing of it can raise what the container may do: the first five say what to run
+ * inside, the stop signal which signal to send to it, the check what more to run inside, labels are inert text, and
+ * volumes are places for empty directories (container_volumes.c).
  *
  * The result goes into config.json, so that every later start runs the same, whatever became of the image's name, the
  * caller's environment and the caller's directory.
@@ -295,5 +296,7 @@ int container_resolve(struct container *c, struct err *e)
 		r = resolve_env(c, config, e);
 	if (r == 0)
 		r = resolve_process(c, config, e);
-	return r < 0 ? r : resolve_health(c, config, e);
+	if (r == 0)
+		r = resolve_health(c, config, e);
+	return r < 0 ? r : container_volumes_resolve(c, config, e);
 }

@@ -381,6 +381,7 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
 	json_t *log_config = json_object();
@@ -415,8 +416,9 @@ static json_t *host_config_object(const struct container_rec *c)
 	return out;
 }
 
-static json_t *mounts_array(const struct run_opts *o)
+static json_t *mounts_array(const struct container_rec *c)
 {
+	const struct run_opts *o = &c->config.o;
 	static const char *const kinds[] = {[MOUNT_KIND_BIND] = "bind",	    [MOUNT_KIND_TMPFS] = "tmpfs",
 					    [MOUNT_KIND_VOLUME] = "volume", [MOUNT_KIND_IMAGE] = "image",
 					    [MOUNT_KIND_DEVPTS] = "devpts"};
@@ -425,9 +427,14 @@ static json_t *mounts_array(const struct run_opts *o)
 		const struct mount_opt *m = &o->mounts[i];
 		json_t *one = json_object();
 		json_put_str(one, "Type", kinds[m->kind]);
-		if (m->kind == MOUNT_KIND_VOLUME)
+		if (m->kind == MOUNT_KIND_VOLUME && m->source) {
+			autofree char *data = xasprintf("%s/volumes/%s/_data", c->store->root, m->source);
 			json_put_str(one, "Name", m->source);
-		json_put_str(one, "Source", m->source ? m->source : "");
+			json_put_str(one, "Source", data);
+			json_put_str(one, "Driver", "local");
+		} else {
+			json_put_str(one, "Source", m->source ? m->source : "");
+		}
 		json_put_str(one, "Destination", m->target);
 		json_put_str(one, "Mode", m->read_only ? "ro" : "");
 		json_put_bool(one, "RW", !m->read_only);
@@ -483,7 +490,7 @@ static json_t *document(const struct container_rec *c, bool size)
 	json_put_str(doc, "Driver", "overlay");
 	json_put_str(doc, "Platform", "linux");
 	json_put(doc, "HostConfig", host_config_object(c));
-	json_put(doc, "Mounts", mounts_array(&rc->o));
+	json_put(doc, "Mounts", mounts_array(c));
 	json_put(doc, "Config", config_object(c));
 	json_put(doc, "NetworkSettings", network_object(c));
 	put_namespaces(doc, c);

@@ -229,8 +229,10 @@ static void finish(struct monitor *m)
 	c->slirp = (struct net_slirp)NET_SLIRP_NONE;
 	log_writer_close(&m->log);
 	m->ended = true;
+	container_volumes_release(c);
 	if (c->o->rm) {
 		struct err why = ERR_INIT;
+		container_volumes_drop(&c->rec);
 		if (container_dir_unmake(&c->store, c->id, c->rec.config.name, &why) < 0)
 			log_debug(LOG_RUN, "%s", why.text);
 	}

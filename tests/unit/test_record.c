@@ -56,6 +56,8 @@ static void fill(struct run_opts *o)
 	o->oom_score_adj = 5;
 	o->oom_score_adj_set = true;
 	bad |= run_opts_mount(o, "type=bind,src=/a\xff,dst=/b,ro", &e) | run_opts_tmpfs(o, "/t:size=5m,mode=700", &e);
+	bad |= run_opts_volumes_from(o, "other:ro", &e) | run_opts_image_volume(o, "ignore", &e);
+	strv_add(&o->mounts[0].image_layers, "/layer");
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);
 	strv_add(&o->cap_add, "CAP_SYS_TIME");

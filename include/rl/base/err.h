@@ -69,17 +69,18 @@ int err_status(struct err *e, int exit_status);
 
 #ifdef __clang_analyzer__
 /* An analyser that cannot see into err.c would follow paths on which a failure is not negative. */
-static inline int err_analyser_negative(int r)
-{
-	if (r >= 0)
-		__builtin_unreachable();
-	return r;
-}
-#define err_set(...) err_analyser_negative(err_set(__VA_ARGS__))
-#define err_sys(...) err_analyser_negative(err_sys(__VA_ARGS__))
-#define err_ctx(...) err_analyser_negative(err_ctx(__VA_ARGS__))
-#define err_hint(...) err_analyser_negative(err_hint(__VA_ARGS__))
-#define err_status(...) err_analyser_negative(err_status(__VA_ARGS__))
+#define err_analyser_negative(call)                                                                                    \
+	({                                                                                                             \
+		int err_result = (call);                                                                               \
+		if (err_result >= 0)                                                                                   \
+			__builtin_unreachable();                                                                       \
+		err_result;                                                                                            \
+	})
+#define err_set(...) err_analyser_negative((err_set)(__VA_ARGS__))
+#define err_sys(...) err_analyser_negative((err_sys)(__VA_ARGS__))
+#define err_ctx(...) err_analyser_negative((err_ctx)(__VA_ARGS__))
+#define err_hint(...) err_analyser_negative((err_hint)(__VA_ARGS__))
+#define err_status(...) err_analyser_negative((err_status)(__VA_ARGS__))
 #endif
 
 /* The exit status main should use: e->exit_status or EXIT_RL_FAILED. */

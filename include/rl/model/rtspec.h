@@ -41,7 +41,9 @@ struct rt_mount {
 	char *options;	  /* file system options, or NULL */
 	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
 	char *upper, *work; /* RT_OVERLAY */
-	bool chown;	  /* :U */
+	struct strv lowers; /* RT_OVERLAY without source: directories to stack, top first */
+	char *subpath;	  /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
+	bool chown;	  /* :U, the source is given to the payload's user */
 	bool copy_up;	  /* tmpfs: fill with what the image has there */
 };
 

@@ -51,6 +51,7 @@ struct mount_opt {
 	char *tmpfs_options; /* further tmpfs options of the allow-list (nr_inodes=, uid=, gid=, ...), or NULL */
 	enum mount_atime atime;
 	char *upperdir, *workdir; /* with overlay: the caller's own upper and work directory, both or neither */
+	struct strv image_layers; /* type=image: the layers found at creation, top first; not from the options */
 };
 
 struct ulimit_opt {
@@ -72,16 +73,6 @@ struct env_opt {
 
 enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER, NETWORK_NS, NETWORK_NAMED };
 
-/* The options of slirp, read from network_opt.options by run_opts_parse_slirp. */
-struct slirp_opt {
-	unsigned mtu;            /* 0: not said */
-	char cidr[48];           /* "10.0.2.0/24", or "" */
-	int enable_ipv6;         /* -1 not said, 0, 1 */
-	int allow_host_loopback; /* -1 not said, 0, 1 */
-	char outbound_addr[48];  /* IPv4 address or interface name, or "" */
-	char outbound_addr6[48];
-};
-
 struct network_opt {
 	enum network_kind kind;
 	char *name;    /* container, ns path or network name */
@@ -102,6 +93,9 @@ enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UN
 enum log_driver { LOG_DRIVER_JSON, LOG_DRIVER_K8S, LOG_DRIVER_NONE, LOG_DRIVER_PASSTHROUGH };
 
 enum health_action { HEALTH_ACTION_NONE, HEALTH_ACTION_KILL, HEALTH_ACTION_RESTART, HEALTH_ACTION_STOP };
+
+/* What the VOLUMEs of the image become. */
+enum image_volumes { IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_TMPFS, IMAGE_VOLUMES_IGNORE };
 
 enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
@@ -161,6 +155,8 @@ struct run_opts {
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
+	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
+	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
 	struct device_opt *devices;
 	size_t ndevices;
@@ -204,6 +200,13 @@ int run_opts_mount(struct run_opts *o, const char *value, struct err *e) RL_CHEC
 int run_opts_tmpfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;  /* --tmpfs */
 /* --read-only-tmpfs: a tmpfs on /run, /tmp and /var/tmp wherever no mount was asked for. Called after all options. */
 void run_opts_add_read_only_tmpfs(struct run_opts *o);
+/* A deep copy appended to the mounts. */
+void run_opts_add_mount_copy(struct run_opts *o, const struct mount_opt *m);
+int run_opts_volumes_from(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_image_volume(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* One item of volumes_from: the container's name and what the options say (-1 not said). */
+int run_opts_parse_volumes_from(const char *text, char **ret_name, enum tristate *ret_read_only,
+				struct err *e) RL_CHECK;
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -267,9 +270,6 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
-/* The text after "slirp:" or "slirp4netns:" (NULL: none). allow_host_loopback=true means the same as
- * --host-access all. port_handler= is accepted and has no meaning here. */
-int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */

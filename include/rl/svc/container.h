@@ -52,8 +52,8 @@ enum { CONTAINER_TIMEOUT_OWN = -1 };
 int container_stop(const char *root, const char *name, int timeout, int sig, struct err *e) RL_CHECK;
 int container_restart(const char *root, const char *name, int timeout, struct err *e) RL_CHECK;
 int container_kill(const char *root, const char *name, int sig, struct err *e) RL_CHECK;
-/* `force` ends it first (timeout 0), and removes what cannot be read. */
-int container_remove(const char *root, const char *name, bool force, struct err *e) RL_CHECK;
+/* `force` ends it first (timeout 0), and removes what cannot be read. `volumes`: and its anonymous volumes. */
+int container_remove(const char *root, const char *name, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Remove what killed commands have left. */
 void container_tidy(const char *root);
 /* Every container that is not alive and passes the filters. */

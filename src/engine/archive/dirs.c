@@ -193,7 +193,8 @@ int dirs_find(struct dirs *d, const char *path, struct dir **ret, struct err *e)
 	return r < 0 ? r : 1;
 }
 
-static int ensure(struct dirs *d, const char *path, unsigned *links, struct dir **ret, struct err *e);
+static int ensure(struct dirs *d, const char *path, unsigned *links, struct dir **ret, struct err *e)
+	__attribute__((nonnull(1)));
 
 /* The target of a dangling symlink is made like any other missing directory, then the link leads somewhere. */
 static int ensure_link_target(struct dirs *d, struct dir *parent, const char *name, const char *path, unsigned *links,
@@ -256,9 +257,11 @@ static int ensure(struct dirs *d, const char *path, unsigned *links, struct dir 
 {
 	/* Each round mends one thing: a whiteout, a missing name, a chain of symlinks copied from a lower layer. */
 	for (unsigned round = 0; round <= DIRS_SYMLINKS_MAX; round++) {
-		*ret = cached(d, path);
-		if (*ret)
+		struct dir *known = cached(d, path);
+		if (known) {
+			*ret = known;
 			return 0;
+		}
 		int fd = open_in_root(d, path);
 		if (fd >= 0)
 			return adopt(d, path, fd, ret, e);

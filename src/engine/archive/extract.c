@@ -132,7 +132,7 @@ int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *
 		.ring = ring,
 	};
 	autostr struct str list = STR_INIT;
-	struct tar *t;
+	struct tar *t = NULL;
 	int r = source_start(source, e);
 	if (r == 0)
 		r = tar_open(ring, 0, &t, e);

@@ -543,6 +543,8 @@ int pack_walk_all(struct pack_walk *w, struct err *e)
 {
 	const struct archive_pack *req = w->req;
 	autodirset struct dirset root = {.n = 0};
+	if (req->ndirs == 0)
+		return err_set(e, EINVAL, "no directory to pack");
 	for (size_t i = 0; i < req->ndirs; i++) {
 		int r = pack_side_load(req->sidecarfds ? req->sidecarfds[i] : 0, req->dirfds[i], &w->sides[i], e);
 		if (r < 0)

@@ -101,6 +101,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	struct source *source = xcalloc(1, sizeof(*source));
 	struct hasher *hasher = xcalloc(1, sizeof(*hasher));
 	struct place *place = xcalloc(1, sizeof(*place));
+	const char *inflate = getenv("RL_INFLATE");
 	ring_init(ring, READERS);
 	*source = (struct source){
 		.blobfd = w->blobfd,
@@ -108,7 +109,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 		.max_tar = w->wire->max_tar,
 		.max_ratio = w->wire->max_ratio,
 		.ring = ring,
-		.use_zlib = getenv("RL_INFLATE") && str_eq(getenv("RL_INFLATE"), "zlib"),
+		.use_zlib = inflate && str_eq(inflate, "zlib"),
 	};
 	*hasher = (struct hasher){.ring = ring};
 	*place = (struct place){

@@ -145,6 +145,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_session(a, e);
 	case OP_USER:
 		return apply_user(a, e);
+	case OP_CHOWN:
+		return apply_chown(a, op->mount, e);
 	case OP_CWD:
 		return apply_cwd(a, e);
 	case OP_RLIMIT:

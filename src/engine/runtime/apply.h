@@ -15,6 +15,7 @@
 /* The host's side of one mount, opened with the caller's identity; -1 where there is none. */
 struct apply_source {
 	int fd, upper, work;
+	int *lowers; /* one per item of the mount's list */
 };
 
 struct apply {
@@ -46,6 +47,8 @@ int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_mount.c */
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+/* :U, once the user is known. */
+int apply_chown(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_CHECK;
 int apply_mask(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;

@@ -81,6 +81,9 @@ static void plan_process(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
 	add(p, STAGE_PROCESS, OP_USER);
+	for (size_t i = 0; i < s->nmounts; i++)
+		if (s->mounts[i].chown)
+			add(p, STAGE_PROCESS, OP_CHOWN)->mount = &s->mounts[i];
 	add(p, STAGE_PROCESS, OP_CWD);
 	for (size_t i = 0; i < s->nrlimits; i++)
 		add(p, STAGE_PROCESS, OP_RLIMIT)->rlimit = &s->rlimits[i];
@@ -159,8 +162,10 @@ static void print_attrs(unsigned set, struct str *out)
 
 static void print_mount(const struct rt_mount *m, struct str *out)
 {
-	str_addf(out, "%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "", m->source ? m->source : "",
-		 m->target);
+	str_addf(out, "%s%s%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "",
+		 m->source ? m->source : "", m->subpath ? "/" : "", m->subpath ? m->subpath : "", m->target);
+	if (m->lowers.count)
+		str_addf(out, " of %zu layers", m->lowers.count);
 	print_attrs(m->set, out);
 	if (m->recursive)
 		str_adds(out, " recursive");
@@ -246,6 +251,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_USER:
 		str_adds(out, "look up user, groups and home");
+		break;
+	case OP_CHOWN:
+		str_addf(out, "give %s to that user", op->mount->target);
 		break;
 	case OP_CWD:
 		str_addf(out, "working directory %s", s->cwd);

@@ -43,6 +43,7 @@ enum op_kind {
 	OP_OOM_SCORE,
 	OP_TERMINAL,
 	OP_SESSION,	 /* setsid, and the terminal if any becomes the controlling one */
+	OP_CHOWN,	 /* mount: its source becomes the payload user's */
 	OP_USER,	 /* resolve user, groups and HOME against the container's files */
 	OP_CWD,
 	OP_RLIMIT,	 /* rlimit */
