@@ -25,6 +25,7 @@
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
 #include "rl/model/imgspec.h"
+#include "rl/model/record.h"
 
 enum { ENTRY_MAX = 4096 };
 
@@ -49,12 +50,13 @@ static int hash_bind(struct build *b, struct build_stage *s, struct build_step *
 		build_hash_text(h, stage_or_image_key(b, m, &text));
 		return 0;
 	}
-	struct build_source src = {.kind = BUILD_FROM_CONTEXT, .path = m->source ? m->source : (char *)"/", .fd = -1,
+	struct build_source src = {.kind = BUILD_FROM_CONTEXT, .path = xstrdup(m->source ? m->source : "/"), .fd = -1,
 				   .line = st->instr->line};
 	struct build_step copy = {.instr = st->instr, .sources = &src, .nsources = 1, .from_stage = -1,
 				  .from_extra = m->extra};
 	int r = build_tree_digest(b, s, &copy, h, e);
 	strv_free(&src.found);
+	free(src.path);
 	return r;
 }
 
@@ -170,7 +172,7 @@ static int take_layer(struct build *b, const char *text, size_t *ret_layer, stru
 	    !take_line(text, "type", type, sizeof(type)) || !take_line(text, "size", sizes, sizeof(sizes)))
 		return 0;
 	const char *space = strchr(hex, ' ');
-	snprintf(layer, sizeof(layer), "%s", space ? space + 1 : hex);
+	snprintf(layer, sizeof(layer), "%.64s", space ? space + 1 : hex);
 	char blob[BUILD_KEY_SIZE];
 	enum imgspec_compression compression;
 	if (!take_line(text, "blob", blob, sizeof(blob)) || !imgref_is_hex(blob) || !imgref_is_hex(layer) ||

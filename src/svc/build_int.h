@@ -7,7 +7,8 @@
  *   build_config.c   instructions that change the config            build_pack.c    rl-image pack-layers
  *   build_step.c     RUN, COPY, ADD, WORKDIR to steps               build_exec.c    scheduling, children
  *   build_run.c      a RUN step in its child                        build_copy.c    COPY, ADD, WORKDIR in theirs
- *   build_show.c     progress                                       build_finish.c  config, manifest, names, outputs
+ *   build_show.c     progress                                       build_finish.c  config, manifest, names
+ *   build_output.c   -o
  */
 #ifndef RL_SVC_BUILD_INT_H
 #define RL_SVC_BUILD_INT_H
@@ -65,7 +66,7 @@ struct build_layer {
 	int64_t blob_size, unpacked_size;
 	int dirfd;	   /* O_PATH of the tree */
 	char work[32];	   /* name in the work directory until it is published, "" */
-	bool packing;
+	bool packing, empty;
 	size_t pack_index; /* in rl-image's table + 1; 0: it does not know it */
 };
 
@@ -129,7 +130,7 @@ struct build_step {
 	enum build_state state;
 	char key[BUILD_KEY_SIZE];
 	char why[160]; /* why it is not cached */
-	bool cached, empty;
+	bool cached, empty, saved;
 	size_t layer; /* index into build.layers + 1, 0: none */
 	int64_t started_ns, took_ns;
 	char created[40];
@@ -142,7 +143,7 @@ struct build_stage {
 	const struct dockerfile_instr *from;
 	size_t first, end; /* instructions */
 	int base_stage;	   /* -1: image or scratch */
-	bool scratch, needed, planned;
+	bool scratch, needed, planned, started;
 	json_t *doc;	   /* the image config document, as it is after the instructions seen so far */
 	struct strv args;  /* ARG in scope: "K=V" (also those without a value: "K") */
 	struct strv shell;
@@ -156,6 +157,7 @@ struct build_stage {
 	size_t nlayers;
 	char key[BUILD_KEY_SIZE]; /* of the file system as it is now */
 	struct build_child *child;
+	struct str tail; /* of the output of the running step */
 };
 
 /* A further source of files: an image, or a named context. */
@@ -164,7 +166,7 @@ struct build_extra {
 	bool is_image;
 	size_t *layers;
 	size_t nlayers;
-	char key[BUILD_KEY_SIZE];
+	char *ref; /* of an image */
 	int rootfd;
 };
 
@@ -208,7 +210,7 @@ struct build {
 	unsigned jobs, running, counter;
 	bool has_epoch, set_times;
 	int64_t epoch;
-	char now[40]; /* the time of new steps where an epoch is given */
+	char failed_id[65]; /* the container of the step that failed */
 };
 
 /* build_context.c */
@@ -217,6 +219,12 @@ void build_context_close(struct build_context *c);
 int build_read_dockerfile(struct build *b, struct err *e) RL_CHECK;
 /* Anything --build-context or the operand may name. */
 int build_context_of(struct build *b, const char *where, struct build_context *ret, struct err *e) RL_CHECK;
+
+/* A URL or repository into a file or directory of the work directory; its content or commit into the hash. */
+int build_fetch_source(struct build *b, struct build_step *st, struct build_source *src, struct build_hash *h,
+		       struct err *e) RL_CHECK;
+/* ADD of a local file: if it is a tar archive, it is unpacked and src->fd is the directory. */
+int build_unpack_source(struct build *b, struct build_step *st, struct build_source *src, struct err *e) RL_CHECK;
 
 /* build_plan.c */
 int build_plan(struct build *b, struct err *e) RL_CHECK;
@@ -275,6 +283,8 @@ struct build_job {
 };
 int build_run_child(struct build_job *j, struct err *e) RL_CHECK;
 int build_copy_child(struct build_job *j, struct err *e) RL_CHECK;
+/* The target stage's files into a directory, as files of the caller. */
+int build_copy_out(struct build *b, int dirfd, struct err *e) RL_CHECK;
 
 /* build_show.c */
 int build_show_open(struct build *b, struct err *e) RL_CHECK;
@@ -287,6 +297,9 @@ void build_show_failed(struct build *b, const struct build_stage *s, const struc
 
 /* build_finish.c */
 int build_finish(struct build *b, struct str *ret_id, struct err *e) RL_CHECK;
+/* build_output.c */
+int build_output(struct build *b, const struct store_record *rec, struct err *e) RL_CHECK;
+int build_check_outputs(const struct build_opts *o, struct err *e) RL_CHECK;
 void build_time_text(int64_t seconds, char ret[40]);
 
 #endif

@@ -287,7 +287,7 @@ static int take_base(struct build *b, struct build_stage *s, struct err *e)
 	if (s->scratch) {
 		s->doc = empty_doc();
 	} else {
-		const char *ref = x && x->is_image ? x->key : s->base;
+		const char *ref = x && x->is_image ? x->ref : s->base;
 		if (x && !x->is_image)
 			return err_set(e, EINVAL, "FROM %s: that context is a directory, no image", s->base);
 		r = build_take_image(b, ref, &s->base_layers, &s->nbase, &s->doc, &s->base_digest, e);

@@ -66,10 +66,15 @@ static int make_skeleton(struct container *c, const struct build_step *st, struc
 
 /* ---- mounts ---- */
 
+/* The path of what we hold open. The container's first process opens it again in its own mount namespace: the kernel
+ * refuses to stack or bind mounts of another one. Nothing moves while steps run (build_pack.c publishes afterwards). */
 static char *fd_path(int fd)
 {
-	char path[32];
-	safepath_fd_path(fd, path);
+	char self[32];
+	char path[4097];
+	safepath_fd_path(fd, self);
+	ssize_t n = readlink(self, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = '\0';
 	return xstrdup(path);
 }
 
@@ -229,15 +234,14 @@ static int add_cache(struct build_job *j, struct container *c, const struct buil
 	int r = open_cache(j, m, &path, e);
 	if (r < 0)
 		return r;
+	struct rt_mount *rm = rtspec_add_mount(&c->spec, RT_BIND, path, m->target, m->read_only ? MNT_RDONLY : 0);
 	if (m->source) {
 		autofd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		autofd int part = root < 0 ? -1 : safepath_mkdirs(root, m->source, 0755, e);
-		if (part < 0)
-			return part;
-		free(path);
-		path = fd_path(take_fd(&part));
+		autofd int part = root < 0 ? err_sys(e, errno, "open the cache") : safepath_mkdirs(root, m->source, 0755, e);
+		/* Another build may write there: what is mounted is resolved again, beneath the cache. */
+		rm->subpath = xstrdup(m->source);
+		return part < 0 ? part : 0;
 	}
-	rtspec_add_mount(&c->spec, RT_BIND, path, m->target, m->read_only ? MNT_RDONLY : 0);
 	return 0;
 }
 
@@ -269,13 +273,14 @@ static int add_bind(struct build_job *j, struct container *c, size_t n, const st
 	int rootfd = x ? x->rootfd : b->context.rootfd;
 	if (rootfd < 0)
 		return err_set(e, ENOENT, "--mount: this build has no context");
-	int part = safepath_locate(rootfd, m->source ? m->source : "/", e);
+	autofd int part = safepath_locate(rootfd, m->source ? m->source : "/", e);
 	struct stat st;
 	if (part < 0 || fstat(part, &st) < 0)
 		return part < 0 ? err_ctx(e, "--mount: source") : err_sys(e, errno, "stat");
-	autofree char *source = fd_path(part);
+	autofree char *source = fd_path(rootfd);
 	if (m->read_only || !S_ISDIR(st.st_mode)) {
-		rtspec_add_mount(&c->spec, RT_BIND, source, m->target, MNT_RDONLY);
+		struct rt_mount *bind = rtspec_add_mount(&c->spec, RT_BIND, source, m->target, MNT_RDONLY);
+		bind->subpath = m->source ? xstrdup(m->source) : NULL;
 		return 0;
 	}
 	/* What is written there is thrown away. */
@@ -284,6 +289,7 @@ static int add_bind(struct build_job *j, struct container *c, size_t n, const st
 	if (mkdirat(c->dirfd, upper, 0755) < 0 || mkdirat(c->dirfd, work, 0700) < 0)
 		return err_sys(e, errno, "make %s", upper);
 	struct rt_mount *rm = rtspec_add_mount(&c->spec, RT_OVERLAY, source, m->target, 0);
+	rm->subpath = m->source ? xstrdup(m->source) : NULL;
 	rm->upper = path_join(c->dir, upper);
 	rm->work = path_join(c->dir, work);
 	return 0;

@@ -192,7 +192,7 @@ static int extra_index(struct build *b, const char *name, struct err *e)
 		if (str_eq(b->extras[k].name, name)) {
 			struct build_extra *x = &b->extras[k];
 			if (x->is_image && !x->layers) {
-				int r = build_take_image(b, x->key, &x->layers, &x->nlayers, NULL, NULL, e);
+				int r = build_take_image(b, x->ref, &x->layers, &x->nlayers, NULL, NULL, e);
 				if (r < 0)
 					return r;
 			}
@@ -441,6 +441,12 @@ static int copy_flag(struct build *b, struct build_stage *s, struct build_step *
 	} else if (str_eq(f->name, "chown")) {
 		st->chown = xstrdup(value);
 	} else if (str_eq(f->name, "chmod")) {
+		char *end = NULL;
+		unsigned long mode = strtoul(value, &end, 8);
+		if (*end || mode > 07777) {
+			(void)!err_set(e, EINVAL, "--chmod=%.40s is no octal mode", value);
+			return err_hint(e, "for example --chmod=755");
+		}
 		st->chmod = xstrdup(value);
 	} else if (str_eq(f->name, "checksum")) {
 		if (!str_after(value, "sha256:") || strlen(value) != 71)

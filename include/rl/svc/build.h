@@ -55,13 +55,10 @@ struct build_opts {
 	char *progress; /* auto, plain, tty */
 	char *timestamp;	 /* seconds since 1970: every time in new layers is this */
 	char *source_date_epoch; /* times later than this become it; default: SOURCE_DATE_EPOCH of the environment */
-	char *created_by;
 	enum pull_policy pull;
 	unsigned jobs; /* 0: as many as there are CPUs, at least 2 */
 	bool no_cache;
 	bool quiet;
-	bool squash;	 /* the new layers become one */
-	bool squash_all; /* everything becomes one */
 	bool keep_failed;
 	bool explain; /* print the steps and what the cache knows; do nothing */
 	bool verify;  /* build a second time without the cache and compare */
