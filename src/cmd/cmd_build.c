@@ -100,7 +100,7 @@ static const struct opt_def build_defs[] = {
 	 0, NULL},
 	{"device", NULL, 0, "PATH", .set = set_device, 0, OPT_REPEAT, STEPS, "a device of this machine", COMPLETE_FILE, NULL},
 	{"no-cache", NULL, 0, NULL, MEMBER(opt_set_bool, no_cache), OPT_COMMON, HOW, "do every step", 0, NULL},
-	{"pull", NULL, 0, NULL, .set = set_pull, 0, OPT_COMMON, HOW,
+	{"pull", NULL, 0, NULL, .set = set_pull, 0, OPT_COMMON | OPT_WORDS, HOW,
 	 "ask the registries for newer bases; --pull=missing|newer|never|always", 0, NULL},
 	{"jobs", NULL, 'j', "N", MEMBER(opt_set_uint, jobs), 0, HOW, "stages done at once", 0, NULL},
 	{"progress", NULL, 0, "KIND", MEMBER(opt_set_string, progress), 0, HOW, "auto, plain or tty", COMPLETE_CHOICES,

@@ -213,9 +213,21 @@ static int publish(struct build *b, struct build_stage *s, struct store_record *
 		r = put_document(b, manifest, rec->manifest, &rec->manifest_size, e);
 	if (r < 0)
 		return r;
+	/* Built before: nothing of it has to reach the disk once more. */
+	struct store_record old = {0};
+	bool known = store_record_read(&b->store, rec->manifest, &old, NULL) >= 0;
+	store_record_free(&old);
+	if (known)
+		return 0;
 	rec->media_type = xstrdup(IMGSPEC_OCI_MANIFEST);
 	rec->created = xstrdup(json_str_or_null(s->doc, "created"));
 	return store_publish_image(&b->work, rec, e);
+}
+
+static bool has_name(const struct build *b, const char *name, const char *manifest)
+{
+	autostrv struct strv names = STRV_INIT;
+	return store_names(&b->store, manifest, &names, NULL) >= 0 && strv_has(&names, name);
 }
 
 static int tag_all(struct build *b, const struct store_record *rec, struct err *e)
@@ -228,7 +240,8 @@ static int tag_all(struct build *b, const struct store_record *rec, struct err *
 			return r;
 		autofree char *name = imgref_format(&ref);
 		imgref_free(&ref);
-		r = store_tag(&b->store, name, rec->manifest, e);
+		if (!has_name(b, name, rec->manifest))
+			r = store_tag(&b->store, name, rec->manifest, e);
 		if (r >= 0)
 			build_show_line(b, "named %s", imgref_familiar(name));
 	}
