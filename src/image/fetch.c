@@ -71,7 +71,8 @@ static int fetch_to(const char *url, int fd, struct err *e)
 	if (code != CURLE_OK)
 		return explain(url, code, text, &f, status, e);
 	/* As with docker: the file is as old as the server says, else as old as can be, so that it is the same each time. */
-	const struct timespec times[2] = {{.tv_sec = filetime < 0 ? 0 : filetime}, {.tv_sec = filetime < 0 ? 0 : filetime}};
+	const struct timespec times[2] = {{.tv_sec = filetime < 0 ? 0 : filetime},
+					  {.tv_sec = filetime < 0 ? 0 : filetime}};
 	return futimens(fd, times) < 0 ? err_sys(e, errno, "set the time") : 0;
 }
 
@@ -84,7 +85,8 @@ int fetch_verb(struct image_ctx *c, struct err *e)
 int unpack_tar_verb(struct image_ctx *c, struct err *e)
 {
 	const char *from = c->args.items[0];
-	autofd int blob = str_eq(from, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(from, O_RDONLY | O_CLOEXEC);
+	autofd int blob = str_eq(from, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+					    : open(from, O_RDONLY | O_CLOEXEC);
 	if (blob < 0)
 		return err_sys(e, errno, "open %s", from);
 	autofd int target = open(c->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

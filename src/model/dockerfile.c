@@ -145,15 +145,16 @@ static bool is_empty(const char *line)
 
 static int set_syntax(struct dockerfile_parser *p, const char *value, struct err *e)
 {
-	static const char *const images[] = {"docker/dockerfile", "docker.io/docker/dockerfile", "docker/dockerfile-upstream",
-					     "docker.io/docker/dockerfile-upstream"};
+	static const char *const images[] = {"docker/dockerfile", "docker.io/docker/dockerfile",
+					     "docker/dockerfile-upstream", "docker.io/docker/dockerfile-upstream"};
 	p->d->syntax = xstrdup(value);
 	size_t n = strcspn(value, ":@");
 	bool known = false;
 	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
 		known = known || (strlen(images[i]) == n && memcmp(images[i], value, n) == 0);
 	const char *tag = value[n] == ':' ? value + n + 1 : "";
-	bool version = !*tag || *tag == '1' || str_after(tag, "latest") || str_after(tag, "labs") || str_after(tag, "master");
+	bool version = !*tag || *tag == '1' || str_after(tag, "latest") || str_after(tag, "labs") ||
+		       str_after(tag, "master");
 	if (known && version)
 		return 0;
 	err_set(e, EOPNOTSUPP, "# syntax=%.80s: this language is not known", value);
@@ -210,7 +211,8 @@ static int read_directives(struct dockerfile_parser *p, struct err *e)
 		seen |= bit;
 		if (r < 0) {
 			if (p->where)
-				dockerfile_at(p->d, (unsigned)p->next + 1, 1, (unsigned)strlen(p->d->lines[p->next]), p->where);
+				dockerfile_at(p->d, (unsigned)p->next + 1, 1, (unsigned)strlen(p->d->lines[p->next]),
+					      p->where);
 			return err_ctx(e, "line %zu", p->next + 1);
 		}
 	}

@@ -28,7 +28,8 @@ struct expansion {
 static int add(struct expansion *x, const char *text, size_t len, bool quoted, struct err *e)
 {
 	if (len > DOCKERFILE_VALUE_MAX - RL_MIN(x->out->len, (size_t)DOCKERFILE_VALUE_MAX))
-		return err_set(e, E2BIG, "the value of \"%.60s\" is longer than %d bytes", x->whole, (int)DOCKERFILE_VALUE_MAX);
+		return err_set(e, E2BIG, "the value of \"%.60s\" is longer than %d bytes", x->whole,
+			       (int)DOCKERFILE_VALUE_MAX);
 	str_add(x->out, text, len);
 	for (size_t i = 0; x->marks && i < len; i++)
 		str_addc(x->marks, quoted ? 'q' : ' ');
@@ -84,7 +85,8 @@ static long glob_match(const struct glob *g, const char *text, size_t len, bool 
 		for (size_t k = g->count + 1; k-- > 0;) {
 			size_t before = k ? (backwards ? g->count - k : k - 1) : 0;
 			size_t here = k < g->count ? (backwards ? g->count - 1 - k : k) : 0;
-			bool moved = k && at[k - 1] && (g->kind[before] == '?' || (g->kind[before] == 'c' && g->c[before] == c));
+			bool moved = k && at[k - 1] &&
+				     (g->kind[before] == '?' || (g->kind[before] == 'c' && g->c[before] == c));
 			bool stays = k < g->count && at[k] && g->kind[here] == '*';
 			at[k] = moved || stays;
 			any = any || at[k];
@@ -179,13 +181,13 @@ static int substitute(struct expansion *x, const char *name, const char *value, 
 	if (r < 0)
 		return r;
 	bool set = value && (!colon || *value);
-	if (operator == '?' && !set)
+	if (operator== '?' && !set)
 		return err_set(e, EINVAL, "%.60s: %.200s", name, word.len ? word.buf : "it must be set");
-	if (operator == '+')
+	if (operator== '+')
 		return set ? add(x, word.buf, word.len, quoted, e) : 0;
 	if (set)
 		return add(x, value, strlen(value), quoted, e);
-	return operator == '-' ? add(x, word.buf, word.len, quoted, e) : 0;
+	return operator== '-' ? add(x, word.buf, word.len, quoted, e) : 0;
 }
 
 static int change(struct expansion *x, const char *value, char operator, bool quoted, struct err *e)
@@ -195,17 +197,17 @@ static int change(struct expansion *x, const char *value, char operator, bool qu
 	autostr struct str result = STR_INIT;
 	bool doubled = *x->p == operator;
 	x->p += doubled;
-	int r = operand(x, operator == '/' ? "/}" : "}", &pattern, e);
-	if (r >= 0 && operator == '/' && *x->p == '/') {
+	int r = operand(x, operator== '/' ? "/}" : "}", &pattern, e);
+	if (r >= 0 && operator== '/' && * x->p == '/') {
 		x->p++;
 		r = operand(x, "}", &with, e);
 	}
 	if (r < 0 || !value)
 		return r;
-	if (operator == '/')
+	if (operator== '/')
 		r = replace(value, pattern.buf, with.buf, x->v->escape, doubled, &result, e);
 	else
-		r = trim(value, pattern.buf, x->v->escape, operator == '%', doubled, &result, e);
+		r = trim(value, pattern.buf, x->v->escape, operator== '%', doubled, &result, e);
 	return r < 0 ? r : add(x, result.buf, result.len, quoted, e);
 }
 
@@ -233,8 +235,8 @@ static int braces(struct expansion *x, bool quoted, struct err *e)
 	else if (c && !colon && strchr("#%/", c))
 		r = change(x, value, c, quoted, e);
 	else
-		return err_set(e, EINVAL, "\"%.80s\": '%s%c' is no way to change a variable", x->whole, colon ? ":" : "",
-			       isprint((unsigned char)c) ? c : '?');
+		return err_set(e, EINVAL, "\"%.80s\": '%s%c' is no way to change a variable", x->whole,
+			       colon ? ":" : "", isprint((unsigned char)c) ? c : '?');
 	if (r >= 0 && *x->p != '}')
 		return err_set(e, EINVAL, "\"%.80s\": ${ is not closed", x->whole);
 	x->p++;
@@ -300,7 +302,8 @@ static int expand_until(struct expansion *x, const char *stops, bool quoted, str
 			r = double_quotes(x, e);
 		} else if (*x->p == '$') {
 			r = dollar(x, quoted, e);
-		} else if (*x->p == x->v->escape && x->p[1] && (!x->quotes_are_text || x->p[1] == '$' || x->p[1] == x->v->escape)) {
+		} else if (*x->p == x->v->escape && x->p[1] &&
+			   (!x->quotes_are_text || x->p[1] == '$' || x->p[1] == x->v->escape)) {
 			r = add(x, x->p + 1, 1, true, e);
 			x->p += 2;
 		} else {

@@ -90,8 +90,8 @@ static int read_flags(struct dockerfile_parser *p, struct dockerfile_instr *i, s
 		size_t n = strcspn(word, "=");
 		autofree char *padded = xasprintf(" %.*s ", (int)RL_MIN(n, (size_t)64), word);
 		if (!strstr(shape->flags, padded)) {
-			int r = dockerfile_fail(p, start, n + 2, e, "%s has no flag --%.*s", dockerfile_kind_name(i->kind),
-						(int)RL_MIN(n, (size_t)40), word);
+			int r = dockerfile_fail(p, start, n + 2, e, "%s has no flag --%.*s",
+						dockerfile_kind_name(i->kind), (int)RL_MIN(n, (size_t)40), word);
 			err_hint(e, "its flags are:%s", shape->flags);
 			return r;
 		}
@@ -155,14 +155,16 @@ static int check_pairs(struct dockerfile_parser *p, struct dockerfile_instr *i, 
 	return 0;
 }
 
-static int check_from(const struct dockerfile_parser *p, const struct dockerfile_instr *i, size_t rest_at, struct err *e)
+static int check_from(const struct dockerfile_parser *p, const struct dockerfile_instr *i, size_t rest_at,
+		      struct err *e)
 {
 	if (i->nwords == 1 || (i->nwords == 3 && strcasecmp(i->words[1].text, "as") == 0))
 		return 0;
 	return dockerfile_fail(p, rest_at, p->line.text.len - rest_at, e, "it should be: %s", shapes[i->kind].usage);
 }
 
-static int check_onbuild(const struct dockerfile_parser *p, const struct dockerfile_instr *i, size_t rest_at, struct err *e)
+static int check_onbuild(const struct dockerfile_parser *p, const struct dockerfile_instr *i, size_t rest_at,
+			 struct err *e)
 {
 	static const char *const refused[] = {"FROM", "ONBUILD", "MAINTAINER"};
 	struct dockerfile inner;
@@ -174,7 +176,8 @@ static int check_onbuild(const struct dockerfile_parser *p, const struct dockerf
 	}
 	for (size_t k = 0; k < ARRAY_SIZE(refused) && r >= 0; k++)
 		if (inner.count && str_eq(dockerfile_kind_name(inner.items[0].kind), refused[k]))
-			r = dockerfile_fail(p, rest_at, strlen(refused[k]), e, "ONBUILD %s is not possible", refused[k]);
+			r = dockerfile_fail(p, rest_at, strlen(refused[k]), e, "ONBUILD %s is not possible",
+					    refused[k]);
 	dockerfile_free(&inner);
 	return r;
 }

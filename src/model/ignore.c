@@ -146,7 +146,7 @@ static bool match_path(const struct ignore_pattern *p, const char *path, bool pa
 {
 	size_t n = p->count + 1;
 	autofree bool *states = xcalloc(n * 4, sizeof(*states));
-	bool *at = states; /* at[i]: the next token is i */
+	bool *at = states;	   /* at[i]: the next token is i */
 	bool *inside = states + n; /* inside[i]: in the middle of TOKEN_DIRS i */
 	bool *next = states + 2 * n;
 	bool *next_inside = states + 3 * n;
@@ -201,7 +201,8 @@ bool ignore_may_reenter(const struct ignore *g, const char *dir)
 			continue;
 		/* As far as the pattern is plain text it must go along with the directory's name. */
 		size_t k = 0;
-		while (k < p->count && k < len && p->tokens[k].kind == TOKEN_CHAR && p->tokens[k].c == (unsigned char)dir[k])
+		while (k < p->count && k < len && p->tokens[k].kind == TOKEN_CHAR &&
+		       p->tokens[k].c == (unsigned char)dir[k])
 			k++;
 		if (k == len ? k == p->count || p->tokens[k].kind != TOKEN_CHAR || p->tokens[k].c == '/'
 			     : k == p->count || p->tokens[k].kind != TOKEN_CHAR)

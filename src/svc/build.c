@@ -8,9 +8,9 @@
 #include "rl/svc/build.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <dlfcn.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,9 +36,9 @@ void build_opts_init(struct build_opts *o)
 
 void build_opts_free(struct build_opts *o)
 {
-	struct strv *lists[] = {&o->tags,    &o->build_args, &o->build_arg_files, &o->build_contexts, &o->secrets, &o->ssh,
-				&o->labels, &o->annotations, &o->outputs,	  &o->unset_env};
-	char *texts[] = {o->context,	   o->file,	o->ignorefile, o->target,    o->platform,	   o->iidfile,
+	struct strv *lists[] = {&o->tags, &o->build_args, &o->build_arg_files, &o->build_contexts, &o->secrets,
+				&o->ssh,  &o->labels,	  &o->annotations,     &o->outputs,	   &o->unset_env};
+	char *texts[] = {o->context,	   o->file,    o->ignorefile, o->target,    o->platform,	 o->iidfile,
 			 o->metadata_file, o->logfile, o->progress,   o->timestamp, o->source_date_epoch};
 	run_opts_free(&o->run);
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -188,7 +188,8 @@ static int parse_context(struct build *b, const char *text, struct err *e)
 	return r < 0 ? err_ctx(e, "--build-context %s", text) : 0;
 }
 
-static int each(struct build *b, const struct strv *v, int (*fn)(struct build *, const char *, struct err *), struct err *e)
+static int each(struct build *b, const struct strv *v, int (*fn)(struct build *, const char *, struct err *),
+		struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; i < v->count && r >= 0; i++)
@@ -322,7 +323,8 @@ static void keep_failed(struct build *b)
 		return;
 	const struct build_stage *s = NULL;
 	for (size_t k = 0; k < b->nstages; k++)
-		if (b->stages[k].next < b->stages[k].nsteps && b->stages[k].steps[b->stages[k].next].state == BUILD_RUNNING)
+		if (b->stages[k].next < b->stages[k].nsteps &&
+		    b->stages[k].steps[b->stages[k].next].state == BUILD_RUNNING)
 			s = &b->stages[k];
 	if (!s)
 		return;
@@ -354,10 +356,10 @@ static void explain(const struct build *b, struct str *out)
 			 s->needed ? "" : ": not needed");
 		for (size_t i = 0; i < s->nsteps; i++) {
 			const struct build_step *st = &s->steps[i];
-			const char *text = st->cached			   ? "cached"
-					   : st->kind == BUILD_STEP_META   ? "config"
-					   : *st->why			   ? st->why
-									   : "after a step that is not cached";
+			const char *text = st->cached			 ? "cached"
+					   : st->kind == BUILD_STEP_META ? "config"
+					   : *st->why			 ? st->why
+									 : "after a step that is not cached";
 			str_addf(out, "  %-30s %.120s\n", text, st->text);
 		}
 	}
@@ -416,8 +418,13 @@ static int build_steps(struct build *b, struct str *ret_id, struct err *e)
 
 static int build_once(struct build_opts *o, const char *root, struct str *ret_id, struct err *e)
 {
-	struct build b = {.o = o, .store = {.rootfd = -1}, .work = {.dirfd = -1, .pinsfd = -1}, .context = {.rootfd = -1},
-			  .emptyfd = -1, .skeletonfd = -1, .loop = EVENT_LOOP_INIT};
+	struct build b = {.o = o,
+			  .store = {.rootfd = -1},
+			  .work = {.dirfd = -1, .pinsfd = -1},
+			  .context = {.rootfd = -1},
+			  .emptyfd = -1,
+			  .skeletonfd = -1,
+			  .loop = EVENT_LOOP_INIT};
 	int r = open_build(&b, root, e);
 	if (r >= 0)
 		r = build_steps(&b, ret_id, e);

@@ -50,10 +50,12 @@ static int hash_bind(struct build *b, struct build_stage *s, struct build_step *
 		build_hash_text(h, stage_or_image_key(b, m, &text));
 		return 0;
 	}
-	struct build_source src = {.kind = BUILD_FROM_CONTEXT, .path = xstrdup(m->source ? m->source : "/"), .fd = -1,
+	struct build_source src = {.kind = BUILD_FROM_CONTEXT,
+				   .path = xstrdup(m->source ? m->source : "/"),
+				   .fd = -1,
 				   .line = st->instr->line};
-	struct build_step copy = {.instr = st->instr, .sources = &src, .nsources = 1, .from_stage = -1,
-				  .from_extra = m->extra};
+	struct build_step copy = {
+		.instr = st->instr, .sources = &src, .nsources = 1, .from_stage = -1, .from_extra = m->extra};
 	int r = build_tree_digest(b, s, &copy, h, e);
 	strv_free(&src.found);
 	free(src.path);
@@ -95,7 +97,8 @@ static int hash_copy(struct build *b, struct build_stage *s, struct build_step *
 	build_hash_text(h, st->dest);
 	build_hash_text(h, st->chown);
 	build_hash_text(h, st->chmod);
-	autofree char *flags = xasprintf("%d%d%d%d%d", st->link, st->parents, st->keep_git, st->no_unpack, st->force_unpack);
+	autofree char *flags = xasprintf("%d%d%d%d%d", st->link, st->parents, st->keep_git, st->no_unpack,
+					 st->force_unpack);
 	build_hash_text(h, flags);
 	for (size_t k = 0; k < st->instr->nflags; k++)
 		if (str_eq(st->instr->flags[k].name, "exclude"))
@@ -228,8 +231,8 @@ int build_cache_save(struct build *b, const struct build_step *st, struct err *e
 	autofree char *path = entry_path(st->key);
 	if (st->layer) {
 		const struct build_layer *l = &b->layers[st->layer - 1];
-		str_addf(&text, "layer %s %s\nblob %s\ndiff %s\nsize %lld %lld\ntype %s\n", b->map.key, l->key, l->blob + 7,
-			 l->diff_id, (long long)l->blob_size, (long long)l->unpacked_size, l->media_type);
+		str_addf(&text, "layer %s %s\nblob %s\ndiff %s\nsize %lld %lld\ntype %s\n", b->map.key, l->key,
+			 l->blob + 7, l->diff_id, (long long)l->blob_size, (long long)l->unpacked_size, l->media_type);
 	} else {
 		str_adds(&text, "empty\n");
 	}

@@ -51,7 +51,7 @@ static const char *env_value(const struct build_stage *s, const char *name)
 	size_t i;
 	json_t *item;
 	size_t n = strlen(name);
-	json_array_foreach(json_object_get(json_object_get(s->doc, "config"), "Env"), i, item) {
+	json_array_foreach (json_object_get(json_object_get(s->doc, "config"), "Env"), i, item) {
 		const char *text = json_string_value(item);
 		if (text && strncmp(text, name, n) == 0 && text[n] == '=')
 			return text + n + 1;
@@ -86,7 +86,7 @@ void build_stage_env(const struct build_stage *s, struct strv *ret)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(json_object_get(json_object_get(s->doc, "config"), "Env"), i, item)
+	json_array_foreach (json_object_get(json_object_get(s->doc, "config"), "Env"), i, item)
 		if (json_is_string(item))
 			strv_add(ret, json_string_value(item));
 }
@@ -98,7 +98,7 @@ static void set_env(struct build_stage *s, const char *key, const char *value)
 	size_t n = strlen(key) + 1;
 	size_t i;
 	json_t *item;
-	json_array_foreach(env, i, item) {
+	json_array_foreach (env, i, item) {
 		const char *old = json_string_value(item);
 		if (old && strncmp(old, pair, n) == 0) {
 			json_array_set_new(env, i, json_string_lossy(pair, strlen(pair)));
@@ -136,8 +136,8 @@ static int set_pairs(struct build *b, struct build_stage *s, const struct docker
 		if (r >= 0 && !*key)
 			r = err_set(e, EINVAL, "the name is empty");
 		if (r < 0)
-			return build_at(b, i, i->words[k].line, i->words[k].column,
-					(unsigned)strlen(i->words[k].text), e);
+			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),
+					e);
 	}
 	for (size_t k = 0; k < keys.count; k++) {
 		if (i->kind == DOCKERFILE_ENV)
@@ -160,7 +160,8 @@ static int set_args(struct build *b, struct build_stage *s, const struct dockerf
 		else
 			r = build_expand(b, s, raw, &value, e);
 		if (r < 0)
-			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text), e);
+			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),
+					e);
 		const char *given = strv_env_get(&b->build_args, key);
 		if (!given)
 			given = value ? value : strv_env_get(&b->meta_args, key);
@@ -311,7 +312,8 @@ static int add_words(struct build *b, struct build_stage *s, const struct docker
 				json_put(member(s, "Volumes", false), words.items[w], json_object());
 		}
 		if (r < 0)
-			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text), e);
+			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),
+					e);
 	}
 	return 0;
 }

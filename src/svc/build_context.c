@@ -41,10 +41,13 @@ static bool is_archive(const unsigned char *magic, size_t n)
 	static const struct {
 		const char *bytes;
 		size_t len, at;
-	} known[] = {{"\x1f\x8b", 2, 0},	 {"BZh", 3, 0},		 {"\xfd"
-										     "7zXZ",
-										     5, 0},
-		     {"\x28\xb5\x2f\xfd", 4, 0}, {"ustar", 5, 257}};
+	} known[] = {{"\x1f\x8b", 2, 0},
+		     {"BZh", 3, 0},
+		     {"\xfd"
+		      "7zXZ",
+		      5, 0},
+		     {"\x28\xb5\x2f\xfd", 4, 0},
+		     {"ustar", 5, 257}};
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (n >= known[i].at + known[i].len && memcmp(magic + known[i].at, known[i].bytes, known[i].len) == 0)
 			return true;
@@ -381,7 +384,7 @@ int build_unpack_source(struct build *b, struct build_step *st, struct build_sou
 	int rootfd = build_source_root(b, st, &g);
 	autofd int file = -1;
 	if (src->kind == BUILD_FROM_URL) {
-		file = dup(src->fd);
+		file = fcntl(src->fd, F_DUPFD_CLOEXEC, 3);
 	} else {
 		if (src->found.count != 1)
 			return 0;
@@ -400,7 +403,8 @@ int build_unpack_source(struct build *b, struct build_step *st, struct build_sou
 	struct err why = ERR_INIT;
 	int fd = unpack(b, path, false, &why);
 	/* Compressed and no tar inside: it is a file like any other, as with docker. */
-	if (fd == -EBADMSG && !str_eq(path_base(src->path), "") && !strstr(src->path, ".tar") && !str_ends(src->path, ".tgz"))
+	if (fd == -EBADMSG && !str_eq(path_base(src->path), "") && !strstr(src->path, ".tar") &&
+	    !str_ends(src->path, ".tgz"))
 		return 0;
 	if (fd < 0) {
 		if (e)

@@ -341,7 +341,9 @@ static int copy_named(struct copy *c, int rootfd, const char *path, const char *
 	if (parents) {
 		autofree char *up = path_dir(path);
 		bool has = !str_eq(up, ".") && !S_ISDIR(st.st_mode);
-		to = S_ISDIR(st.st_mode) ? xasprintf("%s/%s", dest, path) : has ? xasprintf("%s/%s/", dest, up) : xasprintf("%s/", dest);
+		to = S_ISDIR(st.st_mode) ? xasprintf("%s/%s", dest, path)
+		     : has		 ? xasprintf("%s/%s/", dest, up)
+					 : xasprintf("%s/", dest);
 	} else {
 		to = xstrdup(dest);
 	}
@@ -440,8 +442,8 @@ static int copy_source(struct copy *c, struct build_source *src, struct err *e)
 		r = build_glob(c->sourcefd, NULL, src->path, &src->found, e);
 	size_t n = strlen(st->dest);
 	if (r >= 0 && src->found.count > 1 && st->dest[n - 1] != '/' && !st->parents)
-		return err_set(e, EINVAL, "%s stands for %zu files: the destination must be a directory: \"%s/\"", src->path,
-			       src->found.count, st->dest);
+		return err_set(e, EINVAL, "%s stands for %zu files: the destination must be a directory: \"%s/\"",
+			       src->path, src->found.count, st->dest);
 	for (size_t i = 0; i < src->found.count && r >= 0; i++)
 		r = copy_named(c, c->sourcefd, src->found.items[i], st->dest, st->parents, e);
 	return r;

@@ -24,9 +24,9 @@ int build_crypto_open(struct build_crypto *ret, struct err *e)
 		const char *name;
 		void **to;
 	} symbols[] = {
-		{"EVP_MD_CTX_new", (void **)&c.ctx_new},	{"EVP_MD_CTX_free", (void **)&c.ctx_free},
-		{"EVP_sha256", (void **)&c.sha256},		{"EVP_DigestInit_ex", (void **)&c.init},
-		{"EVP_DigestUpdate", (void **)&c.update},	{"EVP_DigestFinal_ex", (void **)&c.final},
+		{"EVP_MD_CTX_new", (void **)&c.ctx_new},  {"EVP_MD_CTX_free", (void **)&c.ctx_free},
+		{"EVP_sha256", (void **)&c.sha256},	  {"EVP_DigestInit_ex", (void **)&c.init},
+		{"EVP_DigestUpdate", (void **)&c.update}, {"EVP_DigestFinal_ex", (void **)&c.final},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
 		*symbols[i].to = dlsym(c.lib, symbols[i].name);

@@ -150,8 +150,8 @@ static int step_failed(struct build *b, struct build_stage *s, int status, struc
 			str_cut(&command, i);
 	build_show_failed(b, s, st);
 	dockerfile_at(&b->file, st->instr->line, 1, (unsigned)strcspn(st->instr->text, " "), &b->where);
-	(void)!err_set(e, ECHILD, "%s:%u: the command ended with status %d: %.200s", b->file_name, st->instr->line, status,
-		       command.buf);
+	(void)!err_set(e, ECHILD, "%s:%u: the command ended with status %d: %.200s", b->file_name, st->instr->line,
+		       status, command.buf);
 	err_status(e, status > 255 ? EXIT_RL_FAILED : status);
 	return -ECHILD;
 }
@@ -226,8 +226,13 @@ static int start_child(struct build *b, struct build_stage *s, struct err *e)
 	struct build_child *c = xcalloc(1, sizeof(*c));
 	int pair[2];
 	int pipes[2];
-	*c = (struct build_child){.b = b, .stage = s, .proc = PROC_CHILD_NONE, .sock = -1, .output = -1,
-				  .ended = EVENT_SOURCE_INIT, .out = EVENT_SOURCE_INIT};
+	*c = (struct build_child){.b = b,
+				  .stage = s,
+				  .proc = PROC_CHILD_NONE,
+				  .sock = -1,
+				  .output = -1,
+				  .ended = EVENT_SOURCE_INIT,
+				  .out = EVENT_SOURCE_INIT};
 	snprintf(c->work, sizeof(c->work), "step-%u", b->counter++);
 	io_random_hex(32, c->id);
 	s->child = c;
@@ -278,7 +283,8 @@ static int prepare_sources(struct build *b, struct build_step *st, struct err *e
 {
 	int r = 0;
 	for (size_t i = 0; i < st->nsources && r >= 0 && st->is_add && !st->no_unpack; i++)
-		if (st->sources[i].kind == BUILD_FROM_CONTEXT || (st->force_unpack && st->sources[i].kind == BUILD_FROM_URL))
+		if (st->sources[i].kind == BUILD_FROM_CONTEXT ||
+		    (st->force_unpack && st->sources[i].kind == BUILD_FROM_URL))
 			r = build_unpack_source(b, st, &st->sources[i], e);
 	return r < 0 ? build_at(b, st->instr, 0, 1, 3, e) : 0;
 }

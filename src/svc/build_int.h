@@ -64,8 +64,8 @@ struct build_layer {
 	char key[BUILD_KEY_SIZE]; /* of the unpacked directory below layers/MAP */
 	const char *media_type;	  /* static */
 	int64_t blob_size, unpacked_size;
-	int dirfd;	   /* O_PATH of the tree */
-	char work[32];	   /* name in the work directory until it is published, "" */
+	int dirfd;     /* O_PATH of the tree */
+	char work[32]; /* name in the work directory until it is published, "" */
 	bool packing, empty;
 	size_t pack_index; /* in rl-image's table + 1; 0: it does not know it */
 };
@@ -76,8 +76,8 @@ enum build_source_kind { BUILD_FROM_CONTEXT, BUILD_FROM_LAYERS, BUILD_FROM_HERED
 
 struct build_source {
 	enum build_source_kind kind;
-	char *path;	   /* pattern below the root, URL, or the name of a here-document's file */
-	char *text;	   /* here-document */
+	char *path; /* pattern below the root, URL, or the name of a here-document's file */
+	char *text; /* here-document */
 	unsigned line, column;
 	/* found when the step's turn comes */
 	struct strv found; /* paths below the root that the pattern stands for */
@@ -105,8 +105,8 @@ enum build_state { BUILD_WAITING, BUILD_RUNNING, BUILD_DONE };
 struct build_step {
 	enum build_step_kind kind;
 	const struct dockerfile_instr *instr;
-	char *text;	/* as shown */
-	char *history;	/* created_by */
+	char *text;    /* as shown */
+	char *history; /* created_by */
 	/* RUN */
 	struct strv args, env, arg_env; /* arg_env: of ARG, "K=V", also part of env */
 	struct strv secret_env;		/* proxies: in the environment, in no key and no history */
@@ -144,16 +144,16 @@ struct build_stage {
 	size_t first, end; /* instructions */
 	int base_stage;	   /* -1: image or scratch */
 	bool scratch, needed, planned, started;
-	json_t *doc;	   /* the image config document, as it is after the instructions seen so far */
-	struct strv args;  /* ARG in scope: "K=V" (also those without a value: "K") */
+	json_t *doc;	  /* the image config document, as it is after the instructions seen so far */
+	struct strv args; /* ARG in scope: "K=V" (also those without a value: "K") */
 	struct strv shell;
 	char *base_name, *base_digest;
 	size_t *base_layers; /* indices into build.layers, bottom first */
 	size_t nbase;
 	struct build_step *steps;
 	size_t nsteps;
-	size_t next;		  /* step to be done */
-	size_t *layers;		  /* base's and those of the steps done, bottom first */
+	size_t next;	/* step to be done */
+	size_t *layers; /* base's and those of the steps done, bottom first */
 	size_t nlayers;
 	char key[BUILD_KEY_SIZE]; /* of the file system as it is now */
 	struct build_child *child;
@@ -175,9 +175,9 @@ struct build_secret {
 };
 
 struct build_context {
-	int rootfd;	 /* -1: there is none (Dockerfile from standard input) */
+	int rootfd; /* -1: there is none (Dockerfile from standard input) */
 	struct ignore ignore;
-	char *dir;	 /* for messages */
+	char *dir; /* for messages */
 };
 
 struct build {
@@ -188,7 +188,7 @@ struct build {
 	struct build_crypto crypto;
 	struct build_context context;
 	struct dockerfile file;
-	char *file_name; /* for messages */
+	char *file_name;	      /* for messages */
 	struct dockerfile **triggers; /* ONBUILD of base images, parsed */
 	size_t ntriggers;
 	struct dockerfile_where where;
@@ -202,7 +202,7 @@ struct build {
 	size_t nextras;
 	struct build_secret *secrets, *ssh;
 	size_t nsecrets, nssh;
-	int skeletonfd;	 /* empty mount points, the lowest layer of every RUN */
+	int skeletonfd; /* empty mount points, the lowest layer of every RUN */
 	int emptyfd;
 	struct build_pack *pack;
 	struct build_show *show;
@@ -235,7 +235,8 @@ int build_find_stage(const struct build *b, const char *name, size_t before);
 int build_take_image(struct build *b, const char *ref, size_t **ret_layers, size_t *ret_n, json_t **ret_doc,
 		     char **ret_digest, struct err *e) RL_CHECK;
 /* Fill b->where for an instruction, and -errno with the line in front of the text. */
-int build_at(struct build *b, const struct dockerfile_instr *i, unsigned line, unsigned column, unsigned width, struct err *e);
+int build_at(struct build *b, const struct dockerfile_instr *i, unsigned line, unsigned column, unsigned width,
+	     struct err *e);
 
 /* build_config.c: one instruction of a stage; a step is appended to the stage. */
 int build_instruction(struct build *b, struct build_stage *s, const struct dockerfile_instr *i, struct err *e) RL_CHECK;
@@ -278,8 +279,8 @@ struct build_job {
 	struct build_step *step;
 	const int *lowers; /* descriptors, top first */
 	size_t nlowers;
-	const char *work;  /* name of the new layer's directory in the work directory: diff is made or moved there */
-	const char *id;	   /* of the container of a RUN */
+	const char *work; /* name of the new layer's directory in the work directory: diff is made or moved there */
+	const char *id;	  /* of the container of a RUN */
 };
 int build_run_child(struct build_job *j, struct err *e) RL_CHECK;
 int build_copy_child(struct build_job *j, struct err *e) RL_CHECK;

@@ -117,7 +117,8 @@ static int write_tar(struct build *b, const struct output *o, struct err *e)
 	autofd int in = image_request_fd(request, e);
 	if (in < 0)
 		return in;
-	autofd int out = to_stdout ? dup(STDOUT_FILENO) : open(o->dest, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	autofd int out = to_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+				   : open(o->dest, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (out < 0)
 		return err_sys(e, errno, "create %s", o->dest);
 	const int fds[] = {in, out};

@@ -53,14 +53,12 @@ static int start(struct build *b, struct err *e)
 	autofd int theirs = pair[1];
 	autofree char *program = xasprintf("%s/%s", proc_libexec_dir(), peer);
 	autofree char *root = xasprintf("--root=%s", b->store.root);
-	char *argv[] = {(char *)(uintptr_t)peer, (char *)(uintptr_t)"pack-layers", root, NULL};
+	char *argv[] = {(char *)(uintptr_t)peer, (char *)(uintptr_t) "pack-layers", root, NULL};
 	log_export();
-	r = proc_spawn(&(struct proc_spawn){.path = program,
-					    .argv = argv,
-					    .fds = &theirs,
-					    .nfds = 1,
-					    .parent_death_signal = SIGKILL},
-		       &p->child, e);
+	r = proc_spawn(
+		&(struct proc_spawn){
+			.path = program, .argv = argv, .fds = &theirs, .nfds = 1, .parent_death_signal = SIGKILL},
+		&p->child, e);
 	if (r >= 0)
 		r = sync_send(p->sock, IMAGE_STEP_START, &b->map, sizeof(b->map), NULL, 0, e);
 	return r < 0 ? r : event_add(&b->loop, &p->source, p->sock, EPOLLIN, on_socket, b, e);

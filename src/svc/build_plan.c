@@ -58,7 +58,8 @@ static int add_meta_arg(struct build *b, const struct dockerfile_instr *i, struc
 		else
 			key = xstrdup(i->words[k].text);
 		if (r < 0)
-			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text), e);
+			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),
+					e);
 		const char *given = strv_env_get(&b->build_args, key);
 		if (given || value)
 			strv_env_set(&b->meta_args, key, given ? given : value);
@@ -91,7 +92,8 @@ static int check_platform(struct build *b, const char *text, struct err *e)
 	(void)b;
 	if (same)
 		return 0;
-	err_set(e, EOPNOTSUPP, "platform %s: this machine is %s/%s, and programs of others are not run", text, os, arch);
+	err_set(e, EOPNOTSUPP, "platform %s: this machine is %s/%s, and programs of others are not run", text, os,
+		arch);
 	return err_hint(e, "build on such a machine, or leave --platform out");
 }
 
@@ -101,8 +103,12 @@ static int begin_stage(struct build *b, size_t at, struct err *e)
 	const struct dockerfile_flag *platform = dockerfile_find_flag(i, "platform");
 	b->stages = xreallocarray(b->stages, b->nstages + 1, sizeof(*b->stages));
 	struct build_stage *s = &b->stages[b->nstages];
-	*s = (struct build_stage){.index = (unsigned)b->nstages, .line = i->line, .from = i, .first = at + 1,
-				  .end = b->file.count, .base_stage = -1};
+	*s = (struct build_stage){.index = (unsigned)b->nstages,
+				  .line = i->line,
+				  .from = i,
+				  .first = at + 1,
+				  .end = b->file.count,
+				  .base_stage = -1};
 	if (b->nstages)
 		b->stages[b->nstages - 1].end = at;
 	s->name = xstrdup(i->nwords == 3 ? i->words[2].text : "");
@@ -206,8 +212,8 @@ static int add_image_layers(struct build *b, const struct image_run *run, size_t
 	autostrv struct strv diff_ids = STRV_INIT;
 	if (r >= 0)
 		r = imgspec_diff_ids(run->image.config, &diff_ids, e);
-	if (r >= 0 && (m.nlayers != run->lowers.count || m.nlayers != diff_ids.count ||
-		       m.nlayers != run->image.layer_keys.count))
+	if (r >= 0 &&
+	    (m.nlayers != run->lowers.count || m.nlayers != diff_ids.count || m.nlayers != run->image.layer_keys.count))
 		r = err_set(e, EBADMSG, "manifest and config do not agree about the layers");
 	*ret = xcalloc(m.nlayers, sizeof(**ret));
 	*ret_n = 0;
@@ -324,7 +330,8 @@ static int run_triggers(struct build *b, struct build_stage *s, struct err *e)
 			r = build_instruction(b, s, &kept->items[0], e);
 		} else if (r >= 0) {
 			dockerfile_free(&one);
-			r = err_set(e, EBADMSG, "the base image's ONBUILD \"%.80s\" is no instruction", triggers.items[k]);
+			r = err_set(e, EBADMSG, "the base image's ONBUILD \"%.80s\" is no instruction",
+				    triggers.items[k]);
 		}
 		if (r < 0) {
 			err_ctx(e, "ONBUILD of %s", s->base);

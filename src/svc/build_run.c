@@ -88,8 +88,8 @@ static int stage_dir(struct container *c, size_t n, char **ret_path, struct err 
 	return 0;
 }
 
-static int add_file(struct container *c, size_t n, const char *target, int fd, uint32_t mode, uint32_t uid, uint32_t gid,
-		    struct err *e)
+static int add_file(struct container *c, size_t n, const char *target, int fd, uint32_t mode, uint32_t uid,
+		    uint32_t gid, struct err *e)
 {
 	autofree char *stage = NULL;
 	int r = stage_dir(c, n, &stage, e);
@@ -147,7 +147,8 @@ static int add_secret(struct build_job *j, struct container *c, size_t n, const 
 	if (r >= 0 && m->target) {
 		int fd = memory_file(text.buf, text.len, e);
 		/* the descriptor lives as long as this process */
-		r = fd < 0 ? fd : add_file(c, n, m->target, fd, m->mode == UINT32_MAX ? 0400 : m->mode, m->uid, m->gid, e);
+		r = fd < 0 ? fd
+			   : add_file(c, n, m->target, fd, m->mode == UINT32_MAX ? 0400 : m->mode, m->uid, m->gid, e);
 	}
 	explicit_bzero(text.buf, text.len);
 	return r < 0 ? r : 0;
@@ -213,7 +214,8 @@ static int open_cache(struct build_job *j, const struct build_mount *m, char **r
 			struct proc_child child = PROC_CHILD_NONE;
 			autofd int fd = openat(b->store.rootfd, data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			struct own_job own = {fd, m->uid, m->gid, m->mode == UINT32_MAX ? 0755 : m->mode};
-			r = m->owner_given || m->mode != UINT32_MAX ? userns_spawn(&b->map, 0, own_dir, &own, &child, e) : 0;
+			r = m->owner_given || m->mode != UINT32_MAX ? userns_spawn(&b->map, 0, own_dir, &own, &child, e)
+								    : 0;
 			if (r >= 0 && child.pid > 0)
 				r = proc_wait_ok(&child, "set the owner of the cache", e);
 			if (r < 0)
@@ -237,7 +239,8 @@ static int add_cache(struct build_job *j, struct container *c, const struct buil
 	struct rt_mount *rm = rtspec_add_mount(&c->spec, RT_BIND, path, m->target, m->read_only ? MNT_RDONLY : 0);
 	if (m->source) {
 		autofd int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		autofd int part = root < 0 ? err_sys(e, errno, "open the cache") : safepath_mkdirs(root, m->source, 0755, e);
+		autofd int part = root < 0 ? err_sys(e, errno, "open the cache")
+					   : safepath_mkdirs(root, m->source, 0755, e);
 		/* Another build may write there: what is mounted is resolved again, beneath the cache. */
 		rm->subpath = xstrdup(m->source);
 		return part < 0 ? part : 0;

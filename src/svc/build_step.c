@@ -83,8 +83,11 @@ static int mount_field(const char *key, char *value, struct build_mount *m, stru
 	struct {
 		const char *names;
 		char **to;
-	} texts[] = {{" target dst destination ", &m->target}, {" source src ", &m->source}, {" from ", &m->from},
-		     {" id ", &m->id}, {" env ", &m->env}};
+	} texts[] = {{" target dst destination ", &m->target},
+		     {" source src ", &m->source},
+		     {" from ", &m->from},
+		     {" id ", &m->id},
+		     {" env ", &m->env}};
 	autofree char *padded = xasprintf(" %s ", key);
 	for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
 		if (strstr(texts[k].names, padded)) {
@@ -107,7 +110,7 @@ static int mount_field(const char *key, char *value, struct build_mount *m, stru
 	if (strstr(" mode uid gid size ", padded))
 		return mount_number(key, value, m, e);
 	if (str_eq(key, "sharing")) {
-		m->sharing = value && str_eq(value, "private") ? BUILD_PRIVATE
+		m->sharing = value && str_eq(value, "private")	? BUILD_PRIVATE
 			     : value && str_eq(value, "locked") ? BUILD_LOCKED
 								: BUILD_SHARED;
 		return value && strstr(" shared private locked ", value)
@@ -115,7 +118,8 @@ static int mount_field(const char *key, char *value, struct build_mount *m, stru
 			       : err_set(e, EINVAL, "--mount: sharing is shared, private or locked");
 	}
 	(void)!err_set(e, EINVAL, "--mount: there is no option %.40s", key);
-	return err_hint(e, "options are type, target, source, from, id, env, ro, rw, required, mode, uid, gid, size, sharing");
+	return err_hint(
+		e, "options are type, target, source, from, id, env, ro, rw, required, mode, uid, gid, size, sharing");
 }
 
 static int check_mount(struct build_mount *m, const char *cwd, struct err *e)
@@ -220,7 +224,8 @@ static int resolve_from(struct build *b, const struct build_stage *s, const char
 		return err_set(e, EINVAL, "--from=%s is the stage itself", name);
 	for (size_t k = s->index + 1; k < b->nstages; k++)
 		if (strcasecmp(b->stages[k].name, name) == 0)
-			return err_set(e, EINVAL, "--from=%s: that stage comes later; stages use only earlier ones", name);
+			return err_set(e, EINVAL, "--from=%s: that stage comes later; stages use only earlier ones",
+				       name);
 	*ret_extra = extra_index(b, name, e);
 	return *ret_extra < 0 ? *ret_extra : 0;
 }
@@ -397,8 +402,8 @@ static int add_source(struct build *b, struct build_stage *s, struct build_step 
 		src.text = str_take(&text);
 	} else {
 		r = build_expand(b, s, w->text, &src.path, e);
-		src.kind = r < 0 || !st->is_add || st->from_name ? BUILD_FROM_CONTEXT
-			   : is_git(src.path)			  ? BUILD_FROM_GIT
+		src.kind = r < 0 || !st->is_add || st->from_name			       ? BUILD_FROM_CONTEXT
+			   : is_git(src.path)						       ? BUILD_FROM_GIT
 			   : str_after(src.path, "http://") || str_after(src.path, "https://") ? BUILD_FROM_URL
 											       : BUILD_FROM_CONTEXT;
 	}
@@ -510,7 +515,8 @@ int build_step_needs(const struct dockerfile_instr *i, struct strv *ret_names, s
 				if (!str_eq(key, "from") || !value)
 					continue;
 				if (strchr(value, '$'))
-					return err_set(e, EINVAL, "--mount: from=%.60s: a variable cannot say which stage", value);
+					return err_set(e, EINVAL,
+						       "--mount: from=%.60s: a variable cannot say which stage", value);
 				strv_add(ret_names, value);
 			}
 		}

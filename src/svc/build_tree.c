@@ -213,8 +213,9 @@ static int add_top(struct walk *w, int rootfd, const char *path, bool parents, s
 		return add_dir(w, dir, ".", path, "", e);
 	}
 	if (!S_ISREG(st.st_mode))
-		return S_ISFIFO(st.st_mode) ? 0
-					    : err_set(e, EINVAL, "%s is a device or a socket: it cannot be copied", path);
+		return S_ISFIFO(st.st_mode)
+			       ? 0
+			       : err_set(e, EINVAL, "%s is a device or a socket: it cannot be copied", path);
 	char self[32];
 	safepath_fd_path(fd, self);
 	autofd int file = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -247,7 +248,8 @@ static int digest_context(struct build *b, struct build_step *st, struct build_s
 	const struct ignore *g;
 	int rootfd = build_source_root(b, st, &g);
 	if (rootfd < 0)
-		return err_set(e, ENOENT, "%s: this build has no context (the Dockerfile came from standard input)", src->path);
+		return err_set(e, ENOENT, "%s: this build has no context (the Dockerfile came from standard input)",
+			       src->path);
 	strv_free(&src->found);
 	int r = build_glob(rootfd, g, src->path, &src->found, e);
 	autofree unsigned char *buffer = xmalloc(READ_SIZE);
@@ -283,7 +285,8 @@ static const char *layers_key(const struct build *b, const struct build_step *st
 	return text->buf;
 }
 
-int build_tree_digest(struct build *b, struct build_stage *s, struct build_step *st, struct build_hash *h, struct err *e)
+int build_tree_digest(struct build *b, struct build_stage *s, struct build_step *st, struct build_hash *h,
+		      struct err *e)
 {
 	(void)s;
 	for (size_t k = 0; k < st->nsources; k++) {

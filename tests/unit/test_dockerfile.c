@@ -24,14 +24,16 @@ static void refused(const char *text, unsigned line, unsigned column, const char
 	struct err e = ERR_INIT;
 	int r = dockerfile_parse(text, strlen(text), &d, &at, &e);
 	tap_ok(r < 0 && at.line == line && at.column == column && (strstr(e.text, said) || strstr(e.hint, said)),
-	       "%s is refused at %u:%u (\"%s\" \"%s\" at %u:%u)", sentence, line, column, e.text, e.hint, at.line, at.column);
+	       "%s is refused at %u:%u (\"%s\" \"%s\" at %u:%u)", sentence, line, column, e.text, e.hint, at.line,
+	       at.column);
 	if (r == 0)
 		dockerfile_free(&d);
 }
 
 static void lines(void)
 {
-	struct dockerfile d = parsed("# comment\n\nfrom busybox as base\n  RUN a \\\n # inside\n\n  b \\ \n c\nCMD [\"x\", \"y z\"]\n");
+	struct dockerfile d = parsed(
+		"# comment\n\nfrom busybox as base\n  RUN a \\\n # inside\n\n  b \\ \n c\nCMD [\"x\", \"y z\"]\n");
 	tap_is_int((int)d.count, 3, "comments and empty lines are no instructions");
 	tap_is_str(d.items[0].text, "FROM busybox as base", "the keyword is shown in capitals");
 	tap_is_str(d.items[1].rest, "a   b  c", "lines are joined over comments and empty lines");
@@ -59,8 +61,9 @@ static void lines(void)
 
 static void flags(void)
 {
-	struct dockerfile d = parsed("FROM --platform=linux/amd64 a\nCOPY --from=0 --chown=a:b --link x \"y z\" /d/\n"
-				     "RUN --mount=type=cache,target=/c --mount=type=bind,target=/b --network=none make\nRUN -- --x\n");
+	struct dockerfile d = parsed(
+		"FROM --platform=linux/amd64 a\nCOPY --from=0 --chown=a:b --link x \"y z\" /d/\n"
+		"RUN --mount=type=cache,target=/c --mount=type=bind,target=/b --network=none make\nRUN -- --x\n");
 	tap_is_str(dockerfile_find_flag(&d.items[0], "platform")->value, "linux/amd64", "FROM has a platform");
 	tap_is_int((int)d.items[1].nflags, 3, "COPY has three flags");
 	tap_ok(!dockerfile_find_flag(&d.items[1], "link")->has_value, "one of them without a value");
@@ -74,10 +77,12 @@ static void flags(void)
 
 static void heredocs(void)
 {
-	struct dockerfile d = parsed("FROM a\nRUN <<EOF\na\nEOF\nCOPY <<A <<-'B' /d/\n$x\nA\n\t\ty\n\tB\nRUN cat <<E > x; true \"<<F\"\nz\nE\n");
+	struct dockerfile d = parsed("FROM a\nRUN <<EOF\na\nEOF\nCOPY <<A <<-'B' /d/\n$x\nA\n\t\ty\n\tB\nRUN cat <<E > "
+				     "x; true \"<<F\"\nz\nE\n");
 	tap_is_str(d.items[1].heredocs[0].text, "a\n", "a here-document is read");
 	tap_is_int((int)d.items[2].nheredocs, 2, "two of them");
-	tap_ok(d.items[2].heredocs[0].expand && !d.items[2].heredocs[1].expand, "a quoted name keeps variables as they are");
+	tap_ok(d.items[2].heredocs[0].expand && !d.items[2].heredocs[1].expand,
+	       "a quoted name keeps variables as they are");
 	tap_is_str(d.items[2].heredocs[1].text, "y\n", "<<- takes tabs away");
 	tap_is_int((int)d.items[3].nheredocs, 1, "in quotes it is none");
 	tap_is_int((int)d.count, 4, "and the file goes on behind them");
@@ -96,7 +101,8 @@ static void mistakes(void)
 	refused("FROM a\nONBUILD FROM b\n", 2, 9, "not possible", "ONBUILD FROM");
 	refused("# syntax=foo/bar:2\nFROM a\n", 1, 1, "not known", "an unknown language");
 	refused("# escape=x\nFROM a\n", 1, 1, "escape", "a wrong escape character");
-	refused("FROM a\nRUN x \\\n  --y\nCOPY \\\n  --bad z y\n", 5, 3, "no flag --bad", "a mistake in a continued line");
+	refused("FROM a\nRUN x \\\n  --y\nCOPY \\\n  --bad z y\n", 5, 3, "no flag --bad",
+		"a mistake in a continued line");
 	struct dockerfile_where w = {.line = 12, .column = 3, .width = 4, .excerpt = "  RUNN x"};
 	struct str out = STR_INIT;
 	dockerfile_excerpt(&w, &out);
@@ -172,8 +178,8 @@ static void expansion(void)
 		struct str out = STR_INIT;
 		struct err e = ERR_INIT;
 		int r = dockerfile_expand(cases[i].text, &v, &out, &e);
-		tap_ok(r == 0 && str_eq(out.buf, cases[i].want), "%s becomes %s (got %s%s)", cases[i].text, cases[i].want,
-		       out.buf, e.text);
+		tap_ok(r == 0 && str_eq(out.buf, cases[i].want), "%s becomes %s (got %s%s)", cases[i].text,
+		       cases[i].want, out.buf, e.text);
 		str_free(&out);
 	}
 	static const char *const wrong[] = {"${", "${a", "${a:=b}", "'a", "\"a", "${none:?needed}", "${}", "${a:-${b}"};
@@ -187,7 +193,8 @@ static void expansion(void)
 	       "a variable's blanks separate words outside quotes only");
 	strv_free(&words);
 	struct str out = STR_INIT;
-	tap_ok(dockerfile_expand_text("it's \"$A_1\" \\$a\n", &v, &out, NULL) == 0 && str_eq(out.buf, "it's \"one\" $a\n"),
+	tap_ok(dockerfile_expand_text("it's \"$A_1\" \\$a\n", &v, &out, NULL) == 0 &&
+		       str_eq(out.buf, "it's \"one\" $a\n"),
 	       "in a here-document quotes are text");
 	str_free(&out);
 	for (int i = 0; i < 100000; i++)

@@ -86,9 +86,9 @@ struct dockerfile_heredoc {
 struct dockerfile_instr {
 	enum dockerfile_kind kind;
 	unsigned line;
-	char *text;	/* the whole instruction in one line, keyword in capitals: for people and for the history */
-	char *rest;	/* what follows the flags: the command of the shell forms, here-document markers included */
-	bool json;	/* the words were a JSON array */
+	char *text; /* the whole instruction in one line, keyword in capitals: for people and for the history */
+	char *rest; /* what follows the flags: the command of the shell forms, here-document markers included */
+	bool json;  /* the words were a JSON array */
 	struct dockerfile_flag *flags;
 	size_t nflags;
 	struct dockerfile_word *words; /* by blanks outside quotes, or the items of the array */
@@ -100,9 +100,9 @@ struct dockerfile_instr {
 struct dockerfile {
 	struct dockerfile_instr *items;
 	size_t count;
-	char escape;   /* '\\' or '`' */
-	char *syntax;  /* of the directive, or NULL */
-	char **lines;  /* the source, for excerpts */
+	char escape;  /* '\\' or '`' */
+	char *syntax; /* of the directive, or NULL */
+	char **lines; /* the source, for excerpts */
 	size_t nlines;
 };
 

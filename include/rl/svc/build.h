@@ -39,7 +39,7 @@ struct build_opts {
 	char *ignorefile;
 	struct strv tags;
 	char *target;
-	struct strv build_args;	    /* "K=V", or "K": the caller's */
+	struct strv build_args; /* "K=V", or "K": the caller's */
 	struct strv build_arg_files;
 	struct strv build_contexts; /* "NAME=WHERE" */
 	struct strv secrets;	    /* id=X[,src=F|,env=V] */
@@ -52,7 +52,7 @@ struct build_opts {
 	char *iidfile;
 	char *metadata_file;
 	char *logfile;
-	char *progress; /* auto, plain, tty */
+	char *progress;		 /* auto, plain, tty */
 	char *timestamp;	 /* seconds since 1970: every time in new layers is this */
 	char *source_date_epoch; /* times later than this become it; default: SOURCE_DATE_EPOCH of the environment */
 	enum pull_policy pull;
