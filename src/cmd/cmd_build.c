@@ -78,8 +78,8 @@ static const struct opt_def build_defs[] = {
 	 "ignore file in place of the context's", COMPLETE_FILE, NULL},
 	{"platform", NULL, 0, "OS/ARCH", MEMBER(opt_set_string, platform), 0, WHAT, "this machine's own is possible", 0,
 	 NULL},
-	{"secret", NULL, 0, "id=ID,src=FILE", MEMBER(opt_set_list, secrets), OPT_REPEAT | OPT_COMMON, STEPS,
-	 "a secret for RUN --mount=type=secret; env=NAME takes a variable", 0, NULL},
+	{"secret", NULL, 0, "ID,SRC", MEMBER(opt_set_list, secrets), OPT_REPEAT | OPT_COMMON, STEPS,
+	 "id=ID,src=FILE or id=ID,env=NAME: a secret for RUN --mount=type=secret", 0, NULL},
 	{"ssh", NULL, 0, "ID[=SOCKET]", MEMBER(opt_set_list, ssh), OPT_REPEAT, STEPS,
 	 "an ssh agent for RUN --mount=type=ssh", 0, NULL},
 	{"network", "net", 0, "NETWORK", .set = set_network, 0, OPT_COMMON, STEPS, "network of RUN: slirp, none, host",
@@ -198,7 +198,7 @@ struct prune_opts {
 };
 
 static const struct opt_def prune_defs[] = {
-	{"filter", NULL, 0, "until=TIME", OPT_GENERIC(opt_set_list, struct prune_opts, filters), OPT_REPEAT, "Options",
+	{"filter", NULL, 0, "FILTER", OPT_GENERIC(opt_set_list, struct prune_opts, filters), OPT_REPEAT, "Options",
 	 "only what was last used longer ago, for example until=24h", 0, NULL},
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, all), 0, "Options",
 	 "everything is removed anyway", 0, NULL},

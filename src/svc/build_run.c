@@ -143,7 +143,7 @@ static int add_secret(struct build_job *j, struct container *c, size_t n, const 
 	}
 	int r = read_secret(found, &text, e);
 	if (r >= 0 && m->env)
-		strv_addf(&c->spec.hidden_env, "%s=%s", m->env, text.buf);
+		strv_addf(&c->spec.secret_env, "%s=%s", m->env, text.buf);
 	if (r >= 0 && m->target) {
 		int fd = memory_file(text.buf, text.len, e);
 		/* the descriptor lives as long as this process */
@@ -173,7 +173,7 @@ static int add_ssh(struct build_job *j, struct container *c, const struct build_
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(e, ENOTSOCK, "--ssh %s: %s is no socket of an agent", m->id, found->source);
 	rtspec_add_mount(&c->spec, RT_BIND, real, m->target, 0);
-	strv_addf(&c->spec.hidden_env, "SSH_AUTH_SOCK=%s", m->target);
+	strv_addf(&c->spec.secret_env, "SSH_AUTH_SOCK=%s", m->target);
 	return 0;
 }
 
@@ -389,7 +389,7 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 		r = container_build_spec(c, e);
 	if (r == 0)
 		r = add_mounts(j, c, e);
-	strv_add_all(&c->spec.hidden_env, &j->step->secret_env);
+	strv_add_all(&c->spec.secret_env, &j->step->secret_env);
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include "rl/base/mem.h"
 #include "rl/engine/log_file.h"
 #include "rl/svc/container.h"
+#include "rl/svc/container_ports.h"
 
 static void put_time(json_t *obj, const char *key, int64_t ns)
 {
@@ -192,7 +193,9 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	free(quoted);
 	put_row_times(row, c, now);
 	json_put_str(row, "State", record_status_name(c->status));
-	json_put_str(row, "Ports", "");
+	autostr struct str ports = STR_INIT;
+	container_ports_text(c, &ports);
+	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
@@ -304,6 +307,7 @@ static json_t *state_object(const struct container_rec *c)
 	json_put_int(out, "ExitCode", s->exit_code);
 	json_put_bool(out, "ExitCodeKnown", s->exit_code != RECORD_EXIT_UNKNOWN);
 	json_put_str(out, "Error", s->error ? s->error : "");
+	json_put_str(out, "LimitsBy", s->limits_rung ? s->limits_rung : "");
 	put_time(out, "StartedAt", s->started);
 	put_time(out, "FinishedAt", s->finished);
 	if (s->health.status)
@@ -368,6 +372,23 @@ static const char *share_text(enum ns_share s)
 	return s == NS_HOST ? "host" : s == NS_CONTAINER ? "container" : "private";
 }
 
+/* docker's names; what was not asked for is 0 or "". */
+static void put_limits(json_t *out, const struct limit_opts *l)
+{
+	json_put_int(out, "Memory", RL_MAX(l->memory, INT64_C(0)));
+	json_put_int(out, "MemorySwap", l->memory_swap);
+	json_put_int(out, "MemoryReservation", RL_MAX(l->memory_reservation, INT64_C(0)));
+	json_put_int(out, "NanoCpus", RL_MAX(l->nano_cpus, INT64_C(0)));
+	json_put_int(out, "CpuQuota", l->cpu_quota);
+	json_put_int(out, "CpuPeriod", (int64_t)l->cpu_period);
+	json_put_int(out, "CpuShares", (int64_t)l->cpu_shares);
+	json_put_str(out, "CpusetCpus", l->cpuset_cpus ? l->cpuset_cpus : "");
+	json_put_str(out, "CpusetMems", l->cpuset_mems ? l->cpuset_mems : "");
+	json_put_int(out, "PidsLimit", l->pids);
+	json_put_int(out, "BlkioWeight", l->blkio_weight);
+	json_put_str(out, "CgroupParent", l->parent ? l->parent : "");
+}
+
 static json_t *host_config_object(const struct container_rec *c)
 {
 	const struct run_opts *o = &c->config.o;
@@ -381,6 +402,15 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_t *annotations = json_object();
+	for (size_t i = 0; i < o->annotations.count; i++) {
+		autofree char *key = xstrdup(o->annotations.items[i]);
+		char *eq = strchr(key, '=');
+		if (eq)
+			*eq = '\0';
+		json_put_str(annotations, key, eq ? eq + 1 : "");
+	}
+	json_put(out, "Annotations", annotations);
 	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
@@ -413,6 +443,7 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_bool(out, "Init", o->init);
 	json_put_int(out, "ShmSize", (int64_t)o->shm_size);
 	json_put_int(out, "OomScoreAdj", o->oom_score_adj);
+	put_limits(out, &o->limits);
 	return out;
 }
 
@@ -449,7 +480,7 @@ static json_t *network_object(const struct container_rec *c)
 	json_t *out = json_object();
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->state.init.pid);
-	json_put(out, "Ports", json_object());
+	json_put(out, "Ports", container_ports_object(c));
 	json_put_str(out, "SandboxKey", container_rec_is_running(c) ? path : "");
 	json_t *networks = json_object();
 	json_put(networks, network_name(&c->config.o), json_object());

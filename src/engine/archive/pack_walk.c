@@ -24,7 +24,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "overlay_view_int.h"
+#include "rl/kern/ovl.h"
 #include "pack_int.h"
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
@@ -173,10 +173,10 @@ int pack_lower_record(const struct pack_walk *w, const char *path, struct str *o
 {
 	const char *name = last_name(path);
 	autofree char *dir = xstrndup(path, name == path ? 0 : (size_t)(name - path - 1));
-	struct view_hit h;
+	struct ovl_hit h;
 	if (!*path)
 		return 0;
-	int r = view_find(w->req->dirfds + 1, w->req->ndirs - 1, dir, name, &h, e);
+	int r = ovl_find(w->req->dirfds + 1, w->req->ndirs - 1, dir, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -432,7 +432,7 @@ static bool shows_below(const struct pack_walk *w, const char *path)
 		return true;
 	for (size_t i = 1; i < w->req->ndirs; i++) {
 		bool stop;
-		int fd = view_walk(w->req->dirfds[i], path, &stop);
+		int fd = ovl_walk(w->req->dirfds[i], path, &stop);
 		if (fd >= 0)
 			close(fd);
 		if (fd >= 0 || stop)
@@ -457,7 +457,7 @@ static int collect_set(const struct pack_walk *w, const struct dirset *set, cons
 		if (fd < 0)
 			return err_sys(e, errno, "open directory %s", group[i].text);
 		dirset_add(ret, fd, set->layers[pos]);
-		if (view_is_opaque(fd))
+		if (ovl_is_opaque(fd))
 			return 0;
 	}
 	return 0;
@@ -487,7 +487,7 @@ static int pack_name(struct pack_walk *w, const struct dirset *set, const char *
 		return errno == ENOENT ? 0 : err_sys(e, errno, "look up %s", path);
 	if (as_layer && str_after(name, ".wh."))
 		return err_set(e, EBADMSG, "%s cannot be put into a layer: its name means a whiteout there", path);
-	if (view_is_whiteout(&st)) {
+	if (ovl_is_whiteout(&st)) {
 		autofree char *marker = xasprintf(".wh.%s", name);
 		return as_layer ? pack_marker(w, dir, marker, e) : 0;
 	}
@@ -511,7 +511,7 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 	int r = read_metadata(w, set->layers[0], -1, set->fds[0], &st, &n, &xattrs, e);
 	if (r == 0)
 		r = put_node(w, &n, e);
-	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && view_is_opaque(set->fds[0]) &&
+	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && ovl_is_opaque(set->fds[0]) &&
 	    shows_below(w, path))
 		r = pack_marker(w, path, ".wh..wh..opq", e);
 	autonames struct names names = {.count = 0};
