@@ -100,7 +100,7 @@ static const struct opt_def build_defs[] = {
 	{"cap-add", NULL, 0, "CAP", .set = set_cap_add, 0, OPT_REPEAT, STEPS, "add a capability", 0, NULL},
 	{"cap-drop", NULL, 0, "CAP", .set = set_cap_drop, 0, OPT_REPEAT, STEPS, "take one away", 0, NULL},
 	{"security-opt", NULL, 0, "OPTION", .set = set_security_opt, 0, OPT_REPEAT, STEPS,
-	 "seccomp=, no-new-privileges, ...", 0, NULL},
+	 "seccomp=FILE, no-new-privileges and so on", 0, NULL},
 	{"device", NULL, 0, "PATH", .set = set_device, 0, OPT_REPEAT, STEPS, "a device of this machine", COMPLETE_FILE,
 	 NULL},
 	{"no-cache", NULL, 0, NULL, MEMBER(opt_set_bool, no_cache), OPT_COMMON, HOW, "do every step", 0, NULL},
