@@ -36,6 +36,8 @@ const struct verb *const verb_table[] = {
 	&verb_port_rm,
 	&verb_init,
 	&verb_container_prune,
+	&verb_build,
+	&verb_builder_prune,
 	&verb_images,
 	&verb_pull,
 	&verb_search,

@@ -7,6 +7,8 @@
 #include "rl/cmd/verb.h"
 
 extern const struct verb verb_attach;
+extern const struct verb verb_build;
+extern const struct verb verb_builder_prune;
 extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;

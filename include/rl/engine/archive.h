@@ -187,6 +187,7 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
+	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
 };
 
 struct archive_packed {
