@@ -8,6 +8,7 @@
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * tree.c     copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
@@ -45,7 +46,7 @@ struct image_ctx {
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
+image_verb_fn tree_to_tar_verb, tar_to_tree_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
 	unpack_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
