@@ -29,6 +29,13 @@ CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefin
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,--as-needed
 LDFLAGS_debug := -pie
 LDFLAGS_asan := -pie -fsanitize=address,undefined
+# For `make fuzz` only: libFuzzer is clang's.
+ifeq ($(FLAVOUR),fuzz)
+CC := clang
+WARN := -Wall -Wextra -Wno-unused-variable -Wno-missing-field-initializers -Werror
+endif
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fPIE
+LDFLAGS_fuzz := -pie -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu17 $(WARN) $(CFLAGS_$(FLAVOUR)) $(CFLAGS)
 LDFLAGS_ALL = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 
@@ -68,8 +75,9 @@ IMAGE_LIBS := $(foreach l,engine/archive engine/registry engine/store kern model
 $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group -lcap-ng -lseccomp \
-		-ljansson -lcurl -larchive -lcrypto -lisal -lzstd -lz -lpthread -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group \
+		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
+		$(call STATIC,zstd) $(call STATIC,z) -lcrypto -lisal -lpthread -ldl -o $@
 
 NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
@@ -140,22 +148,24 @@ closure = $(or $(closure_$(1)),$(1) kern model base)
 LIBS_base := -ljansson
 LIBS_kern := -lcap-ng -lseccomp
 LIBS_engine/archive := -larchive -lcrypto -lisal -lzstd -lz -lpthread
-LIBS_engine/registry := -lcurl -lcrypto
+LIBS_engine/registry := -lcrypto -ldl
 LIBS_engine/net := -lslirp
 LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
 
 # Literals as argv, and steps that only prepare and whose failure shows in the next line, are normal in tests.
 TEST_WARN := -Wno-cast-qual -Wno-unused-result
 TEST_SRCS := $(wildcard tests/unit/*.c tests/platform/*.c tests/helpers/*.c)
+FUZZ_SRCS := $(wildcard tests/fuzz/*.c)
 # One word per file with such a line: FILE|LAYER,LAYER|FLAG,FLAG
-TEST_LINKS := $(shell grep -m1 -H '^/\* links:' $(TEST_SRCS) /dev/null | \
+TEST_LINKS := $(shell grep -m1 -H '^/\* links:' $(TEST_SRCS) $(FUZZ_SRCS) /dev/null | \
 	sed -E 's|:/\* links: *([^;*]*)(; *libs: *([^*]*))?\*/.*$$|\|\1\|\3|; s/ +(\||$$)/\1/g; s/ +/,/g')
 test_link_words = $(subst |, ,$(subst ||,|-|,$(filter $(1)|%,$(TEST_LINKS))))
 layer_dirs = $(patsubst src/%/,%,$(dir $(1)))
 module_layer = $(firstword $(call layer_dirs,$(or $(wildcard src/*/$(1).c src/engine/*/$(1).c),\
 	$(wildcard src/*/$(1)*.c src/engine/*/$(1)*.c))))
-default_layers = $(if $(filter tests/platform/%,$(1)),kern base,$(if $(filter tests/helpers/%,$(1)),,\
-	$(call closure,$(or $(call module_layer,$(patsubst test_%,%,$(basename $(notdir $(1))))),unknown-module))))
+default_layers = $(if $(filter tests/fuzz/%,$(1)),$(call closure,$(or $(call module_layer,$(patsubst fuzz_%,%,$(basename \
+	$(notdir $(1))))),unknown-module)),$(if $(filter tests/platform/%,$(1)),kern base,$(if $(filter tests/helpers/%,$(1)),,\
+	$(call closure,$(or $(call module_layer,$(patsubst test_%,%,$(basename $(notdir $(1))))),unknown-module)))))
 test_layers = $(if $(filter $(1)|%,$(TEST_LINKS)),$(filter-out -,$(subst $(comma), ,$(word 2,$(call test_link_words,$(1))))),\
 	$(call default_layers,$(1)))
 test_libs = $(subst $(comma), ,$(word 3,$(call test_link_words,$(1))))
@@ -174,6 +184,18 @@ test_programs = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(TEST_SRCS)))
 # The payload runs in root file systems without a libc, under any filter: static and without sanitizers.
 $(B)/tests/helpers/tinit: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
 $(B)/tests/helpers/tinit: LDFLAGS_ALL = -static
+
+# Fuzz targets (FLAVOUR=fuzz): the module is what stands after fuzz_, unless a `links:` line says otherwise.
+define FUZZ_RULE
+$(B)/$(basename $(1)): $(1) $(call test_archives,$(1))
+	@mkdir -p $$(@D)
+	$$(call say,FUZZ,$$<)
+	$$(Q)$$(CC) $$(CPPFLAGS) -I. $$(CFLAGS_ALL) -MMD -MP -MF $$@.d $$< $$(LDFLAGS_ALL) -fsanitize=fuzzer \
+		-Wl,--start-group $(call test_archives,$(1)) -Wl,--end-group \
+		$(foreach l,$(call test_layers,$(1)),$(LIBS_$(l))) $(call test_libs,$(1)) -o $$@
+endef
+$(foreach t,$(FUZZ_SRCS),$(eval $(call FUZZ_RULE,$(t))))
+fuzz-targets: $(patsubst %.c,$(B)/%,$(FUZZ_SRCS))
 
 tests: $(foreach k,unit platform helpers,$(call test_programs,$(k)))
 unit-tests: $(call test_programs,unit)
@@ -212,6 +234,12 @@ $(B)/lint/%.tidy: src/%.c $(B)/obj/%.o .clang-tidy tests/lint/cppcheck.txt
 	@clang-tidy --quiet $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
 	@$(CPPCHECK) -Iinclude -I$(B)/gen $<
 	@touch $@
+# FUZZ_SECONDS each; T="tar imgref" for some of them.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory deps-fuzz
+	@$(submake) FLAVOUR=fuzz fuzz-targets
+	@tests/fuzz/run $(BUILDROOT)/fuzz $(FUZZ_SECONDS) $(T)
 bench:
 	@$(MAKE) --no-print-directory deps-bench
 	@$(submake) all tests
@@ -225,13 +253,15 @@ DEPS_RUN := uidmap iproute2 ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 tar gzip xz-utils zstd attr libcap2-bin nftables iputils-ping \
 	netcat-openbsd iperf3 strace skopeo umoci mmdebstrap docker-registry apache2-utils openssl bubblewrap
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
+DEPS_FUZZ := clang libclang-rt-14-dev llvm
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3
 deps_try := $(DEPS_BUILD) $(DEPS_RUN)
 deps_lint := $(DEPS_BUILD) $(DEPS_LINT)
+deps_fuzz := $(DEPS_BUILD) $(DEPS_FUZZ)
 deps_bench := $(deps_try) $(DEPS_TEST) $(DEPS_BENCH)
 deps:
 	@tests/helpers/apt-install $(deps_try) $(DEPS_TEST)
-deps-try deps-lint deps-bench: deps-%:
+deps-try deps-lint deps-fuzz deps-bench: deps-%:
 	@tests/helpers/apt-install $(deps_$*)
 
 # --- installing. install-files is install without building.
@@ -268,6 +298,7 @@ help:
 	@echo 'make check-unit       the unit tests only;  make check-cli: the command-line tests only'
 	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
 	@echo 'make format           let clang-format rewrite the sources'
+	@echo 'make fuzz             every fuzz target for FUZZ_SECONDS=60 (clang); findings become files'
 	@echo 'make bench            measure against the other container tools (as an ordinary user)'
 	@echo 'make deps             install the Debian packages for building, running and testing'
 	@echo 'make install          into DESTDIR=, PREFIX=/usr/local;  make uninstall removes it'
@@ -275,6 +306,6 @@ help:
 
 -include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
 
-.PHONY: all clean help lint-stamps format tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
+.PHONY: all fuzz fuzz-targets clean help lint-stamps format tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
 	install install-files uninstall
 .DELETE_ON_ERROR:

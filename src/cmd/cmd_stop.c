@@ -115,7 +115,7 @@ static int rm_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct
 		if (r < 0)
 			return r;
 	}
-	return container_remove(ctx->store_root, name, o->force, e);
+	return container_remove(ctx->store_root, name, o->force, o->volumes, e);
 }
 
 static int each(const struct cmd_ctx *ctx, struct stop_opts *o, const struct opt_args *args, container_verb_fn *fn,

@@ -6,10 +6,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/slirp_opt.h"
 #include "run_opts_int.h"
 
 enum { HOST_NAME_LONGEST = 64, DOMAIN_LONGEST = 253 };
@@ -17,108 +17,6 @@ enum { HOST_NAME_LONGEST = 64, DOMAIN_LONGEST = 253 };
 static int bad_network(const char *value, const char *why, struct err *e)
 {
 	return err_set(e, EINVAL, "--network '%s': %s", value, why);
-}
-
-static bool copy_text(char *dst, size_t size, const char *text)
-{
-	if (!*text || strlen(text) >= size)
-		return false;
-	memcpy(dst, text, strlen(text) + 1);
-	return true;
-}
-
-static bool is_cidr4(const char *text)
-{
-	const char *slash = strchr(text, '/');
-	char addr[INET_ADDRSTRLEN];
-	struct in_addr in;
-	uint64_t bits;
-	if (!slash || (size_t)(slash - text) >= sizeof(addr))
-		return false;
-	memcpy(addr, text, (size_t)(slash - text));
-	addr[slash - text] = '\0';
-	/* The helper needs room for gateway, resolver and the container. */
-	return inet_pton(AF_INET, addr, &in) == 1 && str_to_u64(slash + 1, 25, "", &bits, NULL) == 0 && bits >= 1;
-}
-
-static bool is_interface(const char *text)
-{
-	return *text && strlen(text) < IF_NAMESIZE && !strpbrk(text, "/ \t:") && !str_eq(text, ".") &&
-	       !str_eq(text, "..");
-}
-
-static bool slirp_bool(const char *text, int *ret)
-{
-	bool on;
-	if (!run_opts_read_bool(text, &on))
-		return false;
-	*ret = on;
-	return true;
-}
-
-static bool slirp_mtu(const char *text, unsigned *ret)
-{
-	uint64_t mtu;
-	if (str_to_u64(text, 65521, "", &mtu, NULL) < 0 || mtu < 1280)
-		return false;
-	*ret = (unsigned)mtu;
-	return true;
-}
-
-static bool slirp_outbound(int family, const char *text, char dst[48])
-{
-	unsigned char buf[sizeof(struct in6_addr)];
-	return (inet_pton(family, text, buf) == 1 || is_interface(text)) && copy_text(dst, 48, text);
-}
-
-/* Returns 1 when the key is not known, 0 when the value is bad. */
-static int slirp_value(struct slirp_opt *s, const char *key, const char *value, bool *ret_ok)
-{
-	bool ok;
-	if (str_eq(key, "mtu"))
-		ok = slirp_mtu(value, &s->mtu);
-	else if (str_eq(key, "cidr"))
-		ok = is_cidr4(value) && copy_text(s->cidr, sizeof(s->cidr), value);
-	else if (str_eq(key, "enable_ipv6"))
-		ok = slirp_bool(value, &s->enable_ipv6);
-	else if (str_eq(key, "allow_host_loopback"))
-		ok = slirp_bool(value, &s->allow_host_loopback);
-	else if (str_eq(key, "outbound_addr"))
-		ok = slirp_outbound(AF_INET, value, s->outbound_addr);
-	else if (str_eq(key, "outbound_addr6"))
-		ok = slirp_outbound(AF_INET6, value, s->outbound_addr6);
-	else if (str_eq(key, "port_handler"))
-		ok = str_eq(value, "rootlesskit") || str_eq(value, "slirp4netns");
-	else
-		return 1;
-	*ret_ok = ok;
-	return 0;
-}
-
-int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e)
-{
-	static const char *const keys[] = {"mtu",           "cidr",           "enable_ipv6",  "allow_host_loopback",
-	                                   "outbound_addr", "outbound_addr6", "port_handler", NULL};
-	struct slirp_opt s = {.enable_ipv6 = -1, .allow_host_loopback = -1};
-	autostrv struct strv words = STRV_INIT;
-	if (options && *options)
-		strv_split(&words, options, ',');
-	for (size_t i = 0; i < words.count; i++) {
-		char *eq = strchr(words.items[i], '=');
-		if (!eq)
-			return err_set(e, EINVAL, "--network slirp: '%s' is not NAME=VALUE", words.items[i]);
-		*eq = '\0';
-		bool ok;
-		if (slirp_value(&s, words.items[i], eq + 1, &ok)) {
-			const char *near = str_nearest(words.items[i], keys);
-			err_set(e, EINVAL, "--network slirp: there is no option '%s'", words.items[i]);
-			return near ? err_hint(e, "did you mean '%s'?", near) : -EINVAL;
-		}
-		if (!ok)
-			return err_set(e, EINVAL, "--network slirp: %s=%s is not valid", words.items[i], eq + 1);
-	}
-	*ret_slirp = s;
-	return 0;
 }
 
 static void set_network(struct run_opts *o, enum network_kind kind, const char *name, const char *options)
@@ -151,9 +49,9 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		if (rest && !words[i].options)
 			return bad_network(value, "this kind of network takes no options", e);
 		struct slirp_opt unused;
-		int r = run_opts_parse_slirp(rest, &unused, e);
+		int r = slirp_opt_parse(rest, &unused, e);
 		if (r < 0)
-			return r;
+			return err_ctx(e, "--network slirp");
 		set_network(o, words[i].kind, NULL, rest);
 		return 0;
 	}

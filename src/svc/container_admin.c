@@ -255,7 +255,7 @@ int container_restart(const char *root, const char *name, int timeout, struct er
 	return container_start(root, id, &(struct container_attach_opts){.attach = false}, &status, e);
 }
 
-int container_remove_rec(struct container_rec *rec, bool force, struct err *e)
+int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e)
 {
 	autofd int op = container_rec_lock(rec, e);
 	if (op < 0)
@@ -277,6 +277,11 @@ int container_remove_rec(struct container_rec *rec, bool force, struct err *e)
 		r = container_rec_wait_free(rec, &own, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	/* Of an rl or a monitor that was killed; else it is gone already. */
+	if (rec->state.cgroups.count && cgroup_kill(&rec->state.cgroups, NULL) == 0)
+		(void)!cgroup_remove(&rec->state.cgroups, NULL);
+	if (r >= 0 && (volumes || rec->config.o.rm))
+		container_volumes_drop(rec);
 	return container_dir_unmake(rec->store, id, name, e);
 }
 
@@ -295,7 +300,7 @@ static int remove_broken(const struct store *s, const char *name, struct err *e)
 	return r;
 }
 
-int container_remove(const char *root, const char *name, bool force, struct err *e)
+int container_remove(const char *root, const char *name, bool force, bool volumes, struct err *e)
 {
 	struct store s;
 	int r = store_open(root, true, &s, e);
@@ -305,7 +310,7 @@ int container_remove(const char *root, const char *name, bool force, struct err 
 	autorec struct container_rec rec = CONTAINER_REC_INIT;
 	r = container_store_find(&s, name, &rec, &why);
 	if (r == 0)
-		r = container_remove_rec(&rec, force, &why);
+		r = container_remove_rec(&rec, force, volumes, &why);
 	else if (force && r != -EEXIST && remove_broken(&s, name, NULL) == 0)
 		r = 0;
 	store_close(&s);
@@ -338,7 +343,7 @@ int container_prune(const char *root, const struct strv *filters, struct strv *r
 		struct err why = ERR_INIT;
 		if (container_store_find(&s, ids.items[i], &rec, &why) < 0 || container_rec_is_alive(&rec))
 			continue;
-		int one = container_remove_rec(&rec, false, &why);
+		int one = container_remove_rec(&rec, false, false, &why);
 		if (one == 0)
 			strv_add(ret_removed, ids.items[i]);
 		else if (one != -ENOENT && one != -EBUSY) {
@@ -445,23 +450,6 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 		r = container_rec_write_config(&t.rec, e);
 	if (claimed)
 		container_name_release(&t.s, r == 0 ? old : new_name, t.rec.config.id);
-	close_target(&t);
-	return r;
-}
-
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e)
-{
-	struct target t;
-	int r = open_target(root, name, &t, e);
-	if (r < 0)
-		return r;
-	autofd int op = container_rec_lock(&t.rec, e);
-	r = op < 0 ? op : run_opts_restart(&t.rec.config.o, policy, e);
-	if (r == 0 && t.rec.config.o.rm && t.rec.config.o.restart != RESTART_NO)
-		r = err_set(e, EINVAL, "container %s is removed when it ends (--rm): it cannot be restarted",
-			    t.rec.config.name);
-	if (r == 0)
-		r = container_rec_write_config(&t.rec, e);
 	close_target(&t);
 	return r;
 }

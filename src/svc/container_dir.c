@@ -132,6 +132,9 @@ static int fill_layers(struct container *c, struct err *e)
 	autostr struct str out = STR_INIT;
 	for (size_t i = 0; i < c->image.lowers.count; i++)
 		str_addf(&out, "%s\n", c->image.lowers.items[i]);
+	for (size_t i = 0; i < c->o->nmounts; i++)
+		for (size_t k = 0; k < c->o->mounts[i].image_layers.count; k++)
+			str_addf(&out, "%s\n", c->o->mounts[i].image_layers.items[k]);
 	int r = write_text(c, "layers", &out, e);
 	if (r == 0)
 		image_run_release_lease(&c->image);
@@ -142,7 +145,7 @@ int container_dir_record(struct container *c, struct err *e)
 {
 	if (c->is_recorded)
 		return 0;
-	int r = c->has_image ? fill_layers(c, e) : 0;
+	int r = fill_layers(c, e);
 	if (r == 0)
 		r = container_rec_write_config(&c->rec, e);
 	c->is_recorded = r == 0;
@@ -230,6 +233,10 @@ static void sweep_one(const struct store *s, int parent, const char *name)
 	} else if (is_garbage(s, parent, name, &lock)) {
 		autorec struct container_rec rec = CONTAINER_REC_INIT;
 		bool named = container_store_find(s, name, &rec, NULL) == 0;
+		if (named)
+			container_volumes_drop(&rec);
+		if (named && rec.state.cgroups.count && cgroup_kill(&rec.state.cgroups, NULL) == 0)
+			(void)!cgroup_remove(&rec.state.cgroups, NULL);
 		r = container_dir_unmake(s, name, named ? rec.config.name : NULL, &e);
 	}
 	if (r < 0)

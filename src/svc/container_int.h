@@ -11,13 +11,28 @@
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
+#include "rl/kern/cgroup.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/rtspec.h"
 #include "rl/model/run_opts.h"
 #include "rl/svc/container_store.h"
 #include "rl/svc/image.h"
+#include "rl/svc/volume.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
+
+/* Its cgroups, and the watch that stands in for a memory limit where there are none (container_limits.c). */
+struct container_limits {
+	struct cgroup_job job;
+	struct cgroup_made made;
+	bool is_ready;	       /* made, or found that nothing can be made */
+	uint64_t oom_before;   /* OOM kills of earlier runs in the same cgroup */
+	uint64_t watch_memory; /* bytes; 0: not watched */
+	uint64_t processes;    /* RLIMIT_NPROC in place of --pids-limit, 0: none */
+	int timer;	       /* timerfd of the watch, -1 */
+	unsigned ticks;
+	bool oom;	       /* this run was ended for its memory */
+};
 
 struct container {
 	const struct run_opts *o; /* &rec.config.o */
@@ -39,7 +54,10 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
+	size_t nvolumes;
 	struct runtime_container run;
+	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
@@ -66,6 +84,17 @@ void container_note_started(struct container *c, bool foreground);
 /* container_resolve.c: options and image config to the record; everything that is decided at creation. */
 int container_resolve(struct container *c, struct err *e) RL_CHECK;
 
+/* container_volumes.c: at creation, with the image's config or NULL: mounts completed, volumes made, filled and held. */
+int container_volumes_resolve(struct container *c, const json_t *config, struct err *e) RL_CHECK;
+/* The volumes of the record's mounts, for as long as the container is made or runs. */
+int container_volumes_hold(struct container *c, bool create, struct err *e) RL_CHECK;
+/* One of them, or NULL. */
+const struct volume_lease *container_volume(const struct container *c, const char *name);
+void container_volumes_release(struct container *c);
+/* The anonymous volumes of a container that is going away. Before its record goes: what a crash leaves is then still
+ * reachable. The container's own locks on them must be released. */
+void container_volumes_drop(const struct container_rec *rec);
+
 /* container.c */
 void container_init(struct container *c);
 /* Take over `o` (it is left empty), find the image, make and name the directory, resolve. */
@@ -83,6 +112,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_start.c: start those of --requires that do not run. */
+int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -97,17 +128,61 @@ void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
 
+/* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
+struct container_join_opts {
+	const struct strv *args;
+	const struct run_opts *o; /* env, workdir, user, tty, privileged; NULL: as the container's own command */
+	int stdio[3];		  /* become 0 to 2; -1: ours */
+	unsigned preserve_fds;
+	bool outlives_caller;	  /* no parent-death signal */
+};
+int container_join(const struct container_rec *rec, const struct container_join_opts *o,
+		   struct runtime_container *ret_run, struct err *e) RL_CHECK;
+/* A pidfd of a process whose namespaces are the container's and may be looked at: PID 1, or its command where PID 1 is
+ * our reaper. */
+int container_rec_open_member(const struct container_rec *rec, struct err *e) RL_CHECK;
+
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
 			  struct err *e) RL_CHECK;
-/* container_admin.c: remove; `force` ends it first. */
-int container_remove_rec(struct container_rec *rec, bool force, struct err *e) RL_CHECK;
+/* container_admin.c: remove; `force` ends it first, `volumes`: and its anonymous volumes (always with --rm). */
+int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
 
+/* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
+enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
+#define CONTAINER_SECCOMP_FILE "seccomp.json" /* of the last start, in the container's directory; only with a profile */
+int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
+			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
+/* options and image config to the spec. */
+/* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
+ * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
+void container_limits_init(struct container_limits *l);
+void container_limits_request(struct container *c);
+int container_limits_make(struct container *c, struct err *e) RL_CHECK;
+/* What limits the payload without a cgroup; before each plan. */
+void container_limits_add_to_spec(struct container *c);
+/* The record was changed by `rl update`. May make limits.timer. */
+void container_limits_changed(struct container *c);
+/* The payload runs: the watch begins. */
+void container_limits_started(struct container *c);
+/* limits.timer is readable. True if the container was killed for its memory. */
+bool container_limits_on_timer(struct container *c);
+/* PID 1 was reaped with `status`: nothing of the container stays; *ret_text, one line, says why it ended if that was
+ * its memory (else it stays as it is). */
+void container_limits_ended(struct container *c, int status, struct str *ret_text);
+/* No further start in this process: the cgroups are removed. */
+void container_limits_close(struct container *c);
+/* The fields of cgroup.h from what was asked for. *io is the array limits->io points to, for the caller to free. */
+int container_limits_translate(const struct limit_opts *o, struct cgroup_limits *ret_limits, struct cgroup_io **ret_io,
+			       struct err *e) RL_CHECK;
+
 /* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
+/* container_users.c: lines for the container's passwd and group files */
+int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
 

@@ -3,8 +3,9 @@
  * signal, labels and health check from the options and the image's config.
  *
  * Trust: from the image config exactly these members are read: Env, Entrypoint, Cmd, WorkingDir, User, StopSignal,
- * Labels, Healthcheck. Nothing of it can raise what the container may do: the first five say what to run inside, the
- * stop signal which signal to send to it, the check what more to run inside, and labels are inert text.
+ * Labels, Healthcheck, Volumes. Nothing of it can raise what the container may do: the first five say what to run
+ * inside, the stop signal which signal to send to it, the check what more to run inside, labels are inert text, and
+ * volumes are places for empty directories (container_volumes.c).
  *
  * The result goes into config.json, so that every later start runs the same, whatever became of the image's name, the
  * caller's environment and the caller's directory.
@@ -56,11 +57,33 @@ static int resolve_args(struct container *c, const json_t *config, struct err *e
 	return 0;
 }
 
+/* All of them see what was there before the first. */
+static void merge_env(const struct run_opts *o, struct strv *env)
+{
+	autostrv struct strv merged = STRV_INIT;
+	for (size_t i = 0; i < o->env_merge.count; i++) {
+		autostr struct str value = STR_INIT;
+		const char *text = o->env_merge.items[i];
+		run_opts_expand(strchr(text, '=') + 1, env, &value);
+		strv_addf(&merged, "%.*s=%s", (int)strcspn(text, "="), text, value.buf);
+	}
+	for (size_t i = 0; i < merged.count; i++) {
+		char *eq = strchr(merged.items[i], '=');
+		*eq = '\0';
+		strv_env_set(env, merged.items[i], eq + 1);
+	}
+}
+
 static int resolve_env(struct container *c, const json_t *config, struct err *e)
 {
 	const struct run_opts *o = c->o;
 	struct strv *env = &c->rec.config.env;
 	autostrv struct strv image_env = STRV_INIT;
+	for (char **p = o->env_host ? environ : NULL; p && *p; p++) {
+		autofree char *key = xstrndup(*p, strcspn(*p, "="));
+		if (*key && strlen(key) < strlen(*p))
+			strv_env_set(env, key, *p + strlen(key) + 1);
+	}
 	strv_env_set(env, "PATH", default_path);
 	int r = json_get_strv(config, "Env", &image_env, e);
 	if (r < 0)
@@ -77,6 +100,11 @@ static int resolve_env(struct container *c, const json_t *config, struct err *e)
 		*value = '\0';
 		strv_env_set(env, image_env.items[i], value + 1);
 	}
+	if (o->unsetenv_all)
+		strv_free(env);
+	for (size_t i = 0; i < o->unsetenv.count; i++)
+		strv_env_unset(env, o->unsetenv.items[i]);
+	merge_env(o, env);
 	for (size_t i = 0; i < o->nenv; i++) {
 		if (o->env[i].value)
 			strv_env_set(env, o->env[i].key, o->env[i].value);
@@ -295,5 +323,7 @@ int container_resolve(struct container *c, struct err *e)
 		r = resolve_env(c, config, e);
 	if (r == 0)
 		r = resolve_process(c, config, e);
-	return r < 0 ? r : resolve_health(c, config, e);
+	if (r == 0)
+		r = resolve_health(c, config, e);
+	return r < 0 ? r : container_volumes_resolve(c, config, e);
 }

@@ -304,6 +304,7 @@ static json_t *state_object(const struct container_rec *c)
 	json_put_int(out, "ExitCode", s->exit_code);
 	json_put_bool(out, "ExitCodeKnown", s->exit_code != RECORD_EXIT_UNKNOWN);
 	json_put_str(out, "Error", s->error ? s->error : "");
+	json_put_str(out, "LimitsBy", s->limits_rung ? s->limits_rung : "");
 	put_time(out, "StartedAt", s->started);
 	put_time(out, "FinishedAt", s->finished);
 	if (s->health.status)
@@ -368,6 +369,23 @@ static const char *share_text(enum ns_share s)
 	return s == NS_HOST ? "host" : s == NS_CONTAINER ? "container" : "private";
 }
 
+/* docker's names; what was not asked for is 0 or "". */
+static void put_limits(json_t *out, const struct limit_opts *l)
+{
+	json_put_int(out, "Memory", RL_MAX(l->memory, INT64_C(0)));
+	json_put_int(out, "MemorySwap", l->memory_swap);
+	json_put_int(out, "MemoryReservation", RL_MAX(l->memory_reservation, INT64_C(0)));
+	json_put_int(out, "NanoCpus", RL_MAX(l->nano_cpus, INT64_C(0)));
+	json_put_int(out, "CpuQuota", l->cpu_quota);
+	json_put_int(out, "CpuPeriod", (int64_t)l->cpu_period);
+	json_put_int(out, "CpuShares", (int64_t)l->cpu_shares);
+	json_put_str(out, "CpusetCpus", l->cpuset_cpus ? l->cpuset_cpus : "");
+	json_put_str(out, "CpusetMems", l->cpuset_mems ? l->cpuset_mems : "");
+	json_put_int(out, "PidsLimit", l->pids);
+	json_put_int(out, "BlkioWeight", l->blkio_weight);
+	json_put_str(out, "CgroupParent", l->parent ? l->parent : "");
+}
+
 static json_t *host_config_object(const struct container_rec *c)
 {
 	const struct run_opts *o = &c->config.o;
@@ -381,6 +399,16 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_t *annotations = json_object();
+	for (size_t i = 0; i < o->annotations.count; i++) {
+		autofree char *key = xstrdup(o->annotations.items[i]);
+		char *eq = strchr(key, '=');
+		if (eq)
+			*eq = '\0';
+		json_put_str(annotations, key, eq ? eq + 1 : "");
+	}
+	json_put(out, "Annotations", annotations);
+	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
 	json_t *log_config = json_object();
@@ -412,11 +440,13 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_bool(out, "Init", o->init);
 	json_put_int(out, "ShmSize", (int64_t)o->shm_size);
 	json_put_int(out, "OomScoreAdj", o->oom_score_adj);
+	put_limits(out, &o->limits);
 	return out;
 }
 
-static json_t *mounts_array(const struct run_opts *o)
+static json_t *mounts_array(const struct container_rec *c)
 {
+	const struct run_opts *o = &c->config.o;
 	static const char *const kinds[] = {[MOUNT_KIND_BIND] = "bind",	    [MOUNT_KIND_TMPFS] = "tmpfs",
 					    [MOUNT_KIND_VOLUME] = "volume", [MOUNT_KIND_IMAGE] = "image",
 					    [MOUNT_KIND_DEVPTS] = "devpts"};
@@ -425,9 +455,14 @@ static json_t *mounts_array(const struct run_opts *o)
 		const struct mount_opt *m = &o->mounts[i];
 		json_t *one = json_object();
 		json_put_str(one, "Type", kinds[m->kind]);
-		if (m->kind == MOUNT_KIND_VOLUME)
+		if (m->kind == MOUNT_KIND_VOLUME && m->source) {
+			autofree char *data = xasprintf("%s/volumes/%s/_data", c->store->root, m->source);
 			json_put_str(one, "Name", m->source);
-		json_put_str(one, "Source", m->source ? m->source : "");
+			json_put_str(one, "Source", data);
+			json_put_str(one, "Driver", "local");
+		} else {
+			json_put_str(one, "Source", m->source ? m->source : "");
+		}
 		json_put_str(one, "Destination", m->target);
 		json_put_str(one, "Mode", m->read_only ? "ro" : "");
 		json_put_bool(one, "RW", !m->read_only);
@@ -483,7 +518,7 @@ static json_t *document(const struct container_rec *c, bool size)
 	json_put_str(doc, "Driver", "overlay");
 	json_put_str(doc, "Platform", "linux");
 	json_put(doc, "HostConfig", host_config_object(c));
-	json_put(doc, "Mounts", mounts_array(&rc->o));
+	json_put(doc, "Mounts", mounts_array(c));
 	json_put(doc, "Config", config_object(c));
 	json_put(doc, "NetworkSettings", network_object(c));
 	put_namespaces(doc, c);

@@ -59,12 +59,33 @@ static void add_files(struct container *c)
 {
 	static const char *const names[] = {"resolv.conf", "hostname", "hosts"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (str_eq(names[i], "hosts") && c->o->no_hosts)
+		if ((str_eq(names[i], "hosts") && c->o->no_hosts) ||
+		    (str_eq(names[i], "hostname") && c->o->no_hostname))
 			continue;
 		autofree char *target = path_join("/etc", names[i]);
 		autofree char *source = path_join(c->dir, names[i]);
 		standard(c, RT_BIND, source, target, 0, NULL);
 	}
+}
+
+/* --tz: the zone's file over the container's, which is often a link to a zone the image does not have. */
+static int add_time_zone(struct container *c, struct err *e)
+{
+	const char *tz = c->o->tz;
+	char magic[4] = "";
+	if (!tz || is_asked_for(c, "/etc/localtime"))
+		return 0;
+	autofree char *zone = str_eq(tz, "local") ? xstrdup("/etc/localtime") : path_join("/usr/share/zoneinfo", tz);
+	autofree char *source = realpath(zone, NULL);
+	autofd int fd = source ? open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	if (fd < 0)
+		return err_sys(e, errno, "--tz %s", tz);
+	if (read(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, "TZif", sizeof(magic)) != 0)
+		return err_set(e, EINVAL, "--tz %s: %s is no time zone file", tz, source);
+	struct rt_mount *m = rtspec_add_mount(&c->spec, RT_BIND, source, "/etc/localtime",
+					      MNT_RDONLY | NO_EXEC_SUID_DEV);
+	m->over_link = true;
+	return 0;
 }
 
 static void add_standard(struct container *c)
@@ -111,9 +132,12 @@ static void set_attrs(struct rt_mount *m, const struct mount_opt *o, unsigned de
 		else if (flags[i].wanted == 1)
 			set &= ~flags[i].bit;
 	}
-	if (o->atime == ATIME_NOATIME)
-		set |= MNT_NOATIME;
-	m->set = set;
+	static const unsigned atimes[] = {
+		[ATIME_NOATIME] = MNT_NOATIME,
+		[ATIME_NODIRATIME] = MNT_NODIRATIME,
+		[ATIME_STRICTATIME] = MNT_STRICTATIME,
+	};
+	m->set = set | (o->atime < ARRAY_SIZE(atimes) ? atimes[o->atime] : 0);
 }
 
 /* The throw-away upper directory of -v SRC:DST:O, inside the container's own directory. */
@@ -136,6 +160,18 @@ static int overlay_dirs(struct container *c, size_t index, struct rt_mount *m, c
 	return 0;
 }
 
+static int add_source(struct container *c, size_t index, const struct mount_opt *o, const char *source,
+		      unsigned defaults, struct err *e)
+{
+	struct rt_mount *m = rtspec_add_mount(&c->spec, o->overlay ? RT_OVERLAY : RT_BIND, source, o->target, 0);
+	m->recursive = o->recursive_bind;
+	m->propagation = propagation_flags(o->propagation);
+	m->chown = o->chown;
+	m->subpath = o->subpath ? xstrdup(o->subpath) : NULL;
+	set_attrs(m, o, defaults);
+	return o->overlay ? overlay_dirs(c, index, m, o, e) : 0;
+}
+
 static int add_bind(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
 {
 	autofree char *source = realpath(o->source, NULL);
@@ -154,12 +190,7 @@ static int add_bind(struct container *c, size_t index, const struct mount_opt *o
 	}
 	if (o->relabel)
 		log_debug(LOG_MNT, ":%c has no meaning without SELinux labelling", o->relabel);
-	struct rt_mount *m = rtspec_add_mount(&c->spec, o->overlay ? RT_OVERLAY : RT_BIND, source, o->target, 0);
-	m->recursive = o->recursive_bind;
-	m->propagation = propagation_flags(o->propagation);
-	m->chown = o->chown;
-	set_attrs(m, o, 0);
-	return o->overlay ? overlay_dirs(c, index, m, o, e) : 0;
+	return add_source(c, index, o, source, 0, e);
 }
 
 static void add_tmpfs(struct container *c, const struct mount_opt *o)
@@ -175,6 +206,44 @@ static void add_tmpfs(struct container *c, const struct mount_opt *o)
 	m->options = str_take(&options);
 }
 
+static int add_volume(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
+{
+	static const unsigned defaults = MNT_NOSUID | MNT_NODEV;
+	const struct volume_lease *l = container_volume(c, o->source);
+	if (!l) {
+		/* Nothing is made for --explain. */
+		autofree char *name = path_join(c->store.root, o->source ? "volumes" : "volumes/(new)");
+		autofree char *source = o->source ? path_join(name, o->source) : xstrdup(name);
+		return add_source(c, index, o, source, defaults, e);
+	}
+	if (!l->record.options.count)
+		return add_source(c, index, o, l->data, defaults, e);
+	/* A volume with options is what they say; the mount's own record stays as it is. */
+	struct run_opts scratch;
+	run_opts_init(&scratch);
+	run_opts_add_mount_copy(&scratch, o);
+	int r = volume_options_apply(&l->record.options, &scratch.mounts[0], e);
+	if (r == 0 && scratch.mounts[0].kind == MOUNT_KIND_TMPFS)
+		add_tmpfs(c, &scratch.mounts[0]);
+	else if (r == 0)
+		r = add_bind(c, index, &scratch.mounts[0], e);
+	run_opts_free(&scratch);
+	return r < 0 ? err_ctx(e, "volume %s", o->source) : 0;
+}
+
+/* Read-only a stack of the image's layers; otherwise with a layer to write to that goes with the container. */
+static int add_image(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
+{
+	bool one = o->read_only && o->image_layers.count == 1;
+	struct rt_mount *m = rtspec_add_mount(&c->spec, one ? RT_BIND : RT_OVERLAY,
+					      one ? o->image_layers.items[0] : NULL, o->target, 0);
+	m->subpath = o->subpath ? xstrdup(o->subpath) : NULL;
+	set_attrs(m, o, MNT_NOSUID | MNT_NODEV);
+	if (!one)
+		strv_add_all(&m->lowers, &o->image_layers);
+	return o->read_only ? 0 : overlay_dirs(c, index, m, o, e);
+}
+
 static int add_asked_for(struct container *c, size_t index, const struct mount_opt *o, struct err *e)
 {
 	switch (o->kind) {
@@ -187,11 +256,11 @@ static int add_asked_for(struct container *c, size_t index, const struct mount_o
 		rtspec_add_mount(&c->spec, RT_DEVPTS, NULL, o->target, MNT_NOSUID | MNT_NOEXEC);
 		return 0;
 	case MOUNT_KIND_VOLUME:
+		return add_volume(c, index, o, e);
 	case MOUNT_KIND_IMAGE:
-		break;
+		return add_image(c, index, o, e);
 	}
-	err_set(e, EOPNOTSUPP, "mount on %s: volumes and images cannot be mounted yet", o->target);
-	return err_hint(e, "mount a directory of this machine: -v /absolute/path:%s", o->target);
+	return err_set(e, EINVAL, "mount on %s is of no known kind", o->target);
 }
 
 static size_t depth_of(const char *path)
@@ -298,6 +367,9 @@ int container_build_mounts(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	add_standard(c);
+	r = add_time_zone(c, e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < c->o->nmounts; i++) {
 		r = add_asked_for(c, i, &c->o->mounts[i], e);
 		if (r < 0)

@@ -1,4 +1,4 @@
-/* links: engine/net kern base */
+/* links: engine/net kern model base */
 /*
  * netrun.c - run a command behind rl-netd with nothing else of a container: for network tests and measurements.
  *

@@ -1,4 +1,4 @@
-/* links: engine/net kern base */
+/* links: engine/net kern model base */
 #include "rl/engine/net_dns.h"
 
 #include "rl/base/compiler.h"

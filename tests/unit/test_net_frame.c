@@ -1,4 +1,4 @@
-/* links: engine/net kern base */
+/* links: engine/net kern model base */
 #include "frames.h"
 #include "tap.h"
 

@@ -1,4 +1,4 @@
-/* links: engine/net kern base */
+/* links: engine/net kern model base */
 /* The second line behind the frame check: what rl-netd's own connect and sendto let through to the kernel. Included as
  * source, because a definition of connect is only the program's when it is in the program. */
 #include "src/netd/guard.c"

@@ -1,4 +1,4 @@
-/* links: engine/net kern base */
+/* links: engine/net kern model base */
 #include "rl/engine/net_shape.h"
 
 #include "frames.h"

@@ -142,9 +142,7 @@ struct net_slirp_stats {
 
 /* Defaults, with a fresh random MAC. */
 void net_slirp_opts_init(struct net_slirp_opts *o);
-/* The text after "slirp4netns:" or "slirp:": mtu=, cidr=, enable_ipv6=, allow_host_loopback=, outbound_addr=,
- * outbound_addr6=, port_handler= (accepted for compatibility: sources are always kept), comma separated. NULL or ""
- * changes nothing. An unknown or malformed key is -EINVAL and names it. */
+/* The text after "slirp4netns:" or "slirp:" (grammar: rl/model/slirp_opt.h). NULL or "" changes nothing. */
 int net_slirp_parse(const char *text, struct net_slirp_opts *o, struct err *e) RL_CHECK;
 /* --host-access: items are "none", "all" or port numbers; none in the vector changes nothing. */
 int net_slirp_set_host_access(const struct strv *items, struct net_slirp_opts *o, struct err *e) RL_CHECK;

@@ -16,6 +16,7 @@
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"
+#include "rl/model/limit_opts.h"
 
 enum mount_kind { MOUNT_KIND_BIND, MOUNT_KIND_TMPFS, MOUNT_KIND_VOLUME, MOUNT_KIND_IMAGE, MOUNT_KIND_DEVPTS };
 
@@ -51,6 +52,7 @@ struct mount_opt {
 	char *tmpfs_options; /* further tmpfs options of the allow-list (nr_inodes=, uid=, gid=, ...), or NULL */
 	enum mount_atime atime;
 	char *upperdir, *workdir; /* with overlay: the caller's own upper and work directory, both or neither */
+	struct strv image_layers; /* type=image: the layers found at creation, top first; not from the options */
 };
 
 struct ulimit_opt {
@@ -65,22 +67,20 @@ struct device_opt {
 	bool read, write, mknod;
 };
 
+struct secret_opt {
+	char *name;
+	char *target; /* absolute path, or with `env` the name of the variable */
+	bool env;
+	uint32_t uid, gid;
+	unsigned mode;
+};
+
 struct env_opt {
 	char *key;
 	char *value; /* NULL: take the caller's value of that name, if it has one */
 };
 
 enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER, NETWORK_NS, NETWORK_NAMED };
-
-/* The options of slirp, read from network_opt.options by run_opts_parse_slirp. */
-struct slirp_opt {
-	unsigned mtu;            /* 0: not said */
-	char cidr[48];           /* "10.0.2.0/24", or "" */
-	int enable_ipv6;         /* -1 not said, 0, 1 */
-	int allow_host_loopback; /* -1 not said, 0, 1 */
-	char outbound_addr[48];  /* IPv4 address or interface name, or "" */
-	char outbound_addr6[48];
-};
 
 struct network_opt {
 	enum network_kind kind;
@@ -102,6 +102,9 @@ enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UN
 enum log_driver { LOG_DRIVER_JSON, LOG_DRIVER_K8S, LOG_DRIVER_NONE, LOG_DRIVER_PASSTHROUGH };
 
 enum health_action { HEALTH_ACTION_NONE, HEALTH_ACTION_KILL, HEALTH_ACTION_RESTART, HEALTH_ACTION_STOP };
+
+/* What the VOLUMEs of the image become. */
+enum image_volumes { IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_TMPFS, IMAGE_VOLUMES_IGNORE };
 
 enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
@@ -158,9 +161,26 @@ struct run_opts {
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
+	bool env_host;		 /* the caller's environment below the image's */
+	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;	 /* names */
+	bool unsetenv_all;
+	char *tz;		 /* "local" or a zone */
+	bool no_passwd;		 /* --passwd=false */
+	char *passwd_entry, *group_entry;
+	struct strv host_users;
+	struct strv requires;	 /* containers started before this one */
+	int personality;	 /* of personality(2), -1: as it is */
+	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	bool rmi;		 /* remove the image afterwards */
+
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
+	struct secret_opt *secrets;
+	size_t nsecrets;
+	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
+	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
 	struct device_opt *devices;
 	size_t ndevices;
@@ -183,6 +203,8 @@ struct run_opts {
 	bool no_hosts;
 	char *mac_address;
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
+
+	struct limit_opts limits;
 };
 
 enum {
@@ -204,6 +226,14 @@ int run_opts_mount(struct run_opts *o, const char *value, struct err *e) RL_CHEC
 int run_opts_tmpfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;  /* --tmpfs */
 /* --read-only-tmpfs: a tmpfs on /run, /tmp and /var/tmp wherever no mount was asked for. Called after all options. */
 void run_opts_add_read_only_tmpfs(struct run_opts *o);
+/* A deep copy appended to the mounts. */
+void run_opts_add_mount_copy(struct run_opts *o, const struct mount_opt *m);
+int run_opts_volumes_from(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_image_volume(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* One item of volumes_from: the container's name and what the options say (-1 not said). */
+int run_opts_parse_volumes_from(const char *text, char **ret_name, enum tristate *ret_read_only,
+				struct err *e) RL_CHECK;
+int run_opts_secret(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* --secret: run_opts_secret.c */
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -267,13 +297,22 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
-/* The text after "slirp:" or "slirp4netns:" (NULL: none). allow_host_loopback=true means the same as
- * --host-access all. port_handler= is accepted and has no meaning here. */
-int run_opts_parse_slirp(const char *options, struct slirp_opt *ret_slirp, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* podman's further options: run_opts_user.c */
+int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_unsetenv(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_tz(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_passwd_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostuser(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
+void run_opts_expand(const char *text, const struct strv *env, struct str *out);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

@@ -43,6 +43,17 @@ int container_start(const char *root, const char *name, const struct container_a
 int container_attach(const char *root, const char *name, const struct container_attach_opts *o, int *ret_status,
 		     struct err *e) RL_CHECK;
 
+struct container_exec_opts {
+	struct strv args;
+	struct run_opts o; /* env, workdir, user, interactive, tty, detach, privileged, detach_keys; the rest is not used */
+	unsigned preserve_fds;
+};
+/* Another command in a container that runs, in its namespaces and with its restrictions. Returns when the command has
+ * ended or the person detached, with o->o.detach when it was executed; *ret_status as for container_run. If we are
+ * killed, so is the command, unless detached. */
+int container_exec(const char *root, const char *name, const struct container_exec_opts *o, int *ret_status,
+		   struct err *e) RL_CHECK;
+
 /* ---- ending ---- */
 
 enum { CONTAINER_TIMEOUT_OWN = -1 };
@@ -52,8 +63,8 @@ enum { CONTAINER_TIMEOUT_OWN = -1 };
 int container_stop(const char *root, const char *name, int timeout, int sig, struct err *e) RL_CHECK;
 int container_restart(const char *root, const char *name, int timeout, struct err *e) RL_CHECK;
 int container_kill(const char *root, const char *name, int sig, struct err *e) RL_CHECK;
-/* `force` ends it first (timeout 0), and removes what cannot be read. */
-int container_remove(const char *root, const char *name, bool force, struct err *e) RL_CHECK;
+/* `force` ends it first (timeout 0), and removes what cannot be read. `volumes`: and its anonymous volumes. */
+int container_remove(const char *root, const char *name, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Remove what killed commands have left. */
 void container_tidy(const char *root);
 /* Every container that is not alive and passes the filters. */
@@ -66,9 +77,14 @@ int container_wait(const char *root, const char *name, enum container_condition 
 
 /* ---- changing ---- */
 
+/* Everything in it stands still, or goes on. -EALREADY if it does. */
+int container_pause(const char *root, const char *name, struct err *e) RL_CHECK;
+int container_unpause(const char *root, const char *name, struct err *e) RL_CHECK;
+
 int container_rename(const char *root, const char *name, const char *new_name, struct err *e) RL_CHECK;
-/* `policy` as --restart takes it. */
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e) RL_CHECK;
+/* `policy` as --restart takes it, or NULL; `limits` that are set replace the container's, at once if it runs. */
+int container_update(const char *root, const char *name, const char *policy, const struct limit_opts *limits,
+		     struct err *e) RL_CHECK;
 /* Make the container's directory ready without starting it: checks that it could be started. */
 int container_init_only(const char *root, const char *name, struct err *e) RL_CHECK;
 
@@ -90,6 +106,11 @@ int container_rows(const char *root, const struct container_selection *s, bool n
 		   struct err *e) RL_CHECK;
 /* docker's document. */
 int container_inspect(const char *root, const char *name, bool size, json_t **ret_doc, struct err *e) RL_CHECK;
+
+/* The processes of a running container as a table; `format`: names of columns as rl-top(1) lists them, or what people
+ * give to ps(1). */
+int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text, struct err *e)
+	RL_CHECK;
 
 struct container_logs_opts {
 	bool follow;

@@ -1,8 +1,7 @@
 /*
- * opts.c - options of the user-mode network: defaults, the text forms, and a subnet that does not clash.
+ * opts.c - options of the user-mode network: defaults, what was asked for, and a subnet that does not clash.
  *
- * The text forms are those people already type for other tools, so unknown keys are refused by name rather than
- * ignored. A clash means: one of the host's routes other than a default route covers the container's subnet, so that
+ * A clash means: one of the host's routes other than a default route covers the container's subnet, so that
  * the container could not reach hosts there. Candidates are tried in the order of the table below; when a host routes
  * all private space somewhere (a full VPN), nothing helps and the default stays.
  */
@@ -15,6 +14,7 @@
 #include "rl/base/mem.h"
 #include "rl/engine/net.h"
 #include "rl/kern/netlink.h"
+#include "rl/model/slirp_opt.h"
 
 static void set_subnet(struct net_slirp_opts *o, uint32_t network, unsigned prefix)
 {
@@ -46,137 +46,26 @@ void net_slirp_opts_init(struct net_slirp_opts *o)
 	set_subnet6(o, 0);
 }
 
-/* ---- the option text ---- */
-
-static int parse_bool(const char *key, const char *value, bool *ret, struct err *e)
-{
-	if (str_eq(value, "true") || str_eq(value, "1"))
-		*ret = true;
-	else if (str_eq(value, "false") || str_eq(value, "0"))
-		*ret = false;
-	else
-		return err_set(e, EINVAL, "%s=%s: true or false is expected", key, value);
-	return 0;
-}
-
-static int parse_mtu(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	uint64_t mtu;
-	int r = str_to_u64(value, UINT32_MAX, key, &mtu, e);
-	if (r < 0)
-		return r;
-	if (mtu == 0)
-		mtu = NET_MTU_DEFAULT;
-	if (mtu < NET_MTU_MIN || mtu > NET_MTU_MAX)
-		return err_set(e, EINVAL, "mtu=%s: must be between %d and %d", value, NET_MTU_MIN, NET_MTU_MAX);
-	o->mtu = (unsigned)mtu;
-	return 0;
-}
-
-static int parse_cidr(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	(void)key;
-	autofree char *text = xstrdup(value);
-	char *slash = strchr(text, '/');
-	struct in_addr a;
-	uint64_t prefix;
-	if (!slash)
-		return err_set(e, EINVAL, "cidr=%s: ADDRESS/PREFIX is expected", value);
-	*slash = '\0';
-	int r = str_to_u64(slash + 1, 32, "cidr", &prefix, e);
-	if (r < 0)
-		return r;
-	if (inet_pton(AF_INET, text, &a) != 1)
-		return err_set(e, EINVAL, "cidr=%s: %s is not an IPv4 address", value, text);
-	if (prefix < 8 || prefix > 29)
-		return err_set(e, EINVAL, "cidr=%s: the prefix must be between 8 and 29", value);
-	uint32_t network = ntohl(a.s_addr) & (uint32_t)(0xffffffffu << (32 - prefix));
-	if (network >> 24 == 0 || network >> 24 == 127 || network >> 28 >= 14)
-		return err_set(e, EINVAL, "cidr=%s: not a subnet hosts can use", value);
-	set_subnet(o, network, (unsigned)prefix);
-	o->cidr_given = true;
-	return 0;
-}
-
-static int parse_ipv6(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	return parse_bool(key, value, &o->ipv6, e);
-}
-
-static int parse_host_loopback(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	bool on;
-	int r = parse_bool(key, value, &on, e);
-	if (r < 0)
-		return r;
-	o->host_access = on ? NET_HOST_ALL : NET_HOST_NONE;
-	return 0;
-}
-
-static int parse_outbound(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	char *to = str_eq(key, "outbound_addr") ? o->outbound : o->outbound6;
-	if (!*value || strlen(value) >= sizeof(o->outbound))
-		return err_set(e, EINVAL, "%s: an address or an interface name is expected", key);
-	memcpy(to, value, strlen(value) + 1);
-	return 0;
-}
-
-static int parse_port_handler(struct net_slirp_opts *o, const char *key, const char *value, struct err *e)
-{
-	(void)o;
-	if (!str_eq(value, "rootlesskit") && !str_eq(value, "slirp4netns"))
-		return err_set(e, EINVAL, "%s=%s: rootlesskit or slirp4netns is expected", key, value);
-	return 0;
-}
-
-static const struct {
-	const char *key;
-	int (*parse)(struct net_slirp_opts *, const char *, const char *, struct err *);
-} keys[] = {
-	{"mtu", parse_mtu},
-	{"cidr", parse_cidr},
-	{"enable_ipv6", parse_ipv6},
-	{"allow_host_loopback", parse_host_loopback},
-	{"outbound_addr", parse_outbound},
-	{"outbound_addr6", parse_outbound},
-	{"port_handler", parse_port_handler},
-};
-
-static int parse_one(const char *item, struct net_slirp_opts *o, struct err *e)
-{
-	const char *names[ARRAY_SIZE(keys) + 1] = {NULL};
-	const char *equals = strchr(item, '=');
-	autofree char *key = xstrndup(item, equals ? (size_t)(equals - item) : strlen(item));
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (str_eq(key, keys[i].key)) {
-			if (!equals)
-				return err_set(e, EINVAL, "network option %s needs a value", key);
-			return keys[i].parse(o, key, equals + 1, e);
-		}
-		names[i] = keys[i].key;
-	}
-	err_set(e, EINVAL, "unknown network option %s", key);
-	const char *near = str_nearest(key, names);
-	return near ? err_hint(e, "did you mean %s?", near) : -EINVAL;
-}
-
 int net_slirp_parse(const char *text, struct net_slirp_opts *o, struct err *e)
 {
-	if (!text || !*text)
-		return 0;
-	struct net_slirp_opts parsed = *o;
-	autostrv struct strv items = STRV_INIT;
-	strv_split(&items, text, ',');
-	for (size_t i = 0; i < items.count; i++) {
-		int r = parse_one(items.items[i], &parsed, e);
-		if (r < 0)
-			return r;
+	struct slirp_opt said;
+	int r = slirp_opt_parse(text, &said, e);
+	if (r < 0)
+		return r;
+	if (said.mtu)
+		o->mtu = said.mtu;
+	if (said.cidr_given) {
+		set_subnet(o, said.network, said.prefix);
+		o->cidr_given = true;
 	}
-	if (parsed.ipv6 && parsed.mtu < 1280)
-		return err_hint((err_set(e, EINVAL, "mtu=%u is too small for IPv6, which needs 1280", parsed.mtu), e),
-				"add enable_ipv6=false");
-	*o = parsed;
+	if (said.enable_ipv6 >= 0)
+		o->ipv6 = said.enable_ipv6;
+	if (said.allow_host_loopback >= 0)
+		o->host_access = said.allow_host_loopback ? NET_HOST_ALL : NET_HOST_NONE;
+	if (*said.outbound_addr)
+		memcpy(o->outbound, said.outbound_addr, sizeof(o->outbound));
+	if (*said.outbound_addr6)
+		memcpy(o->outbound6, said.outbound_addr6, sizeof(o->outbound6));
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 /* The host's side of one mount, opened with the caller's identity; -1 where there is none. */
 struct apply_source {
 	int fd, upper, work;
+	int *lowers; /* one per item of the mount's list */
 };
 
 struct apply {
@@ -35,6 +36,12 @@ struct apply {
 	struct strv env;
 };
 
+#define APPLY_INIT                                                                                                     \
+	{                                                                                                              \
+		.sync = -1, .rootfd = -1, .procfd = -1, .nullfd = -1, .mountfd = -1, .upperfd = -1, .workfd = -1,      \
+		.rootfs = -1, .emptyfd = -1, .pty_master = -1, .pty_slave = -1                                         \
+	}
+
 /* apply.c: run the operations of stages first..last. */
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
@@ -46,6 +53,8 @@ int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_mount.c */
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+/* :U, once the user is known. */
+int apply_chown(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_CHECK;
 int apply_mask(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
@@ -53,6 +62,12 @@ int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
 /* apply_dev.c */
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_secret.c: all of the spec's, after every other mount. */
+int apply_secrets(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_accounts.c */
+int apply_accounts(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_process.c */
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
@@ -69,5 +84,10 @@ int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
 
 /* role_child.c: what the cloned process does; never returns. */
 RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
+/* Its steps that a joined process takes too. */
+int role_child_close_on_exec_from(int first, struct err *e) RL_CHECK;
+int role_child_become_root(const struct plan *p, struct err *e) RL_CHECK;
+void role_child_reset_signals(void);
+void role_child_wipe_command_line(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
+#include "rl/kern/tree.h"
 
 static bool is_ours(enum rt_mount_kind kind)
 {
@@ -44,6 +45,11 @@ static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, s
 			return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
 	}
 	int fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	if (fd == -ELOOP && m->over_link && safepath_write_file(a->rootfd, m->target, "", 0, 0644, NULL) == 0) {
+		if (e)
+			err_clear(e);
+		fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	}
 	if (fd < 0)
 		return err_ctx(e, "mount point %s", m->target);
 	return fd;
@@ -95,10 +101,22 @@ static int mount_optional(const char *type, const char *host_path, const struct 
 	return 0;
 }
 
+/* What a volume holds is the payload's work: its symlinks lead nowhere outside of it (CVE-2017-1002101). */
+static int locate_part(int source, const struct rt_mount *m, struct err *e)
+{
+	int fd = safepath_locate(source, m->subpath, e);
+	return fd < 0 ? err_ctx(e, "mount on %s: subpath %s", m->target, m->subpath) : fd;
+}
+
 static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	int source = source_of(a, m)->fd;
 	struct stat st;
+	autofd int part = m->subpath ? locate_part(source, m, e) : -1;
+	if (m->subpath && part < 0)
+		return part;
+	if (m->subpath)
+		source = part;
 	if (fstat(source, &st) < 0)
 		return err_sys(e, errno, "mount %s: stat", m->source);
 	autofd int target = open_target(a, m, S_ISDIR(st.st_mode), e);
@@ -119,11 +137,45 @@ static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *
 		return target;
 	const struct apply_source *source = source_of(a, m);
 	const struct mnt_overlay o = {
-		.lower = &source->fd, .nlower = 1, .upper = source->upper, .work = source->work};
+		.lower = m->source ? &source->fd : source->lowers,
+		.nlower = m->source ? 1 : m->lowers.count,
+		.upper = source->upper,
+		.work = source->work,
+	};
 	autofd int fd = mnt_overlay(&o, m->set, target, e);
 	if (fd < 0)
-		return err_ctx(e, "overlay of %s on %s", m->source, m->target);
-	return 0;
+		return err_ctx(e, "overlay of %s on %s", m->source ? m->source : "an image", m->target);
+	if (!m->subpath)
+		return 0;
+	/* The part over the whole, at the same place. */
+	autofd int part = locate_part(fd, m, e);
+	autofd int over = part < 0 ? part : mnt_bind(part, "", false, m->set, 0, fd, e);
+	return over < 0 ? err_ctx(e, "mount on %s", m->target) : 0;
+}
+
+int apply_chown(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	int source = source_of(a, m)->fd;
+	struct stat st;
+	if (fstat(source, &st) < 0)
+		return err_sys(e, errno, "%s", m->target);
+	autofd int part = m->subpath ? locate_part(source, m, e) : -1;
+	if (m->subpath && part < 0)
+		return part;
+	if (m->subpath)
+		source = part;
+	int r = 0;
+	autofd int dir = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0)
+		r = tree_chown(dir, a->ids.uid, a->ids.gid, e);
+	else if (errno != ENOTDIR)
+		r = err_sys(e, errno, "open");
+	else if (fchownat(source, "", a->ids.uid, a->ids.gid, AT_EMPTY_PATH) < 0)
+		r = err_sys(e, errno, "change the owner");
+	if (r == 0)
+		return 0;
+	err_ctx(e, "U of %s", m->target);
+	return err_hint(e, "only files of your own and of your subordinate ids can change their owner");
 }
 
 static int mount_tmpfs(struct apply *a, const struct rt_mount *m, struct err *e)

@@ -41,6 +41,15 @@ static int open_null(struct apply *a, struct err *e)
 	return 0;
 }
 
+static int open_lowers(const struct rt_mount *m, struct apply_source *source, struct err *e)
+{
+	source->lowers = xcalloc(m->lowers.count, sizeof(int));
+	int r = 0;
+	for (size_t i = 0; i < m->lowers.count && r == 0; i++)
+		r = open_path(m->lowers.items[i], O_DIRECTORY, "layer", &source->lowers[i], e);
+	return r;
+}
+
 static int open_mount_sources(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
@@ -48,12 +57,14 @@ static int open_mount_sources(struct apply *a, struct err *e)
 	int r = 0;
 	for (size_t i = 0; i < s->nmounts && r == 0; i++) {
 		const struct rt_mount *m = &s->mounts[i];
-		a->sources[i] = (struct apply_source){-1, -1, -1};
+		a->sources[i] = (struct apply_source){-1, -1, -1, NULL};
 		r = open_path(m->source, 0, "mount", &a->sources[i].fd, e);
 		if (r == 0)
 			r = open_path(m->upper, O_DIRECTORY, "overlay", &a->sources[i].upper, e);
 		if (r == 0)
 			r = open_path(m->work, O_DIRECTORY, "overlay", &a->sources[i].work, e);
+		if (r == 0 && m->lowers.count)
+			r = open_lowers(m, &a->sources[i], e);
 	}
 	return r;
 }

@@ -63,6 +63,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 	}
 	for (size_t i = 0; i < s->ndevices; i++)
 		add(p, STAGE_MOUNTS, OP_DEVICE)->device = &s->devices[i];
+	if (s->nsecrets)
+		add(p, STAGE_MOUNTS, OP_SECRETS);
 	for (size_t i = 0; i < s->sysctls.count; i++)
 		add_text(p, STAGE_MOUNTS, OP_SYSCTL, s->sysctls.items[i]);
 	if (s->terminal)
@@ -80,7 +82,12 @@ static int plan_mounts(struct plan *p, struct err *e)
 static void plan_process(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
+	if (s->passwd.count || s->group.count)
+		add(p, STAGE_PROCESS, OP_ACCOUNTS);
 	add(p, STAGE_PROCESS, OP_USER);
+	for (size_t i = 0; i < s->nmounts; i++)
+		if (s->mounts[i].chown)
+			add(p, STAGE_PROCESS, OP_CHOWN)->mount = &s->mounts[i];
 	add(p, STAGE_PROCESS, OP_CWD);
 	for (size_t i = 0; i < s->nrlimits; i++)
 		add(p, STAGE_PROCESS, OP_RLIMIT)->rlimit = &s->rlimits[i];
@@ -92,6 +99,8 @@ static void plan_process(struct plan *p)
 	add(p, STAGE_PROCESS, OP_SESSION);
 	if (s->init)
 		add(p, STAGE_PROCESS, OP_INIT);
+	if (s->personality >= 0)
+		add(p, STAGE_PROCESS, OP_PERSONALITY);
 	add(p, STAGE_PROCESS, OP_UMASK);
 }
 
@@ -136,6 +145,17 @@ int runtime_plan(const struct rtspec *spec, const struct idmap *map, const struc
 	return 0;
 }
 
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter)
+{
+	struct plan *p = xcalloc(1, sizeof(*p));
+	p->spec = spec;
+	p->map = map;
+	p->filter = filter;
+	plan_process(p);
+	plan_security(p);
+	return p;
+}
+
 void runtime_plan_free(struct plan *p)
 {
 	if (!p)
@@ -159,8 +179,10 @@ static void print_attrs(unsigned set, struct str *out)
 
 static void print_mount(const struct rt_mount *m, struct str *out)
 {
-	str_addf(out, "%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "", m->source ? m->source : "",
-		 m->target);
+	str_addf(out, "%s%s%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "",
+		 m->source ? m->source : "", m->subpath ? "/" : "", m->subpath ? m->subpath : "", m->target);
+	if (m->lowers.count)
+		str_addf(out, " of %zu layers", m->lowers.count);
 	print_attrs(m->set, out);
 	if (m->recursive)
 		str_adds(out, " recursive");
@@ -220,6 +242,11 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 	case OP_DEVICE:
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
 		break;
+	case OP_SECRETS:
+		str_adds(out, "secrets on a tmpfs:");
+		for (size_t i = 0; i < s->nsecrets; i++)
+			str_addf(out, " %s", s->secrets[i].target);
+		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);
 		break;
@@ -246,6 +273,16 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_USER:
 		str_adds(out, "look up user, groups and home");
+		break;
+	case OP_ACCOUNTS:
+		for (size_t i = 0; i < s->passwd.count; i++)
+			str_addf(out, "%saccount %s", i ? ", " : "", s->passwd.items[i]);
+		break;
+	case OP_PERSONALITY:
+		str_addf(out, "personality 0x%x", (unsigned)s->personality);
+		break;
+	case OP_CHOWN:
+		str_addf(out, "give %s to that user", op->mount->target);
 		break;
 	case OP_CWD:
 		str_addf(out, "working directory %s", s->cwd);
