@@ -5,7 +5,8 @@
  *     running container   a child that has joined the user and mount namespaces of its PID 1 through a pidfd, so volumes,
  *                         tmpfs and everything else is there as the container's processes see it
  *     stopped container   a child that is root of its id map in a mount namespace of its own, where the layers are stacked
- *                         and the container's bind mounts are made; its locks are held, so it cannot start meanwhile
+ *                         and the container's volumes and bind mounts are made; its locks are held, so it cannot start
+ *                         meanwhile
  *     "-"                 rl-image, which makes a tar of the tree or a tree of the tar
  * No program of the container is executed and no file of it is interpreted: the child is a fork of ours (inside.h).
  *
@@ -151,17 +152,20 @@ static int bind_mounts(const struct container_stack *k, int rootfd, struct err *
 	for (size_t i = 0; i < o->nmounts; i++) {
 		const struct mount_opt *m = &o->mounts[i];
 		struct stat st;
-		if (m->kind != MOUNT_KIND_BIND || m->overlay)
+		bool is_volume = m->kind == MOUNT_KIND_VOLUME && m->source;
+		if ((m->kind != MOUNT_KIND_BIND && !is_volume) || m->overlay || m->subpath)
 			continue;
-		autofd int source = open(m->source, O_PATH | O_CLOEXEC);
+		autofree char *path = is_volume ? xasprintf("%s/volumes/%s/_data", k->store.root, m->source)
+						: xstrdup(m->source);
+		autofd int source = open(path, O_PATH | O_CLOEXEC);
 		if (source < 0 || fstat(source, &st) < 0)
-			return err_sys(e, errno, "mount %s on %s", m->source, m->target);
+			return err_sys(e, errno, "mount %s on %s", path, m->target);
 		autofd int target = safepath_mountpoint(rootfd, m->target, S_ISDIR(st.st_mode), 0755, e);
 		if (target < 0)
 			return target;
 		autofd int fd = mnt_bind(source, "", m->recursive_bind, m->read_only ? MNT_RDONLY : 0, 0, target, e);
 		if (fd < 0)
-			return err_ctx(e, "mount %s on %s", m->source, m->target);
+			return err_ctx(e, "mount %s on %s", path, m->target);
 	}
 	return 0;
 }

@@ -157,6 +157,10 @@ is "of one that stands still" "$(in_c /tm/t)" t
 rl rm -f c >/dev/null
 rl create $N --name c -v "$T/vol:/vol" busybox true >/dev/null
 is "a bind mount of one that never ran" "$(in_c /vol/v)" v
+rl create $N --name cv -v namedvol:/nv busybox true >/dev/null
+rl cp vol/v cv:/nv/v && rl run --rm $N -v namedvol:/x busybox cat /x/v >got
+is "a volume of one that never ran" "$(cat got)" v
+rl rm cv >/dev/null
 rl cp h c:/never && is "files can be put there before it starts" "$(rl start -a c; in_c /never)" "9.9.9.9 host"
 rl rm c >/dev/null
 
