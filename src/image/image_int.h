@@ -10,7 +10,7 @@
  * remote.c   looking at what a registry has
  * volume.c   archives of volumes
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
- * tree.c     copied trees as tar and back
+ * tree_stream.c  copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H

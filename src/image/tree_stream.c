@@ -1,4 +1,4 @@
-/* tree.c - `rl-image tree-to-tar` and `tar-to-tree`: the two directions of `rl cp` with "-"; see image_proto.h. */
+/* tree_stream.c - `rl-image tree-to-tar` and `tar-to-tree`: the two directions of `rl cp` with "-"; see image_proto.h. */
 #include <errno.h>
 #include <signal.h>
 
