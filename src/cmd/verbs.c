@@ -33,6 +33,7 @@ const struct verb *const verb_table[] = {
 	&verb_port,
 	&verb_init,
 	&verb_container_prune,
+	&verb_generate_systemd,
 	&verb_images,
 	&verb_pull,
 	&verb_search,

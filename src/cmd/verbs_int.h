@@ -13,6 +13,7 @@ extern const struct verb verb_container_prune;
 extern const struct verb verb_create;
 extern const struct verb verb_exec;
 extern const struct verb verb_diff;
+extern const struct verb verb_generate_systemd;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;

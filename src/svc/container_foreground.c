@@ -21,6 +21,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
 
 enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_COUNT };
@@ -133,6 +134,7 @@ static int on_handshake(struct foreground *f, struct err *e)
 		return failed;
 	if (r == 0) {
 		f->started = true;
+		notify_ready(0);
 		after_start(f);
 	}
 	return 0;
