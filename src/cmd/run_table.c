@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "limit_rows.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -177,7 +178,8 @@ static const char network[] = "Network";
 static const char security[] = "Security";
 static const char spaces[] = "Namespaces";
 
-static const char no_limits[] = "resource limits are not supported yet";
+static const char limits[] = "Limits";
+static const char no_v2[] = "cgroup v2 does not have this setting";
 static const char no_ports[] = "published ports are not supported yet";
 static const char no_networks[] = "named networks are not supported yet";
 static const char windows[] = "it exists on Windows only";
@@ -310,6 +312,9 @@ const struct opt_def run_defs[] = {
         VALUE("uts", 0, "MODE", set_uts, spaces, "private, host or container:NAME", CHOICES("private host")),
         VALUE("cgroupns", 0, "MODE", set_cgroupns, spaces, "private or host", CHOICES("private host")),
 
+	LIMIT_ROWS(struct run_target, o.limits, limits),
+	LIMIT_PLACE_ROWS(struct run_target, o.limits, limits),
+
 	REFUSED("link", 0, "links between containers are obsolete; use container:NAME or a network"),
 	REFUSED("link-local-ip", 0, no_networks),
 	REFUSED("kernel-memory", 0, "the kernel does not have this limit any more"),
@@ -330,23 +335,10 @@ const struct opt_def run_defs[] = {
 	REFUSED("network-alias", 0, no_networks),
 	REFUSED("ip", 0, no_networks),
 	REFUSED("ip6", 0, no_networks),
-	REFUSED("memory", 'm', no_limits),
-	REFUSED("memory-swap", 0, no_limits),
-	REFUSED("memory-reservation", 0, no_limits),
-	REFUSED("memory-swappiness", 0, no_limits),
-	REFUSED("cpus", 0, no_limits),
-	REFUSED("cpu-shares", 'c', no_limits),
-	REFUSED("cpu-quota", 0, no_limits),
-	REFUSED("cpu-period", 0, no_limits),
-	REFUSED("cpuset-cpus", 0, no_limits),
-	REFUSED("cpuset-mems", 0, no_limits),
-	REFUSED("cpu-rt-period", 0, no_limits),
-	REFUSED("cpu-rt-runtime", 0, no_limits),
-	REFUSED("pids-limit", 0, no_limits),
-	REFUSED("blkio-weight", 0, no_limits),
-	REFUSED("oom-kill-disable", 0, no_limits),
-	REFUSED("cgroup-parent", 0, no_limits),
-	REFUSED("cgroups", 0, no_limits),
+	REFUSED("memory-swappiness", 0, no_v2),
+	REFUSED("cpu-rt-period", 0, no_v2),
+	REFUSED("cpu-rt-runtime", 0, no_v2),
+	REFUSED("oom-kill-disable", 0, no_v2),
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
 	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),

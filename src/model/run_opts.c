@@ -88,6 +88,7 @@ void run_opts_free(struct run_opts *o)
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		strv_free(vectors[i]);
 	free_arrays(o);
+	limit_opts_free(&o->limits);
 	run_opts_init(o);
 }
 
@@ -215,5 +216,5 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
-	return 0;
+	return limit_opts_check(&o->limits, e);
 }

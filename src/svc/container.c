@@ -35,6 +35,7 @@ void container_init(struct container *c)
 		.slirp = NET_SLIRP_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
+	container_limits_init(&c->limits);
 	rtspec_init(&c->spec);
 	record_config_init(&c->rec.config);
 	record_state_init(&c->rec.state);
@@ -45,6 +46,7 @@ void container_init(struct container *c)
 void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
+	container_limits_close(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	container_volumes_release(c);
@@ -161,6 +163,7 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 {
 	c->rec.config.o = *o;
 	run_opts_init(o);
+	container_limits_request(c);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
 		r = choose_map(c, e);
@@ -199,6 +202,7 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	r = container_restack_recover(&c->rec, e);
 	if (r < 0)
 		return r;
+	container_limits_request(c);
 	c->has_map = container_rec_map(&c->rec, &c->map);
 	for (size_t i = 0; i < c->rec.config.layers.count; i++)
 		if (access(c->rec.config.layers.items[i], F_OK) < 0) {
@@ -254,10 +258,17 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e)
 	return r;
 }
 
+static int place(void *arg, pid_t pid, struct err *e)
+{
+	const struct container *c = arg;
+	return cgroup_join(&c->limits.made.dirs, pid, e);
+}
+
 int container_launch(struct container *c, struct err *e)
 {
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
+	container_limits_add_to_spec(c);
 	int r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)
 		return r;
@@ -267,6 +278,9 @@ int container_launch(struct container *c, struct err *e)
 		.net_arg = c,
 		.prepare = prepare_overlapped,
 		.prepare_arg = c,
+		.cgroup_fd = c->limits.made.fd >= 0 ? &c->limits.made.fd : NULL,
+		.place = c->limits.made.dirs.count ? place : NULL,
+		.place_arg = c,
 	};
 	r = runtime_start(&start, &c->run, e);
 	rtspec_drop_secrets(&c->spec);
@@ -315,6 +329,9 @@ void container_note_started(struct container *c, bool foreground)
 	j->user = xstrdup(c->spec.user_text ? c->spec.user_text : "");
 	strv_add_all(&j->group_add, &c->spec.group_add);
 	j->root_read_only = c->spec.root_read_only;
+	strv_add_all(&s->cgroups, &c->limits.made.dirs);
+	if (c->limits.is_ready)
+		s->limits_rung = xstrdup(cgroup_rung_name(c->limits.made.rung));
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
 }
@@ -362,6 +379,8 @@ int container_protect_binary(char **argv, struct err *e)
 static int run_in_foreground(struct container *c, struct err *e)
 {
 	int r = container_build_spec(c, e);
+	if (r == 0)
+		r = container_limits_make(c, e);
 	return r < 0 ? r : start_and_relay(c, e);
 }
 

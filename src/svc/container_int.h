@@ -11,6 +11,7 @@
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
+#include "rl/kern/cgroup.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/rtspec.h"
 #include "rl/model/run_opts.h"
@@ -19,6 +20,19 @@
 #include "rl/svc/volume.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
+
+/* Its cgroups, and the watch that stands in for a memory limit where there are none (container_limits.c). */
+struct container_limits {
+	struct cgroup_job job;
+	struct cgroup_made made;
+	bool is_ready;	       /* made, or found that nothing can be made */
+	uint64_t oom_before;   /* OOM kills of earlier runs in the same cgroup */
+	uint64_t watch_memory; /* bytes; 0: not watched */
+	uint64_t processes;    /* RLIMIT_NPROC in place of --pids-limit, 0: none */
+	int timer;	       /* timerfd of the watch, -1 */
+	unsigned ticks;
+	bool oom;	       /* this run was ended for its memory */
+};
 
 struct container {
 	const struct run_opts *o; /* &rec.config.o */
@@ -43,6 +57,7 @@ struct container {
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
+	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
@@ -142,6 +157,29 @@ enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
 int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
 			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
 /* options and image config to the spec. */
+/* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
+ * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
+void container_limits_init(struct container_limits *l);
+void container_limits_request(struct container *c);
+int container_limits_make(struct container *c, struct err *e) RL_CHECK;
+/* What limits the payload without a cgroup; before each plan. */
+void container_limits_add_to_spec(struct container *c);
+/* The record was changed by `rl update`. May make limits.timer. */
+void container_limits_changed(struct container *c);
+/* The payload runs: the watch begins. */
+void container_limits_started(struct container *c);
+/* limits.timer is readable. True if the container was killed for its memory. */
+bool container_limits_on_timer(struct container *c);
+/* PID 1 was reaped with `status`: nothing of the container stays; *ret_text, one line, says why it ended if that was
+ * its memory (else it stays as it is). */
+void container_limits_ended(struct container *c, int status, struct str *ret_text);
+/* No further start in this process: the cgroups are removed. */
+void container_limits_close(struct container *c);
+/* The fields of cgroup.h from what was asked for. *io is the array limits->io points to, for the caller to free. */
+int container_limits_translate(const struct limit_opts *o, struct cgroup_limits *ret_limits, struct cgroup_io **ret_io,
+			       struct err *e) RL_CHECK;
+
+/* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
 /* container_users.c: lines for the container's passwd and group files */
 int container_build_users(struct container *c, struct err *e) RL_CHECK;

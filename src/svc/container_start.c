@@ -23,6 +23,7 @@ static void forget(struct container *c)
 {
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
+	cgroup_made_free(&c->limits.made);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);
@@ -93,6 +94,8 @@ int container_run_monitored(struct container *c, struct str *ret_id, int *ret_st
 	autofree char *id = xstrdup(c->id);
 	o.detach_keys = keys;
 	int r = container_build_spec(c, e);
+	if (r == 0)
+		r = container_limits_make(c, e);
 	if (r == 0 && c->o->tty)
 		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c->spec.rows,
 				    &c->spec.columns, NULL);
@@ -174,6 +177,8 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 	int r = container_prepare_old(&c, root, rec, own_fd, e);
 	if (r == 0)
 		r = container_build_spec(&c, e);
+	if (r == 0)
+		r = container_limits_make(&c, e);
 	if (r == 0 && c.o->tty && o->attach)
 		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c.spec.rows, &c.spec.columns,
 				    NULL);

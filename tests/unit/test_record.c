@@ -91,6 +91,14 @@ static void fill(struct run_opts *o)
 	o->no_hosts = true;
 	o->mac_address = xstrdup("02:00:00:00:00:01");
 	strv_add(&o->host_access, "80");
+	o->limits = (struct limit_opts){.memory = 1, .memory_swap = -1, .memory_reservation = 3, .pids = 4,
+					.nano_cpus = 5, .cpu_quota = 6, .cpu_period = 7, .cpu_shares = 8,
+					.blkio_weight = 9, .mode = CGROUPS_DISABLED, .required = true};
+	o->limits.cpuset_cpus = xstrdup("0-1");
+	o->limits.cpuset_mems = xstrdup("0");
+	o->limits.parent = xstrdup("/p");
+	strv_add(&o->limits.conf, "memory.high=1");
+	bad |= limit_opts_device_read_bps(&o->limits, "/dev/sda:1m", &e);
 	if (!tap_ok(bad == 0, "the values used here are valid"))
 		tap_diag("%s", e.text);
 }

@@ -16,6 +16,7 @@
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"
+#include "rl/model/limit_opts.h"
 
 enum mount_kind { MOUNT_KIND_BIND, MOUNT_KIND_TMPFS, MOUNT_KIND_VOLUME, MOUNT_KIND_IMAGE, MOUNT_KIND_DEVPTS };
 
@@ -204,6 +205,8 @@ struct run_opts {
 	bool no_hosts;
 	char *mac_address;
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
+
+	struct limit_opts limits;
 };
 
 enum {

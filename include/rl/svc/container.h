@@ -82,8 +82,9 @@ int container_pause(const char *root, const char *name, struct err *e) RL_CHECK;
 int container_unpause(const char *root, const char *name, struct err *e) RL_CHECK;
 
 int container_rename(const char *root, const char *name, const char *new_name, struct err *e) RL_CHECK;
-/* `policy` as --restart takes it. */
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e) RL_CHECK;
+/* `policy` as --restart takes it, or NULL; `limits` that are set replace the container's, at once if it runs. */
+int container_update(const char *root, const char *name, const char *policy, const struct limit_opts *limits,
+		     struct err *e) RL_CHECK;
 /* Make the container's directory ready without starting it: checks that it could be started. */
 int container_init_only(const char *root, const char *name, struct err *e) RL_CHECK;
 
