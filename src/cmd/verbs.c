@@ -31,6 +31,8 @@ const struct verb *const verb_table[] = {
 	&verb_rename,
 	&verb_update,
 	&verb_port,
+	&verb_port_add,
+	&verb_port_rm,
 	&verb_init,
 	&verb_container_prune,
 	&verb_generate_systemd,

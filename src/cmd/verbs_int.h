@@ -41,6 +41,8 @@ extern const struct verb verb_secret_rm;
 extern const struct verb verb_logs;
 extern const struct verb verb_pause;
 extern const struct verb verb_port;
+extern const struct verb verb_port_add;
+extern const struct verb verb_port_rm;
 extern const struct verb verb_ps;
 extern const struct verb verb_rename;
 extern const struct verb verb_restart;

@@ -33,6 +33,7 @@ void container_init(struct container *c)
 		.dirfd = -1,
 		.op_fd = -1,
 		.slirp = NET_SLIRP_NONE,
+		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	container_limits_init(&c->limits);
@@ -47,6 +48,7 @@ void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
 	container_limits_close(c);
+	container_ports_stop(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	container_volumes_release(c);
@@ -269,7 +271,9 @@ int container_launch(struct container *c, struct err *e)
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
 	container_limits_add_to_spec(c);
-	int r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
+	int r = container_ports_bind(c, e);
+	if (r == 0)
+		r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)
 		return r;
 	const struct runtime_start start = {
@@ -332,6 +336,7 @@ void container_note_started(struct container *c, bool foreground)
 	strv_add_all(&s->cgroups, &c->limits.made.dirs);
 	if (c->limits.is_ready)
 		s->limits_rung = xstrdup(cgroup_rung_name(c->limits.made.rung));
+	container_network_describe(c, &s->networks);
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
 }
