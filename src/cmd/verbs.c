@@ -40,6 +40,7 @@ const struct verb *const verb_table[] = {
 	&verb_container_prune,
 	&verb_build,
 	&verb_builder_prune,
+	&verb_generate_systemd,
 	&verb_images,
 	&verb_pull,
 	&verb_search,

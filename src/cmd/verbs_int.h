@@ -18,6 +18,7 @@ extern const struct verb verb_exec;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;
 extern const struct verb verb_export;
+extern const struct verb verb_generate_systemd;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;
