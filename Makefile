@@ -75,8 +75,9 @@ IMAGE_LIBS := $(foreach l,engine/archive engine/registry engine/store kern model
 $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group -lcap-ng -lseccomp \
-		-ljansson -lcurl -larchive -lcrypto -lisal -lzstd -lz -lpthread -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group \
+		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
+		$(call STATIC,zstd) $(call STATIC,z) -lcrypto -lisal -lpthread -ldl -o $@
 
 NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
@@ -147,7 +148,7 @@ closure = $(or $(closure_$(1)),$(1) kern model base)
 LIBS_base := -ljansson
 LIBS_kern := -lcap-ng -lseccomp
 LIBS_engine/archive := -larchive -lcrypto -lisal -lzstd -lz -lpthread
-LIBS_engine/registry := -lcurl -lcrypto
+LIBS_engine/registry := -lcrypto -ldl
 LIBS_engine/net := -lslirp
 LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
 

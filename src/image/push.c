@@ -53,8 +53,8 @@ static int compress_layer(struct push *p, size_t i, enum archive_compression wit
 	if (to < 0)
 		return err_sys(e, errno, "create a file for a compressed layer");
 	char what[64];
-	snprintf(what, sizeof(what), "compress %.19s", l->blob);
-	image_tell_progress(p->c, what, 0, (uint64_t)l->blob_size);
+	snprintf(what, sizeof(what), "layer %zu/%zu %.12s", i + 1, p->record.nlayers, l->blob + 7);
+	image_tell_progress(p->c, what, IMAGE_COMPRESSING, 0, (uint64_t)l->blob_size);
 	int r = archive_compress(from, to, with, p->c->level, &done, e);
 	if (r >= 0 && !str_eq(done.in_digest, l->blob))
 		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.in_digest);
@@ -169,9 +169,8 @@ static void tell_transfer(void *arg, size_t job, enum registry_state state, uint
 {
 	const struct push *p = arg;
 	char what[64];
-	snprintf(what, sizeof(what), "%s %.19s", state == REGISTRY_EXISTS ? "present" : "upload",
-		 p->uploads[job].digest);
-	image_tell_progress(p->c, what, done, size);
+	snprintf(what, sizeof(what), "blob %.12s", p->uploads[job].digest + 7);
+	image_tell_progress(p->c, what, image_transfer_state(state, IMAGE_UPLOADING), done, size);
 }
 
 /* ---- from what to where ---- */

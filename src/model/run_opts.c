@@ -19,6 +19,7 @@ void run_opts_init(struct run_opts *o)
 		.stop_timeout = 10,
 		.sig_proxy = true,
 		.umask = -1,
+		.personality = -1,
 		.shm_size = UINT64_C(64) << 20,
 		.no_new_privileges = UNSET,
 		.keep_id_uid = RUN_OPTS_OWN_ID,
@@ -58,6 +59,11 @@ static void free_arrays(struct run_opts *o)
 		free(o->devices[i].source);
 		free(o->devices[i].target);
 	}
+	for (size_t i = 0; i < o->nsecrets; i++) {
+		free(o->secrets[i].name);
+		free(o->secrets[i].target);
+	}
+	free(o->secrets);
 	free(o->env);
 	free(o->ulimits);
 	free(o->mounts);
@@ -70,18 +76,20 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd,
+		o->health_cmd, o->tz, o->passwd_entry, o->group_entry,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts, &o->volumes_from,
+		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
+		&o->unsetenv, &o->host_users, &o->requires,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		strv_free(vectors[i]);
 	free_arrays(o);
+	limit_opts_free(&o->limits);
 	run_opts_init(o);
 }
 
@@ -212,5 +220,5 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
-	return 0;
+	return limit_opts_check(&o->limits, e);
 }

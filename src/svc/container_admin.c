@@ -115,6 +115,9 @@ static int kill_all(struct container_rec *rec, struct err *e)
 {
 	for (int round = 0; round < 2; round++) {
 		signal_init(rec, SIGKILL);
+		/* A frozen group of cgroup v1 takes not even that. */
+		if (rec->status == RECORD_PAUSED && rec->state.cgroups.count)
+			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
 		int r = wait_ended(rec, container_now() + KILL_PATIENCE_S * SECOND, e);
 		if (r != 0)
@@ -140,7 +143,7 @@ static int stop_rec(struct container_rec *rec, int timeout, int sig, struct err 
 		signal_init(rec, sig ? sig : rec->config.stop_signal);
 		/* A container that stands still sees the signal only when it goes on. */
 		if (rec->status == RECORD_PAUSED)
-			(void)!runtime_continue_all(rec->state.init.pid, NULL);
+			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
 		r = wait_ended(rec, container_now() + timeout * SECOND, e);
 	}
@@ -203,7 +206,7 @@ static int restart_by_monitor(struct container_rec *rec, int timeout, struct err
 	bool killed = timeout == 0;
 	signal_init(rec, killed ? SIGKILL : rec->config.stop_signal);
 	if (rec->status == RECORD_PAUSED)
-		(void)!runtime_continue_all(rec->state.init.pid, NULL);
+		(void)!container_rec_halt(rec, false, NULL);
 	poke(rec);
 	for (;;) {
 		struct container_watch w;
@@ -277,6 +280,9 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 		r = container_rec_wait_free(rec, &own, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	/* Of an rl or a monitor that was killed; else it is gone already. */
+	if (rec->state.cgroups.count && cgroup_kill(&rec->state.cgroups, NULL) == 0)
+		(void)!cgroup_remove(&rec->state.cgroups, NULL);
 	if (r >= 0 && (volumes || rec->config.o.rm))
 		container_volumes_drop(rec);
 	return container_dir_unmake(rec->store, id, name, e);
@@ -447,23 +453,6 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 		r = container_rec_write_config(&t.rec, e);
 	if (claimed)
 		container_name_release(&t.s, r == 0 ? old : new_name, t.rec.config.id);
-	close_target(&t);
-	return r;
-}
-
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e)
-{
-	struct target t;
-	int r = open_target(root, name, &t, e);
-	if (r < 0)
-		return r;
-	autofd int op = container_rec_lock(&t.rec, e);
-	r = op < 0 ? op : run_opts_restart(&t.rec.config.o, policy, e);
-	if (r == 0 && t.rec.config.o.rm && t.rec.config.o.restart != RESTART_NO)
-		r = err_set(e, EINVAL, "container %s is removed when it ends (--rm): it cannot be restarted",
-			    t.rec.config.name);
-	if (r == 0)
-		r = container_rec_write_config(&t.rec, e);
 	close_target(&t);
 	return r;
 }

@@ -315,6 +315,7 @@ static json_t *state_object(const struct container_rec *c)
 	json_put_int(out, "ExitCode", s->exit_code);
 	json_put_bool(out, "ExitCodeKnown", s->exit_code != RECORD_EXIT_UNKNOWN);
 	json_put_str(out, "Error", s->error ? s->error : "");
+	json_put_str(out, "LimitsBy", s->limits_rung ? s->limits_rung : "");
 	put_time(out, "StartedAt", s->started);
 	put_time(out, "FinishedAt", s->finished);
 	if (s->health.status)
@@ -381,6 +382,23 @@ static void put_share(json_t *out, const char *key, enum ns_share s, const char 
 	json_put_str(out, key, other ? other : s == NS_HOST ? "host" : "private");
 }
 
+/* docker's names; what was not asked for is 0 or "". */
+static void put_limits(json_t *out, const struct limit_opts *l)
+{
+	json_put_int(out, "Memory", RL_MAX(l->memory, INT64_C(0)));
+	json_put_int(out, "MemorySwap", l->memory_swap);
+	json_put_int(out, "MemoryReservation", RL_MAX(l->memory_reservation, INT64_C(0)));
+	json_put_int(out, "NanoCpus", RL_MAX(l->nano_cpus, INT64_C(0)));
+	json_put_int(out, "CpuQuota", l->cpu_quota);
+	json_put_int(out, "CpuPeriod", (int64_t)l->cpu_period);
+	json_put_int(out, "CpuShares", (int64_t)l->cpu_shares);
+	json_put_str(out, "CpusetCpus", l->cpuset_cpus ? l->cpuset_cpus : "");
+	json_put_str(out, "CpusetMems", l->cpuset_mems ? l->cpuset_mems : "");
+	json_put_int(out, "PidsLimit", l->pids);
+	json_put_int(out, "BlkioWeight", l->blkio_weight);
+	json_put_str(out, "CgroupParent", l->parent ? l->parent : "");
+}
+
 static json_t *host_config_object(const struct container_rec *c)
 {
 	const struct run_opts *o = &c->config.o;
@@ -394,6 +412,15 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_t *annotations = json_object();
+	for (size_t i = 0; i < o->annotations.count; i++) {
+		autofree char *key = xstrdup(o->annotations.items[i]);
+		char *eq = strchr(key, '=');
+		if (eq)
+			*eq = '\0';
+		json_put_str(annotations, key, eq ? eq + 1 : "");
+	}
+	json_put(out, "Annotations", annotations);
 	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
@@ -429,6 +456,7 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_bool(out, "Init", o->init);
 	json_put_int(out, "ShmSize", (int64_t)o->shm_size);
 	json_put_int(out, "OomScoreAdj", o->oom_score_adj);
+	put_limits(out, &o->limits);
 	return out;
 }
 

@@ -15,6 +15,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
+#include "rl/svc/secret.h"
 
 static void build_process(struct container *c)
 {
@@ -30,6 +31,7 @@ static void build_process(struct container *c)
 	s->terminal = o->tty;
 	if (o->umask >= 0)
 		s->umask = o->umask;
+	s->personality = o->personality;
 	for (size_t i = 0; i < o->group_add.count; i++) {
 		if (str_eq(o->group_add.items[i], "keep-groups"))
 			s->keep_groups = true;
@@ -197,6 +199,9 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_process(c);
+	r = container_build_users(c, e);
+	if (r < 0)
+		return r;
 	r = build_caps(c, e);
 	if (r == 0)
 		r = build_network(c, e);
@@ -205,5 +210,6 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_sysctls(c);
-	return build_seccomp(c, e);
+	r = secret_add_to_spec(&c->store, c->o, &c->spec, e);
+	return r < 0 ? r : build_seccomp(c, e);
 }

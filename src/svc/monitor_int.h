@@ -97,6 +97,7 @@ struct monitor {
 
 	struct event_source pid_src;
 	struct event_source net_src;
+	struct event_source limits_src;
 	struct event_timer restart_timer, limit_timer, stop_timer, linger_timer, health_timer, health_limit;
 	uint64_t started_ns;  /* CLOCK_MONOTONIC */
 	uint64_t backoff_ns;

@@ -138,7 +138,7 @@ static const struct run_case cases[] = {
 	{"--kernel-memory 1m img", NULL, "--kernel-memory is refused"},
 	{"--isolation hyperv img", NULL, "--isolation is refused"},
 	{"-p 80:80 img", NULL, "-p (--publish) is refused"},
-	{"-m 64m img", NULL, "-m (--memory) is refused"},
+	{"--memory-swappiness 5 img", NULL, "--memory-swappiness is refused"},
 	{"--cidfile= img", NULL, "file name is empty"},
 	{"--env-file /nonexistent img", NULL, "--env-file: cannot open /nonexistent"},
 	{"--env-file / img", NULL, "--env-file"},

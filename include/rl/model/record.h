@@ -150,6 +150,8 @@ struct record_state {
 	char *error;		       /* why it could not be started, "" */
 	unsigned restarts;
 	bool stopped_by_user;
+	struct strv cgroups;	       /* directories of the running container (rl/kern/cgroup.h) */
+	char *limits_rung;	       /* what enforces its limits: "systemd scope", ...; NULL: nothing was asked for */
 	struct record_health health;
 	struct record_join join;
 };

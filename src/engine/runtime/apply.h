@@ -63,6 +63,12 @@ int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
 
+/* apply_secret.c: all of the spec's, after every other mount. */
+int apply_secrets(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_accounts.c */
+int apply_accounts(struct apply *a, struct err *e) RL_CHECK;
+
 /* apply_process.c */
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
 int apply_oom_score(struct apply *a, struct err *e) RL_CHECK;

@@ -34,16 +34,30 @@ static uint64_t clone_flags(const struct rtspec *s)
 
 /* clone3 gives pid and pidfd at once; outer seccomp filters that cannot look into its struct answer ENOSYS, and then
  * the old call with the same flags does. Both are fork-like: the child returns here with 0. */
-static pid_t clone_child(uint64_t flags, int *ret_pidfd)
+static pid_t clone_child(uint64_t flags, const int *cgroup_fd, int *ret_pidfd, bool *ret_placed)
 {
 	struct clone_args args = {
 		.flags = flags | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
 	};
+	*ret_placed = cgroup_fd != NULL;
+	if (cgroup_fd) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)*cgroup_fd;
+	}
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0 && cgroup_fd && errno != ENOSYS) {
+		/* Refused for the cgroup's sake, or for that of the namespaces: trying without tells. */
+		log_debug(LOG_RUN, "clone into the cgroup: %s", strerrordesc_np(errno));
+		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		args.cgroup = 0;
+		*ret_placed = false;
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	}
 	if (pid >= 0 || errno != ENOSYS)
 		return pid;
+	*ret_placed = false;
 	return (pid_t)syscall(SYS_clone, (unsigned long)flags | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, 0UL);
 }
 
@@ -144,11 +158,12 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		return r;
 	uint64_t flags = clone_flags(spec);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
+	bool placed = false;
 	bool joins = plan_needs_joiner(spec);
 	if (joins)
 		r = clone_joined(s, pair, &c, e);
 	else
-		c.pid = clone_child(flags, &c.pidfd);
+		c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
 	if (c.pid == 0) {
 		close(pair[0]);
 		role_child_main(s, pair[1]);
@@ -166,9 +181,12 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		close(pair[0]);
 		return explain_clone(clone_errno, e);
 	}
-	r = map_ids(s, c.pid, e);
+	bool place = s->place && !placed;
+	r = place ? s->place(s->place_arg, c.pid, e) : 0;
 	if (r == 0)
-		r = sync_send(c.sync, STEP_MAPPED, NULL, 0, NULL, 0, e);
+		r = map_ids(s, c.pid, e);
+	if (r == 0)
+		r = sync_send(c.sync, STEP_MAPPED, &place, sizeof(place), NULL, 0, e);
 	if (r < 0) {
 		r = prefer_child_error(&c, e);
 		runtime_container_close(&c);
