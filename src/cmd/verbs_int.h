@@ -11,6 +11,7 @@ extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;
 extern const struct verb verb_create;
+extern const struct verb verb_events;
 extern const struct verb verb_exec;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;

@@ -17,6 +17,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/svc/container.h"
+#include "rl/svc/events.h"
 
 enum { KILL_PATIENCE_S = 10 };
 
@@ -78,6 +79,7 @@ static void record_unknown_end(const struct container_rec *rec)
 	now.state.exit_code = RECORD_EXIT_UNKNOWN;
 	now.state.finished = container_now();
 	(void)!container_rec_write_state(&now, NULL);
+	events_ended(&now, RECORD_EXIT_UNKNOWN);
 }
 
 /* Until the container is not alive and nobody looks after it any more: 1; 0 when `deadline` passes first. */
@@ -162,6 +164,8 @@ int container_stop(const char *root, const char *name, int timeout, int sig, str
 	if (r < 0)
 		return r;
 	r = stop_rec(&t.rec, timeout, sig, e);
+	if (r == 0)
+		events_container(&t.rec, "stop", NULL);
 	close_target(&t);
 	return r;
 }
@@ -188,6 +192,11 @@ int container_kill(const char *root, const char *name, int sig, struct err *e)
 		r = fd < 0 ? fd : proc_pidfd_signal(fd, sig, e);
 		if (r == 0 && runtime_signal_is_lost(t.rec.state.init.pid, sig))
 			log_debug(LOG_RUN, "PID 1 has the default action for signal %d: the kernel drops it", sig);
+	}
+	if (r >= 0) {
+		char number[16];
+		snprintf(number, sizeof(number), "%d", sig);
+		events_container(&t.rec, "kill", "signal", number, NULL);
 	}
 	close_target(&t);
 	return r < 0 ? r : 0;
@@ -453,6 +462,8 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 		r = container_rec_write_config(&t.rec, e);
 	if (claimed)
 		container_name_release(&t.s, r == 0 ? old : new_name, t.rec.config.id);
+	if (claimed && r == 0)
+		events_container(&t.rec, "rename", "oldName", old, NULL);
 	close_target(&t);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/cgroup.h"
 #include "rl/svc/container.h"
+#include "rl/svc/events.h"
 
 int container_rec_halt(const struct container_rec *rec, bool still, struct err *e)
 {
@@ -50,6 +51,8 @@ static int change(const char *root, const char *name, bool on, struct err *e)
 	r = container_store_find(&s, name, &rec, e);
 	if (r == 0)
 		r = pause_rec(&rec, on, e);
+	if (r == 0)
+		events_container(&rec, on ? "pause" : "unpause", NULL);
 	store_close(&s);
 	return r;
 }
