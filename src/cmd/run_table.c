@@ -89,6 +89,8 @@ SETTER(dns_option)
 SETTER(add_host)
 SETTER(mac_address)
 SETTER(host_access)
+SETTER(publish)
+SETTER(expose)
 
 static int set_env(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -181,7 +183,6 @@ static const char spaces[] = "Namespaces";
 
 static const char limits[] = "Limits";
 static const char no_v2[] = "cgroup v2 does not have this setting";
-static const char no_ports[] = "published ports are not supported yet";
 static const char no_networks[] = "named networks are not supported yet";
 static const char windows[] = "it exists on Windows only";
 
@@ -287,6 +288,10 @@ const struct opt_def run_defs[] = {
 
         VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME or ns:PATH",
               .aliases = "net", .flags = OPT_ONCE | OPT_COMMON, CHOICES("none host slirp")),
+        VALUE("publish", 'p', "IP:HOST:PORT", set_publish, network, "lead a port of the host in; PORT alone: any",
+              .flags = OPT_REPEAT | OPT_COMMON),
+        FLAG("publish-all", 'P', o.publish_all, network, "publish every exposed port on a free port of the host"),
+        VALUE("expose", 0, "PORT", set_expose, network, "a port the command serves, for -P", .flags = OPT_REPEAT),
         VALUE("dns", 0, "ADDRESS", set_dns, network, "name server", .flags = OPT_REPEAT),
         VALUE("dns-search", 0, "DOMAIN", set_dns_search, network, "search domain; . for none", .flags = OPT_REPEAT),
         VALUE("dns-option", 0, "OPTION", set_dns_option, network, "option of resolv.conf", .aliases = "dns-opt",
@@ -331,9 +336,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("gpus", 0, "give the device nodes with --device"),
 	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
 	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
-	REFUSED("publish", 'p', no_ports),
-	REFUSED("publish-all", 'P', no_ports),
-	REFUSED("expose", 0, no_ports),
 	REFUSED("network-alias", 0, no_networks),
 	REFUSED("ip", 0, no_networks),
 	REFUSED("ip6", 0, no_networks),

@@ -10,6 +10,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 #include "run_opts_int.h"
 
 void run_opts_init(struct run_opts *o)
@@ -83,6 +84,7 @@ void run_opts_free(struct run_opts *o)
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
 		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
 		&o->unsetenv, &o->host_users, &o->requires,
+		&o->publish, &o->expose,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -218,6 +220,13 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
+	if ((o->publish.count || o->publish_all) &&
+	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
+		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
+				"publish them where the network is made");
+	r = port_opt_check_all(&o->publish, e);
+	if (r < 0)
+		return r;
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
 	return limit_opts_check(&o->limits, e);

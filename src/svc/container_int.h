@@ -8,6 +8,7 @@
 #define RL_SVC_CONTAINER_INT_H
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_ports.h"
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
@@ -54,6 +55,8 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct net_ports ports;   /* bound, until rl-portd has them */
+	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
@@ -164,6 +167,15 @@ int container_select_list(const struct store *s, const struct container_selectio
 int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
+
+/* container_network.c: which network, into spec and slirp_opts. */
+int container_build_network(struct container *c, struct err *e) RL_CHECK;
+/* What it has, one line per network (rl/model/endpoint.h). */
+void container_network_describe(const struct container *c, struct strv *out);
+/* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
+int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
+int container_ports_start(struct container *c, struct err *e) RL_CHECK;
+void container_ports_stop(struct container *c);
 
 /* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
 enum { CONTAINER_SECCOMP_MAX = 4 << 20 };

@@ -20,6 +20,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -284,6 +285,21 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 	return 0;
 }
 
+/* What the image says it serves, for -P. What is no port is nothing we could publish. */
+static void resolve_expose(struct container *c, const json_t *config)
+{
+	struct strv *expose = &c->rec.config.o.expose;
+	const char *key;
+	json_t *value;
+	json_t *of_image = json_object_get(config, "ExposedPorts");
+	json_object_foreach(of_image, key, value)
+	{
+		struct port_opt p;
+		if (port_opt_parse_expose(key, &p, NULL) == 0 && !strv_has(expose, key))
+			strv_add(expose, key);
+	}
+}
+
 static void resolve_hostname(struct container *c)
 {
 	struct record_config *rc = &c->rec.config;
@@ -324,6 +340,7 @@ int container_resolve(struct container *c, struct err *e)
 		return r;
 	resolve_hostname(c);
 	resolve_labels(c, config);
+	resolve_expose(c, config);
 	r = resolve_args(c, config, e);
 	if (r == 0)
 		r = resolve_env(c, config, e);

@@ -14,6 +14,7 @@
 #include "rl/engine/join.h"
 #include "rl/engine/log_file.h"
 #include "rl/svc/container.h"
+#include "rl/svc/container_ports.h"
 
 static void put_time(json_t *obj, const char *key, int64_t ns)
 {
@@ -203,7 +204,9 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	free(quoted);
 	put_row_times(row, c, now);
 	json_put_str(row, "State", record_status_name(c->status));
-	json_put_str(row, "Ports", "");
+	autostr struct str ports = STR_INIT;
+	container_ports_text(c, &ports);
+	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
@@ -493,7 +496,7 @@ static json_t *network_object(const struct container_rec *c)
 	json_t *out = json_object();
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->state.init.pid);
-	json_put(out, "Ports", json_object());
+	json_put(out, "Ports", container_ports_object(c));
 	json_put_str(out, "SandboxKey", container_rec_is_running(c) ? path : "");
 	json_t *networks = json_object();
 	json_put(networks, network_name(&c->config.o), json_object());

@@ -203,6 +203,9 @@ struct run_opts {
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
 	bool no_hosts;
 	char *mac_address;
+	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
+	struct strv expose;	 /* --expose, checked; the image's are added at creation */
+	bool publish_all;	 /* -P */
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
 
 	struct limit_opts limits;
@@ -299,6 +302,8 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
+int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
