@@ -18,6 +18,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/svc/events.h"
 
 static const char ephemeral_mark[] = "ephemeral";
 
@@ -149,6 +150,8 @@ int container_dir_record(struct container *c, struct err *e)
 	if (r == 0)
 		r = container_rec_write_config(&c->rec, e);
 	c->is_recorded = r == 0;
+	if (r == 0)
+		events_container(&c->rec, "create", NULL);
 	return r;
 }
 
@@ -177,7 +180,8 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 	autofd int fd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "container %.12s", id);
-	if (unlinkat(fd, "config.json", 0) < 0 && errno != ENOENT)
+	bool existed = unlinkat(fd, "config.json", 0) == 0;
+	if (!existed && errno != ENOENT)
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (name)
 		container_name_release(s, name, id);
@@ -185,6 +189,8 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 		container_names_release_id(s, id);
 	if (renameat(parent, id, parent, doomed) < 0)
 		return err_sys(e, errno, "remove container %.12s", id);
+	if (existed)
+		events_note(s, "container", "remove", id, name ? name : "");
 	return store_remove_tree(parent, doomed, e);
 }
 
