@@ -67,6 +67,7 @@ SETTER(health_cmd)
 SETTER(health_interval)
 SETTER(health_timeout)
 SETTER(health_start_period)
+SETTER(health_start_interval)
 SETTER(health_retries)
 SETTER(health_on_failure)
 SETTER(pull)
@@ -88,6 +89,8 @@ SETTER(dns_option)
 SETTER(add_host)
 SETTER(mac_address)
 SETTER(host_access)
+SETTER(publish)
+SETTER(expose)
 
 static int set_env(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -180,7 +183,6 @@ static const char spaces[] = "Namespaces";
 
 static const char limits[] = "Limits";
 static const char no_v2[] = "cgroup v2 does not have this setting";
-static const char no_ports[] = "published ports are not supported yet";
 static const char no_networks[] = "named networks are not supported yet";
 static const char windows[] = "it exists on Windows only";
 
@@ -215,6 +217,7 @@ const struct opt_def run_defs[] = {
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
 	VALUE("health-retries", 0, "N", set_health_retries, life, "failures in a row that count (default 3)"),
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
+	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life, "time between checks in it (default 5s)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
@@ -285,6 +288,10 @@ const struct opt_def run_defs[] = {
 
         VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME or ns:PATH",
               .aliases = "net", .flags = OPT_ONCE | OPT_COMMON, CHOICES("none host slirp")),
+        VALUE("publish", 'p', "IP:HOST:PORT", set_publish, network, "lead a port of the host in; PORT alone: any",
+              .flags = OPT_REPEAT | OPT_COMMON),
+        FLAG("publish-all", 'P', o.publish_all, network, "publish every exposed port on a free port of the host"),
+        VALUE("expose", 0, "PORT", set_expose, network, "a port the command serves, for -P", .flags = OPT_REPEAT),
         VALUE("dns", 0, "ADDRESS", set_dns, network, "name server", .flags = OPT_REPEAT),
         VALUE("dns-search", 0, "DOMAIN", set_dns_search, network, "search domain; . for none", .flags = OPT_REPEAT),
         VALUE("dns-option", 0, "OPTION", set_dns_option, network, "option of resolv.conf", .aliases = "dns-opt",
@@ -329,9 +336,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("gpus", 0, "give the device nodes with --device"),
 	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
 	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
-	REFUSED("publish", 'p', no_ports),
-	REFUSED("publish-all", 'P', no_ports),
-	REFUSED("expose", 0, no_ports),
 	REFUSED("network-alias", 0, no_networks),
 	REFUSED("ip", 0, no_networks),
 	REFUSED("ip6", 0, no_networks),
@@ -341,7 +345,7 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_v2),
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
-	REFUSED("sdnotify", 0, "see 'rl generate systemd'"),
+	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
 	REFUSED("hosts-file", 0, "mount it: -v FILE:/etc/hosts"),
 	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
 	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
@@ -442,6 +446,7 @@ int run_target_finish(struct run_target *t, const char *verb, const struct opt_a
 		strv_add(&o->command, args->operands.items[i]);
 	if (o->rootfs && !o->command.count && !(o->entrypoint_set && o->entrypoint.count))
 		return err_set(e, EINVAL, "%s: a directory has no default command: give one after --rootfs DIR", verb);
+	strv_add_all(&o->typed, &args->typed);
 	int r = finish_platform(t, e);
 	if (r == 0)
 		r = finish_attach(t, e);

@@ -8,6 +8,7 @@
 #define RL_SVC_CONTAINER_INT_H
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_ports.h"
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
@@ -54,11 +55,16 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct net_ports ports;   /* bound, until rl-portd has them */
+	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
 	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
+	size_t nshared;
+	char *net_dir; /* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
@@ -106,6 +112,8 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 int container_launch(struct container *c, struct err *e) RL_CHECK;
 /* The network device, once the child has sent it. */
 int container_hand_over_device(struct container *c, struct err *e) RL_CHECK;
+/* Launch, and relay until the container ends; its exit status. */
+int container_start_and_relay(struct container *c, struct err *e) RL_CHECK;
 int container_write_id_files(struct container *c, bool with_cid, struct err *e) RL_CHECK;
 /* Deliver a signal to PID 1 as its default action demands (DECISIONS 19): returns the signal if the container was
  * killed in its place, 0 otherwise. */
@@ -127,6 +135,14 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
+ * that was chosen must be theirs; before every start they are opened into the spec. */
+bool container_shares(const struct container *c);
+int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
+int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
+int container_share_open(struct container *c, struct err *e) RL_CHECK;
+void container_share_close(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {
@@ -150,6 +166,15 @@ int container_select_list(const struct store *s, const struct container_selectio
 int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
+
+/* container_network.c: which network, into spec and slirp_opts. */
+int container_build_network(struct container *c, struct err *e) RL_CHECK;
+/* What it has, one line per network (rl/model/endpoint.h). */
+void container_network_describe(const struct container *c, struct strv *out);
+/* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
+int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
+int container_ports_start(struct container *c, struct err *e) RL_CHECK;
+void container_ports_stop(struct container *c);
 
 /* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
 enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
@@ -185,6 +210,8 @@ int container_build_spec(struct container *c, struct err *e) RL_CHECK;
 int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
+/* After mounts were added: parents first. */
+void container_sort_mounts(struct container *c);
 
 /* container_foreground.c: relay until the container ends; returns its exit status. */
 int container_foreground(struct container *c, struct err *e) RL_CHECK;

@@ -107,7 +107,7 @@ int main(void)
 	compare((const int[]){f_one, f_base, f_base}, 2, 3, "C/a A/a/new D/a/x", "two stacks: the one has a layer more");
 	compare((const int[]){f_base, f_one, f_base}, 1, 3, "C/a D/a/new A/a/x", "or the other");
 	compare((const int[]){f_two, f_one, f_base, f_one, f_base}, 3, 5, "D/a C/b A/b/q D/b/z", "they share all but one");
-	compare((const int[]){f_one, f_base, f_two, f_base}, 2, 4, "C/a A/a/new A/a/y C/b D/b/q A/b/z", "each has one of its own");
+	compare((const int[]){f_one, f_base, f_two, f_base}, 2, 4, "A/a A/a/new A/a/y C/b D/b/q A/b/z", "each has one of its own");
 	compare((const int[]){f_base, f_base}, 1, 2, "", "a stack is like itself");
 	struct err e = ERR_INIT;
 	if (io_remove_tree(AT_FDCWD, top, &e) < 0)

@@ -187,6 +187,7 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
+	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
 };
 
 struct archive_packed {
@@ -226,5 +227,25 @@ struct archive_compressed {
  * same input gives the same output where archive_pack's would be. Parses nothing. */
 int archive_compress(int infd, int outfd, enum archive_compression compression, int level,
 		     struct archive_compressed *ret, struct err *e) RL_CHECK;
+
+/* A blob that is compressed, inflated by a confined program and compressed anew. */
+struct archive_recompress {
+	const char *program; /* as above */
+	const struct idmap *map;
+	int blobfd;
+	int emptyfd; /* an empty directory */
+	int outfd;
+	enum archive_compression compression;
+	int level;
+};
+
+struct archive_recompressed {
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* of what was read */
+	char diffid[ARCHIVE_DIGEST_SIZE];      /* of the tar in it */
+	char digest[ARCHIVE_DIGEST_SIZE];      /* of what was written */
+	uint64_t size;
+};
+
+int archive_recompress(const struct archive_recompress *req, struct archive_recompressed *ret, struct err *e) RL_CHECK;
 
 #endif
