@@ -197,6 +197,7 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	container_ports_text(c, &ports);
 	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
+	json_put_str(row, "Pod", rc->o.pod ? rc->o.pod : "");
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
 	json_put_str(row, "Networks", network_name(&rc->o));
