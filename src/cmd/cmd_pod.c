@@ -72,18 +72,22 @@ static int set_share(const struct opt_def *def, void *target, const char *value,
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} names[] = {{"net", RUN_OPTS_POD_NET}, {"ipc", RUN_OPTS_POD_IPC}, {"uts", RUN_OPTS_POD_UTS}, {"pid", RUN_OPTS_POD_PID},
-		     {"none", 0},		{"", 0}};
+	} names[] = {
+		{"net", RUN_OPTS_POD_NET}, {"ipc", RUN_OPTS_POD_IPC}, {"uts", RUN_OPTS_POD_UTS}, {"none", 0}, {"", 0}};
 	autostrv struct strv words = STRV_INIT;
 	unsigned sum = 0;
 	(void)def;
 	strv_split(&words, value, ',');
+	if (strv_has(&words, "pid"))
+		return err_set(e, EOPNOTSUPP,
+			       "--share pid: the holder's processes are not to be seen; use "
+			       "--pid container:NAME between containers");
 	for (size_t w = 0; w < words.count; w++) {
 		size_t i = 0;
 		while (i < ARRAY_SIZE(names) && !str_eq(words.items[w], names[i].name))
 			i++;
 		if (i == ARRAY_SIZE(names))
-			return err_set(e, EINVAL, "--share '%s': net, ipc, uts and pid can be shared", value);
+			return err_set(e, EINVAL, "--share '%s': net, ipc and uts can be shared", value);
 		sum |= names[i].bit;
 	}
 	((S *)target)->o.pod_share = sum;
@@ -107,23 +111,31 @@ static int set_infra(const struct opt_def *def, void *target, const char *value,
 static const struct opt_def create_defs[] = {
 	VALUE("name", 'n', "NAME", set_name, 0, options, "name of the pod"),
 	VALUE("label", 'l', "NAME=VALUE", set_label, OPT_REPEAT, options, "attach a label"),
-	VALUE("share", 0, "LIST", set_share, 0, options, "what its containers share (default ipc,net,uts); also pid"),
+	VALUE("share", 0, "LIST", set_share, 0, options, "what its containers share (default ipc,net,uts)"),
 	VALUE("hostname", 0, "NAME", set_hostname, 0, options, "host name (default: the pod's name)"),
 	VALUE("userns", 0, "MODE", set_userns, 0, options, "user namespace of all, as in run"),
 	VALUE("sysctl", 0, "NAME=VALUE", set_sysctl, OPT_REPEAT, options, "kernel setting of what is shared"),
-	{.name = "replace", .set = opt_set_bool, .offset = offsetof(S, o.replace), .group = options,
+	{.name = "replace",
+	 .set = opt_set_bool,
+	 .offset = offsetof(S, o.replace),
+	 .group = options,
 	 .help = "remove another pod of this name first, with its containers"},
 	{.name = "infra", .set = set_infra, .flags = OPT_HIDDEN, .group = options, .help = "accepted for scripts"},
 	VALUE("network", 0, "MODE", set_network, OPT_ONCE, network, "as in run"),
-	VALUE("publish", 'p', "IP:HOST:PORT", set_publish, OPT_REPEAT, network, "lead a port of the host in, as in run"),
+	VALUE("publish", 'p', "IP:HOST:PORT", set_publish, OPT_REPEAT, network,
+	      "lead a port of the host in, as in run"),
 	VALUE("dns", 0, "ADDRESS", set_dns, OPT_REPEAT, network, "name server"),
 	VALUE("dns-search", 0, "DOMAIN", set_dns_search, OPT_REPEAT, network, "search domain"),
 	VALUE("dns-option", 0, "OPTION", set_dns_option, OPT_REPEAT, network, "option of resolv.conf"),
 	VALUE("add-host", 0, "NAME:ADDRESS", set_add_host, OPT_REPEAT, network, "line of /etc/hosts"),
-	{.name = "no-hosts", .set = opt_set_bool, .offset = offsetof(S, o.no_hosts), .group = network,
+	{.name = "no-hosts",
+	 .set = opt_set_bool,
+	 .offset = offsetof(S, o.no_hosts),
+	 .group = network,
 	 .help = "leave /etc/hosts of the images alone"},
 	VALUE("mac-address", 0, "MAC", set_mac_address, 0, network, "hardware address of the interface"),
-	VALUE("host-access", 0, "WHAT", set_host_access, 0, network, "open ports of the host itself: none, all or a list"),
+	VALUE("host-access", 0, "WHAT", set_host_access, 0, network,
+	      "open ports of the host itself: none, all or a list"),
 	{.name = "infra-image", .flags = OPT_REFUSED, .help = "a pod needs no image"},
 	{.name = "infra-command", .flags = OPT_REFUSED, .help = "a pod's first process executes nothing"},
 	{.name = "infra-name", .flags = OPT_REFUSED, .help = "the pod has the name"},
@@ -180,7 +192,8 @@ static const struct opt_def ps_defs[] = {
 	 "json, or a template such as '{{.Name}} {{.Status}}'", COMPLETE_CHOICES, "json table"},
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, S, quiet), 0, options, "print ids only", 0, NULL},
 	{"no-trunc", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_trunc), 0, options, "print whole ids", 0, NULL},
-	{"noheading", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_heading), 0, options, "no line of headings", 0, NULL},
+	{"noheading", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_heading), 0, options, "no line of headings", 0,
+	 NULL},
 	OPT_END,
 };
 
@@ -217,14 +230,9 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 }
 
 const struct verb verb_pod_ps = {
-	VERB_COMMON,
-	.name = "pod ps",
-	.aliases = "pod ls,pod list",
-	.usage = "[OPTIONS]",
-	.summary = "list pods",
-	.example = "  rl pod ps --format '{{.Name}} {{.Status}}'",
-	.opts = ps_defs,
-	.run = ps_run,
+	VERB_COMMON,	      .name = "pod ps",	      .aliases = "pod ls,pod list",
+	.usage = "[OPTIONS]", .summary = "list pods", .example = "  rl pod ps --format '{{.Name}} {{.Status}}'",
+	.opts = ps_defs,      .run = ps_run,
 };
 
 static const struct opt_def inspect_defs[] = {
@@ -286,7 +294,10 @@ const struct verb verb_pod_exists = {
 
 #define ALL_AND_LATEST                                                                                                 \
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "every pod", 0, NULL},                 \
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "the pod made last", 0, NULL}
+	{                                                                                                              \
+		"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "the pod made last", 0,   \
+			NULL                                                                                           \
+	}
 
 static int set_signal(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -309,16 +320,16 @@ static const struct opt_def kill_defs[] = {
 	OPT_END,
 };
 static const struct opt_def rm_defs[] = {
-	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "also while containers of it run", 0,
-	 NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "also while containers of it run",
+	 0, NULL},
 	{"ignore", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, ignore), 0, options,
 	 "a pod that does not exist is no error", 0, NULL},
 	ALL_AND_LATEST,
 	OPT_END,
 };
 static const struct opt_def prune_defs[] = {
-	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "accepted for scripts: nothing is asked",
-	 0, NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options,
+	 "accepted for scripts: nothing is asked", 0, NULL},
 	OPT_END,
 };
 
@@ -336,7 +347,8 @@ static int each(const struct cmd_ctx *ctx, const S *o, const struct opt_args *ar
 		return err_set(e, EINVAL, "%s: either names, --all or --latest", ctx->verb->name);
 	strv_add_all(&names, &args->operands);
 	int r = o->all || o->latest ? pod_names(ctx->store_root, o->latest, &names, e) : 0;
-	return r < 0 ? r : container_verb_each(ctx, &names, o->ignore || o->force, false, fn, (void *)(uintptr_t)&arg, e);
+	return r < 0 ? r
+		     : container_verb_each(ctx, &names, o->ignore || o->force, false, fn, (void *)(uintptr_t)&arg, e);
 }
 
 static int start_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct err *e)
@@ -410,14 +422,8 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 
 #define POD_VERB(id, word, table, text, sample, runner)                                                                \
 	const struct verb verb_pod_##id = {                                                                            \
-		VERB_COMMON,                                                                                           \
-		.name = "pod " word,                                                                                   \
-		.usage = "[OPTIONS] POD...",                                                                           \
-		.summary = text,                                                                                       \
-		.example = sample,                                                                                     \
-		.opts = table,                                                                                         \
-		.max_operands = OPERANDS_ANY,                                                                          \
-		.run = runner,                                                                                         \
+		VERB_COMMON,	   .name = "pod " word, .usage = "[OPTIONS] POD...",  .summary = text,                 \
+		.example = sample, .opts = table,	.max_operands = OPERANDS_ANY, .run = runner,                   \
 	}
 
 const struct verb verb_pod_start = {

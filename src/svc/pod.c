@@ -183,8 +183,6 @@ int pod_adopt(const char *root, struct run_opts *o, struct err *e)
 			share(&o->ipc, &o->ipc_container, id);
 		if (what & RUN_OPTS_POD_UTS)
 			share(&o->uts, &o->uts_container, id);
-		if (what & RUN_OPTS_POD_PID)
-			share(&o->pid, &o->pid_container, id);
 		run_opts_set(&o->pod, id);
 	}
 	pod_close(&p);
@@ -462,7 +460,7 @@ static json_t *shared_names(unsigned what)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} all[] = {{RUN_OPTS_POD_IPC, "ipc"}, {RUN_OPTS_POD_NET, "net"}, {RUN_OPTS_POD_UTS, "uts"}, {RUN_OPTS_POD_PID, "pid"}};
+	} all[] = {{RUN_OPTS_POD_IPC, "ipc"}, {RUN_OPTS_POD_NET, "net"}, {RUN_OPTS_POD_UTS, "uts"}};
 	json_t *out = json_array();
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (what & all[i].bit)

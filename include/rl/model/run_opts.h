@@ -222,7 +222,6 @@ enum {
 	RUN_OPTS_POD_NET = 1,	     /* what a pod shares */
 	RUN_OPTS_POD_IPC = 2,
 	RUN_OPTS_POD_UTS = 4,
-	RUN_OPTS_POD_PID = 8,
 	RUN_OPTS_POD_SHARE = RUN_OPTS_POD_NET | RUN_OPTS_POD_IPC | RUN_OPTS_POD_UTS,
 };
 
