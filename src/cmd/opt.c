@@ -141,7 +141,7 @@ static int apply(struct parse *p, const struct opt_def *def, const char *value, 
 {
 	bool *given = &p->args->given[def - p->defs];
 	bool on = true;
-	if (!def->metavar) {
+	if (!def->metavar && !((def->flags & OPT_WORDS) && value)) {
 		if (value && !read_bool(value, &on))
 			return err_set(e, EINVAL, "--%s=%s: true or false is expected", def->name, value);
 		value = on ? "true" : "false";

@@ -36,6 +36,7 @@ enum opt_flags {
 	OPT_HIDDEN = 1 << 2,  /* works, but is in no help and no completion */
 	OPT_REFUSED = 1 << 3, /* known from elsewhere; `help` is the reason why it is refused */
 	OPT_COMMON = 1 << 4,  /* gets a line of its own where the help of a big verb is short */
+	OPT_WORDS = 1 << 5,   /* a boolean that takes other words too: --pull, --pull=never; the setter gets what was typed */
 };
 
 /* Parsing flags. */
