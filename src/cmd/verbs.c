@@ -38,6 +38,7 @@ const struct verb *const verb_table[] = {
 	&verb_port_rm,
 	&verb_init,
 	&verb_container_prune,
+	&verb_container_exists,
 	&verb_build,
 	&verb_builder_prune,
 	&verb_generate_systemd,

@@ -11,6 +11,7 @@ extern const struct verb verb_build;
 extern const struct verb verb_builder_prune;
 extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
+extern const struct verb verb_container_exists;
 extern const struct verb verb_container_prune;
 extern const struct verb verb_cp;
 extern const struct verb verb_create;
