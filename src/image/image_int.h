@@ -44,6 +44,7 @@ struct image_ctx {
 	const char *compression; /* --compression, or NULL */
 	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
 	int level;		 /* --compression-level, 0: the default */
+	bool raw;		 /* --raw: the document itself */
 	bool append;		 /* --append: an OCI layout that is there already gets one more image */
 	bool force;		 /* --force-compression */
 	bool all_tags;		 /* --all-tags */
@@ -51,7 +52,7 @@ struct image_ctx {
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb,
+image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, push_index_verb,
 	save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */

@@ -132,7 +132,7 @@ static const struct {
 	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
-	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
+	{"push", push_verb, 2, false}, {"push-index", push_index_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false}, {"volume-export", volume_export_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };
@@ -163,6 +163,7 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_WHICH,
 		OPT_FORCE,
 		OPT_APPEND,
+		OPT_RAW,
 	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -184,6 +185,7 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"which", required_argument, NULL, OPT_WHICH},
 		{"force-compression", no_argument, NULL, OPT_FORCE},
 		{"append", no_argument, NULL, OPT_APPEND},
+		{"raw", no_argument, NULL, OPT_RAW},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -239,6 +241,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 			break;
 		case OPT_LEVEL:
 			c->level = (int)strtol(optarg, NULL, 10);
+			break;
+		case OPT_RAW:
+			c->raw = true;
 			break;
 		case OPT_APPEND:
 			c->append = true;
