@@ -48,7 +48,7 @@ lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
 
-PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd
+PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd $(B)/libexec/rl/rl-portd
 
 all: $(PROGRAMS)
 
@@ -84,6 +84,13 @@ $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
+
+PORTD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
+$(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,portd) -Wl,--start-group $(PORTD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
+		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 # --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
 SECCOMP_GEN := $(B)/gen/seccomp_gen

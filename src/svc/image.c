@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "image_int.h"
+#include "system_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -148,6 +149,12 @@ int image_program_feed(const struct store *s, const struct idmap *map, const str
 		       size_t nfds, const struct image_ui *ui, struct image_list *ret_added, struct err *e)
 {
 	return run_program(s, map, verb, false, fds, nfds, ui, ret_added, NULL, e);
+}
+
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e)
+{
+	return run_program(s, map, verb, false, NULL, 0, ui, NULL, ret_text, e);
 }
 
 void image_list_free(struct image_list *l)
@@ -323,6 +330,28 @@ static int resolve_transport(const struct store *s, struct wanted *want, const s
 	return r;
 }
 
+static bool is_damage(int r)
+{
+	return r == -EBADMSG || r == -EIO;
+}
+
+/* A run met something broken. What could be mended is, and then it is looked at again; else the error stays. */
+static int mend(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		struct image_run *run, int broken, struct err *e)
+{
+	struct err cannot = ERR_INIT;
+	struct idmap with;
+	int r = unpack_map(map, &with, &cannot);
+	if (r >= 0)
+		r = system_mend_image(s, ref, &with, policy == PULL_NEVER, &cannot);
+	if (r <= 0) {
+		log_debug(LOG_STORE, "nothing could be mended: %s", r < 0 ? cannot.text : "nothing was found");
+		return broken;
+	}
+	err_clear(e);
+	return look(s, ref, map, run, e);
+}
+
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
@@ -335,13 +364,22 @@ int image_ensure_platform(const struct store *s, const char *ref, enum pull_poli
 	struct image_run run = IMAGE_RUN_INIT;
 	struct wanted want = {.ref = ref, .policy = policy, .platform = platform};
 	char id[STORE_DIGEST_SIZE] = "";
+	bool mended = false;
 	int r = resolve_transport(s, &want, map, ui, id, e);
 	if (r >= 0)
 		r = find_or_fetch(s, &want, map, ui, &run, e);
-	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
+	for (int attempt = 0; attempt < ENSURE_ATTEMPTS; attempt++) {
+		if (is_damage(r) && !mended) {
+			mended = true;
+			r = mend(s, want.ref, want.policy, map, &run, r, e);
+		}
+		if (r != 1)
+			break;
 		r = unpack(s, &run.image, map, ui, e);
 		if (r == 0)
 			r = look(s, want.ref, map, &run, e);
+		else if (r == -ENOENT)
+			r = -EBADMSG; /* a blob is gone, not the image */
 	}
 	if (r == 1)
 		r = err_set(e, EAGAIN, "its layers are removed as fast as they are unpacked");

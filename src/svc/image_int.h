@@ -20,6 +20,8 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
 		      struct err *e) RL_CHECK;
 
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e) RL_CHECK;
 /* The same for a verb that takes descriptors: they become 4, 5, ... */
 int image_program_feed(const struct store *s, const struct idmap *map, const struct strv *verb, const int *fds,
 		       size_t nfds, const struct image_ui *ui, struct image_list *ret_added, struct err *e) RL_CHECK;
