@@ -77,6 +77,10 @@ static int tag_image(const struct store *s, const struct store_image *image, con
 {
 	if (!image->builtin)
 		return store_tag(s, name, image->manifest_digest, e);
+	if (image->shared) {
+		err_set(e, EPERM, "image %s is in an additional store, which is only read", image->name);
+		return err_hint(e, "make it your own first: rl save NAME | rl load");
+	}
 	struct idmap map;
 	autostrv struct strv verb = STRV_INIT;
 	int r = idmap_detect(false, &map, e);
@@ -224,7 +228,8 @@ static int remove_by_id(const struct store *s, const char *text, bool force, str
 	if (r < 0)
 		return r;
 	if (image.builtin) {
-		r = err_set(e, EPERM, "image %s is built into rl and cannot be removed", text);
+		r = err_set(e, EPERM, "image %s is %s and cannot be removed", text,
+			    image.shared ? "in an additional store, which is only read," : "built into rl");
 	} else {
 		r = store_names(s, image.manifest_digest, &names, e);
 		if (r >= 0 && names.count > 1 && !force) {
@@ -290,6 +295,11 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 	int r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
+	r = store_can_remove(&s, e);
+	if (r < 0) {
+		store_close(&s);
+		return r;
+	}
 	for (size_t i = 0; i < refs->count; i++) {
 		struct err one = ERR_INIT;
 		r = remove_one(&s, refs->items[i], force, &removed, &one);
@@ -348,7 +358,9 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	int r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
-	r = store_list(&s, &list, e);
+	r = store_can_remove(&s, e);
+	if (r >= 0)
+		r = store_list(&s, &list, e);
 	if (r >= 0)
 		r = prune_entries(&s, &list, all, &removed, e);
 	if (r >= 0)
