@@ -48,7 +48,7 @@ lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
 
-PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd
+PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd $(B)/libexec/rl/rl-portd
 
 all: $(PROGRAMS)
 
@@ -84,6 +84,13 @@ $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
+
+PORTD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
+$(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,portd) -Wl,--start-group $(PORTD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
+		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 # --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
 SECCOMP_GEN := $(B)/gen/seccomp_gen
@@ -251,7 +258,7 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 tar gzip xz-utils zstd attr libcap2-bin nftables iputils-ping \
-	netcat-openbsd iperf3 strace skopeo umoci mmdebstrap docker-registry apache2-utils openssl bubblewrap
+	netcat-openbsd iperf3 strace skopeo umoci podman buildah mmdebstrap docker-registry apache2-utils openssl bubblewrap
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_FUZZ := clang libclang-rt-14-dev llvm
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3

@@ -111,7 +111,7 @@ const struct verb verb_secret_create = {
 	.name = "secret create",
 	.usage = "[OPTIONS] NAME [FILE]",
 	.summary = "keep a secret for containers",
-	.example = "  pass show db | rl secret create db-password -\n"
+	.example = "  rl secret create db-password password.txt\n"
 		   "  rl run --secret db-password postgres",
 	.opts = create_defs,
 	.min_operands = 1,

@@ -42,7 +42,10 @@ struct image_ctx {
 	const char *output;	 /* --output: file or directory, "-" standard output */
 	const char *format;	 /* --format, or NULL */
 	const char *compression; /* --compression, or NULL */
+	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
 	int level;		 /* --compression-level, 0: the default */
+	bool append;		 /* --append: an OCI layout that is there already gets one more image */
+	bool force;		 /* --force-compression */
 	bool all_tags;		 /* --all-tags */
 	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
 	bool repair, quick, local; /* --repair, --quick, --local: of check */
@@ -200,6 +203,7 @@ struct bundle {
 	const char *path; /* borrowed; "-": standard output */
 	int fd;		  /* the stream, or the directory */
 	bool is_dir;
+	bool grows;	  /* a layout of others: nothing of it is removed */
 	bool nameless;	  /* the file has no name yet */
 	char *temp;	  /* its name until it is whole, or NULL: written in place */
 	uint64_t written; /* to the stream */
@@ -216,6 +220,10 @@ struct bundle_blob {
 /* bundle_open -> any number of bundle_add, bundle_add_blob -> bundle_end when all is well -> bundle_close. -EINVAL if
  * the output is a terminal. Names are at most 100 bytes. */
 int bundle_open(struct bundle *b, const char *path, bool is_dir, struct err *e) RL_CHECK;
+/* The same for an OCI layout that is there; what it has is not written again. */
+int bundle_open_layout(struct bundle *b, const char *path, struct err *e) RL_CHECK;
+/* Replace a document of such a layout. */
+int bundle_replace(struct bundle *b, const char *name, const void *data, size_t len, struct err *e) RL_CHECK;
 int bundle_end(struct bundle *b, struct err *e) RL_CHECK;
 /* `failed`: what was written is removed where it can be. */
 void bundle_close(struct bundle *b, bool failed);

@@ -2,7 +2,7 @@
  * main.c - rl-image: everything that touches archives and registries, and that only; rl starts it.
  *
  * The interface is rl/model/image_proto.h: parameters in argv, descriptor 3 for the id map, progress, results and the
- * error. Two hidden verbs, `unpack` and `extract`, are this program executed by itself to be confined
+ * error. Three hidden verbs, `unpack`, `extract` and `inflate`, are this program executed by itself to be confined
  * (rl/engine/archive_role.h); they come first, because they must have seen nothing: no option, no store, no
  * environment of ours.
  *
@@ -36,9 +36,9 @@ void image_tell_progress(const struct image_ctx *c, const char *what, enum image
 enum image_progress_state image_transfer_state(enum registry_state state, enum image_progress_state running)
 {
 	static const enum image_progress_state states[] = {
-		[REGISTRY_WAITING] = IMAGE_WAITING, [REGISTRY_CHECKING] = IMAGE_CHECKING,
+		[REGISTRY_WAITING] = IMAGE_WAITING,   [REGISTRY_CHECKING] = IMAGE_CHECKING,
 		[REGISTRY_RETRYING] = IMAGE_RETRYING, [REGISTRY_DONE] = IMAGE_DONE,
-		[REGISTRY_FAILED] = IMAGE_FAILED,   [REGISTRY_EXISTS] = IMAGE_PRESENT,
+		[REGISTRY_FAILED] = IMAGE_FAILED,     [REGISTRY_EXISTS] = IMAGE_PRESENT,
 	};
 	_Static_assert(ARRAY_SIZE(states) == REGISTRY_STATE_N, "a word for every state");
 	return state == REGISTRY_RUNNING ? running : states[state];
@@ -161,6 +161,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_FORMAT,
 		OPT_COMPRESSION,
 		OPT_LEVEL,
+		OPT_WHICH,
+		OPT_FORCE,
+		OPT_APPEND,
 		OPT_REPAIR,
 		OPT_QUICK,
 		OPT_LOCAL,
@@ -182,6 +185,9 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"format", required_argument, NULL, OPT_FORMAT},
 		{"compression", required_argument, NULL, OPT_COMPRESSION},
 		{"compression-level", required_argument, NULL, OPT_LEVEL},
+		{"which", required_argument, NULL, OPT_WHICH},
+		{"force-compression", no_argument, NULL, OPT_FORCE},
+		{"append", no_argument, NULL, OPT_APPEND},
 		{"repair", no_argument, NULL, OPT_REPAIR},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"local", no_argument, NULL, OPT_LOCAL},
@@ -240,6 +246,15 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 			break;
 		case OPT_LEVEL:
 			c->level = (int)strtol(optarg, NULL, 10);
+			break;
+		case OPT_APPEND:
+			c->append = true;
+			break;
+		case OPT_FORCE:
+			c->force = true;
+			break;
+		case OPT_WHICH:
+			c->which = optarg;
 			break;
 		case OPT_REPAIR:
 			c->repair = true;
@@ -337,7 +352,7 @@ int main(int argc, char **argv)
 	log_init("rl-image");
 	if (argc == 2 && str_eq(argv[1], "unpack"))
 		return role_unpack_main(argc, argv);
-	if (argc == 2 && str_eq(argv[1], "extract"))
+	if (argc == 2 && (str_eq(argv[1], "extract") || str_eq(argv[1], "inflate")))
 		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};

@@ -7,7 +7,7 @@
 
 void rtspec_init(struct rtspec *s)
 {
-	*s = (struct rtspec){.umask = 0022, .no_new_privs = true};
+	*s = (struct rtspec){.umask = 0022, .personality = -1, .no_new_privs = true};
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		s->ns[i].fd = -1;
 }
@@ -32,6 +32,8 @@ void rtspec_free(struct rtspec *s)
 	strv_free(&s->args);
 	strv_free(&s->env);
 	strv_free(&s->group_add);
+	strv_free(&s->passwd);
+	strv_free(&s->group);
 	strv_free(&s->layers);
 	strv_free(&s->masked);
 	strv_free(&s->read_only_paths);

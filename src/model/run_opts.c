@@ -10,6 +10,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 #include "run_opts_int.h"
 
 void run_opts_init(struct run_opts *o)
@@ -19,6 +20,7 @@ void run_opts_init(struct run_opts *o)
 		.stop_timeout = 10,
 		.sig_proxy = true,
 		.umask = -1,
+		.personality = -1,
 		.shm_size = UINT64_C(64) << 20,
 		.no_new_privileges = UNSET,
 		.keep_id_uid = RUN_OPTS_OWN_ID,
@@ -28,6 +30,7 @@ void run_opts_init(struct run_opts *o)
 		.health_interval = -1,
 		.health_timeout = -1,
 		.health_start_period = -1,
+		.health_start_interval = -1,
 		.health_retries = -1,
 	};
 }
@@ -74,12 +77,14 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd,
+		o->health_cmd, o->tz, o->passwd_entry, o->group_entry,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts, &o->volumes_from,
+		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
+		&o->unsetenv, &o->host_users, &o->requires,
+		&o->publish, &o->expose,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -208,10 +213,20 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--hostname: not with --uts host, it would change the host's name");
 	if (o->domainname && o->uts == NS_HOST)
 		return err_set(e, EINVAL, "--domainname: not with --uts host, it would change the host's name");
+	if ((o->hostname || o->domainname) && o->uts == NS_CONTAINER)
+		return err_set(e, EINVAL, "--%s: not with --uts container:%s, it would change that one's name",
+			       o->hostname ? "hostname" : "domainname", o->uts_container);
 	bool foreign_net = o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_CONTAINER ||
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
+	if ((o->publish.count || o->publish_all) &&
+	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
+		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
+				"publish them where the network is made");
+	r = port_opt_check_all(&o->publish, e);
+	if (r < 0)
+		return r;
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
 	return limit_opts_check(&o->limits, e);

@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
+#include "rl/svc/image_platform.h"
 
 void container_init(struct container *c)
 {
@@ -33,6 +34,7 @@ void container_init(struct container *c)
 		.dirfd = -1,
 		.op_fd = -1,
 		.slirp = NET_SLIRP_NONE,
+		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	container_limits_init(&c->limits);
@@ -47,6 +49,7 @@ void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
 	container_limits_close(c);
+	container_ports_stop(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	container_volumes_release(c);
@@ -54,6 +57,7 @@ void container_close(struct container *c, bool keep_dir)
 		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
+	container_share_close(c);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	image_run_free(&c->image);
@@ -166,13 +170,20 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 	container_limits_request(c);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
+		r = container_share_resolve(c, e);
+	if (r == 0)
 		r = choose_map(c, e);
+	if (r == 0 && container_shares(c))
+		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs) {
 		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
-		r = image_ensure(&c->store, c->o->image, c->o->pull, c->has_map ? &c->map : &identity, NULL, &c->image, e);
+		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
+					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;
+		if (r == 0)
+			r = image_platform_check(c->image.image.config, c->o->image, IMAGE_BINFMT_DIR, e);
 	}
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
@@ -269,7 +280,9 @@ int container_launch(struct container *c, struct err *e)
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
 	container_limits_add_to_spec(c);
-	int r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
+	int r = container_ports_bind(c, e);
+	if (r == 0)
+		r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)
 		return r;
 	const struct runtime_start start = {
@@ -332,6 +345,7 @@ void container_note_started(struct container *c, bool foreground)
 	strv_add_all(&s->cgroups, &c->limits.made.dirs);
 	if (c->limits.is_ready)
 		s->limits_rung = xstrdup(cgroup_rung_name(c->limits.made.rung));
+	container_network_describe(c, &s->networks);
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
 }
@@ -384,11 +398,13 @@ static int run_in_foreground(struct container *c, struct err *e)
 	return r < 0 ? r : start_and_relay(c, e);
 }
 
-int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+static int run_new(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
 {
 	struct container c;
 	container_init(&c);
-	int r = container_prepare_new(&c, o, store_root, e);
+	int r = container_start_required(store_root, &o->requires, e);
+	if (r == 0)
+		r = container_prepare_new(&c, o, store_root, e);
 	if (r == 0 && needs_monitor(&c))
 		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)
@@ -401,11 +417,38 @@ int container_run(struct run_opts *o, const char *store_root, struct str *ret_id
 	return 0;
 }
 
+/* --rmi: what something else uses stays, and that is no failure of the command. */
+static void remove_image(const char *store_root, const char *image)
+{
+	autostrv struct strv refs = STRV_INIT;
+	struct image_removed removed = {.bytes = 0};
+	struct err why = ERR_INIT;
+	strv_add(&refs, image);
+	if (image_remove(store_root, &refs, false, &removed, &why) < 0)
+		log_warn("--rmi: %s", why.text);
+	image_removed_free(&removed);
+}
+
+int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+{
+	autofree char *unwanted = o->rmi && o->image ? xstrdup(o->image) : NULL;
+	int r = run_new(o, store_root, ret_id, ret_status, e);
+	if (r == 0 && unwanted)
+		remove_image(store_root, unwanted);
+	return r;
+}
+
 int container_create(struct run_opts *o, const char *store_root, struct str *ret_id, struct err *e)
 {
 	struct container c;
 	container_init(&c);
 	int r = container_prepare_new(&c, o, store_root, e);
+	for (size_t i = 0; r == 0 && i < c.o->requires.count; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		r = container_store_find(&c.store, c.o->requires.items[i], &other, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
 	/* What is wrong with the options is said now, not at the first start. */
 	if (r == 0)
 		r = container_build_spec(&c, e);

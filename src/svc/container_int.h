@@ -8,6 +8,7 @@
 #define RL_SVC_CONTAINER_INT_H
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_ports.h"
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
@@ -54,11 +55,16 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct net_ports ports;   /* bound, until rl-portd has them */
+	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
 	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
+	size_t nshared;
+	char *net_dir; /* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
@@ -112,6 +118,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_start.c: start those of --requires that do not run. */
+int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -125,6 +133,14 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
+ * that was chosen must be theirs; before every start they are opened into the spec. */
+bool container_shares(const struct container *c);
+int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
+int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
+int container_share_open(struct container *c, struct err *e) RL_CHECK;
+void container_share_close(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {
@@ -148,6 +164,15 @@ int container_select_list(const struct store *s, const struct container_selectio
 int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e) RL_CHECK;
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
+
+/* container_network.c: which network, into spec and slirp_opts. */
+int container_build_network(struct container *c, struct err *e) RL_CHECK;
+/* What it has, one line per network (rl/model/endpoint.h). */
+void container_network_describe(const struct container *c, struct strv *out);
+/* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
+int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
+int container_ports_start(struct container *c, struct err *e) RL_CHECK;
+void container_ports_stop(struct container *c);
 
 /* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
 enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
@@ -179,6 +204,8 @@ int container_limits_translate(const struct limit_opts *o, struct cgroup_limits 
 
 /* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
+/* container_users.c: lines for the container's passwd and group files */
+int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
 

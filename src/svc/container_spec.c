@@ -31,6 +31,7 @@ static void build_process(struct container *c)
 	s->terminal = o->tty;
 	if (o->umask >= 0)
 		s->umask = o->umask;
+	s->personality = o->personality;
 	for (size_t i = 0; i < o->group_add.count; i++) {
 		if (str_eq(o->group_add.items[i], "keep-groups"))
 			s->keep_groups = true;
@@ -104,53 +105,10 @@ static int build_seccomp(struct container *c, struct err *e)
 	return 0;
 }
 
-static int build_network(struct container *c, struct err *e)
-{
-	const struct run_opts *o = c->o;
-	struct rt_ns *ns = &c->spec.ns[RT_NS_NET];
-	int r = 0;
-	switch (o->network.kind) {
-	case NETWORK_NONE:
-		return 0;
-	case NETWORK_HOST:
-		ns->mode = RT_NS_HOST;
-		return 0;
-	case NETWORK_SLIRP:
-		break;
-	case NETWORK_NS:
-		ns->mode = RT_NS_JOIN;
-		ns->fd = open(o->network.name, O_RDONLY | O_CLOEXEC);
-		return ns->fd < 0 ? err_sys(e, errno, "--network ns:%s", o->network.name) : 0;
-	case NETWORK_CONTAINER:
-	case NETWORK_NAMED:
-		err_set(e, ENOENT, "there is no network '%s'", o->network.name);
-		return err_hint(e, "--network slirp, none, host and ns:PATH exist");
-	}
-	net_slirp_opts_init(&c->slirp_opts);
-	r = net_slirp_parse(o->network.options, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_set_host_access(&o->host_access, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_set_dns(&o->dns, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_choose_subnet(&c->slirp_opts, e);
-	if (r < 0)
-		return err_ctx(e, "--network");
-	if (o->mac_address && sscanf(o->mac_address, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &c->slirp_opts.mac[0],
-				     &c->slirp_opts.mac[1], &c->slirp_opts.mac[2], &c->slirp_opts.mac[3],
-				     &c->slirp_opts.mac[4], &c->slirp_opts.mac[5]) != NET_MAC_LEN)
-		return err_set(e, EINVAL, "--mac-address: '%s' is not an address", o->mac_address);
-	c->uses_slirp = true;
-	return 0;
-}
-
-static int share_ns(struct container *c, enum rt_ns_kind kind, enum ns_share share, const char *option, struct err *e)
+static void share_ns(struct container *c, enum rt_ns_kind kind, enum ns_share share)
 {
 	if (share == NS_HOST)
 		c->spec.ns[kind].mode = RT_NS_HOST;
-	if (share == NS_CONTAINER)
-		return err_set(e, ENOENT, "%s=container: there is no such running container", option);
-	return 0;
 }
 
 static int build_namespaces(struct container *c, struct err *e)
@@ -159,15 +117,15 @@ static int build_namespaces(struct container *c, struct err *e)
 	struct rtspec *s = &c->spec;
 	if (!c->has_map)
 		s->ns[RT_NS_USER].mode = RT_NS_HOST;
-	int r = share_ns(c, RT_NS_PID, o->pid, "--pid", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_IPC, o->ipc, "--ipc", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_UTS, o->uts, "--uts", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_CGROUP, o->cgroupns, "--cgroupns", e);
-	if (r < 0)
-		return r;
+	share_ns(c, RT_NS_PID, o->pid);
+	share_ns(c, RT_NS_IPC, o->ipc);
+	share_ns(c, RT_NS_UTS, o->uts);
+	share_ns(c, RT_NS_CGROUP, o->cgroupns);
+	if (container_shares(c)) {
+		int r = container_share_open(c, e);
+		if (r < 0)
+			return r;
+	}
 	if (s->ns[RT_NS_UTS].mode == RT_NS_NEW) {
 		if (o->domainname)
 			s->domainname = xstrdup(o->domainname);
@@ -200,9 +158,12 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_process(c);
+	r = container_build_users(c, e);
+	if (r < 0)
+		return r;
 	r = build_caps(c, e);
 	if (r == 0)
-		r = build_network(c, e);
+		r = container_build_network(c, e);
 	if (r == 0)
 		r = container_build_mounts(c, e);
 	if (r < 0)

@@ -42,6 +42,7 @@ struct rt_mount {
 	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
 	char *upper, *work; /* RT_OVERLAY */
 	struct strv lowers; /* RT_OVERLAY without source: directories to stack, top first */
+	bool over_link;	  /* a symlink that leads to nothing is replaced, not refused */
 	char *subpath;	  /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
 	bool chown;	  /* :U, the source is given to the payload's user */
 	bool copy_up;	  /* tmpfs: fill with what the image has there */
@@ -87,6 +88,8 @@ struct rtspec {
 	char *user_text;	/* -u or the image's User, "" is root */
 	struct strv group_add;
 	bool keep_groups;
+	struct strv passwd, group; /* lines to add to the container's files where the name and the id are free */
+	int personality;	   /* -1: as it is */
 	int umask;
 	bool terminal;
 	unsigned short rows, columns; /* of the terminal; 0 0: unknown */

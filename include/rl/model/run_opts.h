@@ -143,6 +143,7 @@ struct run_opts {
 	struct strv log_opts;	 /* as typed, for inspect */
 	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
+	int64_t health_start_interval;
 	int health_retries;	 /* -1: the image's, else 3 */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
@@ -160,6 +161,19 @@ struct run_opts {
 	struct strv sysctls; /* "key=value" */
 	int oom_score_adj;
 	bool oom_score_adj_set;
+
+	bool env_host;		 /* the caller's environment below the image's */
+	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;	 /* names */
+	bool unsetenv_all;
+	char *tz;		 /* "local" or a zone */
+	bool no_passwd;		 /* --passwd=false */
+	char *passwd_entry, *group_entry;
+	struct strv host_users;
+	struct strv requires;	 /* containers started before this one */
+	int personality;	 /* of personality(2), -1: as it is */
+	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	bool rmi;		 /* remove the image afterwards */
 
 	/* file systems */
 	struct mount_opt *mounts;
@@ -189,6 +203,9 @@ struct run_opts {
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
 	bool no_hosts;
 	char *mac_address;
+	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
+	struct strv expose;	 /* --expose, checked; the image's are added at creation */
+	bool publish_all;	 /* -P */
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
 
 	struct limit_opts limits;
@@ -255,6 +272,7 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
@@ -284,10 +302,24 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
+int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* podman's further options: run_opts_user.c */
+int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_unsetenv(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_tz(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_passwd_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostuser(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
+void run_opts_expand(const char *text, const struct strv *env, struct str *out);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -152,6 +153,10 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_session(a, e);
 	case OP_USER:
 		return apply_user(a, e);
+	case OP_ACCOUNTS:
+		return apply_accounts(a, e);
+	case OP_PERSONALITY:
+		return personality((unsigned long)a->plan->spec->personality) < 0 ? err_sys(e, errno, "personality") : 0;
 	case OP_CHOWN:
 		return apply_chown(a, op->mount, e);
 	case OP_CWD:

@@ -66,6 +66,9 @@ int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
 /* apply_secret.c: all of the spec's, after every other mount. */
 int apply_secrets(struct apply *a, struct err *e) RL_CHECK;
 
+/* apply_accounts.c */
+int apply_accounts(struct apply *a, struct err *e) RL_CHECK;
+
 /* apply_process.c */
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
 int apply_oom_score(struct apply *a, struct err *e) RL_CHECK;
