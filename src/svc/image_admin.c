@@ -324,13 +324,23 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 
 /* ---- prune ---- */
 
-static int prune_entries(const struct store *s, const struct store_list *list, bool all, struct image_removed *removed,
+/* What has no name may be about to get one: a pull publishes the image first. */
+static int prune_unnamed(const struct store *s, const struct store_entry *entry, struct image_removed *removed,
 			 struct err *e)
+{
+	int r = *entry->manifest_digest ? store_prune_image(s, entry->manifest_digest, e) : 0;
+	if (r > 0)
+		strv_add(&removed->deleted, *entry->config_digest ? entry->config_digest : entry->manifest_digest);
+	return r < 0 ? r : 0;
+}
+
+static int prune_entries(const struct store *s, const struct store_list *list, bool all, image_filter_fn *fn, void *arg,
+			 struct image_removed *removed, struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < list->count; i++) {
 		const struct store_entry *entry = &list->items[i];
-		if (entry->builtin || (*entry->name && !all))
+		if (entry->builtin || (*entry->name && !all) || (fn && !fn(entry, arg)))
 			continue;
 		struct err why = ERR_INIT;
 		r = check_unused(s, entry->manifest_digest, entry->name, &why);
@@ -345,12 +355,13 @@ static int prune_entries(const struct store *s, const struct store_list *list, b
 		if (*entry->name)
 			r = untag_one(s, entry->name, removed, e);
 		if (r >= 0)
-			r = drop_unnamed(s, entry->manifest_digest, entry->config_digest, removed, e);
+			r = prune_unnamed(s, entry, removed, e);
 	}
 	return r;
 }
 
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
+int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *arg, struct image_removed *ret_removed,
+			 struct err *e)
 {
 	struct store s;
 	struct store_list list = {0};
@@ -362,7 +373,7 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	if (r >= 0)
 		r = store_list(&s, &list, e);
 	if (r >= 0)
-		r = prune_entries(&s, &list, all, &removed, e);
+		r = prune_entries(&s, &list, all, fn, arg, &removed, e);
 	if (r >= 0)
 		r = collect(&s, &removed, e);
 	store_list_free(&list);
@@ -373,4 +384,9 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	}
 	*ret_removed = removed;
 	return 0;
+}
+
+int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
+{
+	return image_prune_filtered(root, all, NULL, NULL, ret_removed, e);
 }

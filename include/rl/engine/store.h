@@ -189,6 +189,8 @@ int store_untag(const struct store *s, const char *name, struct err *e) RL_CHECK
 int store_names(const struct store *s, const char *manifest_digest, struct strv *ret_names, struct err *e) RL_CHECK;
 /* Remove the record; its names must be gone. Follow with store_gc. */
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
+/* The same for who tidies up: 0 if it has a name after all, or a living writer is about to give it one; 1 removed. */
+int store_prune_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
 /* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
