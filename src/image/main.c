@@ -145,60 +145,61 @@ struct options {
 	const char *root, *builtin;
 };
 
+enum {
+	OPT_ROOT = 256,
+	OPT_BUILTIN,
+	OPT_NAME,
+	OPT_MESSAGE,
+	OPT_CHANGE,
+	OPT_AUTHFILE,
+	OPT_CERT_DIR,
+	OPT_TLS_VERIFY,
+	OPT_RETRY,
+	OPT_PLATFORM,
+	OPT_ALL_TAGS,
+	OPT_NEWER,
+	OPT_OUTPUT,
+	OPT_FORMAT,
+	OPT_COMPRESSION,
+	OPT_LEVEL,
+	OPT_WHICH,
+	OPT_FORCE,
+	OPT_APPEND,
+	OPT_REPAIR,
+	OPT_QUICK,
+	OPT_LOCAL,
+};
+static const struct option option_table[] = {
+	{"root", required_argument, NULL, OPT_ROOT},
+	{"builtin", required_argument, NULL, OPT_BUILTIN},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"message", required_argument, NULL, OPT_MESSAGE},
+	{"change", required_argument, NULL, OPT_CHANGE},
+	{"authfile", required_argument, NULL, OPT_AUTHFILE},
+	{"cert-dir", required_argument, NULL, OPT_CERT_DIR},
+	{"tls-verify", required_argument, NULL, OPT_TLS_VERIFY},
+	{"retry", required_argument, NULL, OPT_RETRY},
+	{"platform", required_argument, NULL, OPT_PLATFORM},
+	{"all-tags", no_argument, NULL, OPT_ALL_TAGS},
+	{"newer", no_argument, NULL, OPT_NEWER},
+	{"output", required_argument, NULL, OPT_OUTPUT},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"compression", required_argument, NULL, OPT_COMPRESSION},
+	{"compression-level", required_argument, NULL, OPT_LEVEL},
+	{"which", required_argument, NULL, OPT_WHICH},
+	{"force-compression", no_argument, NULL, OPT_FORCE},
+	{"append", no_argument, NULL, OPT_APPEND},
+	{"repair", no_argument, NULL, OPT_REPAIR},
+	{"quick", no_argument, NULL, OPT_QUICK},
+	{"local", no_argument, NULL, OPT_LOCAL},
+	{NULL, 0, NULL, 0},
+};
+
 static int parse_options(int argc, char **argv, struct image_ctx *c, struct options *o, struct err *e)
 {
-	enum {
-		OPT_ROOT = 256,
-		OPT_BUILTIN,
-		OPT_NAME,
-		OPT_MESSAGE,
-		OPT_CHANGE,
-		OPT_AUTHFILE,
-		OPT_CERT_DIR,
-		OPT_TLS_VERIFY,
-		OPT_RETRY,
-		OPT_PLATFORM,
-		OPT_ALL_TAGS,
-		OPT_NEWER,
-		OPT_OUTPUT,
-		OPT_FORMAT,
-		OPT_COMPRESSION,
-		OPT_LEVEL,
-		OPT_WHICH,
-		OPT_FORCE,
-		OPT_APPEND,
-		OPT_REPAIR,
-		OPT_QUICK,
-		OPT_LOCAL,
-	};
-	static const struct option options[] = {
-		{"root", required_argument, NULL, OPT_ROOT},
-		{"builtin", required_argument, NULL, OPT_BUILTIN},
-		{"name", required_argument, NULL, OPT_NAME},
-		{"message", required_argument, NULL, OPT_MESSAGE},
-		{"change", required_argument, NULL, OPT_CHANGE},
-		{"authfile", required_argument, NULL, OPT_AUTHFILE},
-		{"cert-dir", required_argument, NULL, OPT_CERT_DIR},
-		{"tls-verify", required_argument, NULL, OPT_TLS_VERIFY},
-		{"retry", required_argument, NULL, OPT_RETRY},
-		{"platform", required_argument, NULL, OPT_PLATFORM},
-		{"all-tags", no_argument, NULL, OPT_ALL_TAGS},
-		{"newer", no_argument, NULL, OPT_NEWER},
-		{"output", required_argument, NULL, OPT_OUTPUT},
-		{"format", required_argument, NULL, OPT_FORMAT},
-		{"compression", required_argument, NULL, OPT_COMPRESSION},
-		{"compression-level", required_argument, NULL, OPT_LEVEL},
-		{"which", required_argument, NULL, OPT_WHICH},
-		{"force-compression", no_argument, NULL, OPT_FORCE},
-		{"append", no_argument, NULL, OPT_APPEND},
-		{"repair", no_argument, NULL, OPT_REPAIR},
-		{"quick", no_argument, NULL, OPT_QUICK},
-		{"local", no_argument, NULL, OPT_LOCAL},
-		{NULL, 0, NULL, 0},
-	};
 	opterr = 0;
 	for (;;) {
-		int option = getopt_long(argc, argv, "", options, NULL);
+		int option = getopt_long(argc, argv, "", option_table, NULL);
 		if (option < 0)
 			break;
 		switch (option) {

@@ -2,6 +2,7 @@
 /* Additional stores: found, searched after our own, never taken for it. */
 #include <errno.h>
 
+#include "src/engine/store/store_int.h"
 #include "store_fixture.h"
 
 static struct fixture own, other;
@@ -32,6 +33,8 @@ static void test_found(void)
 		   "those of another id map are not there");
 	autofd int blob = store_open_blob(&own.s, image.config_digest, -1, &e);
 	tap_ok(blob >= 0, "its blobs can be read");
+	autofd int direct = store_shared_blob(&own.s, image.config_digest, -1);
+	tap_ok(direct >= 0, "from there");
 	store_image_free(&image);
 	tap_ok(store_list(&own.s, &list, &e) == 0 && list.count == 1 && list.items[0].shared, "it is listed");
 	store_list_free(&list);
