@@ -153,6 +153,20 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
 		     struct err *e) RL_CHECK;
 
+/* ---- layer_claim.c ---- */
+
+/* The right to unpack these layers (DiffIDs in hex) for the map; waits until nobody else does. Look again afterwards
+ * whether they are there. */
+struct layer_claims {
+	int cachefd; /* -1: none */
+	struct strv names;
+	int *fds;
+	size_t count;
+};
+int layer_claims_take(struct image_ctx *c, const struct strv *hexes, struct layer_claims *ret, struct err *e) RL_CHECK;
+/* Harmless without claims. */
+void layer_claims_drop(struct layer_claims *claims);
+
 /* ---- layer_set.c ---- */
 
 struct layer_set;

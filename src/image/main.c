@@ -291,8 +291,12 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	if (r < 0)
 		collect(c);
 	c->store.index_later = false;
-	int indexed = store_rebuild_index(&c->store, r < 0 ? &ignored : e);
-	return r < 0 ? r : indexed;
+	int indexed = store_rebuild_index(&c->store, &ignored);
+	/* A store that cannot be written was only read. */
+	if (r < 0 || indexed >= 0 || indexed == -EROFS || indexed == -EACCES)
+		return r < 0 ? r : 0;
+	*e = ignored;
+	return indexed;
 }
 
 static void ctx_free(struct image_ctx *c)
