@@ -49,6 +49,7 @@ const struct verb *const verb_table[] = {
 	&verb_volume_prune,
 	&verb_volume_exists,
 	&verb_inspect,
+	&verb_doctor,
 	&verb_version,
 	&verb_info,
 	&verb_help_cmd,

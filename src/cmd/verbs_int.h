@@ -10,6 +10,7 @@ extern const struct verb verb_attach;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;
 extern const struct verb verb_create;
+extern const struct verb verb_doctor;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;
