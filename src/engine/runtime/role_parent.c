@@ -177,6 +177,10 @@ int runtime_on_message(struct runtime_container *c, struct err *e)
 	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY)
 		return take_device(c, m, e);
 	sync_close_fds(m);
+	if (m->step == STEP_NOTE) {
+		log_warn("%.*s", (int)RL_MIN(m->len, (size_t)ERR_TEXT_SIZE), (const char *)m->data);
+		return 1;
+	}
 	return err_set(e, EPROTO, "%s sent step %u", first_process, m->step);
 }
 
