@@ -102,6 +102,9 @@ int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_
 /* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
  * right. Returns 1 if the record was changed. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
+/* The same; where user namespaces are refused altogether the layers stay packed, and that is said: images can be pulled,
+ * inspected, saved and pushed without ever being run. */
+int layers_ensure_or_defer(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
 
 /* ---- sources.c ---- */
 

@@ -27,6 +27,7 @@
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 
 enum { JOBS_MAX = 4, PROGRESS_MS = 100, INFO_MAX = 64 << 10 };
 
@@ -444,4 +445,19 @@ int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record
 	}
 	free(all.slots);
 	return rc < 0 ? rc : all.changed;
+}
+
+int layers_ensure_or_defer(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = layers_ensure(c, w, r, &why);
+	if (rc >= 0)
+		return rc;
+	if (probe_userns() == 0) {
+		*e = why;
+		return rc;
+	}
+	image_note(c, "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs the "
+		      "image will unpack them");
+	return 0;
 }

@@ -218,7 +218,7 @@ static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const
 	if (r >= 0)
 		r = fetch_blobs(&p, &record, e);
 	if (r >= 0)
-		r = layers_ensure(c, &p.w, &record, e);
+		r = layers_ensure_or_defer(c, &p.w, &record, e);
 	if (r >= 0)
 		r = store_publish_image(&p.w, &record, e);
 	if (r >= 0)

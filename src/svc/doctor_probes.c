@@ -63,7 +63,7 @@ enum doctor_state doctor_userns(struct doctor *d, struct doctor_row *row)
 		}
 	}
 	str_addf(&row->finding, "%s", e.text);
-	str_addf(&row->remedy, "%s%spull, push, inspect, save, load and login work without them", e.hint,
+	str_addf(&row->remedy, "%s%spull, push, inspect, save and login work without them", e.hint,
 		 *e.hint ? "; " : "");
 	return DOCTOR_MISSING;
 }

@@ -120,7 +120,10 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 	uint64_t flags = clone_flags(spec);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
 	bool placed = false;
-	c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
+	unsigned tries = 0;
+	do
+		c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
+	while (c.pid < 0 && (flags & CLONE_NEWUSER) && idmap_try_again(errno, &tries));
 	if (c.pid == 0) {
 		close(pair[0]);
 		role_child_main(s, pair[1]);
