@@ -48,7 +48,7 @@ lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
 
-PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd
+PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd $(B)/libexec/rl/rl-portd
 
 all: $(PROGRAMS)
 
@@ -75,14 +75,22 @@ IMAGE_LIBS := $(foreach l,engine/archive engine/registry engine/store kern model
 $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group -lcap-ng -lseccomp \
-		-ljansson -lcurl -larchive -lcrypto -lisal -lzstd -lz -lpthread -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group \
+		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
+		$(call STATIC,zstd) $(call STATIC,z) -lcrypto -lisal -lpthread -ldl -o $@
 
 NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
+
+PORTD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
+$(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,portd) -Wl,--start-group $(PORTD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
+		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 # --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
 SECCOMP_GEN := $(B)/gen/seccomp_gen
@@ -147,7 +155,7 @@ closure = $(or $(closure_$(1)),$(1) kern model base)
 LIBS_base := -ljansson
 LIBS_kern := -lcap-ng -lseccomp
 LIBS_engine/archive := -larchive -lcrypto -lisal -lzstd -lz -lpthread
-LIBS_engine/registry := -lcurl -lcrypto
+LIBS_engine/registry := -lcrypto -ldl
 LIBS_engine/net := -lslirp
 LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
 

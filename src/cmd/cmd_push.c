@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "image_text.h"
+#include "image_progress.h"
 #include "registry_opts.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"

@@ -1,5 +1,5 @@
 /*
- * cmd_wait.c - `rl wait`, `rl rename`, `rl update`, `rl port`.
+ * cmd_wait.c - `rl wait`, `rl rename` and `rl update`.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -42,11 +42,6 @@ static const struct opt_def update_defs[] = {
 
 static const struct opt_def none_defs[] = {OPT_END};
 
-static const struct opt_def port_defs[] = {
-	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "of every running container", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
-	OPT_END,
-};
 #undef S
 
 static void wait_release(void *opts)
@@ -118,41 +113,6 @@ static int update_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	return container_verb_each(ctx, &args->operands, false, false, update_one, o, e);
 }
 
-/* Published ports are what a record says of them. */
-static int port_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
-{
-	struct wait_opts *o = opts;
-	autostrv struct strv names = STRV_INIT;
-	struct container_targets t = {.latest = o->t.latest, .all = o->all, .running_only = true};
-	struct opt_args first = *args;
-	first.operands = (struct strv){.items = args->operands.items, .count = RL_MIN(args->operands.count, (size_t)1)};
-	int r = container_targets_resolve(ctx, &t, &first, &names, e);
-	for (size_t i = 0; i < names.count && r >= 0; i++) {
-		json_t *doc = NULL;
-		r = container_inspect(ctx->store_root, names.items[i], false, &doc, e);
-		autojson json_t *owned = doc;
-		const json_t *ports = json_object_get(json_object_get(owned, "NetworkSettings"), "Ports");
-		if (r >= 0 && args->operands.count == 2 && !json_object_get(ports, args->operands.items[1]))
-			r = err_set(e, ENOENT, "container %s does not publish port %s", names.items[i],
-				    args->operands.items[1]);
-		autostr struct str out = STR_INIT;
-		const char *port;
-		json_t *hosts;
-		if (r >= 0)
-			json_object_foreach((json_t *)(uintptr_t)ports, port, hosts)
-			{
-				size_t k;
-				json_t *host;
-				json_array_foreach(hosts, k, host)
-					str_addf(&out, "%s -> %s:%s\n", port, json_str_or_null(host, "HostIp"),
-						 json_str_or_null(host, "HostPort"));
-			}
-		if (r >= 0)
-			r = out_flush(&out, e);
-	}
-	return r;
-}
-
 const struct verb verb_wait = {
 	.name = "wait",
 	.aliases = "container wait",
@@ -194,18 +154,4 @@ const struct verb verb_update = {
 	.opts_size = sizeof(struct wait_opts),
 	.release = wait_release,
 	.run = update_run,
-};
-
-const struct verb verb_port = {
-	.name = "port",
-	.aliases = "container port",
-	.group = "Containers",
-	.usage = "[OPTIONS] CONTAINER [PORT]",
-	.summary = "show the published ports of a container",
-	.example = "  rl port web",
-	.opts = port_defs,
-	.max_operands = 2,
-	.opts_size = sizeof(struct wait_opts),
-	.release = wait_release,
-	.run = port_run,
 };

@@ -2,12 +2,15 @@
  * image_int.h - what the files of the program rl-image share.
  *
  * main.c     options, the socket to rl, the table of verbs     digest.c  SHA-256 of buffers and files
- * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
+ * layers.c   one layer unpacked and published           layer_set.c  all of an image, also while they arrive
+ * import.c   one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
  * pull.c     from a registry                                  record.c  documents to the store's record
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
+ * volume.c   archives of volumes
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
 #define RL_IMAGE_INT_H
@@ -33,23 +36,27 @@ struct image_ctx {
 	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
 	struct strv changes;  /* --change */
-	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;	    /* --platform, or NULL */
-	const char *output; /* --output: file or directory, "-" standard output */
-	const char *format; /* --format, or NULL */
+	struct registry_opts
+		registry;	 /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		 /* --platform, or NULL */
+	const char *output;	 /* --output: file or directory, "-" standard output */
+	const char *format;	 /* --format, or NULL */
 	const char *compression; /* --compression, or NULL */
 	int level;		 /* --compression-level, 0: the default */
-	bool all_tags;	    /* --all-tags */
-	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
+	bool all_tags;		 /* --all-tags */
+	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
-	unpack_verb;
+image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb,
+	save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
-void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total);
+void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
+			 uint64_t total);
+/* What the registry engine is doing, in those words; `running` for its running state. */
+enum image_progress_state image_transfer_state(enum registry_state state, enum image_progress_state running);
 void image_note(const struct image_ctx *c, const char *fmt, ...) RL_PRINTF(2, 3);
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name);
 
@@ -74,6 +81,9 @@ int image_parse_config(const struct str *bytes, struct imgspec_config *ret_confi
 int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_config *config, struct store_record *r,
 		      struct err *e) RL_CHECK;
 
+/* A media type in the words of the other format: what docker's cannot say is -EINVAL. */
+int image_translate_type(const char *type, bool docker, const char **ret_type, struct err *e) RL_CHECK;
+
 /* Keep its documents and blobs from being collected as long as `w` lives. */
 int image_pin_record(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
 
@@ -96,15 +106,73 @@ struct layer_source {
 /* Unpack the bottom layer of an image. On return it is in w/ret->dir, complete, synced, with its info.json. */
 int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
 		 struct err *e) RL_CHECK;
+/* Who writes a layer's blob into the descriptor given. */
+struct layer_maker {
+	int (*make)(void *arg, int outfd, struct err *e);
+	void *arg;
+	int teefd; /* gets the blob too */
+	const char *what;
+};
+/* Unpack a blob while it is made. The tar must be self-contained. */
+int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_maker *maker, struct layer_new *ret,
+		      struct err *e) RL_CHECK;
+/* Move a directory that is a layer already into the work directory: 1, or 0 where it cannot be moved and is as it was. */
+int layer_take(struct store_work *w, const char *path, const struct archive_unpacked *found, struct layer_new *ret,
+	       struct err *e) RL_CHECK;
 /* Publish it: under the DiffID, or under `chain_hex` if it needed the layers below. Fills key and sizes of *layer. */
 int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,
 		  struct store_layer *layer, struct err *e) RL_CHECK;
-/* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
- * right. Returns 1 if the record was changed. */
+/* The parts, for layer_set.c. */
+struct layer_job {
+	struct archive_job job;
+	int blobfd;   /* borrowed; its position is the progress */
+	char dir[32]; /* name in the work directory */
+	bool active;
+};
+struct layer_input {
+	int blobfd, feedfd, teefd; /* as in struct archive_unpack */
+	uint64_t size;
+	bool no_wait;
+};
+/* `lowers` NULL: without looking at what is below. */
+int layer_job_begin(struct image_ctx *c, struct store_work *w, const struct layer_input *in, const struct strv *lowers,
+		    struct layer_job *job, struct err *e) RL_CHECK;
+int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct layer_source *source, int teefd,
+		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
+int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
+		     struct err *e) RL_CHECK;
+
+/* ---- layer_set.c ---- */
+
+struct layer_set;
+struct layer_feed;
+
+/*
+ * All layers of an image, unpacked for the map, several at a time, from blobs of the store or from files that are still
+ * being downloaded. Nothing of them is published before layer_set_publish.
+ *     layer_set_open -> layer_set_feed for every blob that is being fetched -> layer_set_step whenever layer_set_fd is
+ *     readable -> (all blobs are here and verified) -> layer_set_finish -> (they are published) -> layer_set_publish
+ *     -> layer_set_close
+ */
+int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_record *record, struct layer_set **ret_set,
+		   struct err *e) RL_CHECK;
+/* Removes nothing from the work directory: that goes with it. */
+void layer_set_close(struct layer_set *set);
+/* The blob arrives in a file, of which `fd` is a descriptor of its own for reading (taken). NULL: no layer needs it. */
+int layer_set_feed(struct layer_set *set, const char *digest, int fd, struct layer_feed **ret_feed,
+		   struct err *e) RL_CHECK;
+void layer_feed_add(struct layer_feed *feed, uint64_t bytes);
+/* What was said of the file is not true any more: from byte 0. */
+int layer_feed_restart(struct layer_feed *feed);
+int layer_set_fd(const struct layer_set *set);
+int layer_set_step(struct layer_set *set, struct err *e) RL_CHECK;
+/* Wait for the unpackers; the results are what the record says. */
+int layer_set_finish(struct layer_set *set, struct err *e) RL_CHECK;
+/* Returns 1 if keys or sizes in the record were put right. */
+int layer_set_publish(struct layer_set *set, struct err *e) RL_CHECK;
+
+/* All of it, from the blobs of the store. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
-/* The same; where user namespaces are refused altogether the layers stay packed, and that is said: images can be pulled,
- * inspected, saved and pushed without ever being run. */
-int layers_ensure_or_defer(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
 
 /* ---- sources.c ---- */
 

@@ -56,7 +56,7 @@ static int read_document(const struct load *l, const char *digest, size_t max, s
 /* Layers present, record written, names set, rl told. */
 static int finish_image(struct load *l, struct store_record *record, const struct strv *names, struct err *e)
 {
-	int r = layers_ensure_or_defer(l->c, l->w, record, e);
+	int r = layers_ensure(l->c, l->w, record, e);
 	if (r >= 0)
 		r = store_publish_image(l->w, record, e);
 	if (r < 0)

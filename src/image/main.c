@@ -25,11 +25,23 @@
 
 /* ---- messages ---- */
 
-void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total)
+void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
+			 uint64_t total)
 {
-	struct image_progress p = {.done = done, .total = total};
+	struct image_progress p = {.state = state, .done = done, .total = total};
 	snprintf(p.what, sizeof(p.what), "%s", what);
 	(void)!sync_send(c->sock, IMAGE_STEP_PROGRESS, &p, sizeof(p), NULL, 0, NULL);
+}
+
+enum image_progress_state image_transfer_state(enum registry_state state, enum image_progress_state running)
+{
+	static const enum image_progress_state states[] = {
+		[REGISTRY_WAITING] = IMAGE_WAITING, [REGISTRY_CHECKING] = IMAGE_CHECKING,
+		[REGISTRY_RETRYING] = IMAGE_RETRYING, [REGISTRY_DONE] = IMAGE_DONE,
+		[REGISTRY_FAILED] = IMAGE_FAILED,   [REGISTRY_EXISTS] = IMAGE_PRESENT,
+	};
+	_Static_assert(ARRAY_SIZE(states) == REGISTRY_STATE_N, "a word for every state");
+	return state == REGISTRY_RUNNING ? running : states[state];
 }
 
 void image_note(const struct image_ctx *c, const char *fmt, ...)
@@ -117,10 +129,12 @@ static const struct {
 	size_t operands;
 	bool more; /* or any number above */
 } verbs[] = {
+	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
 	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
-	{"unpack-image", unpack_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false}, {"volume-export", volume_export_verb, 1, false},
+	{"volume-import", volume_import_verb, 2, false},
 };
 
 struct options {

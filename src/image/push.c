@@ -53,8 +53,8 @@ static int compress_layer(struct push *p, size_t i, enum archive_compression wit
 	if (to < 0)
 		return err_sys(e, errno, "create a file for a compressed layer");
 	char what[64];
-	snprintf(what, sizeof(what), "compress %.19s", l->blob);
-	image_tell_progress(p->c, what, 0, (uint64_t)l->blob_size);
+	snprintf(what, sizeof(what), "layer %zu/%zu %.12s", i + 1, p->record.nlayers, l->blob + 7);
+	image_tell_progress(p->c, what, IMAGE_COMPRESSING, 0, (uint64_t)l->blob_size);
 	int r = archive_compress(from, to, with, p->c->level, &done, e);
 	if (r >= 0 && !str_eq(done.in_digest, l->blob))
 		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.in_digest);
@@ -92,33 +92,6 @@ static int compress_layers(struct push *p, bool docker, struct err *e)
 
 /* ---- the manifest ---- */
 
-struct media_pair {
-	const char *oci, *docker;
-};
-static const struct media_pair media_pairs[] = {
-	{IMGSPEC_OCI_MANIFEST, IMGSPEC_DOCKER_MANIFEST},
-	{IMGSPEC_OCI_CONFIG, IMGSPEC_DOCKER_CONFIG},
-	{IMGSPEC_OCI_LAYER, IMGSPEC_DOCKER_LAYER},
-	{IMGSPEC_OCI_LAYER_GZIP, IMGSPEC_DOCKER_LAYER_GZIP},
-};
-
-/* The same kind of thing in the other format's words. */
-static int translate(const char *type, bool docker, const char **ret_type, struct err *e)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(media_pairs); i++) {
-		if (!str_eq(type, media_pairs[i].oci) && !str_eq(type, media_pairs[i].docker))
-			continue;
-		*ret_type = docker ? media_pairs[i].docker : media_pairs[i].oci;
-		return 0;
-	}
-	if (!docker && str_after(type, "application/vnd.oci.")) {
-		*ret_type = type;
-		return 0;
-	}
-	int r = err_set(e, EINVAL, "%s cannot be said in docker's format", type);
-	return err_hint(e, "push with --format oci"), r;
-}
-
 static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 {
 	const struct store_record *rec = &p->record;
@@ -132,7 +105,7 @@ static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 	json_put(doc, "layers", layers);
 	for (size_t i = 0; i < rec->nlayers; i++) {
 		const char *type = NULL;
-		int r = translate(rec->layers[i].media_type, docker, &type, e);
+		int r = image_translate_type(rec->layers[i].media_type, docker, &type, e);
 		if (r < 0)
 			return r;
 		json_array_append_new(layers, imgspec_desc_new(type, rec->layers[i].blob, rec->layers[i].blob_size));
@@ -196,9 +169,8 @@ static void tell_transfer(void *arg, size_t job, enum registry_state state, uint
 {
 	const struct push *p = arg;
 	char what[64];
-	snprintf(what, sizeof(what), "%s %.19s", state == REGISTRY_EXISTS ? "present" : "upload",
-		 p->uploads[job].digest);
-	image_tell_progress(p->c, what, done, size);
+	snprintf(what, sizeof(what), "blob %.12s", p->uploads[job].digest + 7);
+	image_tell_progress(p->c, what, image_transfer_state(state, IMAGE_UPLOADING), done, size);
 }
 
 /* ---- from what to where ---- */

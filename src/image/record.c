@@ -1,4 +1,5 @@
 /* record.c - the store's record of an image, from its verified documents; see image_int.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,32 @@ int image_fill_record(const struct imgspec_manifest *m, const struct imgspec_con
 		layer->unpacked_size = -1;
 	}
 	return 0;
+}
+
+struct media_pair {
+	const char *oci, *docker;
+};
+static const struct media_pair media_pairs[] = {
+	{IMGSPEC_OCI_MANIFEST, IMGSPEC_DOCKER_MANIFEST},
+	{IMGSPEC_OCI_CONFIG, IMGSPEC_DOCKER_CONFIG},
+	{IMGSPEC_OCI_LAYER, IMGSPEC_DOCKER_LAYER},
+	{IMGSPEC_OCI_LAYER_GZIP, IMGSPEC_DOCKER_LAYER_GZIP},
+};
+
+int image_translate_type(const char *type, bool docker, const char **ret_type, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(media_pairs); i++) {
+		if (!str_eq(type, media_pairs[i].oci) && !str_eq(type, media_pairs[i].docker))
+			continue;
+		*ret_type = docker ? media_pairs[i].docker : media_pairs[i].oci;
+		return 0;
+	}
+	if (!docker && str_after(type, "application/vnd.oci.")) {
+		*ret_type = type;
+		return 0;
+	}
+	int r = err_set(e, EINVAL, "%s cannot be said in docker's format", type);
+	return err_hint(e, "use --format oci"), r;
 }
 
 int image_parse_config(const struct str *bytes, struct imgspec_config *ret_config, struct err *e)

@@ -41,7 +41,7 @@ struct save {
 	struct saved *images;
 	size_t count;
 	struct bundle out;
-	char what[80];
+	char what[76];
 	uint64_t told;
 };
 
@@ -93,7 +93,7 @@ static void tell_copied(void *arg, uint64_t done, uint64_t total)
 	if (done - s->told < 16 << 20 && done != total)
 		return;
 	s->told = done;
-	image_tell_progress(s->c, s->what, done, total);
+	image_tell_progress(s->c, s->what, done == total ? IMAGE_DONE : IMAGE_COPYING, done, total);
 }
 
 static int put_blob(struct save *s, const char *name, const char *digest, int64_t size, struct err *e)
@@ -115,13 +115,13 @@ static int put_blobs(struct save *s, const struct store_record *r, const char *p
 	for (size_t i = 0; i < r->nlayers; i++) {
 		const struct store_layer *l = &r->layers[i];
 		autofree char *name = xasprintf("%s%s%s", prefix, l->blob + 7, layer_suffix);
-		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.19s", i + 1, r->nlayers, l->blob);
+		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.12s", i + 1, r->nlayers, l->blob + 7);
 		int rc = put_blob(s, name, l->blob, l->blob_size, e);
 		if (rc < 0)
 			return rc;
 	}
 	autofree char *name = xasprintf("%s%s%s", prefix, r->config + 7, config_suffix);
-	snprintf(s->what, sizeof(s->what), "config %.19s", r->config);
+	snprintf(s->what, sizeof(s->what), "config %.12s", r->config + 7);
 	return put_blob(s, name, r->config, r->config_size, e);
 }
 

@@ -76,6 +76,10 @@ static unsigned long old_flags(unsigned attrs)
 		flags |= MS_NOEXEC;
 	if (attrs & MNT_NOATIME)
 		flags |= MS_NOATIME;
+	if (attrs & MNT_STRICTATIME)
+		flags |= MS_STRICTATIME;
+	if (attrs & MNT_NODIRATIME)
+		flags |= MS_NODIRATIME;
 	return flags;
 }
 
@@ -159,7 +163,7 @@ int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err
 	if (!set && !clear)
 		return 0;
 	struct mount_attr attr = {.attr_set = set, .attr_clr = clear};
-	if (set & MNT_NOATIME)
+	if (set & (MNT_NOATIME | MNT_STRICTATIME))
 		attr.attr_clr |= MOUNT_ATTR__ATIME;
 	if (sys_mount_setattr(fd, recursive ? AT_RECURSIVE : 0, &attr) == 0)
 		return 0;

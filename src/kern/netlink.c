@@ -8,6 +8,8 @@
  * nl_addr_add             RTM_NEWADDR    IFA_LOCAL, IFA_ADDRESS, IFA_FLAGS nodad
  * nl_route_default        RTM_NEWROUTE   RTA_GATEWAY, RTA_OIF
  * nl_neigh_add            RTM_NEWNEIGH   NDA_DST, NDA_LLADDR, permanent
+ * nl_rule_add             RTM_NEWRULE    FRA_PRIORITY, FRA_TABLE, FRA_IP_PROTO, FRA_SPORT_RANGE
+ * nl_route_local_*        RTM_*ROUTE     RTA_TABLE, RTA_DST, RTA_PREFSRC, RTA_OIF lo, type local
  * nl_routes               RTM_GETROUTE   dump
  *
  * All messages are built in struct nl's own buffer by three helpers (begin, put, nest) that refuse to run past its
@@ -17,6 +19,7 @@
 
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -36,7 +39,7 @@
 #define SIOCGSKNS 0x894C
 #endif
 
-enum { NL_DUMP_BYTES = 16 * 1024 };
+enum { NL_DUMP_BYTES = 16 * 1024, LO_INDEX = 1 };
 
 int nl_open(struct nl *ret, struct err *e)
 {
@@ -223,6 +226,47 @@ void nl_neigh_add(struct nl *nl, int index, int family, const void *addr, const 
 	(void)put(nl, NDA_DST, addr, addr_len(family));
 	(void)put(nl, NDA_LLADDR, mac, 6);
 	end(nl, h);
+}
+
+void nl_rule_add(struct nl *nl, const struct nl_rule *rule)
+{
+	struct fib_rule_hdr msg = {.family = (uint8_t)rule->family, .action = FR_ACT_TO_TBL};
+	struct fib_rule_port_range ports = {.start = rule->sport_first, .end = rule->sport_last};
+	struct nlmsghdr *h = begin(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, "add a routing rule", &msg, sizeof(msg));
+	put_u32(nl, FRA_PRIORITY, rule->priority);
+	put_u32(nl, FRA_TABLE, rule->table);
+	(void)put(nl, FRA_IP_PROTO, &rule->proto, sizeof(rule->proto));
+	(void)put(nl, FRA_SPORT_RANGE, &ports, sizeof(ports));
+	end(nl, h);
+}
+
+static void route_local(struct nl *nl, int type, int flags, const char *what, uint32_t table, int family,
+			const void *addr, const void *source)
+{
+	struct rtmsg msg = {
+		.rtm_family = (uint8_t)family,
+		.rtm_dst_len = (uint8_t)(addr_len(family) * 8),
+		.rtm_protocol = RTPROT_STATIC,
+		.rtm_scope = RT_SCOPE_HOST,
+		.rtm_type = RTN_LOCAL,
+	};
+	struct nlmsghdr *h = begin(nl, type, flags, what, &msg, sizeof(msg));
+	put_u32(nl, RTA_TABLE, table);
+	(void)put(nl, RTA_DST, addr, addr_len(family));
+	put_u32(nl, RTA_OIF, LO_INDEX);
+	if (source)
+		(void)put(nl, RTA_PREFSRC, source, addr_len(family));
+	end(nl, h);
+}
+
+void nl_route_local_add(struct nl *nl, uint32_t table, int family, const void *addr, const void *source)
+{
+	route_local(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "add a local route", table, family, addr, source);
+}
+
+void nl_route_local_del(struct nl *nl, uint32_t table, int family, const void *addr)
+{
+	route_local(nl, RTM_DELROUTE, 0, "remove a local route", table, family, addr, NULL);
 }
 
 /* ---- sending and acknowledgements ---- */

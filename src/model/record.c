@@ -46,6 +46,7 @@ static const struct field state_fields[] = {
 	FIELD(S, FIELD_I64, started), FIELD(S, FIELD_I64, finished), FIELD_ENUM(S, exit_code, RECORD_EXIT_UNKNOWN, 255),
 	FIELD(S, FIELD_BOOL, oom_killed), FIELD(S, FIELD_STR, error), FIELD(S, FIELD_UINT, restarts),
 	FIELD(S, FIELD_BOOL, stopped_by_user), FIELD(S, FIELD_STRV, cgroups), FIELD(S, FIELD_STR, limits_rung),
+	FIELD(S, FIELD_STRV, networks),
 };
 #undef S
 
@@ -222,6 +223,7 @@ void record_state_free(struct record_state *s)
 	strv_free(&s->cgroups);
 	strv_free(&s->join.env);
 	strv_free(&s->join.group_add);
+	strv_free(&s->networks);
 	record_state_init(s);
 }
 

@@ -10,6 +10,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 #include "run_opts_int.h"
 
 void run_opts_init(struct run_opts *o)
@@ -19,6 +20,7 @@ void run_opts_init(struct run_opts *o)
 		.stop_timeout = 10,
 		.sig_proxy = true,
 		.umask = -1,
+		.personality = -1,
 		.shm_size = UINT64_C(64) << 20,
 		.no_new_privileges = UNSET,
 		.keep_id_uid = RUN_OPTS_OWN_ID,
@@ -57,6 +59,11 @@ static void free_arrays(struct run_opts *o)
 		free(o->devices[i].source);
 		free(o->devices[i].target);
 	}
+	for (size_t i = 0; i < o->nsecrets; i++) {
+		free(o->secrets[i].name);
+		free(o->secrets[i].target);
+	}
+	free(o->secrets);
 	free(o->env);
 	free(o->ulimits);
 	free(o->mounts);
@@ -69,12 +76,14 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd,
+		o->health_cmd, o->tz, o->passwd_entry, o->group_entry,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts, &o->volumes_from,
+		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
+		&o->unsetenv, &o->host_users, &o->requires,
+		&o->publish, &o->expose,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -207,6 +216,13 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "--mac-address: the container has no network interface of its own");
+	if ((o->publish.count || o->publish_all) &&
+	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
+		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
+				"publish them where the network is made");
+	r = port_opt_check_all(&o->publish, e);
+	if (r < 0)
+		return r;
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
 	return limit_opts_check(&o->limits, e);

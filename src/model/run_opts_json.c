@@ -57,6 +57,12 @@ static const struct field option_fields[] = {
 	 .max = CGROUPS_DISABLED},
 	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
 	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD(O, FIELD_BOOL, env_host), FIELD(O, FIELD_STRV, env_merge), FIELD(O, FIELD_STRV, unsetenv),
+	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
+	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
+	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
+	FIELD(O, FIELD_BOOL, rmi),
+	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O
@@ -84,6 +90,12 @@ static const struct field device_fields[] = {
 	FIELD(struct device_opt, FIELD_STR, source), FIELD(struct device_opt, FIELD_STR, target),
 	FIELD(struct device_opt, FIELD_BOOL, read), FIELD(struct device_opt, FIELD_BOOL, write),
 	FIELD(struct device_opt, FIELD_BOOL, mknod),
+};
+
+static const struct field secret_fields[] = {
+	FIELD(struct secret_opt, FIELD_STR, name), FIELD(struct secret_opt, FIELD_STR, target),
+	FIELD(struct secret_opt, FIELD_BOOL, env), FIELD(struct secret_opt, FIELD_UINT, uid),
+	FIELD(struct secret_opt, FIELD_UINT, gid), FIELD(struct secret_opt, FIELD_UINT, mode),
 };
 
 static const struct field env_fields[] = {
@@ -123,6 +135,12 @@ static bool device_complete(const void *item)
 	return d->source && d->target;
 }
 
+static bool secret_complete(const void *item)
+{
+	const struct secret_opt *s = item;
+	return s->name && s->target;
+}
+
 static bool io_complete(const void *item)
 {
 	return ((const struct io_limit *)item)->device != NULL;
@@ -143,6 +161,7 @@ static const struct array arrays[] = {
 	ARRAY(ulimits, nulimits, struct ulimit_opt, ulimit_fields, ulimit_complete),
 	ARRAY(mounts, nmounts, struct mount_opt, mount_fields, mount_complete),
 	ARRAY(devices, ndevices, struct device_opt, device_fields, device_complete),
+	ARRAY(secrets, nsecrets, struct secret_opt, secret_fields, secret_complete),
 	ARRAY(limits.io, limits.nio, struct io_limit, io_fields, io_complete),
 };
 

@@ -9,6 +9,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 #include "rl/model/slirp_opt.h"
 #include "run_opts_int.h"
 
@@ -186,5 +187,25 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e)
 	strv_free(&o->host_access);
 	o->host_access = words;
 	words = (struct strv)STRV_INIT;
+	return 0;
+}
+
+int run_opts_publish(struct run_opts *o, const char *value, struct err *e)
+{
+	struct port_opt p;
+	int r = port_opt_parse(value, &p, e);
+	if (r < 0)
+		return err_ctx(e, "-p");
+	strv_add(&o->publish, value);
+	return 0;
+}
+
+int run_opts_expose(struct run_opts *o, const char *value, struct err *e)
+{
+	struct port_opt p;
+	int r = port_opt_parse_expose(value, &p, e);
+	if (r < 0)
+		return err_ctx(e, "--expose");
+	strv_add(&o->expose, value);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -32,6 +33,7 @@ void container_init(struct container *c)
 		.dirfd = -1,
 		.op_fd = -1,
 		.slirp = NET_SLIRP_NONE,
+		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	container_limits_init(&c->limits);
@@ -46,6 +48,7 @@ void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
 	container_limits_close(c);
+	container_ports_stop(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	container_volumes_release(c);
@@ -198,6 +201,9 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	c->is_recorded = true;
 	if (r < 0)
 		return r;
+	r = container_restack_recover(&c->rec, e);
+	if (r < 0)
+		return r;
 	container_limits_request(c);
 	c->has_map = container_rec_map(&c->rec, &c->map);
 	for (size_t i = 0; i < c->rec.config.layers.count; i++)
@@ -265,7 +271,9 @@ int container_launch(struct container *c, struct err *e)
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
 	container_limits_add_to_spec(c);
-	int r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
+	int r = container_ports_bind(c, e);
+	if (r == 0)
+		r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)
 		return r;
 	const struct runtime_start start = {
@@ -279,6 +287,7 @@ int container_launch(struct container *c, struct err *e)
 		.place_arg = c,
 	};
 	r = runtime_start(&start, &c->run, e);
+	rtspec_drop_secrets(&c->spec);
 	runtime_plan_free(plan);
 	return r;
 }
@@ -327,6 +336,7 @@ void container_note_started(struct container *c, bool foreground)
 	strv_add_all(&s->cgroups, &c->limits.made.dirs);
 	if (c->limits.is_ready)
 		s->limits_rung = xstrdup(cgroup_rung_name(c->limits.made.rung));
+	container_network_describe(c, &s->networks);
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
 }
@@ -379,11 +389,13 @@ static int run_in_foreground(struct container *c, struct err *e)
 	return r < 0 ? r : start_and_relay(c, e);
 }
 
-int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+static int run_new(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
 {
 	struct container c;
 	container_init(&c);
-	int r = container_prepare_new(&c, o, store_root, e);
+	int r = container_start_required(store_root, &o->requires, e);
+	if (r == 0)
+		r = container_prepare_new(&c, o, store_root, e);
 	if (r == 0 && needs_monitor(&c))
 		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)
@@ -396,11 +408,38 @@ int container_run(struct run_opts *o, const char *store_root, struct str *ret_id
 	return 0;
 }
 
+/* --rmi: what something else uses stays, and that is no failure of the command. */
+static void remove_image(const char *store_root, const char *image)
+{
+	autostrv struct strv refs = STRV_INIT;
+	struct image_removed removed = {.bytes = 0};
+	struct err why = ERR_INIT;
+	strv_add(&refs, image);
+	if (image_remove(store_root, &refs, false, &removed, &why) < 0)
+		log_warn("--rmi: %s", why.text);
+	image_removed_free(&removed);
+}
+
+int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+{
+	autofree char *unwanted = o->rmi && o->image ? xstrdup(o->image) : NULL;
+	int r = run_new(o, store_root, ret_id, ret_status, e);
+	if (r == 0 && unwanted)
+		remove_image(store_root, unwanted);
+	return r;
+}
+
 int container_create(struct run_opts *o, const char *store_root, struct str *ret_id, struct err *e)
 {
 	struct container c;
 	container_init(&c);
 	int r = container_prepare_new(&c, o, store_root, e);
+	for (size_t i = 0; r == 0 && i < c.o->requires.count; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		r = container_store_find(&c.store, c.o->requires.items[i], &other, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
 	/* What is wrong with the options is said now, not at the first start. */
 	if (r == 0)
 		r = container_build_spec(&c, e);

@@ -18,13 +18,15 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/engine/stdio.h"
 #include "rl/kern/pty.h"
+
+_Static_assert((int)TTY_KEYS_MAX == (int)RUN_OPTS_DETACH_MAX, "the keys fit");
 
 struct attached {
 	int conn;
 	const struct attach_opts *o;
-	unsigned char keys[RUN_OPTS_DETACH_MAX];
-	size_t nkeys, matched;
+	struct tty_keys keys;
 	bool detached;
 	bool input_ended;
 	bool raw_terminal;
@@ -135,36 +137,9 @@ static int on_signals(struct attached *a, struct err *e)
 	return 0;
 }
 
-/* Take the detach keys out of what was typed. Returns how much of `in` is left in `out`. */
-static size_t filter_keys(struct attached *a, const char *in, size_t n, char *out)
-{
-	size_t len = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (a->nkeys && (unsigned char)in[i] == a->keys[a->matched]) {
-			if (++a->matched == a->nkeys) {
-				a->detached = true;
-				return len;
-			}
-			continue;
-		}
-		memcpy(out + len, a->keys, a->matched);
-		len += a->matched;
-		a->matched = 0;
-		if (a->nkeys && (unsigned char)in[i] == a->keys[0])
-			a->matched = 1;
-		else
-			out[len++] = in[i];
-		if (a->matched == a->nkeys && a->nkeys) {
-			a->detached = true;
-			return len;
-		}
-	}
-	return len;
-}
-
 static int on_input(struct attached *a, struct err *e)
 {
-	char in[ATTACH_DATA_MAX - RUN_OPTS_DETACH_MAX];
+	char in[ATTACH_DATA_MAX - TTY_KEYS_MAX];
 	char out[ATTACH_DATA_MAX];
 	ssize_t n = read(STDIN_FILENO, in, sizeof(in));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -174,7 +149,7 @@ static int on_input(struct attached *a, struct err *e)
 		/* Our terminal hung up: SIGHUP follows. */
 		return isatty(STDIN_FILENO) && a->raw_terminal ? 0 : send_msg(a->conn, ATTACH_EOF, NULL, 0, e);
 	}
-	size_t len = filter_keys(a, in, (size_t)n, out);
+	size_t len = tty_keys_filter(&a->keys, in, (size_t)n, out, &a->detached);
 	return len ? send_msg(a->conn, ATTACH_INPUT, out, len, e) : 0;
 }
 
@@ -255,7 +230,7 @@ int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_deta
 	struct attached a = {.conn = conn, .o = o};
 	sigset_t set;
 	sigset_t old;
-	int r = run_opts_parse_detach_keys(o->detach_keys ? o->detach_keys : "ctrl-p,ctrl-q", a.keys, &a.nkeys, e);
+	int r = run_opts_parse_detach_keys(o->detach_keys ? o->detach_keys : "ctrl-p,ctrl-q", a.keys.keys, &a.keys.nkeys, e);
 	if (r < 0)
 		return r;
 	sigemptyset(&set);
@@ -268,7 +243,7 @@ int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_deta
 	a.signalfd = signals;
 	a.raw_terminal = o->tty && o->input && isatty(STDIN_FILENO);
 	if (!a.raw_terminal)
-		a.nkeys = 0; /* bytes of a pipe are data */
+		a.keys.nkeys = 0; /* bytes of a pipe are data */
 	else
 		r = pty_make_raw(STDIN_FILENO, &a.saved, e);
 	if (r == 0 && o->tty)

@@ -132,10 +132,13 @@ static int on_handshake(struct foreground *f, struct err *e)
 		failed = start_terminal(f, e);
 	if (failed < 0)
 		return failed;
-	if (r == 0) {
-		f->started = true;
-		after_start(f);
-	}
+	if (r > 0)
+		return 0;
+	failed = container_ports_start(f->c, e);
+	if (failed < 0)
+		return failed;
+	f->started = true;
+	after_start(f);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #define RL_SVC_CONTAINER_INT_H
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_ports.h"
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
@@ -54,6 +55,8 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct net_ports ports;   /* bound, until rl-portd has them */
+	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
@@ -112,6 +115,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_start.c: start those of --requires that do not run. */
+int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -126,6 +131,20 @@ void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
 
+/* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
+struct container_join_opts {
+	const struct strv *args;
+	const struct run_opts *o; /* env, workdir, user, tty, privileged; NULL: as the container's own command */
+	int stdio[3];		  /* become 0 to 2; -1: ours */
+	unsigned preserve_fds;
+	bool outlives_caller;	  /* no parent-death signal */
+};
+int container_join(const struct container_rec *rec, const struct container_join_opts *o,
+		   struct runtime_container *ret_run, struct err *e) RL_CHECK;
+/* A pidfd of a process whose namespaces are the container's and may be looked at: PID 1, or its command where PID 1 is
+ * our reaper. */
+int container_rec_open_member(const struct container_rec *rec, struct err *e) RL_CHECK;
+
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
@@ -135,6 +154,21 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 /* Undo everything; keep_dir: the container is to stay. */
 void container_close(struct container *c, bool keep_dir);
 
+/* container_network.c: which network, into spec and slirp_opts. */
+int container_build_network(struct container *c, struct err *e) RL_CHECK;
+/* What it has, one line per network (rl/model/endpoint.h). */
+void container_network_describe(const struct container *c, struct strv *out);
+/* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
+int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
+int container_ports_start(struct container *c, struct err *e) RL_CHECK;
+void container_ports_stop(struct container *c);
+
+/* container_spec.c: a filter for these capabilities: the default one, or that of a profile's text (docker's format). */
+enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
+#define CONTAINER_SECCOMP_FILE "seccomp.json" /* of the last start, in the container's directory; only with a profile */
+int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
+			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
+/* options and image config to the spec. */
 /* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
  * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
 void container_limits_init(struct container_limits *l);
@@ -159,6 +193,8 @@ int container_limits_translate(const struct limit_opts *o, struct cgroup_limits 
 
 /* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
+/* container_users.c: lines for the container's passwd and group files */
+int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
 

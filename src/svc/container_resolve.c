@@ -20,6 +20,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/port_opt.h"
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -57,11 +58,33 @@ static int resolve_args(struct container *c, const json_t *config, struct err *e
 	return 0;
 }
 
+/* All of them see what was there before the first. */
+static void merge_env(const struct run_opts *o, struct strv *env)
+{
+	autostrv struct strv merged = STRV_INIT;
+	for (size_t i = 0; i < o->env_merge.count; i++) {
+		autostr struct str value = STR_INIT;
+		const char *text = o->env_merge.items[i];
+		run_opts_expand(strchr(text, '=') + 1, env, &value);
+		strv_addf(&merged, "%.*s=%s", (int)strcspn(text, "="), text, value.buf);
+	}
+	for (size_t i = 0; i < merged.count; i++) {
+		char *eq = strchr(merged.items[i], '=');
+		*eq = '\0';
+		strv_env_set(env, merged.items[i], eq + 1);
+	}
+}
+
 static int resolve_env(struct container *c, const json_t *config, struct err *e)
 {
 	const struct run_opts *o = c->o;
 	struct strv *env = &c->rec.config.env;
 	autostrv struct strv image_env = STRV_INIT;
+	for (char **p = o->env_host ? environ : NULL; p && *p; p++) {
+		autofree char *key = xstrndup(*p, strcspn(*p, "="));
+		if (*key && strlen(key) < strlen(*p))
+			strv_env_set(env, key, *p + strlen(key) + 1);
+	}
 	strv_env_set(env, "PATH", default_path);
 	int r = json_get_strv(config, "Env", &image_env, e);
 	if (r < 0)
@@ -78,6 +101,11 @@ static int resolve_env(struct container *c, const json_t *config, struct err *e)
 		*value = '\0';
 		strv_env_set(env, image_env.items[i], value + 1);
 	}
+	if (o->unsetenv_all)
+		strv_free(env);
+	for (size_t i = 0; i < o->unsetenv.count; i++)
+		strv_env_unset(env, o->unsetenv.items[i]);
+	merge_env(o, env);
 	for (size_t i = 0; i < o->nenv; i++) {
 		if (o->env[i].value)
 			strv_env_set(env, o->env[i].key, o->env[i].value);
@@ -254,6 +282,21 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 	return 0;
 }
 
+/* What the image says it serves, for -P. What is no port is nothing we could publish. */
+static void resolve_expose(struct container *c, const json_t *config)
+{
+	struct strv *expose = &c->rec.config.o.expose;
+	const char *key;
+	json_t *value;
+	json_t *of_image = json_object_get(config, "ExposedPorts");
+	json_object_foreach(of_image, key, value)
+	{
+		struct port_opt p;
+		if (port_opt_parse_expose(key, &p, NULL) == 0 && !strv_has(expose, key))
+			strv_add(expose, key);
+	}
+}
+
 static void resolve_hostname(struct container *c)
 {
 	struct record_config *rc = &c->rec.config;
@@ -291,6 +334,7 @@ int container_resolve(struct container *c, struct err *e)
 		return r;
 	resolve_hostname(c);
 	resolve_labels(c, config);
+	resolve_expose(c, config);
 	r = resolve_args(c, config, e);
 	if (r == 0)
 		r = resolve_env(c, config, e);

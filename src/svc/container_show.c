@@ -13,6 +13,7 @@
 #include "rl/base/mem.h"
 #include "rl/engine/log_file.h"
 #include "rl/svc/container.h"
+#include "rl/svc/container_ports.h"
 
 static void put_time(json_t *obj, const char *key, int64_t ns)
 {
@@ -192,7 +193,9 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	free(quoted);
 	put_row_times(row, c, now);
 	json_put_str(row, "State", record_status_name(c->status));
-	json_put_str(row, "Ports", "");
+	autostr struct str ports = STR_INIT;
+	container_ports_text(c, &ports);
+	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
@@ -399,6 +402,15 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_t *annotations = json_object();
+	for (size_t i = 0; i < o->annotations.count; i++) {
+		autofree char *key = xstrdup(o->annotations.items[i]);
+		char *eq = strchr(key, '=');
+		if (eq)
+			*eq = '\0';
+		json_put_str(annotations, key, eq ? eq + 1 : "");
+	}
+	json_put(out, "Annotations", annotations);
 	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
@@ -468,7 +480,7 @@ static json_t *network_object(const struct container_rec *c)
 	json_t *out = json_object();
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->state.init.pid);
-	json_put(out, "Ports", json_object());
+	json_put(out, "Ports", container_ports_object(c));
 	json_put_str(out, "SandboxKey", container_rec_is_running(c) ? path : "");
 	json_t *networks = json_object();
 	json_put(networks, network_name(&c->config.o), json_object());

@@ -15,6 +15,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
+#include "rl/svc/secret.h"
 
 static void build_process(struct container *c)
 {
@@ -30,6 +31,7 @@ static void build_process(struct container *c)
 	s->terminal = o->tty;
 	if (o->umask >= 0)
 		s->umask = o->umask;
+	s->personality = o->personality;
 	for (size_t i = 0; i < o->group_add.count; i++) {
 		if (str_eq(o->group_add.items[i], "keep-groups"))
 			s->keep_groups = true;
@@ -51,6 +53,23 @@ static int build_caps(struct container *c, struct err *e)
 	return caps_adjust(base, &o->cap_add, &o->cap_drop, &c->spec.caps, e);
 }
 
+int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
+			   struct seccomp_plan *ret_plan, struct err *e)
+{
+	struct seccomp_plan_input in = {.caps = caps, .cache_dirfd = -1};
+	autofd int cache = -1;
+	if (profile) {
+		in.text = profile->buf;
+		in.len = profile->len;
+		in.format = SECCOMP_PROFILE_DOCKER;
+		in.what = what;
+	}
+	if (profile || !seccomp_filter_default(caps))
+		cache = store_dir(s, "cache", NULL);
+	in.cache_dirfd = cache;
+	return seccomp_plan_make(&in, ret_plan, e);
+}
+
 static int build_seccomp(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -61,23 +80,18 @@ static int build_seccomp(struct container *c, struct err *e)
 		return 0;
 	if (o->seccomp && str_eq(o->seccomp, "unconfined"))
 		return 0;
-	struct seccomp_plan_input in = {.caps = c->spec.caps, .cache_dirfd = -1};
 	autostr struct str text = STR_INIT;
-	autofd int cache = -1;
 	int r = 0;
 	if (o->seccomp) {
-		r = io_read_file(AT_FDCWD, o->seccomp, 4 << 20, &text, e);
+		r = io_read_file(AT_FDCWD, o->seccomp, CONTAINER_SECCOMP_MAX, &text, e);
 		if (r < 0)
 			return err_ctx(e, "--security-opt seccomp");
-		in.text = text.buf;
-		in.len = text.len;
-		in.format = SECCOMP_PROFILE_DOCKER;
-		in.what = o->seccomp;
+		/* What joins the container later gets this filter, whatever becomes of the profile's file. */
+		if (c->dirfd >= 0)
+			r = io_replace_file(c->dirfd, CONTAINER_SECCOMP_FILE, text.buf, text.len, 0600, false, e);
 	}
-	if (o->seccomp || !seccomp_filter_default(c->spec.caps))
-		cache = store_dir(&c->store, "cache", NULL);
-	in.cache_dirfd = cache;
-	r = seccomp_plan_make(&in, &c->seccomp, e);
+	if (r == 0)
+		r = container_seccomp_plan(&c->store, o->seccomp ? &text : NULL, o->seccomp, c->spec.caps, &c->seccomp, e);
 	if (r < 0)
 		return r;
 	if (c->seccomp.listener_path) {
@@ -88,46 +102,6 @@ static int build_seccomp(struct container *c, struct err *e)
 	for (size_t i = 0; i < c->seccomp.warnings.count; i++)
 		log_warn("%s", c->seccomp.warnings.items[i]);
 	c->has_seccomp = true;
-	return 0;
-}
-
-static int build_network(struct container *c, struct err *e)
-{
-	const struct run_opts *o = c->o;
-	struct rt_ns *ns = &c->spec.ns[RT_NS_NET];
-	int r = 0;
-	switch (o->network.kind) {
-	case NETWORK_NONE:
-		return 0;
-	case NETWORK_HOST:
-		ns->mode = RT_NS_HOST;
-		return 0;
-	case NETWORK_SLIRP:
-		break;
-	case NETWORK_NS:
-		ns->mode = RT_NS_JOIN;
-		ns->fd = open(o->network.name, O_RDONLY | O_CLOEXEC);
-		return ns->fd < 0 ? err_sys(e, errno, "--network ns:%s", o->network.name) : 0;
-	case NETWORK_CONTAINER:
-	case NETWORK_NAMED:
-		err_set(e, ENOENT, "there is no network '%s'", o->network.name);
-		return err_hint(e, "--network slirp, none, host and ns:PATH exist");
-	}
-	net_slirp_opts_init(&c->slirp_opts);
-	r = net_slirp_parse(o->network.options, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_set_host_access(&o->host_access, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_set_dns(&o->dns, &c->slirp_opts, e);
-	if (r == 0)
-		r = net_slirp_choose_subnet(&c->slirp_opts, e);
-	if (r < 0)
-		return err_ctx(e, "--network");
-	if (o->mac_address && sscanf(o->mac_address, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &c->slirp_opts.mac[0],
-				     &c->slirp_opts.mac[1], &c->slirp_opts.mac[2], &c->slirp_opts.mac[3],
-				     &c->slirp_opts.mac[4], &c->slirp_opts.mac[5]) != NET_MAC_LEN)
-		return err_set(e, EINVAL, "--mac-address: '%s' is not an address", o->mac_address);
-	c->uses_slirp = true;
 	return 0;
 }
 
@@ -187,13 +161,17 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_process(c);
+	r = container_build_users(c, e);
+	if (r < 0)
+		return r;
 	r = build_caps(c, e);
 	if (r == 0)
-		r = build_network(c, e);
+		r = container_build_network(c, e);
 	if (r == 0)
 		r = container_build_mounts(c, e);
 	if (r < 0)
 		return r;
 	build_sysctls(c);
-	return build_seccomp(c, e);
+	r = secret_add_to_spec(&c->store, c->o, &c->spec, e);
+	return r < 0 ? r : build_seccomp(c, e);
 }

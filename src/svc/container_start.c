@@ -193,7 +193,8 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 static int start_rec(const char *root, struct container_rec *rec, const struct container_attach_opts *o,
 		     int *ret_status, struct err *e)
 {
-	autofd int op = container_rec_lock(rec, e);
+	int required = container_rec_is_alive(rec) ? 0 : container_start_required(root, &rec->config.o.requires, e);
+	autofd int op = required < 0 ? required : container_rec_lock(rec, e);
 	if (op < 0)
 		return op;
 	if (container_rec_is_alive(rec)) {
@@ -215,6 +216,18 @@ static int start_rec(const char *root, struct container_rec *rec, const struct c
 	if (conn < 0)
 		return conn;
 	return o->attach ? serve_attached(conn, o, tty, keys, ret_status, e) : 0;
+}
+
+int container_start_required(const char *root, const struct strv *names, struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < names->count && r == 0; i++) {
+		int status;
+		r = container_start(root, names->items[i], &(struct container_attach_opts){.attach = false}, &status, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
+	return r;
 }
 
 int container_start(const char *root, const char *name, const struct container_attach_opts *o, int *ret_status,

@@ -68,8 +68,10 @@ static int receive(int sock, const struct image_ui *ui, struct image_list *added
 	}
 }
 
+/* extra: further descriptors of the program, after the socket (PROC_SPAWN_FDS_MAX - 1 at most). */
 static int run_program(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
-		       const struct image_ui *ui, struct image_list *ret_added, struct str *ret_text, struct err *e)
+		       const int *extra, size_t nextra, const struct image_ui *ui, struct image_list *ret_added,
+		       struct str *ret_text, struct err *e)
 {
 	autofree char *program = xasprintf("%s/%s", proc_libexec_dir(), peer);
 	autostrv struct strv argv = STRV_INIT;
@@ -86,12 +88,18 @@ static int run_program(const struct store *s, const struct idmap *map, const str
 		return r;
 	autofd int sock = pair[0];
 	autofd int theirs = pair[1];
+	int fds[PROC_SPAWN_FDS_MAX] = {theirs};
+	size_t nfds = 1;
+	while (nfds <= nextra && nfds < ARRAY_SIZE(fds)) {
+		fds[nfds] = extra[nfds - 1];
+		nfds++;
+	}
 	struct proc_child child = PROC_CHILD_NONE;
 	log_export();
 	r = proc_spawn(&(struct proc_spawn){.path = program,
 					    .argv = strv_argv(&argv),
-					    .fds = &theirs,
-					    .nfds = 1,
+					    .fds = fds,
+					    .nfds = nfds,
 					    .inherit_stdin = with_stdin,
 					    .parent_death_signal = SIGKILL},
 		       &child, e);
@@ -126,13 +134,19 @@ static int run_program(const struct store *s, const struct idmap *map, const str
 int image_program_run(const struct store *s, const struct idmap *map, const struct strv *verb, bool with_stdin,
 		      const struct image_ui *ui, struct image_list *ret_added, struct err *e)
 {
-	return run_program(s, map, verb, with_stdin, ui, ret_added, NULL, e);
+	return run_program(s, map, verb, with_stdin, NULL, 0, ui, ret_added, NULL, e);
 }
 
 int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
 		      struct err *e)
 {
-	return run_program(s, map, verb, false, NULL, NULL, ret_text, e);
+	return run_program(s, map, verb, false, NULL, 0, NULL, NULL, ret_text, e);
+}
+
+int image_program_feed(const struct store *s, const struct idmap *map, const struct strv *verb, const int *fds,
+		       size_t nfds, const struct image_ui *ui, struct image_list *ret_added, struct err *e)
+{
+	return run_program(s, map, verb, false, fds, nfds, ui, ret_added, NULL, e);
 }
 
 void image_list_free(struct image_list *l)

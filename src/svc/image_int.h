@@ -4,6 +4,7 @@
  * image.c         ready for a run; rl-image as a child     image_add.c     import, load, pull
  * image_admin.c   list, tag, remove, prune                 image_show.c    inspect, history
  * image_save.c    save                                     image_remote.c  push, login, looking at registries
+ * image_commit.c  directories become an image, or a tar
  */
 #ifndef RL_SVC_IMAGE_INT_H
 #define RL_SVC_IMAGE_INT_H
@@ -18,6 +19,13 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 /* The same for a verb that answers a text. */
 int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
 		      struct err *e) RL_CHECK;
+
+/* The same for a verb that takes descriptors: they become 4, 5, ... */
+int image_program_feed(const struct store *s, const struct idmap *map, const struct strv *verb, const int *fds,
+		       size_t nfds, const struct image_ui *ui, struct image_list *ret_added, struct err *e) RL_CHECK;
+
+/* A request as rl-image reads it from descriptor 4. */
+int image_request_fd(const json_t *doc, struct err *e) RL_CHECK;
 
 /* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
 void image_add_registry(struct strv *verb, const struct image_registry *r);

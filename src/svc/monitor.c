@@ -151,6 +151,8 @@ static int launch(struct monitor *m, struct err *e)
 	if (r == 0)
 		r = handshake(c, e);
 	if (r == 0)
+		r = container_ports_start(c, e);
+	if (r == 0)
 		r = monitor_stdio_watch(m, e);
 	if (r == 0)
 		r = event_add(&m->loop, &m->pid_src, c->run.pidfd, EPOLLIN, on_pid, m, e);
@@ -215,6 +217,7 @@ static void clean_up_run(struct monitor *m)
 	event_timer_stop(&m->loop, &m->limit_timer);
 	event_timer_stop(&m->loop, &m->stop_timer);
 	monitor_health_stop(m);
+	container_ports_stop(c);
 	runtime_container_close(&c->run);
 	c->run = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	monitor_stdio_drain(m);

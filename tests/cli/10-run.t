@@ -70,6 +70,9 @@ must_fail "--mount of a source that is not there is refused" --status 125 --stde
 	run --mount "type=bind,src=$T/no-such-dir,dst=/d" busybox true
 output_is "a single file can be mounted" content run -v "$T/data/f:/etc/conf" busybox cat /etc/conf
 like "--tmpfs mounts one of the size asked for" "$(run --tmpfs /scratch:size=1m busybox df -k /scratch)" '1024'
+like "--tmpfs :noatime is taken at its word" "$(run --tmpfs /scratch:noatime busybox grep ' /scratch ' /proc/mounts)" ',noatime'
+like "--tmpfs :nodiratime as well" "$(run --tmpfs /scratch:nodiratime busybox grep ' /scratch ' /proc/mounts)" ',nodiratime'
+unlike "--tmpfs :strictatime: times of every reading are kept" "$(run --tmpfs /scratch:strictatime busybox grep ' /scratch ' /proc/mounts)" 'atime'
 like "--shm-size is the size of /dev/shm" "$(run --shm-size 8m busybox df -k /dev/shm)" '8192'
 must_fail "--read-only makes the root read-only" --status 1 --stderr 'Read-only' run --read-only busybox touch /f
 ok "and leaves /dev/shm writable" run --read-only busybox touch /dev/shm/f

@@ -50,7 +50,7 @@ must_fail "control characters of a name are not passed on" --status 125 --stderr
 # --- options of run
 must_fail "an unknown option is named with the nearest" --status 125 --stderr 'unknown option --volum.*did you mean --volume' rl run --volum /a:/b busybox
 must_fail "an option is not abbreviated" --status 125 --stderr 'unknown option --interact' rl run --interact busybox
-for option in link kernel-memory isolation volume-driver runtime gpus publish memory; do
+for option in link kernel-memory isolation volume-driver runtime gpus secret memory; do
 	must_fail "--$option is refused by name" --status 125 --stderr "--${option%%=*}" rl run --$option x busybox true
 done
 must_fail "-it without a terminal is refused" --status 125 --stderr 'standard input is none' rl run -it busybox true </dev/null
@@ -87,7 +87,7 @@ completes() {
 }
 completes "verbs" "image images import info init inspect" i
 completes "members of a family" "prune" image pr
-completes "long options" "--security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
+completes "long options" "--secret --security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
 completes "an option that is only one" "--network" run --netw
 completes "words of an option" "always missing never newer" run --pull ""
 completes "words of an option after =" "never newer" run --pull=n

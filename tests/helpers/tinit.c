@@ -629,6 +629,74 @@ static int cmd_frame(char **a)
 
 /* --- table --------------------------------------------------------------------------------------------------------- */
 
+/* One look at a process that appeared: what of it could be reached that an image does not bring along. */
+static void look_at(const char *pid)
+{
+	static const char *const links[] = {"exe", "cwd", "root"};
+	char path[600];
+	char text[4096];
+	ssize_t n;
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		snprintf(path, sizeof(path), "/proc/%s/%s", pid, links[i]);
+		if ((n = readlink(path, text, sizeof(text) - 1)) > 0) {
+			text[n] = '\0';
+			printf("%s %s\n", links[i], text);
+		}
+	}
+	snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+	int fd = open(path, O_RDONLY);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	for (ssize_t i = 0; i < n; i++)
+		text[i] = text[i] > ' ' ? text[i] : ' ';
+	if (n > 0)
+		printf("cmdline %.*s\n", (int)n, text);
+	snprintf(path, sizeof(path), "/proc/%s/environ", pid);
+	fd = open(path, O_RDONLY);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	for (ssize_t i = 0; i < n; i++)
+		text[i] = text[i] ? text[i] : ' ';
+	if (n > 0)
+		printf("environ %.*s\n", (int)n, text);
+	for (int i = 0; i < 24; i++) {
+		snprintf(path, sizeof(path), "/proc/%s/fd/%d", pid, i);
+		if (i > 2 && (n = readlink(path, text, sizeof(text) - 1)) > 0) {
+			text[n] = '\0';
+			printf("fd %s\n", text);
+		}
+	}
+}
+
+/* Looks at every process that appears, as fast as it can, for MS; how often it saw one that said nothing of itself. */
+static int cmd_spy(char **args)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	long long end = now.tv_sec * 1000LL + now.tv_nsec / 1000000 + number(args[0]);
+	long closed = 0;
+	char path[300];
+	char text[64];
+	ready();
+	do {
+		DIR *d = opendir("/proc");
+		struct dirent *entry;
+		while (d && (entry = readdir(d))) {
+			if (!isdigit((unsigned char)entry->d_name[0]) || number(entry->d_name) <= 1)
+				continue;
+			if (number(entry->d_name) == getpid())
+				continue;
+			snprintf(path, sizeof(path), "/proc/%s/exe", entry->d_name);
+			closed += readlink(path, text, sizeof(text)) < 0 && errno == EACCES;
+			look_at(entry->d_name);
+		}
+		closedir(d);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec * 1000LL + now.tv_nsec / 1000000 < end);
+	printf("closed %ld\n", closed);
+	return 0;
+}
+
 static int cmd_seq(char **a);
 static int cmd_help(char **a);
 
@@ -668,6 +736,7 @@ static const struct {
 	{"signal", cmd_signal, 1, "N: raise it"},
 	{"sleep", cmd_sleep, 1, "SECONDS"},
 	{"socket", cmd_socket, 2, "DOMAIN TYPE [PROTOCOL]"},
+	{"spy", cmd_spy, 1, "MS: what can be seen of processes that appear"},
 	{"stat", cmd_stat, 1, "PATH..."},
 	{"status", cmd_status, 0, "/proc/self/status"},
 	{"syscall", cmd_syscall, 1, "NUMBER [ARG...]: numbers, or @TEXT for a pointer"},

@@ -89,6 +89,63 @@ static void test_layer(const char *top)
 		   "a file called like a whiteout is refused");
 }
 
+/* A writable layer that will itself be an unpacked layer loses what a payload must not bring into one. */
+static void test_scrub(const char *top)
+{
+	struct err e = ERR_INIT;
+	struct idmap map;
+	struct archive_packed p;
+	autofd int dir = role_test_dir(top, "scrub");
+	autofd int below = role_test_dir(top, "scrub-below");
+	static const char *const exclude[] = {"excluded", NULL};
+	const int dirs[] = {dir, below};
+	if (idmap_detect(true, &map, &e) < 0 || mkdirat(dir, "d", 0755) < 0 || mkdirat(dir, "excluded", 0755) < 0 ||
+	    io_write_file(dir, "excluded/x", "no", 2, 0640, &e) < 0 || mknodat(dir, "sock", S_IFSOCK | 0600, 0) < 0 ||
+	    io_write_file(dir, "f", "hello", 5, 0640, &e) < 0 || io_write_file(dir, "old", "x", 1, 0640, &e) < 0 ||
+	    io_write_file(below, "old", "y", 1, 0640, &e) < 0)
+		exit(1);
+	static const char forged[] = "1 0 0 104755 0 0\n";
+	autofd int d = openat(dir, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int f = openat(dir, "f", O_RDWR | O_CLOEXEC);
+	autofd int old = openat(dir, "old", O_RDWR | O_CLOEXEC);
+	autofd int old_below = openat(below, "old", O_RDWR | O_CLOEXEC);
+	if (xattr_set(f, XATTR_STAT, forged, strlen(forged)) != 0) {
+		tap_skip("no user xattrs here", "scrubbing");
+		return;
+	}
+	const struct timespec then[] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	if (xattr_set(old, XATTR_STAT, forged, strlen(forged)) != 0 ||
+	    xattr_set(old_below, XATTR_STAT, forged, strlen(forged)) != 0 ||
+	    xattr_set(d, XATTR_STAT_AT "link", forged, strlen(forged)) != 0 ||
+	    xattr_set(d, "user.overlay.impure", "y", 1) != 0 || xattr_set(d, XATTR_OVL_OPAQUE, "y", 1) != 0 ||
+	    xattr_set(f, "user.mine", "kept", 4) != 0 || futimens(dir, then) < 0)
+		exit(1);
+	autofd int outfd = memfd_create("out", MFD_CLOEXEC);
+	const struct archive_pack req = {.map = &map,
+					 .kind = ARCHIVE_PACK_LAYER,
+					 .trust = ARCHIVE_TRUST_LOWER,
+					 .dirfds = dirs,
+					 .ndirs = 2,
+					 .outfd = outfd,
+					 .exclude = exclude,
+					 .scrub = true};
+	tap_ok(archive_pack(&req, &p, &e) == 0 && p.skipped == 1 && p.content == 6, "a writable layer is scrubbed");
+	autostr struct str names = STR_INIT;
+	tap_ok(faccessat(dir, "excluded", F_OK, 0) < 0 && faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) < 0,
+	       "excluded paths and sockets are gone");
+	tap_ok(xattr_list(f, &names, &e) >= 0 && names.len == sizeof("user.mine"), "a forged record is gone, other xattrs stay");
+	str_cut(&names, 0);
+	tap_ok(xattr_list(old, &names, &e) >= 0 && names.len == sizeof(XATTR_STAT), "a record that is below as well stays");
+	str_cut(&names, 0);
+	tap_ok(xattr_list(d, &names, &e) >= 0 && names.len == sizeof(XATTR_OVL_OPAQUE),
+	       "of a directory only the opaque mark stays");
+	struct stat st;
+	tap_ok(fstat(dir, &st) == 0 && st.st_mtim.tv_sec == 1000, "and its time is as it was");
+	struct archive_pack merged = req;
+	merged.kind = ARCHIVE_PACK_MERGED;
+	tap_is_int(archive_pack(&merged, &p, &e), -EINVAL, "nothing else can be scrubbed");
+}
+
 static void test_numbers(void)
 {
 	struct ring ring;
@@ -189,6 +246,7 @@ int main(int argc, char **argv)
 	test_names();
 	test_bytes(top);
 	test_layer(top);
+	test_scrub(top);
 	test_numbers();
 	test_sparse(top);
 	test_side(top);

@@ -58,6 +58,12 @@ static void fill(struct run_opts *o)
 	bad |= run_opts_mount(o, "type=bind,src=/a\xff,dst=/b,ro", &e) | run_opts_tmpfs(o, "/t:size=5m,mode=700", &e);
 	bad |= run_opts_volumes_from(o, "other:ro", &e) | run_opts_image_volume(o, "ignore", &e);
 	strv_add(&o->mounts[0].image_layers, "/layer");
+	bad |= run_opts_secret(o, "key,target=/etc/k,uid=1,gid=2,mode=400", &e);
+	o->env_host = o->unsetenv_all = o->no_passwd = o->no_hostname = o->rmi = true;
+	bad |= run_opts_env_merge(o, "A=${A}b", &e) | run_opts_unsetenv(o, "B", &e) | run_opts_tz(o, "local", &e);
+	bad |= run_opts_passwd_entry(o, "a:*:1:2:c:/:/bin/sh", &e) | run_opts_group_entry(o, "a:x:1:", &e);
+	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);
+	bad |= run_opts_personality(o, "linux32", &e);
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);
 	strv_add(&o->cap_add, "CAP_SYS_TIME");

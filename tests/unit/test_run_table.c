@@ -137,7 +137,7 @@ static const struct run_case cases[] = {
 	{"--link a:b img", NULL, "--link is refused"},
 	{"--kernel-memory 1m img", NULL, "--kernel-memory is refused"},
 	{"--isolation hyperv img", NULL, "--isolation is refused"},
-	{"-p 80:80 img", NULL, "-p (--publish) is refused"},
+	{"-p a:80:80 img", NULL, "not an IPv4 address"},
 	{"--memory-swappiness 5 img", NULL, "--memory-swappiness is refused"},
 	{"--cidfile= img", NULL, "file name is empty"},
 	{"--env-file /nonexistent img", NULL, "--env-file: cannot open /nonexistent"},

@@ -28,7 +28,7 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 
-enum { OPT_DEFS_MAX = 160 };
+enum { OPT_DEFS_MAX = 256 };
 
 enum opt_flags {
 	OPT_REPEAT = 1 << 0,  /* may be given several times */

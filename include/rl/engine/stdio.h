@@ -12,6 +12,8 @@
  *     tty_relay_resize on SIGWINCH
  *     tty_relay_drain at the end, tty_relay_stop always (restores the terminal)
  * Ownership: the master stays the caller's. Buffers are inside the struct; nothing is allocated.
+ *
+ * Detach keys are taken out of what is typed: struct tty_keys, by itself or as a part of the relay (tty_relay_keys).
  */
 #ifndef RL_ENGINE_STDIO_H
 #define RL_ENGINE_STDIO_H
@@ -22,7 +24,17 @@
 #include "rl/base/err.h"
 #include "rl/kern/pty.h"
 
-enum { TTY_RELAY_BUFFER = 4096 };
+enum { TTY_RELAY_BUFFER = 4096, TTY_KEYS_MAX = 16 };
+
+/* A sequence of keys that is looked for in what is typed, also over several reads. Zero: none. */
+struct tty_keys {
+	unsigned char keys[TTY_KEYS_MAX];
+	size_t nkeys, matched;
+};
+
+/* Copy `in` to `out` (room for n + TTY_KEYS_MAX) without the sequence; a beginning of it that goes on otherwise is
+ * passed on. Returns how much was copied; *ret_found when the sequence was complete (what follows it is dropped). */
+size_t tty_keys_filter(struct tty_keys *k, const char *in, size_t n, char *out, bool *ret_found);
 
 struct tty_relay {
 	int master;
@@ -30,6 +42,8 @@ struct tty_relay {
 	bool raw;	/* the saved mode has to be restored */
 	bool input_ended;
 	struct pty_saved saved;
+	struct tty_keys keys;
+	bool detached; /* the keys were typed */
 	char pending[TTY_RELAY_BUFFER]; /* typed, not yet taken by the pty */
 	size_t pending_len;
 };
@@ -37,6 +51,8 @@ struct tty_relay {
 void tty_relay_init(struct tty_relay *t, int master, int in, int out);
 int tty_relay_start(struct tty_relay *t, struct err *e) RL_CHECK;
 bool tty_relay_wants_input(const struct tty_relay *t);
+/* Look for these keys from now on; t->detached says that they came. Only where `in` is a terminal. */
+void tty_relay_keys(struct tty_relay *t, const unsigned char *keys, size_t n);
 
 /* `in` is readable: take what was typed. Returns the signal that a typed character would send to the foreground group
  * of the pty (SIGINT, SIGQUIT, SIGTSTP) if that group is `init_pid` alone, 0 otherwise: PID 1 of a pid namespace does

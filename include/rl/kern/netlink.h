@@ -88,6 +88,19 @@ void nl_route_default(struct nl *nl, int index, int family, const void *gateway)
 /* Permanent neighbour entry: no ARP or neighbour discovery for it. */
 void nl_neigh_add(struct nl *nl, int index, int family, const void *addr, const uint8_t mac[6]);
 
+/* Policy routing: packets of this protocol with a source port in the range look into `table` first. */
+struct nl_rule {
+	int family;
+	uint32_t priority, table;
+	uint8_t proto;
+	uint16_t sport_first, sport_last;
+};
+void nl_rule_add(struct nl *nl, const struct nl_rule *rule);
+/* In `table`: this address is local, that is, packets for it are delivered here; what a socket without an address of its
+ * own sends to it comes from `source`. */
+void nl_route_local_add(struct nl *nl, uint32_t table, int family, const void *addr, const void *source);
+void nl_route_local_del(struct nl *nl, uint32_t table, int family, const void *addr);
+
 /* ---- asked ---- */
 
 struct nl_route {

@@ -14,6 +14,14 @@
  *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
  *     inspect REF           --platform; answers a JSON document
  *     tags REF              answers the repository and its tags, one per line
+ *     commit                --name REF  --format oci|docker  --compression gzip|zstd|none; descriptor 4 is a JSON request:
+ *                           {"config":{...},"base":"sha256:...","lowers":[...],"squash":bool,"created":"...","epoch":n,
+ *                            "dirs":[{"path":...,"take":bool,"exclude":[...],"created_by":...,"comment":...}]}
+ *                           (members as in struct image_commit, rl/svc/image_commit.h)
+ *     export                descriptor 4 is a JSON request {"dirs":[...],"trust_records":bool,"exclude":[...]}, 5 is
+ *                           where the tar goes
+ *     volume-export DIR     --output FILE|-
+ *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
@@ -30,7 +38,7 @@
 
 #include <stdint.h>
 
-enum { IMAGE_PROTO_FD = 3 };
+enum { IMAGE_PROTO_FD = 3, IMAGE_PROTO_DATA_FD = 4, IMAGE_PROTO_OUT_FD = 5 };
 
 enum image_step {
 	IMAGE_STEP_START = 1,
@@ -42,9 +50,26 @@ enum image_step {
 	IMAGE_STEP_N,
 };
 
+enum image_progress_state {
+	IMAGE_WAITING,
+	IMAGE_CHECKING, /* what an earlier attempt left */
+	IMAGE_DOWNLOADING,
+	IMAGE_RETRYING,
+	IMAGE_UNPACKING,
+	IMAGE_COMPRESSING,
+	IMAGE_UPLOADING,
+	IMAGE_COPYING,
+	IMAGE_PRESENT, /* nothing had to be done */
+	IMAGE_DONE,
+	IMAGE_FAILED,
+	IMAGE_PROGRESS_N,
+};
+
+/* One thing that is worked on; messages with the same `what` are about the same thing. */
 struct image_progress {
-	char what[80];	/* "layer 1/3 sha256:0123456789ab" */
-	uint64_t done;	/* bytes of input read */
+	char what[76];	/* "layer 1/3 0123456789ab" */
+	uint32_t state; /* enum image_progress_state */
+	uint64_t done;	/* bytes */
 	uint64_t total; /* 0: not known */
 };
 

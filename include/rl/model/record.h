@@ -152,6 +152,7 @@ struct record_state {
 	char *limits_rung;	       /* what enforces its limits: "systemd scope", ...; NULL: nothing was asked for */
 	struct record_health health;
 	struct record_join join;
+	struct strv networks; /* of this run (rl/model/endpoint.h), the default route's first */
 };
 
 void record_state_init(struct record_state *s);

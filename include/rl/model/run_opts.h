@@ -67,6 +67,14 @@ struct device_opt {
 	bool read, write, mknod;
 };
 
+struct secret_opt {
+	char *name;
+	char *target; /* absolute path, or with `env` the name of the variable */
+	bool env;
+	uint32_t uid, gid;
+	unsigned mode;
+};
+
 struct env_opt {
 	char *key;
 	char *value; /* NULL: take the caller's value of that name, if it has one */
@@ -153,9 +161,24 @@ struct run_opts {
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
+	bool env_host;		 /* the caller's environment below the image's */
+	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;	 /* names */
+	bool unsetenv_all;
+	char *tz;		 /* "local" or a zone */
+	bool no_passwd;		 /* --passwd=false */
+	char *passwd_entry, *group_entry;
+	struct strv host_users;
+	struct strv requires;	 /* containers started before this one */
+	int personality;	 /* of personality(2), -1: as it is */
+	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	bool rmi;		 /* remove the image afterwards */
+
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
+	struct secret_opt *secrets;
+	size_t nsecrets;
 	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
 	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
@@ -179,6 +202,9 @@ struct run_opts {
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
 	bool no_hosts;
 	char *mac_address;
+	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
+	struct strv expose;	 /* --expose, checked; the image's are added at creation */
+	bool publish_all;	 /* -P */
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
 
 	struct limit_opts limits;
@@ -210,6 +236,7 @@ int run_opts_image_volume(struct run_opts *o, const char *value, struct err *e) 
 /* One item of volumes_from: the container's name and what the options say (-1 not said). */
 int run_opts_parse_volumes_from(const char *text, char **ret_name, enum tristate *ret_read_only,
 				struct err *e) RL_CHECK;
+int run_opts_secret(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* --secret: run_opts_secret.c */
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -273,10 +300,24 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
+int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* podman's further options: run_opts_user.c */
+int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_unsetenv(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_tz(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_passwd_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostuser(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
+void run_opts_expand(const char *text, const struct strv *env, struct str *out);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

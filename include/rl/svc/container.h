@@ -43,6 +43,17 @@ int container_start(const char *root, const char *name, const struct container_a
 int container_attach(const char *root, const char *name, const struct container_attach_opts *o, int *ret_status,
 		     struct err *e) RL_CHECK;
 
+struct container_exec_opts {
+	struct strv args;
+	struct run_opts o; /* env, workdir, user, interactive, tty, detach, privileged, detach_keys; the rest is not used */
+	unsigned preserve_fds;
+};
+/* Another command in a container that runs, in its namespaces and with its restrictions. Returns when the command has
+ * ended or the person detached, with o->o.detach when it was executed; *ret_status as for container_run. If we are
+ * killed, so is the command, unless detached. */
+int container_exec(const char *root, const char *name, const struct container_exec_opts *o, int *ret_status,
+		   struct err *e) RL_CHECK;
+
 /* ---- ending ---- */
 
 enum { CONTAINER_TIMEOUT_OWN = -1 };
@@ -65,6 +76,10 @@ int container_wait(const char *root, const char *name, enum container_condition 
 	RL_CHECK;
 
 /* ---- changing ---- */
+
+/* Everything in it stands still, or goes on. -EALREADY if it does. */
+int container_pause(const char *root, const char *name, struct err *e) RL_CHECK;
+int container_unpause(const char *root, const char *name, struct err *e) RL_CHECK;
 
 int container_rename(const char *root, const char *name, const char *new_name, struct err *e) RL_CHECK;
 /* `policy` as --restart takes it, or NULL; `limits` that are set replace the container's, at once if it runs. */
@@ -91,6 +106,11 @@ int container_rows(const char *root, const struct container_selection *s, bool n
 		   struct err *e) RL_CHECK;
 /* docker's document. */
 int container_inspect(const char *root, const char *name, bool size, json_t **ret_doc, struct err *e) RL_CHECK;
+
+/* The processes of a running container as a table; `format`: names of columns as rl-top(1) lists them, or what people
+ * give to ps(1). */
+int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text, struct err *e)
+	RL_CHECK;
 
 struct container_logs_opts {
 	bool follow;

@@ -70,6 +70,9 @@ static int walk(const struct archive_pack *req, struct ring *ring, struct archiv
 	ret->tar_size = tar.total;
 	ret->entries = tar.entries;
 	ret->skipped = w->skipped;
+	ret->content = w->content;
+	ret->max_uid = w->max_uid;
+	ret->max_gid = w->max_gid;
 	pack_walk_free(w);
 	free(w);
 	return r;
@@ -148,6 +151,8 @@ static int check_request(const struct archive_pack *req, struct err *e)
 {
 	if (!req->ndirs || req->ndirs > ARCHIVE_LOWERS_MAX + 1)
 		return err_set(e, EINVAL, "%zu layers to pack", req->ndirs);
+	if (req->scrub && (req->kind != ARCHIVE_PACK_LAYER || req->trust != ARCHIVE_TRUST_LOWER))
+		return err_set(e, EINVAL, "only a writable layer can be scrubbed");
 	return pack_check_level(req->compression, req->level, e);
 }
 

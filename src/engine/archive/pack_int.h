@@ -6,6 +6,7 @@
  *   pack_sink   the ring becomes the blob: compressed, digested, written
  *   compress    bytes that are there already through the sink
  *   pack_side   records in sidecar files
+ *   pack_scrub  what a writable layer loses when it becomes an unpacked layer
  */
 #ifndef RL_ENGINE_ARCHIVE_PACK_INT_H
 #define RL_ENGINE_ARCHIVE_PACK_INT_H
@@ -75,7 +76,21 @@ struct pack_walk {
 	size_t links_size;
 	size_t links_count;
 	uint64_t skipped;
+	uint64_t content;
+	uint32_t max_uid;
+	uint32_t max_gid;
+	bool removed; /* scrubbing took something out of the directory that is being walked */
 };
+
+/* The record that the layers below have for this path, appended; nothing if they have none. */
+int pack_lower_record(const struct pack_walk *w, const char *path, struct str *out, struct err *e) RL_CHECK;
+
+/* ---- scrub ---- */
+
+/* Remove what the open object of the first layer may not keep; the file's own record stays if it is `trusted`. */
+int pack_scrub_xattrs(const struct pack_walk *w, int fd, const char *path, bool trusted, struct err *e) RL_CHECK;
+/* Remove a name of the first layer with all below it. */
+int pack_scrub_name(struct pack_walk *w, int dirfd, const char *name, struct err *e) RL_CHECK;
 
 int pack_walk_all(struct pack_walk *w, struct err *e) RL_CHECK;
 void pack_walk_free(struct pack_walk *w);

@@ -24,7 +24,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "overlay_view_int.h"
+#include "rl/kern/ovl.h"
 #include "pack_int.h"
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
@@ -169,14 +169,14 @@ static const char *last_name(const char *path)
 }
 
 /* The record that the layers below have for this path, wherever they keep it. */
-static int lower_record(const struct pack_walk *w, const char *path, struct str *out, struct err *e)
+int pack_lower_record(const struct pack_walk *w, const char *path, struct str *out, struct err *e)
 {
 	const char *name = last_name(path);
 	autofree char *dir = xstrndup(path, name == path ? 0 : (size_t)(name - path - 1));
-	struct view_hit h;
+	struct ovl_hit h;
 	if (!*path)
 		return 0;
-	int r = view_find(w->req->dirfds + 1, w->req->ndirs - 1, dir, name, &h, e);
+	int r = ovl_find(w->req->dirfds + 1, w->req->ndirs - 1, dir, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -205,7 +205,7 @@ static int is_trusted(const struct pack_walk *w, size_t layer, const char *path,
 	if (w->req->trust != ARCHIVE_TRUST_LOWER || layer != 0)
 		return 1;
 	autostr struct str below = STR_INIT;
-	int r = lower_record(w, path, &below, e);
+	int r = pack_lower_record(w, path, &below, e);
 	if (r < 0)
 		return r;
 	return below.len == record->len && memcmp(below.buf, record->buf, record->len) == 0;
@@ -306,13 +306,15 @@ static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int
 		str_cut(&record, 0);
 		str_add(&record, side, len);
 	}
-	if (record.len) {
-		r = is_trusted(w, layer, n->path, &record, e);
-		if (r > 0)
-			r = apply_record(n, &record, st, xattrs, e);
-		if (r < 0)
-			return err_ctx(e, "%s", n->path);
+	r = record.len ? is_trusted(w, layer, n->path, &record, e) : 0;
+	if (w->req->scrub && layer == 0 && fd >= 0 && r >= 0) {
+		int scrubbed = pack_scrub_xattrs(w, fd, n->path, r > 0, e);
+		r = scrubbed < 0 ? scrubbed : r;
 	}
+	if (r > 0)
+		r = apply_record(n, &record, st, xattrs, e);
+	if (r < 0)
+		return err_ctx(e, "%s", n->path);
 	n->xattrs = xattrs;
 	return 0;
 }
@@ -377,6 +379,14 @@ static int pack_marker(struct pack_walk *w, const char *dir, const char *name, s
 	return pack_tar_node(w->tar, &(struct pack_node){.path = path, .mode = S_IFREG, .fd = -1}, e);
 }
 
+static int put_node(struct pack_walk *w, const struct pack_node *n, struct err *e)
+{
+	w->content += n->size;
+	w->max_uid = RL_MAX(w->max_uid, n->uid);
+	w->max_gid = RL_MAX(w->max_gid, n->gid);
+	return pack_tar_node(w->tar, n, e);
+}
+
 /* Anything but a directory. */
 static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char *path, const struct stat *st,
 		       struct err *e)
@@ -386,7 +396,7 @@ static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char 
 	node_from_stat(w, &n, st);
 	if (S_ISSOCK(st->st_mode)) {
 		w->skipped++;
-		return 0;
+		return w->req->scrub ? pack_scrub_name(w, dirfd, name, e) : 0;
 	}
 	const char *first = st->st_nlink > 1 ? earlier_link(w, st, path) : NULL;
 	if (first) {
@@ -412,7 +422,7 @@ static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char 
 	}
 	autostr struct str xattrs = STR_INIT;
 	int r = read_metadata(w, layer, dirfd, fd, st, &n, &xattrs, e);
-	return r < 0 ? r : pack_tar_node(w->tar, &n, e);
+	return r < 0 ? r : put_node(w, &n, e);
 }
 
 /* Would the layers below show something in this directory? Only then an opaque marker says anything. */
@@ -422,7 +432,7 @@ static bool shows_below(const struct pack_walk *w, const char *path)
 		return true;
 	for (size_t i = 1; i < w->req->ndirs; i++) {
 		bool stop;
-		int fd = view_walk(w->req->dirfds[i], path, &stop);
+		int fd = ovl_walk(w->req->dirfds[i], path, &stop);
 		if (fd >= 0)
 			close(fd);
 		if (fd >= 0 || stop)
@@ -447,7 +457,7 @@ static int collect_set(const struct pack_walk *w, const struct dirset *set, cons
 		if (fd < 0)
 			return err_sys(e, errno, "open directory %s", group[i].text);
 		dirset_add(ret, fd, set->layers[pos]);
-		if (view_is_opaque(fd))
+		if (ovl_is_opaque(fd))
 			return 0;
 	}
 	return 0;
@@ -470,14 +480,14 @@ static int pack_name(struct pack_walk *w, const struct dirset *set, const char *
 	autofree char *path = *dir ? xasprintf("%s/%s", dir, name) : xstrdup(name);
 	struct stat st;
 	if (is_excluded(w, path))
-		return 0;
+		return w->req->scrub ? pack_scrub_name(w, dirfd, name, e) : 0;
 	if (strlen(path) > ARCHIVE_PATH_MAX)
 		return err_sys(e, ENAMETOOLONG, "%.64s...", path);
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "look up %s", path);
 	if (as_layer && str_after(name, ".wh."))
 		return err_set(e, EBADMSG, "%s cannot be put into a layer: its name means a whiteout there", path);
-	if (view_is_whiteout(&st)) {
+	if (ovl_is_whiteout(&st)) {
 		autofree char *marker = xasprintf(".wh.%s", name);
 		return as_layer ? pack_marker(w, dir, marker, e) : 0;
 	}
@@ -500,8 +510,8 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 	node_from_stat(w, &n, &st);
 	int r = read_metadata(w, set->layers[0], -1, set->fds[0], &st, &n, &xattrs, e);
 	if (r == 0)
-		r = pack_tar_node(w->tar, &n, e);
-	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && view_is_opaque(set->fds[0]) &&
+		r = put_node(w, &n, e);
+	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && ovl_is_opaque(set->fds[0]) &&
 	    shows_below(w, path))
 		r = pack_marker(w, path, ".wh..wh..opq", e);
 	autonames struct names names = {.count = 0};
@@ -511,6 +521,7 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 		return err_ctx(e, "%s", *path ? path : "/");
 	if (names.count)
 		qsort(names.items, names.count, sizeof(*names.items), by_name);
+	bool removed = false;
 	for (size_t i = 0; i < names.count;) {
 		size_t same = 1;
 		while (i + same < names.count && str_eq(names.items[i].text, names.items[i + same].text))
@@ -518,8 +529,13 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 		r = pack_name(w, set, path, &names.items[i], same, depth, e);
 		if (r < 0)
 			return r;
+		removed |= w->removed;
+		w->removed = false;
 		i += same;
 	}
+	/* What was taken out must not show in the directory's time: the tar says the old one. */
+	if (removed)
+		(void)!futimens(set->fds[0], (const struct timespec[]){st.st_atim, st.st_mtim});
 	return 0;
 }
 

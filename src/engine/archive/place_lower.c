@@ -1,7 +1,7 @@
 /*
  * place_lower.c - what the layers below hold, for layers that are not self-contained; part of place_int.h.
  *
- * Theory: objects are found as overlayfs would show them (overlay_view_int.h). The paths asked for are canonical in the
+ * Theory: objects are found as overlayfs would show them (ovl.h). The paths asked for are canonical in the
  * layer being made, and parents that are symlinks below have been copied as symlinks before (lower_make), so that no
  * symlink needs to be followed there.
  *
@@ -17,7 +17,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "overlay_view_int.h"
+#include "rl/kern/ovl.h"
 #include "place_int.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
@@ -27,7 +27,7 @@
 static bool hidden_here(struct place *p, const char *canon)
 {
 	bool stop;
-	int fd = view_walk(p->rootfd, canon, &stop);
+	int fd = ovl_walk(p->rootfd, canon, &stop);
 	if (fd >= 0)
 		close(fd);
 	return stop || p->dirs.slot[0].opaque;
@@ -65,7 +65,7 @@ static int copy_metadata(const struct stat *st, int from, int to, struct err *e)
 	return 0;
 }
 
-static int copy_dir(const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_dir(const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	if (mkdirat(parent->fd, name, 0700) < 0)
@@ -77,7 +77,7 @@ static int copy_dir(const struct view_hit *h, struct dir *parent, const char *na
 	return copy_metadata(&h->st, from, to, e);
 }
 
-static int copy_symlink(struct place *p, const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_symlink(struct place *p, const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(h->dirfd, name, target, sizeof(target) - 1);
@@ -105,8 +105,8 @@ int lower_make(struct place *p, struct dir *parent, const char *name, struct err
 	int r = dirs_canon(&p->dirs, parent, &canon, e);
 	if (r < 0 || hidden_here(p, canon))
 		return r;
-	struct view_hit h;
-	r = view_find(p->lowerfds, p->nlower, canon, name, &h, e);
+	struct ovl_hit h;
+	r = ovl_find(p->lowerfds, p->nlower, canon, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -147,7 +147,7 @@ static int copy_data(int from, int to, off_t size, struct err *e)
 	}
 }
 
-static int copy_regular(const struct view_hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_regular(const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	autofd int from = openat(h->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	autofd int to = openat(parent->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -163,8 +163,8 @@ int lower_copy_file(struct place *p, struct dir *parent, const char *name, struc
 	int r = dirs_canon(&p->dirs, parent, &canon, e);
 	if (r < 0 || hidden_here(p, canon))
 		return r;
-	struct view_hit h;
-	r = view_find(p->lowerfds, p->nlower, canon, name, &h, e);
+	struct ovl_hit h;
+	r = ovl_find(p->lowerfds, p->nlower, canon, name, &h, e);
 	if (r <= 0)
 		return r;
 	autofd int dirfd = h.dirfd;
@@ -197,7 +197,7 @@ static int hide_names(struct place *p, int fd, int here, unsigned depth, struct 
 		struct stat st;
 		if (str_eq(name, ".") || str_eq(name, ".."))
 			continue;
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || view_is_whiteout(&st))
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || ovl_is_whiteout(&st))
 			continue;
 		if (mknodat(here, name, S_IFCHR, makedev(0, 0)) == 0)
 			continue;
@@ -227,7 +227,7 @@ int lower_hide(struct place *p, struct dir *dir, struct err *e)
 		return r;
 	for (size_t i = 0; i < p->nlower; i++) {
 		bool stop;
-		autofd int fd = view_walk(p->lowerfds[i], canon, &stop);
+		autofd int fd = ovl_walk(p->lowerfds[i], canon, &stop);
 		if (fd >= 0)
 			r = hide_names(p, fd, dir->fd, 0, e);
 		if (r < 0 || stop)

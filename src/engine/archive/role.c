@@ -24,13 +24,15 @@ static int receive_request(struct archive_wire *w, struct archive_work *work, st
 	if (msg->len != sizeof(*w))
 		return err_set(e, EPROTO, "malformed request");
 	memcpy(w, msg->data, sizeof(*w));
-	if (msg->nfds != w->has_tee + w->has_sidecar || w->nlower > ARCHIVE_LOWERS_MAX)
+	if (msg->nfds != w->has_tee + w->has_sidecar + w->has_feed || w->nlower > ARCHIVE_LOWERS_MAX)
 		return err_set(e, EPROTO, "malformed request");
 	int next = 0;
 	if (w->has_tee)
 		work->teefd = msg->fds[next++];
 	if (w->has_sidecar)
-		work->sidecarfd = msg->fds[next];
+		work->sidecarfd = msg->fds[next++];
+	if (w->has_feed)
+		work->feedfd = msg->fds[next];
 	return 0;
 }
 
@@ -71,8 +73,12 @@ static int run(enum archive_role role, struct err *e)
 {
 	struct archive_wire wire;
 	int lowers[ARCHIVE_LOWERS_MAX];
-	struct archive_work work = {
-		.wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
+	struct archive_work work = {.wire = &wire,
+				    .blobfd = ARCHIVE_FD_BLOB,
+				    .teefd = -1,
+				    .feedfd = -1,
+				    .sidecarfd = -1,
+				    .lowerfds = lowers};
 	int r = receive_request(&wire, &work, e);
 	if (r == 0)
 		r = receive_lowers(lowers, wire.nlower, e);

@@ -16,8 +16,10 @@ struct archive_wire {
 	uint64_t max_ratio;
 	uint32_t nlower;
 	uint32_t max_members;
-	bool has_tee; /* the message's descriptors: tee, then sidecar, each if flagged */
+	uint64_t blob_size; /* with has_feed */
+	bool has_tee;	    /* the message's descriptors: tee, sidecar, feed, each if flagged */
 	bool has_sidecar;
+	bool has_feed;
 	bool no_sync;
 };
 
@@ -29,6 +31,7 @@ struct archive_work {
 	const struct archive_wire *wire;
 	int blobfd;
 	int teefd;
+	int feedfd;
 	int rootfd;
 	int sidecarfd;
 	const int *lowerfds;

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,10 +81,14 @@ static int no_new_privs(struct err *e)
 	return 0;
 }
 
-static int death_signal(struct err *e)
+static int death_signal(struct apply *a, struct err *e)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(e, errno, "set the parent death signal");
+	/* It counts from now on; rl may have died before. */
+	struct pollfd p = {.fd = a->sync, .events = 0};
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+		return err_set(e, EPIPE, "rl has died");
 	return 0;
 }
 
@@ -125,6 +131,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_root_bind(a, op->text, e);
 	case OP_MOUNT:
 		return apply_mount(a, op->mount, e);
+	case OP_SECRETS:
+		return apply_secrets(a, e);
 	case OP_DEVICE:
 		return apply_device(a, op->device, e);
 	case OP_SYSCTL:
@@ -145,6 +153,10 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_session(a, e);
 	case OP_USER:
 		return apply_user(a, e);
+	case OP_ACCOUNTS:
+		return apply_accounts(a, e);
+	case OP_PERSONALITY:
+		return personality((unsigned long)a->plan->spec->personality) < 0 ? err_sys(e, errno, "personality") : 0;
 	case OP_CHOWN:
 		return apply_chown(a, op->mount, e);
 	case OP_CWD:
@@ -167,7 +179,7 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_NO_NEW_PRIVS:
 		return no_new_privs(e);
 	case OP_DEATH_SIGNAL:
-		return death_signal(e);
+		return death_signal(a, e);
 	case OP_EXEC:
 		return apply_exec(a, e);
 	}

@@ -36,6 +36,12 @@ struct apply {
 	struct strv env;
 };
 
+#define APPLY_INIT                                                                                                     \
+	{                                                                                                              \
+		.sync = -1, .rootfd = -1, .procfd = -1, .nullfd = -1, .mountfd = -1, .upperfd = -1, .workfd = -1,      \
+		.rootfs = -1, .emptyfd = -1, .pty_master = -1, .pty_slave = -1                                         \
+	}
+
 /* apply.c: run the operations of stages first..last. */
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
@@ -58,6 +64,12 @@ int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
 
+/* apply_secret.c: all of the spec's, after every other mount. */
+int apply_secrets(struct apply *a, struct err *e) RL_CHECK;
+
+/* apply_accounts.c */
+int apply_accounts(struct apply *a, struct err *e) RL_CHECK;
+
 /* apply_process.c */
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
 int apply_oom_score(struct apply *a, struct err *e) RL_CHECK;
@@ -73,5 +85,10 @@ int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
 
 /* role_child.c: what the cloned process does; never returns. */
 RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
+/* Its steps that a joined process takes too. */
+int role_child_close_on_exec_from(int first, struct err *e) RL_CHECK;
+int role_child_become_root(const struct plan *p, struct err *e) RL_CHECK;
+void role_child_reset_signals(void);
+void role_child_wipe_command_line(void);
 
 #endif

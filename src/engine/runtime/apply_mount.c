@@ -45,6 +45,11 @@ static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, s
 			return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
 	}
 	int fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	if (fd == -ELOOP && m->over_link && safepath_write_file(a->rootfd, m->target, "", 0, 0644, NULL) == 0) {
+		if (e)
+			err_clear(e);
+		fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	}
 	if (fd < 0)
 		return err_ctx(e, "mount point %s", m->target);
 	return fd;

@@ -63,6 +63,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 	}
 	for (size_t i = 0; i < s->ndevices; i++)
 		add(p, STAGE_MOUNTS, OP_DEVICE)->device = &s->devices[i];
+	if (s->nsecrets)
+		add(p, STAGE_MOUNTS, OP_SECRETS);
 	for (size_t i = 0; i < s->sysctls.count; i++)
 		add_text(p, STAGE_MOUNTS, OP_SYSCTL, s->sysctls.items[i]);
 	if (s->terminal)
@@ -80,6 +82,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 static void plan_process(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
+	if (s->passwd.count || s->group.count)
+		add(p, STAGE_PROCESS, OP_ACCOUNTS);
 	add(p, STAGE_PROCESS, OP_USER);
 	for (size_t i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].chown)
@@ -95,6 +99,8 @@ static void plan_process(struct plan *p)
 	add(p, STAGE_PROCESS, OP_SESSION);
 	if (s->init)
 		add(p, STAGE_PROCESS, OP_INIT);
+	if (s->personality >= 0)
+		add(p, STAGE_PROCESS, OP_PERSONALITY);
 	add(p, STAGE_PROCESS, OP_UMASK);
 }
 
@@ -137,6 +143,17 @@ int runtime_plan(const struct rtspec *spec, const struct idmap *map, const struc
 	plan_security(p);
 	*ret_plan = p;
 	return 0;
+}
+
+struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter)
+{
+	struct plan *p = xcalloc(1, sizeof(*p));
+	p->spec = spec;
+	p->map = map;
+	p->filter = filter;
+	plan_process(p);
+	plan_security(p);
+	return p;
 }
 
 void runtime_plan_free(struct plan *p)
@@ -225,6 +242,11 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 	case OP_DEVICE:
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
 		break;
+	case OP_SECRETS:
+		str_adds(out, "secrets on a tmpfs:");
+		for (size_t i = 0; i < s->nsecrets; i++)
+			str_addf(out, " %s", s->secrets[i].target);
+		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);
 		break;
@@ -251,6 +273,13 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_USER:
 		str_adds(out, "look up user, groups and home");
+		break;
+	case OP_ACCOUNTS:
+		for (size_t i = 0; i < s->passwd.count; i++)
+			str_addf(out, "%saccount %s", i ? ", " : "", s->passwd.items[i]);
+		break;
+	case OP_PERSONALITY:
+		str_addf(out, "personality 0x%x", (unsigned)s->personality);
 		break;
 	case OP_CHOWN:
 		str_addf(out, "give %s to that user", op->mount->target);

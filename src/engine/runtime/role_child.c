@@ -16,6 +16,8 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,7 +30,7 @@
 #include "steps.h"
 
 /* rl blocks signals to read them from a descriptor; the payload starts with none blocked and default actions. */
-static void reset_signals(void)
+void role_child_reset_signals(void)
 {
 	sigset_t none;
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -40,7 +42,7 @@ static void reset_signals(void)
 }
 
 /* Descriptors that rl's caller left open without close-on-exec must not reach the payload. */
-static int close_on_exec_from(int first, struct err *e)
+int role_child_close_on_exec_from(int first, struct err *e)
 {
 	if (syscall(SYS_close_range, (unsigned)first, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		return 0;
@@ -53,7 +55,24 @@ static int close_on_exec_from(int first, struct err *e)
 	return 0;
 }
 
-static int become_root(const struct plan *p, struct err *e)
+/* /proc/PID/cmdline can be read by everybody and is memory of ours: what -e said would stand there. The words were
+ * copied when the options were parsed. */
+void role_child_wipe_command_line(void)
+{
+	autostr struct str text = STR_INIT;
+	struct err why = ERR_INIT;
+	if (io_read_file(AT_FDCWD, "/proc/self/stat", 4096, &text, &why) < 0)
+		return;
+	const char *p = strrchr(text.buf, ')');
+	unsigned long long start = 0;
+	unsigned long long end = 0;
+	for (int field = 2; p && field < 48; field++)
+		p = strchr(p + 1, ' ');
+	if (p && sscanf(p, "%llu %llu", &start, &end) == 2 && start && end > start)
+		memset((void *)(uintptr_t)start, 0, (size_t)(end - start));
+}
+
+int role_child_become_root(const struct plan *p, struct err *e)
 {
 	if (!p->map)
 		return 0;
@@ -80,7 +99,7 @@ static int wait_mapped(struct apply *a, struct err *e)
 
 static int child(struct apply *a, struct err *e)
 {
-	int r = close_on_exec_from(3, e);
+	int r = role_child_close_on_exec_from(3, e);
 	if (r == 0)
 		r = apply_stages(a, STAGE_EARLY, STAGE_EARLY, e);
 	if (r == 0)
@@ -88,35 +107,24 @@ static int child(struct apply *a, struct err *e)
 	if (r == 0)
 		r = apply_stages(a, STAGE_HOST, STAGE_HOST, e);
 	if (r == 0)
-		r = become_root(a->plan, e);
+		r = role_child_become_root(a->plan, e);
 	if (r < 0)
 		return r;
 	umask(0);
 	r = apply_stages(a, STAGE_ROOT, STAGE_PIVOT, e);
 	if (r < 0)
 		return r;
-	reset_signals();
+	role_child_reset_signals();
 	return apply_stages(a, STAGE_PROCESS, STAGE_SECURITY, e);
 }
 
 void role_child_main(const struct runtime_start *start, int sync)
 {
 	log_set_role("child");
-	struct apply a = {
-		.plan = start->plan,
-		.start = start,
-		.sync = sync,
-		.rootfd = -1,
-		.procfd = -1,
-		.nullfd = -1,
-		.mountfd = -1,
-		.upperfd = -1,
-		.workfd = -1,
-		.rootfs = -1,
-		.emptyfd = -1,
-		.pty_master = -1,
-		.pty_slave = -1,
-	};
+	struct apply a = APPLY_INIT;
+	a.plan = start->plan;
+	a.start = start;
+	a.sync = sync;
 	struct err e = ERR_INIT;
 	(void)!child(&a, &e);
 	/* Only failure comes back: success is an exec. */

@@ -37,6 +37,7 @@ RL_NORETURN static void reap_until(pid_t payload, const sigset_t *all)
 RL_NORETURN static void reaper_main(struct apply *a, pid_t payload, const sigset_t *all)
 {
 	struct err e = ERR_INIT;
+	role_child_wipe_command_line();
 	if (apply_identity(a, &e) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		kill(payload, SIGKILL);
 		_exit(EXIT_RL_FAILED);

@@ -32,7 +32,13 @@ int tty_relay_start(struct tty_relay *t, struct err *e)
 
 bool tty_relay_wants_input(const struct tty_relay *t)
 {
-	return t->in >= 0 && !t->input_ended && t->pending_len < sizeof(t->pending);
+	return t->in >= 0 && !t->input_ended && t->pending_len < sizeof(t->pending) - TTY_KEYS_MAX;
+}
+
+void tty_relay_keys(struct tty_relay *t, const unsigned char *keys, size_t n)
+{
+	t->keys = (struct tty_keys){.nkeys = isatty(t->in) ? n : 0};
+	memcpy(t->keys.keys, keys, n);
 }
 
 int tty_typed_signal(int master, const char *data, size_t len, pid_t init_pid)
@@ -72,8 +78,9 @@ int tty_relay_flush(struct tty_relay *t, struct err *e)
 
 int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e)
 {
+	char typed[TTY_RELAY_BUFFER];
 	char *free_part = t->pending + t->pending_len;
-	ssize_t n = read(t->in, free_part, sizeof(t->pending) - t->pending_len);
+	ssize_t n = read(t->in, typed, sizeof(t->pending) - TTY_KEYS_MAX - t->pending_len);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n <= 0) {
@@ -85,8 +92,9 @@ int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e)
 			t->pending[t->pending_len++] = 4;
 		return tty_relay_flush(t, e);
 	}
-	int sig = tty_typed_signal(t->master, free_part, (size_t)n, init_pid);
-	t->pending_len += (size_t)n;
+	size_t taken = tty_keys_filter(&t->keys, typed, (size_t)n, free_part, &t->detached);
+	int sig = tty_typed_signal(t->master, free_part, taken, init_pid);
+	t->pending_len += taken;
 	int r = tty_relay_flush(t, e);
 	return r < 0 ? r : sig;
 }

@@ -1,5 +1,5 @@
-/* links: engine/archive kern base; libs: -lcap-ng -lseccomp -ljansson */
-#include "src/engine/archive/overlay_view_int.h"
+/* links: kern base; libs: -lcap-ng -lseccomp -ljansson */
+#include "rl/kern/ovl.h"
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -31,9 +31,9 @@ static int layer(const char *top, const char *name, const char *const *dirs, con
 /* Number of the layer that shows it, or -1. */
 static int shown(const int *fds, const char *dir, const char *name)
 {
-	struct view_hit h;
+	struct ovl_hit h;
 	struct err e = ERR_INIT;
-	if (view_find(fds, 3, dir, name, &h, &e) != 1)
+	if (ovl_find(fds, 3, dir, name, &h, &e) != 1)
 		return -1;
 	close(h.dirfd);
 	return (int)h.layer;

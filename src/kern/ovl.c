@@ -1,7 +1,7 @@
 /*
- * overlay_view.c - see overlay_view_int.h.
+ * ovl.c - see ovl.h.
  */
-#include "overlay_view_int.h"
+#include "rl/kern/ovl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +14,18 @@
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
 
-bool view_is_whiteout(const struct stat *st)
+bool ovl_is_whiteout(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
-bool view_is_opaque(int dirfd)
+bool ovl_is_opaque(int dirfd)
 {
 	char value[2];
 	return fgetxattr(dirfd, XATTR_OVL_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
-int view_walk(int layerfd, const char *path, bool *ret_stop)
+int ovl_walk(int layerfd, const char *path, bool *ret_stop)
 {
 	*ret_stop = false;
 	autofd int fd = openat(layerfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -44,23 +44,23 @@ int view_walk(int layerfd, const char *path, bool *ret_stop)
 		}
 		close(fd);
 		fd = next;
-		*ret_stop |= view_is_opaque(fd);
+		*ret_stop |= ovl_is_opaque(fd);
 		p += n;
 		p += *p == '/';
 	}
 	return take_fd(&fd);
 }
 
-int view_find(const int *layerfds, size_t n, const char *path, const char *name, struct view_hit *ret, struct err *e)
+int ovl_find(const int *layerfds, size_t n, const char *path, const char *name, struct ovl_hit *ret, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		bool stop;
-		autofd int fd = view_walk(layerfds[i], path, &stop);
+		autofd int fd = ovl_walk(layerfds[i], path, &stop);
 		struct stat st;
 		if (fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			if (view_is_whiteout(&st))
+			if (ovl_is_whiteout(&st))
 				return 0;
-			*ret = (struct view_hit){.dirfd = take_fd(&fd), .st = st, .layer = i};
+			*ret = (struct ovl_hit){.dirfd = take_fd(&fd), .st = st, .layer = i};
 			return 1;
 		}
 		if (fd >= 0 && errno != ENOENT)

@@ -1,0 +1,217 @@
+/*
+ * join.c - a process joins a container; see join.h.
+ *
+ *                 joiner, at entry          joiner, at clone            joined process, at exec
+ * namespaces      the caller's              the container's             the container's
+ * pid namespace   the caller's              the caller's (children:     the container's
+ *                                           the container's)
+ * ids             the caller's              the caller's                the payload's
+ * capabilities    the caller's              all of the container's      the container's set
+ *                                           user namespace
+ * memory          copy of the caller's, not dumpable from before the container can see it until the exec replaces it
+ * descriptors     copies of the caller's, all close-on-exec             0, 1, 2 (and preserved ones)
+ *
+ * Why the memory is safe: the kernel asks a tracer for CAP_SYS_PTRACE in the user namespace the memory was made in when
+ * it is not dumpable, and that is the caller's. The same check stands before /proc/PID/{mem,environ,fd,exe,cwd,root}.
+ * The command line is readable without it; so it is wiped.
+ */
+#include "rl/engine/join.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "join_clone.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/proc.h"
+#include "rl/base/sync.h"
+#include "rl/kern/limits.h"
+#include "rl/kern/procfs.h"
+#include "rl/kern/pty.h"
+#include "rl/kern/safepath.h"
+#include "steps.h"
+
+struct joining {
+	const struct runtime_join *j;
+	const struct plan *plan;
+	int sync;
+	int other_end; /* the caller's end of sync: must be open in the caller only, so that its death is seen */
+};
+
+static int set_oom_score(const struct rtspec *s, struct err *e)
+{
+	if (!s->oom_score_adj_set)
+		return 0;
+	/* Before the container's /proc is the one in sight; children inherit the value. */
+	autofd int proc = procfs_outer(e);
+	return proc < 0 ? proc : limits_set_oom_score_adj(proc, s->oom_score_adj, e);
+}
+
+static int place_stdio(const int stdio[3], struct err *e)
+{
+	int high[3];
+	for (int i = 0; i < 3; i++) {
+		high[i] = stdio[i] < 0 ? -1 : fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+		if (stdio[i] >= 0 && high[i] < 0)
+			return err_sys(e, errno, "dup");
+	}
+	for (int i = 0; i < 3; i++)
+		if (high[i] >= 0 && dup2(high[i], i) < 0)
+			return err_sys(e, errno, "dup");
+	return 0;
+}
+
+static int before_entry(void *arg, struct err *e)
+{
+	struct joining *g = arg;
+	const struct runtime_join *j = g->j;
+	close_fd(&g->other_end);
+	int r = set_oom_score(j->spec, e);
+	if (r == 0)
+		r = place_stdio(j->stdio, e);
+	if (r == 0)
+		r = role_child_close_on_exec_from(3 + (int)j->preserve_fds, e);
+	if (r < 0)
+		return r;
+	role_child_wipe_command_line();
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(e, errno, "hide from the container");
+	return 0;
+}
+
+static int make_terminal(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	autofd int pts = safepath_open(a->rootfd, "/dev/pts", O_PATH | O_DIRECTORY, 0, e);
+	struct pty_pair pair;
+	int r = pts < 0 ? pts : pty_open(pts, &pair, e);
+	if (r < 0)
+		return err_ctx(e, "terminal");
+	a->pty_slave = pair.slavefd;
+	autofd int master = pair.masterfd;
+	if (s->rows || s->columns)
+		r = pty_set_size(master, s->rows, s->columns, e);
+	return r < 0 ? r : sync_send(a->sync, STEP_PTY, NULL, 0, &master, 1, e);
+}
+
+static int joined(struct apply *a, struct err *e)
+{
+	/* The namespace's own root: setns has put us there, whatever its first process has made its root since. */
+	a->rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (a->rootfd < 0)
+		return err_sys(e, errno, "open the container's root");
+	int r = role_child_become_root(a->plan, e);
+	/* A change of credentials sets it to a default of the machine. */
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0) < 0)
+		r = err_sys(e, errno, "hide from the container");
+	if (r < 0)
+		return r;
+	umask(0);
+	role_child_reset_signals();
+	if (a->plan->spec->terminal)
+		r = make_terminal(a, e);
+	return r < 0 ? r : apply_stages(a, STAGE_PROCESS, STAGE_SECURITY, e);
+}
+
+static void joined_main(void *arg)
+{
+	const struct joining *g = arg;
+	struct err e = ERR_INIT;
+	struct apply a = APPLY_INIT;
+	log_set_role("joined");
+	a.plan = g->plan;
+	a.sync = g->sync;
+	(void)!joined(&a, &e);
+	/* Only failure comes back: success is an exec. */
+	sync_send_err(g->sync, &e);
+	_exit(err_exit_status(&e));
+}
+
+/* The joiner's own words. */
+static int joiner_failed(int sync, struct err *e)
+{
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_next(sync, "the joiner", m, e);
+	if (r < 0)
+		return r;
+	if (r == 1)
+		sync_close_fds(m);
+	return err_set(e, ESRCH, "the container ended, or the process that joins it was killed");
+}
+
+int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e)
+{
+	struct runtime_container c = RUNTIME_CONTAINER_NONE;
+	int pair[2];
+	if (!j->spec->args.count || !j->spec->args.items[0][0])
+		return err_set(e, EINVAL, "no command");
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	struct plan *plan = plan_joined(j->spec, j->map, j->filter);
+	struct joining g = {.j = j, .plan = plan, .sync = pair[1], .other_end = pair[0]};
+	const struct join_clone jc = {
+		.entries = {{.fd = j->pidfd, .namespaces = j->namespaces}},
+		.nentries = 1,
+		.sync = pair[1],
+		.before = before_entry,
+		.child = joined_main,
+		.arg = &g,
+	};
+	r = join_clone(&jc, &c.pid, &c.pidfd, e);
+	close(pair[1]);
+	runtime_plan_free(plan);
+	c.sync = pair[0];
+	if (r == -ECHILD)
+		r = joiner_failed(c.sync, e);
+	if (r < 0) {
+		runtime_container_close(&c);
+		return r;
+	}
+	log_debug(LOG_RUN, "joined as process %d", (int)c.pid);
+	*ret_c = c;
+	return 0;
+}
+
+/* True if `pid` is a child of `parent` now. */
+static bool is_child_of(int pid, pid_t parent)
+{
+	char path[40];
+	char state;
+	int ppid;
+	autostr struct str text = STR_INIT;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (io_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return false;
+	const char *end = strrchr(text.buf, ')');
+	return end && sscanf(end + 1, " %c %d", &state, &ppid) == 2 && ppid == parent && state != 'Z' && state != 'X';
+}
+
+int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e)
+{
+	char path[64];
+	autostr struct str text = STR_INIT;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)init_pid, (int)init_pid);
+	int r = io_read_file(AT_FDCWD, path, 64 * 1024, &text, e);
+	if (r < 0)
+		return err_ctx(e, "find the container's command");
+	for (const char *p = text.buf; *p;) {
+		char *end;
+		int pid = (int)strtol(p, &end, 10);
+		if (end == p)
+			break;
+		p = end;
+		autofd int pidfd = proc_pidfd_open(pid, NULL);
+		/* Held first, then looked at: its parent is PID 1, and PID 1 is who it was. */
+		if (pidfd >= 0 && is_child_of(pid, init_pid) && proc_pidfd_signal(init_pidfd, 0, NULL) == 0)
+			return take_fd(&pidfd);
+	}
+	return err_set(e, ESRCH, "the container has no process that can be joined");
+}

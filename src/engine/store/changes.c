@@ -1,0 +1,267 @@
+/*
+ * changes.c - see changes.h.
+ *
+ * Theory: one recursion over two *sets* of directories of the same path, that of the layers asked about and that of
+ * those below, each topmost first and as far down as overlayfs merges. A directory's own line is decided after its
+ * names: it is put into the list first and taken back if nothing about it differs.
+ */
+#include "rl/engine/changes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rl/base/mem.h"
+#include "rl/kern/ovl.h"
+
+enum { DEPTH_MAX = 512 };
+
+struct dirset {
+	int *fds;
+	size_t n;
+	bool is_opaque; /* the last one hides what lies under it */
+};
+
+struct walk {
+	const struct changes_req *req;
+	struct change_list list;
+	size_t size;
+};
+
+static void dirset_free(struct dirset *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		close(s->fds[i]);
+	free(s->fds);
+	*s = (struct dirset){.n = 0};
+}
+#define autodirset __attribute__((cleanup(dirset_free)))
+
+void change_list_free(struct change_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i].path);
+	free(l->items);
+	*l = (struct change_list){.count = 0};
+}
+
+static size_t add(struct walk *w, enum change_kind kind, const char *path)
+{
+	if (w->list.count == w->size) {
+		w->size = w->size ? 2 * w->size : 64;
+		w->list.items = xreallocarray(w->list.items, w->size, sizeof(*w->list.items));
+	}
+	w->list.items[w->list.count] = (struct change){.kind = (char)kind, .path = xstrdup(path)};
+	return w->list.count++;
+}
+
+/* The last line, which nothing was added after. */
+static void take_back(struct walk *w)
+{
+	free(w->list.items[--w->list.count].path);
+}
+
+static int open_dir(int dirfd, const char *name)
+{
+	return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* The directories `name` of a set, as far as they are merged. */
+static int descend(const struct dirset *s, const char *name, struct dirset *ret, struct err *e)
+{
+	ret->fds = xcalloc(s->n + 1, sizeof(int));
+	for (size_t i = 0; i < s->n; i++) {
+		int fd = open_dir(s->fds[i], name);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+			return 0;
+		if (fd < 0)
+			return err_sys(e, errno, "open directory %s", name);
+		ret->fds[ret->n++] = fd;
+		ret->is_opaque = ovl_is_opaque(fd);
+		if (ret->is_opaque)
+			return 0;
+	}
+	return 0;
+}
+
+/* What a set shows under a name: 1, or 0 if nothing. */
+static int look(const struct dirset *s, const char *name, struct stat *ret, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (fstatat(s->fds[i], name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+			return !ovl_is_whiteout(ret);
+		if (errno != ENOENT)
+			return err_sys(e, errno, "look up %s", name);
+	}
+	return 0;
+}
+
+static int read_names(const struct dirset *s, struct strv *out, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		int own = open_dir(s->fds[i], ".");
+		autodir DIR *d = own >= 0 ? fdopendir(own) : NULL;
+		if (!d)
+			return err_sys(e, errno, "read directory");
+		struct dirent *entry;
+		errno = 0;
+		while ((entry = readdir(d)))
+			if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
+				strv_add(out, entry->d_name);
+		if (errno)
+			return err_sys(e, errno, "read directory");
+	}
+	return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_hidden(const struct walk *w, const char *path)
+{
+	return w->req->hidden && strv_has(w->req->hidden, path);
+}
+
+static bool differs(const struct stat *a, const struct stat *b)
+{
+	return a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid;
+}
+
+static bool same_time(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* *ret_placed: a place for a mount was made in it. */
+static int walk_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *path,
+		    unsigned depth, bool *ret_placed, struct err *e);
+
+static int visit_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *name,
+		     const char *path, const struct stat *st, unsigned depth, bool *ret_placed, struct err *e)
+{
+	autodirset struct dirset top_in = {.n = 0};
+	autodirset struct dirset below_in = {.n = 0};
+	struct stat old;
+	bool placed = false;
+	if (depth > DEPTH_MAX)
+		return err_sys(e, ELOOP, "%.64s...: too deep", path);
+	int is_below = look(below, name, &old, e);
+	int r = is_below < 0 ? is_below : descend(top, name, &top_in, e);
+	if (r >= 0)
+		r = descend(below, name, &below_in, e);
+	if (r < 0)
+		return r;
+	size_t mine = add(w, is_below ? CHANGE_MODIFIED : CHANGE_ADDED, path);
+	r = walk_dir(w, &top_in, &below_in, path, depth, &placed, e);
+	if (r < 0 || w->list.count > mine + 1)
+		return r;
+	if (!is_below && is_hidden(w, path)) {
+		take_back(w);
+		*ret_placed = true;
+	} else if (!is_below && placed) {
+		/* /etc made for /etc/hosts */
+		take_back(w);
+		*ret_placed = true;
+	} else if (is_below && !differs(&old, st) && (placed || same_time(&old, st))) {
+		take_back(w);
+	}
+	return 0;
+}
+
+static int visit(struct walk *w, const struct dirset *top, const struct dirset *below, const char *dir,
+		 const char *name, unsigned depth, bool *ret_placed, struct err *e)
+{
+	autofree char *path = xasprintf("%s/%s", dir, name);
+	struct stat st;
+	struct stat old;
+	size_t i = 0;
+	while (i < top->n && fstatat(top->fds[i], name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		i++;
+	if (i == top->n)
+		return 0; /* removed meanwhile */
+	if (S_ISDIR(st.st_mode))
+		return visit_dir(w, top, below, name, path, &st, depth + 1, ret_placed, e);
+	int is_below = look(below, name, &old, e);
+	if (is_below < 0)
+		return is_below;
+	if (ovl_is_whiteout(&st)) {
+		if (is_below)
+			add(w, CHANGE_DELETED, path);
+	} else if (!is_below && S_ISREG(st.st_mode) && st.st_size == 0 && is_hidden(w, path)) {
+		*ret_placed = true;
+	} else {
+		add(w, is_below ? CHANGE_MODIFIED : CHANGE_ADDED, path);
+	}
+	return 0;
+}
+
+static int walk_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *path,
+		    unsigned depth, bool *ret_placed, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	int r = read_names(top, &names, e);
+	/* What is below an opaque directory is gone, except for what was made anew. */
+	if (r >= 0 && top->is_opaque)
+		r = read_names(below, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s", *path ? path : "/");
+	if (names.count)
+		qsort(names.items, names.count, sizeof(*names.items), by_text);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		const char *name = names.items[i];
+		struct stat st;
+		if (i && str_eq(name, names.items[i - 1]))
+			continue;
+		bool is_top = false;
+		for (size_t k = 0; k < top->n && !is_top; k++)
+			is_top = fstatat(top->fds[k], name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		if (is_top) {
+			r = visit(w, top, below, path, name, depth, ret_placed, e);
+			continue;
+		}
+		r = look(below, name, &st, e);
+		if (r > 0) {
+			autofree char *gone = xasprintf("%s/%s", path, name);
+			add(w, CHANGE_DELETED, gone);
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+static int open_set(const int *dirs, size_t n, struct dirset *ret, struct err *e)
+{
+	ret->fds = xcalloc(n + 1, sizeof(int));
+	for (size_t i = 0; i < n; i++) {
+		int fd = open_dir(dirs[i], ".");
+		if (fd < 0)
+			return err_sys(e, errno, "open a layer");
+		ret->fds[ret->n++] = fd;
+	}
+	return 0;
+}
+
+int changes_find(const struct changes_req *req, struct change_list *ret_list, struct err *e)
+{
+	struct walk w = {.req = req};
+	autodirset struct dirset top = {.n = 0};
+	autodirset struct dirset below = {.n = 0};
+	bool placed = false;
+	int r = open_set(req->top, req->ntop, &top, e);
+	if (r >= 0)
+		r = open_set(req->below, req->nbelow, &below, e);
+	if (r >= 0)
+		r = walk_dir(&w, &top, &below, "", 0, &placed, e);
+	if (r < 0) {
+		change_list_free(&w.list);
+		return r;
+	}
+	*ret_list = w.list;
+	return 0;
+}

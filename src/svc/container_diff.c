@@ -1,0 +1,106 @@
+/*
+ * container_diff.c - what a container's own layers change in its image; see rl/svc/container_copy.h and
+ * rl/engine/changes.h.
+ *
+ * The looking is done by a child that is root in the container's map, because a payload may have made directories that
+ * nobody else can read; it writes "KIND PATH" with a NUL after each into a pipe.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "container_snapshot.h"
+#include "container_stack.h"
+#include "rl/base/io.h"
+#include "rl/base/mem.h"
+#include "rl/engine/changes.h"
+#include "rl/svc/container_copy.h"
+
+enum { LIST_MAX = 1 << 30 };
+
+struct diff {
+	struct changes_req req;
+	int outfd;
+};
+
+static int write_changes(void *arg, struct err *e)
+{
+	const struct diff *d = arg;
+	struct change_list l;
+	int r = changes_find(&d->req, &l, e);
+	if (r < 0)
+		return r;
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; i < l.count; i++) {
+		str_addc(&out, l.items[i].kind);
+		str_add(&out, l.items[i].path, strlen(l.items[i].path) + 1);
+	}
+	change_list_free(&l);
+	return io_write_all(d->outfd, out.buf, out.len, e);
+}
+
+static json_t *to_json(const struct str *text)
+{
+	json_t *list = json_array();
+	for (size_t at = 0; at < text->len; at += strlen(text->buf + at) + 1) {
+		const char kind[] = {text->buf[at], '\0'};
+		json_t *item = json_object();
+		json_put_str(item, "kind", kind);
+		json_put_str(item, "path", text->buf + at + 1);
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
+int container_stack_diff(const struct container_stack *k, size_t ntop, const int *fds, size_t nfds,
+			 json_t **ret_changes, struct err *e)
+{
+	autostrv struct strv hidden = STRV_INIT;
+	autostr struct str text = STR_INIT;
+	container_stack_mount_points(k, &hidden);
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	autofd int from = ends[0];
+	struct diff d = {
+		.req = {.top = fds, .ntop = ntop, .below = fds + ntop, .nbelow = nfds - ntop, .hidden = &hidden},
+		.outfd = ends[1],
+	};
+	struct inside_job job = INSIDE_JOB_NONE;
+	int r = inside_start(&(struct inside){.map = k->has_map ? &k->map : NULL,
+					      .fn = write_changes,
+					      .arg = &d,
+					      .what = "the comparison of layers"},
+			     &job, e);
+	close(ends[1]);
+	if (r < 0)
+		return r;
+	struct err why = ERR_INIT;
+	int read = io_read_rest(from, LIST_MAX, "the list of changes", &text, &why);
+	r = inside_finish(&job, e);
+	if (r >= 0 && read < 0) {
+		if (e)
+			*e = why;
+		return read;
+	}
+	if (r >= 0)
+		*ret_changes = to_json(&text);
+	return r;
+}
+
+int container_diff(const char *root, const char *name, json_t **ret_changes, struct err *e)
+{
+	struct container_stack k;
+	int *fds = NULL;
+	int r = container_stack_open(root, name, STACK_READ, &k, e);
+	if (r < 0)
+		return r;
+	r = container_stack_need_layers(&k, "diff", e);
+	if (r >= 0)
+		r = container_stack_open_fds(&k, &fds, e);
+	if (r >= 0)
+		r = container_stack_diff(&k, k.mine.count, fds, k.mine.count + k.image.count, ret_changes, e);
+	container_stack_close_fds(&k, fds);
+	container_stack_close(&k);
+	return r < 0 ? r : 0;
+}

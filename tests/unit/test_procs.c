@@ -1,0 +1,59 @@
+#include "rl/engine/procs.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+static bool has(const struct procs_list *l, pid_t pid)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->items[i].pid == pid)
+			return true;
+	return false;
+}
+
+int main(void)
+{
+	struct err e = ERR_INIT;
+	struct procs_list l;
+	int ready[2];
+	char byte;
+	tap_plan_later();
+	(void)!pipe(ready);
+	pid_t first = fork();
+	if (first == 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			_exit(1);
+		pid_t child = fork();
+		if (child == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNS) < 0))
+			_exit(1);
+		(void)!write(ready[1], child ? "1" : "2", 1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	(void)!(read(ready[0], &byte, 1) == 1 && read(ready[0], &byte, 1) == 1);
+	tap_is_int(procs_of(first, &l, &e), 0, "the processes of a process in its own mount namespace are listed");
+	tap_is_int((long)l.count, 2, "they are itself and its child, which has made namespaces of its own");
+	tap_ok(has(&l, first) && !has(&l, getpid()), "we are not among them");
+	tap_ok(l.count && l.items[0].state == 'S', "a waiting process sleeps");
+	struct procs_status s;
+	tap_is_int(procs_status(first, procs_depth(first), &s, &e), 0, "its status is read");
+	tap_is_int(s.inside, first, "its number inside is the same without a pid namespace");
+	tap_is_int(s.ruid, getuid(), "its user is the host's number");
+	procs_free(&l);
+	tap_is_int(procs_of(getpid(), &l, &e), 0, "our own processes are listed");
+	tap_ok(has(&l, first) && has(&l, getpid()), "with the children");
+	tap_ok(!has(&l, getppid()), "and not everybody who shares our mount namespace");
+	procs_free(&l);
+	kill(first, SIGKILL);
+	waitpid(first, NULL, 0);
+	tap_is_int(procs_of(first, &l, &e), -ESRCH, "one that is gone is an error");
+	close(ready[0]);
+	return tap_done();
+}
