@@ -3,9 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/seccomp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -172,27 +170,20 @@ enum doctor_state doctor_ports(struct doctor *d, struct doctor_row *row)
 	return DOCTOR_RUNG;
 }
 
-static const char *own_name(char ret[64])
-{
-	const struct passwd *pw = getpwuid(getuid());
-	snprintf(ret, 64, pw ? "%s" : "%.0s%u", pw ? pw->pw_name : "", (unsigned)getuid());
-	return ret;
-}
-
 enum doctor_state doctor_linger(struct doctor *d, struct doctor_row *row)
 {
-	char name[64];
+	const char *name = getenv("USER");
 	if (d->is_root || !exists("/run/systemd/system")) {
 		str_adds(&row->finding, d->is_root ? "not needed as root" : "no systemd ends our processes at logout");
 		return DOCTOR_WORKS;
 	}
-	autofree char *mark = xasprintf("/var/lib/systemd/linger/%s", own_name(name));
-	if (exists(mark)) {
+	autofree char *mark = xasprintf("/var/lib/systemd/linger/%s", name ? name : "");
+	if (name && *name && exists(mark)) {
 		str_adds(&row->finding, "detached containers outlive the session");
 		return DOCTOR_WORKS;
 	}
 	str_adds(&row->finding, "systemd may end detached containers at logout");
-	str_addf(&row->remedy, "loginctl enable-linger %s", name);
+	str_adds(&row->remedy, "loginctl enable-linger");
 	row->command = "loginctl enable-linger \"${SUDO_USER:-$USER}\"";
 	return DOCTOR_RUNG;
 }
@@ -259,9 +250,8 @@ enum doctor_state doctor_programs(struct doctor *d, struct doctor_row *row)
 enum doctor_state doctor_user(struct doctor *d, struct doctor_row *row)
 {
 	const char *home = getenv("HOME");
-	bool known = getpwuid(getuid()) != NULL;
 	(void)d;
-	str_addf(&row->finding, "uid %u%s%s", (unsigned)getuid(), known ? "" : " without a passwd entry, which is no obstacle",
-		 home && *home ? "" : "; HOME is not set");
+	str_addf(&row->finding, "uid %u%s; neither HOME nor a passwd entry is needed", (unsigned)getuid(),
+		 home && *home ? "" : ", HOME is not set");
 	return DOCTOR_WORKS;
 }

@@ -124,7 +124,7 @@ fi
 # What the manual says is what was found.
 if [ -f "$page" ]; then
 	zcat "$page" | awk '/^\.It .* Ta / { sub(/^\.It /, ""); gsub(/ Ta /, "\t"); print }' >"$T/page"
-	wrong=$(awk -F'\t' 'NR == FNR { if (FNR == 1) for (i = 2; i <= NF; i++) head[i] = $i; else for (i = 2; i <= NF; i++) want[$1, head[i]] = $i; next }
+	wrong=$(awk -F'\t' 'NR == FNR { if ($1 == "restriction") for (i = 2; i <= NF; i++) head[i] = $i; else for (i = 2; i <= NF; i++) want[$1, head[i]] = $i; next }
 		{ r = $3; if (want[$1, $2] != r) print $1, $2 ": " r ", the page says " want[$1, $2] }' "$T/page" "$table")
 	is "every cell is as rl-restricted(7) says" "$wrong" ""
 else
