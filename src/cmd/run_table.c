@@ -67,6 +67,7 @@ SETTER(health_cmd)
 SETTER(health_interval)
 SETTER(health_timeout)
 SETTER(health_start_period)
+SETTER(health_start_interval)
 SETTER(health_retries)
 SETTER(health_on_failure)
 SETTER(pull)
@@ -216,6 +217,7 @@ const struct opt_def run_defs[] = {
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
 	VALUE("health-retries", 0, "N", set_health_retries, life, "failures in a row that count (default 3)"),
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
+	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life, "time between checks in it (default 5s)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),

@@ -30,6 +30,7 @@ void run_opts_init(struct run_opts *o)
 		.health_interval = -1,
 		.health_timeout = -1,
 		.health_start_period = -1,
+		.health_start_interval = -1,
 		.health_retries = -1,
 	};
 }
@@ -212,6 +213,9 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--hostname: not with --uts host, it would change the host's name");
 	if (o->domainname && o->uts == NS_HOST)
 		return err_set(e, EINVAL, "--domainname: not with --uts host, it would change the host's name");
+	if ((o->hostname || o->domainname) && o->uts == NS_CONTAINER)
+		return err_set(e, EINVAL, "--%s: not with --uts container:%s, it would change that one's name",
+			       o->hostname ? "hostname" : "domainname", o->uts_container);
 	bool foreign_net = o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_CONTAINER ||
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))

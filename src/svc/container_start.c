@@ -23,6 +23,7 @@ static void forget(struct container *c)
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
 	cgroup_made_free(&c->limits.made);
+	container_share_close(c);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);

@@ -219,4 +219,24 @@ struct archive_compressed {
 int archive_compress(int infd, int outfd, enum archive_compression compression, int level,
 		     struct archive_compressed *ret, struct err *e) RL_CHECK;
 
+/* A blob that is compressed, inflated by a confined program and compressed anew. */
+struct archive_recompress {
+	const char *program; /* as above */
+	const struct idmap *map;
+	int blobfd;
+	int emptyfd; /* an empty directory */
+	int outfd;
+	enum archive_compression compression;
+	int level;
+};
+
+struct archive_recompressed {
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* of what was read */
+	char diffid[ARCHIVE_DIGEST_SIZE];      /* of the tar in it */
+	char digest[ARCHIVE_DIGEST_SIZE];      /* of what was written */
+	uint64_t size;
+};
+
+int archive_recompress(const struct archive_recompress *req, struct archive_recompressed *ret, struct err *e) RL_CHECK;
+
 #endif

@@ -7,7 +7,7 @@
  *
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
- *     load FILE|DIR|-       (none; names come from the archive)
+ *     load FILE|DIR|-       --which NAME (one image of it; all otherwise); names come from the archive
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
  *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N;
  *                           DEST "" is the image's name

@@ -143,6 +143,7 @@ struct run_opts {
 	struct strv log_opts;	 /* as typed, for inspect */
 	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
+	int64_t health_start_interval;
 	int health_retries;	 /* -1: the image's, else 3 */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
@@ -271,6 +272,7 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
