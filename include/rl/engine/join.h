@@ -48,6 +48,16 @@ struct runtime_join {
 
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e) RL_CHECK;
 
+/* A command of the host in namespaces of a container: nothing else of the container is applied to it. It keeps the
+ * caller's ids and environment, and has every capability in the user namespace it enters (ambient, so that they pass
+ * the exec). With the mount namespace, root and working directory are the container's. It dies with the caller. */
+struct runtime_enter {
+	int pidfd;
+	unsigned namespaces;
+	char *const *argv;
+};
+int runtime_enter(const struct runtime_enter *n, struct runtime_container *ret_c, struct err *e) RL_CHECK;
+
 /* A pidfd of the oldest child of PID 1, for containers whose PID 1 is our reaper (spec->init): that one never executed
  * anything, so the kernel protects it even from us. `init_pidfd` is PID 1's, verified. -ESRCH if there is none. */
 int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e) RL_CHECK;
