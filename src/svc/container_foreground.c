@@ -250,6 +250,7 @@ int container_foreground(struct container *c, struct err *e)
 	int status = r;
 	if (r >= 0)
 		status = runtime_reap(&c->run, e);
+	container_share_kill_rest(c);
 	if (f.has_tty) {
 		tty_relay_drain(&f.tty);
 		tty_relay_stop(&f.tty);

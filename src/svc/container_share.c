@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/engine/procs.h"
 
 struct shared {
 	const char *option;
@@ -177,4 +179,11 @@ void container_share_close(struct container *c)
 		close_fd(&c->shared_fds[--c->nshared]);
 	free(c->net_dir);
 	c->net_dir = NULL;
+}
+
+void container_share_kill_rest(struct container *c)
+{
+	struct err why = ERR_INIT;
+	if (c->run.mount_ns[0] && procs_kill_rest(c->run.mount_ns, &why) < 0)
+		log_warn("%s", why.text);
 }

@@ -24,6 +24,13 @@ output_is "hosts is the other's" 1 rl run --rm --network container:x busybox gre
 output_is "the exit status comes through" 9 sh -c 'rl run --rm $0 --pid container:x busybox sh -c "exit 9"; echo $?' "--network=none"
 output_is "a signal ends one that does not catch it" 143 sh -c 'rl run --rm --network none --pid container:x busybox sleep 10008 & wait_pid=$!; until rl exec x ps | grep -q "[s]leep 10008"; do :; done; kill -TERM $wait_pid; wait $wait_pid; echo $?'
 
+rl run --rm $N --pid container:x busybox sh -c 'sleep 10030 & setsid sleep 10031 & exit 0'
+output_is "what it leaves in a shared pid namespace is killed" "" rl exec x sh -c 'ps | grep "[s]leep 1003"; :'
+rl run -d --rm $N --pid host --name hp busybox sh -c 'sleep 10032 & setsid sleep 10033 & sleep 10034' >/dev/null
+wait_for "its processes" 60 sh -c 'test $(pgrep -cf "^sleep 1003[234]") = 3'
+rl stop -t 0 hp >/dev/null
+is "also in the host's" "$(pgrep -cf '^sleep 1003')" 0
+
 # --- life ---
 rl run -d --network container:x --pid container:x --name y busybox sleep 10009 >/dev/null
 is "a detached one shares as well" "$(ns y net) $(ns y pid)" "$(ns x net) $(ns x pid)"
@@ -34,7 +41,7 @@ is "top shows its own processes only" "$(rl top y args | tail -n +2)" "sleep 100
 rl rename x xx
 ok "a rename of the other changes nothing" rl restart -t 0 y
 rl pause y >/dev/null
-is "pause stops its own processes only" "$(rl top xx state | tail -n 1 | tr -d ' ')" S
+is "pause stops its own processes only" "$(rl top xx pid state | awk '$1 == 1 {print $2}')" S
 rl unpause y >/dev/null
 rl run -d --network container:y --name w busybox sleep 10010 >/dev/null
 is "sharing goes on from one that shares" "$(ns w net)" "$(ns xx net)"

@@ -226,6 +226,11 @@ int runtime_on_message(struct runtime_container *c, struct err *e)
 	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY)
 		return take_device(c, m, e);
 	sync_close_fds(m);
+	if (m->step == STEP_MOUNT_NS && m->len < sizeof(c->mount_ns)) {
+		memcpy(c->mount_ns, m->data, m->len);
+		c->mount_ns[m->len] = '\0';
+		return 1;
+	}
 	return err_set(e, EPROTO, "%s sent step %u", first_process, m->step);
 }
 
