@@ -21,10 +21,12 @@ static const struct opt_def nsenter_defs[] = {
 	 "file systems; the command is then the container's file", 0, NULL},
 	{"pid", NULL, 'p', NULL, OPT_GENERIC(opt_set_bool, S, pid), 0, options, "processes", 0, NULL},
 	{"uts", NULL, 'u', NULL, OPT_GENERIC(opt_set_bool, S, uts), 0, options, "host name", 0, NULL},
-	{"ipc", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, ipc), 0, options, "shared memory and message queues", 0, NULL},
+	{"ipc", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, ipc), 0, options, "shared memory and message queues", 0,
+	 NULL},
 	{"user", NULL, 'U', NULL, OPT_GENERIC(opt_set_bool, S, user), 0, options,
 	 "users (entered for every other one too)", 0, NULL},
-	{"cgroup", NULL, 'C', NULL, OPT_GENERIC(opt_set_bool, S, cgroup), 0, options, "view of control groups", 0, NULL},
+	{"cgroup", NULL, 'C', NULL, OPT_GENERIC(opt_set_bool, S, cgroup), 0, options, "view of control groups", 0,
+	 NULL},
 	OPT_END,
 };
 #undef S
@@ -35,7 +37,7 @@ static int nsenter_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 	const struct {
 		bool wanted;
 		const char *name;
-	} all[] = {{o->net, "net"}, {o->mnt, "mnt"},   {o->pid, "pid"},	      {o->uts, "uts"},
+	} all[] = {{o->net, "net"}, {o->mnt, "mnt"},   {o->pid, "pid"},	     {o->uts, "uts"},
 		   {o->ipc, "ipc"}, {o->user, "user"}, {o->cgroup, "cgroup"}};
 	autostrv struct strv spaces = STRV_INIT;
 	autostrv struct strv argv = STRV_INIT;

@@ -56,11 +56,11 @@ static bool is_same_map(const struct record_map *a, const struct record_map *b)
 /* What cannot be where the network is another's. */
 static int check_network(const struct run_opts *o, struct err *e)
 {
-	const char *option = o->dns.count	  ? "--dns"
-			     : o->dns_search.count ? "--dns-search"
-			     : o->add_hosts.count  ? "--add-host"
+	const char *option = o->dns.count	    ? "--dns"
+			     : o->dns_search.count  ? "--dns-search"
+			     : o->add_hosts.count   ? "--add-host"
 			     : o->host_access.count ? "--host-access"
-						   : NULL;
+						    : NULL;
 	if (o->network.kind != NETWORK_CONTAINER || !option)
 		return 0;
 	return err_set(e, EINVAL, "%s: not with --network container:%s, whose files and network are used", option,

@@ -62,9 +62,9 @@ static bool parse_stat(const char *text, struct procs_entry *p)
 		return false;
 	snprintf(p->comm, sizeof(p->comm), "%.*s", (int)(close - open - 1), open + 1);
 	/* Fields 3 to 24; see proc(5). */
-	int n = sscanf(close + 1, " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld %*d %llu %llu %lld",
-		       &p->state, &p->ppid, &p->pgid, &p->sid, &p->tty, &utime, &stime, &nice, &threads, &start, &vsize,
-		       &rss);
+	int n = sscanf(
+		close + 1, " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld %*d %llu %llu %lld",
+		&p->state, &p->ppid, &p->pgid, &p->sid, &p->tty, &utime, &stime, &nice, &threads, &start, &vsize, &rss);
 	if (n != 12)
 		return false;
 	p->user_ticks = utime;
@@ -154,7 +154,8 @@ static bool is_member(struct scan *s, struct procs_entry *p)
 			break;
 		}
 		path[n++] = p;
-		if (p->pid == s->first || (s->mount_ns[0] && mount_ns_of(s->procfd, p->pid, ns) && str_eq(ns, s->mount_ns))) {
+		if (p->pid == s->first ||
+		    (s->mount_ns[0] && mount_ns_of(s->procfd, p->pid, ns) && str_eq(ns, s->mount_ns))) {
 			answer = MEMBER;
 			break;
 		}
