@@ -25,6 +25,7 @@ const struct verb *const verb_table[] = {
 	&verb_pause,
 	&verb_unpause,
 	&verb_healthcheck_run,
+	&verb_nsenter,
 	&verb_events,
 	&verb_logs,
 	&verb_attach,

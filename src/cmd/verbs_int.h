@@ -56,6 +56,7 @@ extern const struct verb verb_secret_inspect;
 extern const struct verb verb_secret_ls;
 extern const struct verb verb_secret_rm;
 extern const struct verb verb_logs;
+extern const struct verb verb_nsenter;
 extern const struct verb verb_pause;
 extern const struct verb verb_pod_create;
 extern const struct verb verb_pod_exists;

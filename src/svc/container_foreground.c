@@ -256,6 +256,7 @@ int container_foreground(struct container *c, struct err *e)
 	container_report_reaping(c);
 	if (r >= 0)
 		status = runtime_reap(&c->run, e);
+	container_share_kill_rest(c);
 	if (f.has_tty) {
 		tty_relay_drain(&f.tty);
 		tty_relay_stop(&f.tty);

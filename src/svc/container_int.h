@@ -155,6 +155,8 @@ int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
 int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
 int container_share_open(struct container *c, struct err *e) RL_CHECK;
 void container_share_close(struct container *c);
+/* After the end: a pid namespace that is not the container's own does not end with it. */
+void container_share_kill_rest(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {

@@ -225,6 +225,7 @@ static void clean_up_run(struct monitor *m)
 	monitor_health_stop(m);
 	container_ports_stop(c);
 	runtime_container_close(&c->run);
+	container_share_kill_rest(c);
 	c->run = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	monitor_stdio_drain(m);
 }

@@ -38,7 +38,7 @@ struct runtime_join {
 	int pidfd;	     /* of a process of the container, verified by the caller */
 	unsigned namespaces; /* 1 << enum rt_ns_kind of those to enter; the others are the caller's */
 	const struct rtspec *spec;
-	const struct idmap *map;		  /* of the container, or NULL: the caller's user namespace */
+	const struct idmap *map;	     /* of the container, or NULL: the caller's user namespace */
 	const struct seccomp_filter *filter; /* NULL: none */
 	int stdio[3];			     /* become 0 to 2; -1: the caller's stay */
 	unsigned preserve_fds;		     /* so many from 3 up stay open */
@@ -46,6 +46,16 @@ struct runtime_join {
 };
 
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e) RL_CHECK;
+
+/* A command of the host in namespaces of a container: nothing else of the container is applied to it. It keeps the
+ * caller's ids and environment, and has every capability in the user namespace it enters (ambient, so that they pass
+ * the exec). With the mount namespace, root and working directory are the container's. It dies with the caller. */
+struct runtime_enter {
+	int pidfd;
+	unsigned namespaces;
+	char *const *argv;
+};
+int runtime_enter(const struct runtime_enter *n, struct runtime_container *ret_c, struct err *e) RL_CHECK;
 
 /* A pidfd of the oldest child of PID 1, for containers whose PID 1 is our reaper (spec->init): that one never executed
  * anything, so the kernel protects it even from us. `init_pidfd` is PID 1's, verified. -ESRCH if there is none. */

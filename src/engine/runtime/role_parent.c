@@ -233,6 +233,11 @@ int runtime_on_message(struct runtime_container *c, struct err *e)
 		log_warn("%.*s", (int)RL_MIN(m->len, (size_t)ERR_TEXT_SIZE), (const char *)m->data);
 		return 1;
 	}
+	if (m->step == STEP_MOUNT_NS && m->len < sizeof(c->mount_ns)) {
+		memcpy(c->mount_ns, m->data, m->len);
+		c->mount_ns[m->len] = '\0';
+		return 1;
+	}
 	return err_set(e, EPROTO, "%s sent step %u", first_process, m->step);
 }
 
