@@ -248,6 +248,9 @@ static int open_empty(struct build *b, const char *name, int *ret_fd, struct err
 static int open_build(struct build *b, const char *root, struct err *e)
 {
 	int r = store_open(root, true, &b->store, e);
+	/* What a killed build has left. */
+	if (r >= 0)
+		(void)!store_sweep(&b->store, NULL);
 	if (r >= 0)
 		r = idmap_detect(false, &b->map, e);
 	if (r >= 0)

@@ -182,6 +182,8 @@ static int on_ended(void *arg, uint32_t events, struct err *e)
 	struct build *b = c->b;
 	struct build_stage *s = c->stage;
 	(void)events;
+	/* Before the pidfd is closed: later children have copies of it, and epoll would go on reporting it. */
+	event_del(&b->loop, &c->ended);
 	drain(c);
 	struct err said = ERR_INIT;
 	int status = proc_wait(&c->proc, "the step", &said);

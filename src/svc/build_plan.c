@@ -108,7 +108,8 @@ static int begin_stage(struct build *b, size_t at, struct err *e)
 				  .from = i,
 				  .first = at + 1,
 				  .end = b->file.count,
-				  .base_stage = -1};
+				  .base_stage = -1,
+				  .tail = STR_INIT};
 	if (b->nstages)
 		b->stages[b->nstages - 1].end = at;
 	s->name = xstrdup(i->nwords == 3 ? i->words[2].text : "");
@@ -383,6 +384,7 @@ void build_plan_free(struct build *b)
 		free(s->base_layers);
 		free(s->layers);
 		json_decref(s->doc);
+		str_free(&s->tail);
 		strv_free(&s->args);
 		strv_free(&s->shell);
 	}
