@@ -429,6 +429,7 @@ static int build_once(struct build_opts *o, const char *root, struct str *ret_id
 			  .skeletonfd = -1,
 			  .loop = EVENT_LOOP_INIT};
 	int r = open_build(&b, root, e);
+	container_tidy(root);
 	if (r >= 0)
 		r = build_steps(&b, ret_id, e);
 	if (r < 0) {

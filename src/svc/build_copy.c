@@ -666,6 +666,8 @@ int build_copy_child(struct build_job *j, struct err *e)
 		return err_sys(e, errno, "mode of the new layer");
 	c.workfd = workfd;
 	int r = spawn_copy(&c, e);
+	if (r == 0)
+		build_job_done(j);
 	for (size_t i = 1; i < ARRAY_SIZE(dirs) && r == 0; i++)
 		r = store_remove_tree(workfd, dirs[i], e);
 	return r;

@@ -400,7 +400,7 @@ static void fill_record(struct build_job *j, struct container *c)
 	for (size_t i = 0; i < j->nlowers; i++)
 		strv_add_owned(&rc->layers, fd_path(j->lowers[i]));
 	strv_addf(&rc->layers, "%s/skeleton", c->dir);
-	strv_add(&rc->labels, "rl.build=1");
+	strv_add(&rc->labels, CONTAINER_BUILD_LABEL);
 }
 
 static int prepare(struct build_job *j, struct container *c, struct err *e)
@@ -459,6 +459,8 @@ int build_run_child(struct build_job *j, struct err *e)
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
 	if (status == 0)
 		r = take_upper(j, &c, e);
+	if (status == 0 && r == 0)
+		build_job_done(j);
 	bool keep = j->b->o->keep_failed && status > 0;
 	container_close(&c, keep);
 	return r < 0 ? r : status;
