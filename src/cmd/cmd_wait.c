@@ -16,7 +16,6 @@ struct wait_opts {
 	char *interval;
 	char *restart;
 	struct limit_opts limits;
-	bool all;
 };
 
 #define S struct wait_opts

@@ -67,6 +67,7 @@ SETTER(health_cmd)
 SETTER(health_interval)
 SETTER(health_timeout)
 SETTER(health_start_period)
+SETTER(health_start_interval)
 SETTER(health_retries)
 SETTER(health_on_failure)
 SETTER(pull)
@@ -216,6 +217,7 @@ const struct opt_def run_defs[] = {
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
 	VALUE("health-retries", 0, "N", set_health_retries, life, "failures in a row that count (default 3)"),
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
+	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life, "time between checks in it (default 5s)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
@@ -343,7 +345,7 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_v2),
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
-	REFUSED("sdnotify", 0, "see 'rl generate systemd'"),
+	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
 	REFUSED("hosts-file", 0, "mount it: -v FILE:/etc/hosts"),
 	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
 	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
@@ -444,6 +446,7 @@ int run_target_finish(struct run_target *t, const char *verb, const struct opt_a
 		strv_add(&o->command, args->operands.items[i]);
 	if (o->rootfs && !o->command.count && !(o->entrypoint_set && o->entrypoint.count))
 		return err_set(e, EINVAL, "%s: a directory has no default command: give one after --rootfs DIR", verb);
+	strv_add_all(&o->typed, &args->typed);
 	int r = finish_platform(t, e);
 	if (r == 0)
 		r = finish_attach(t, e);

@@ -8,9 +8,10 @@
  * pull.c     from a registry                                  record.c  documents to the store's record
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
- * volume.c   archives of volumes
+ * volume.c   archives of volumes                              check*.c  what is broken in the store (check_int.h)
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
  * fetch.c    for ADD: addresses and archives                 pack_layers.c  the layers of a build, one after the other
+ * tree_stream.c  copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
@@ -43,15 +44,20 @@ struct image_ctx {
 	const char *output;	 /* --output: file or directory, "-" standard output */
 	const char *format;	 /* --format, or NULL */
 	const char *compression; /* --compression, or NULL */
+	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
 	int level;		 /* --compression-level, 0: the default */
+	bool append;		 /* --append: an OCI layout that is there already gets one more image */
+	bool force;		 /* --force-compression */
 	bool all_tags;		 /* --all-tags */
 	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
+	bool repair, quick, local; /* --repair, --quick, --local: of check */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb,
-	save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
+	pull_verb, push_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
 image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -201,6 +207,7 @@ struct bundle {
 	const char *path; /* borrowed; "-": standard output */
 	int fd;		  /* the stream, or the directory */
 	bool is_dir;
+	bool grows;	  /* a layout of others: nothing of it is removed */
 	bool nameless;	  /* the file has no name yet */
 	char *temp;	  /* its name until it is whole, or NULL: written in place */
 	uint64_t written; /* to the stream */
@@ -217,6 +224,10 @@ struct bundle_blob {
 /* bundle_open -> any number of bundle_add, bundle_add_blob -> bundle_end when all is well -> bundle_close. -EINVAL if
  * the output is a terminal. Names are at most 100 bytes. */
 int bundle_open(struct bundle *b, const char *path, bool is_dir, struct err *e) RL_CHECK;
+/* The same for an OCI layout that is there; what it has is not written again. */
+int bundle_open_layout(struct bundle *b, const char *path, struct err *e) RL_CHECK;
+/* Replace a document of such a layout. */
+int bundle_replace(struct bundle *b, const char *name, const void *data, size_t len, struct err *e) RL_CHECK;
 int bundle_end(struct bundle *b, struct err *e) RL_CHECK;
 /* `failed`: what was written is removed where it can be. */
 void bundle_close(struct bundle *b, bool failed);

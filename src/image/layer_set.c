@@ -386,6 +386,8 @@ int layer_set_publish(struct layer_set *set, struct err *e)
 		if (s->state == LAYER_NEEDS_LOWER)
 			r = unpack_dependent(set, i, e);
 	}
+	if (r >= 0 && store_record_note_map(set->record, set->c->map.key))
+		set->changed = true;
 	return r < 0 ? r : set->changed;
 }
 

@@ -232,7 +232,8 @@ static int publish_all(struct pull *p, struct err *e)
 }
 
 /* Documents of the registry to record and blobs of the store. */
-static int store_documents(struct pull *p, const struct registry_image *img, struct store_record *record, struct err *e)
+static int store_documents(struct pull *p, const struct registry_image *img, const char *origin,
+			   struct store_record *record, struct err *e)
 {
 	struct imgspec_manifest m = {0};
 	struct imgspec_config config = {0};
@@ -250,6 +251,7 @@ static int store_documents(struct pull *p, const struct registry_image *img, str
 	if (r >= 0) {
 		snprintf(record->manifest, sizeof(record->manifest), "%s", img->manifest.digest);
 		record->manifest_size = (int64_t)img->manifest.body.len;
+		record->origin = xstrdup(origin);
 		r = store_put_blob(&p->w, img->config.buf, img->config.len, record->config, e);
 	}
 	if (r >= 0)
@@ -285,7 +287,8 @@ static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const
 	if (r < 0)
 		return r;
 	p.cachefd = store_dir(&c->store, "cache", e);
-	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, &record, e);
+	autofree char *origin = imgref_repository(name);
+	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, origin, &record, e);
 	if (r >= 0)
 		r = layer_set_open(c, &p.w, &record, &p.layers, e);
 	if (r >= 0)

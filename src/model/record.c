@@ -24,7 +24,7 @@ static const struct field config_fields[] = {
 #define H struct record_health_check
 static const struct field check_fields[] = {
 	FIELD(H, FIELD_STRV, test), FIELD(H, FIELD_U64, interval_ns), FIELD(H, FIELD_U64, timeout_ns),
-	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_UINT, retries),
+	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_U64, start_interval_ns), FIELD(H, FIELD_UINT, retries),
 };
 #undef H
 

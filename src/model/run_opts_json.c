@@ -27,7 +27,7 @@ static const struct field option_fields[] = {
 	FIELD_ENUM(O, log_driver, LOG_DRIVER_JSON, LOG_DRIVER_PASSTHROUGH), FIELD(O, FIELD_U64, log_max_size),
 	FIELD(O, FIELD_UINT, log_max_file), FIELD(O, FIELD_STRV, log_opts), FIELD(O, FIELD_STR, health_cmd),
 	FIELD(O, FIELD_I64, health_interval), FIELD(O, FIELD_I64, health_timeout),
-	FIELD(O, FIELD_I64, health_start_period), FIELD(O, FIELD_INT, health_retries),
+	FIELD(O, FIELD_I64, health_start_period), FIELD(O, FIELD_I64, health_start_interval), FIELD(O, FIELD_INT, health_retries),
 	FIELD(O, FIELD_BOOL, no_healthcheck), FIELD_ENUM(O, health_on_failure, HEALTH_ACTION_NONE, HEALTH_ACTION_STOP),
 	FIELD(O, FIELD_STR, workdir), FIELD(O, FIELD_STR, user), FIELD(O, FIELD_STRV, group_add),
 	FIELD_ENUM(O, umask, -1, 0777), FIELD(O, FIELD_STRV, sysctls), FIELD_ENUM(O, oom_score_adj, -1000, 1000),
@@ -61,7 +61,7 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
 	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
 	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
-	FIELD(O, FIELD_BOOL, rmi),
+	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
 	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };

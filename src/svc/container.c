@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
+#include "rl/svc/image_platform.h"
 
 void container_init(struct container *c)
 {
@@ -56,6 +57,7 @@ void container_close(struct container *c, bool keep_dir)
 		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
+	container_share_close(c);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	image_run_free(&c->image);
@@ -168,13 +170,20 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 	container_limits_request(c);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
+		r = container_share_resolve(c, e);
+	if (r == 0)
 		r = choose_map(c, e);
+	if (r == 0 && container_shares(c))
+		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs) {
 		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
-		r = image_ensure(&c->store, c->o->image, c->o->pull, c->has_map ? &c->map : &identity, NULL, &c->image, e);
+		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
+					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;
+		if (r == 0)
+			r = image_platform_check(c->image.image.config, c->o->image, IMAGE_BINFMT_DIR, e);
 	}
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);

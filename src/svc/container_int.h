@@ -65,6 +65,9 @@ struct container {
 	struct runtime_container run;
 	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
+	size_t nshared;
+	char *net_dir; /* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
@@ -135,6 +138,14 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
+ * that was chosen must be theirs; before every start they are opened into the spec. */
+bool container_shares(const struct container *c);
+int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
+int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
+int container_share_open(struct container *c, struct err *e) RL_CHECK;
+void container_share_close(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {

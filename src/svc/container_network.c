@@ -49,6 +49,7 @@ int container_build_network(struct container *c, struct err *e)
 		ns->fd = open(o->network.name, O_RDONLY | O_CLOEXEC);
 		return ns->fd < 0 ? err_sys(e, errno, "--network ns:%s", o->network.name) : 0;
 	case NETWORK_CONTAINER:
+		return 0; /* container_share_open */
 	case NETWORK_NAMED:
 		break;
 	}

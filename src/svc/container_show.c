@@ -11,6 +11,7 @@
 #include "container_int.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
+#include "rl/engine/join.h"
 #include "rl/engine/log_file.h"
 #include "rl/svc/container.h"
 #include "rl/svc/container_ports.h"
@@ -149,14 +150,24 @@ static void put_row_times(json_t *row, const struct container_rec *c, int64_t no
 	json_put_int(row, "ExitedAt", c->state.finished / 1000000000);
 }
 
+/* Of PID 1, or of its command where that is our reaper, of which the kernel shows nothing. */
+static pid_t shown_process(const struct container_rec *c)
+{
+	pid_t pid = c->state.init.pid;
+	if (c->state.join.init && container_rec_is_running(c) && runtime_find_member(pid, &pid, NULL) < 0)
+		pid = c->state.init.pid;
+	return pid;
+}
+
 static void put_namespaces(json_t *row, const struct container_rec *c)
 {
 	static const char *const names[] = {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"};
 	json_t *spaces = json_object();
+	pid_t pid = shown_process(c);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char path[64];
 		char target[64] = "";
-		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)c->state.init.pid, names[i]);
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, names[i]);
 		if (container_rec_is_running(c) && readlink(path, target, sizeof(target) - 1) > 0)
 			json_put_str(spaces, names[i], target);
 	}
@@ -361,15 +372,17 @@ static json_t *config_object(const struct container_rec *c)
 		json_put_int(health, "Interval", (int64_t)rc->health.interval_ns);
 		json_put_int(health, "Timeout", (int64_t)rc->health.timeout_ns);
 		json_put_int(health, "StartPeriod", (int64_t)rc->health.start_period_ns);
+		json_put_int(health, "StartInterval", (int64_t)rc->health.start_interval_ns);
 		json_put_int(health, "Retries", rc->health.retries);
 		json_put(out, "Healthcheck", health);
 	}
 	return out;
 }
 
-static const char *share_text(enum ns_share s)
+static void put_share(json_t *out, const char *key, enum ns_share s, const char *container)
 {
-	return s == NS_HOST ? "host" : s == NS_CONTAINER ? "container" : "private";
+	autofree char *other = s == NS_CONTAINER ? xasprintf("container:%s", container) : NULL;
+	json_put_str(out, key, other ? other : s == NS_HOST ? "host" : "private");
 }
 
 /* docker's names; what was not asked for is 0 or "". */
@@ -424,7 +437,10 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_str(log, "Type", run_opts_log_driver_name(o->log_driver));
 	json_put(log, "Config", log_config);
 	json_put(out, "LogConfig", log);
-	json_put_str(out, "NetworkMode", network_name(o));
+	if (o->network.kind == NETWORK_CONTAINER)
+		put_share(out, "NetworkMode", NS_CONTAINER, o->network.name);
+	else
+		json_put_str(out, "NetworkMode", network_name(o));
 	json_t *policy = json_object();
 	json_put_str(policy, "Name", run_opts_restart_name(o->restart));
 	json_put_int(policy, "MaximumRetryCount", o->restart_retries);
@@ -435,9 +451,9 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put(out, "Dns", strings(&o->dns));
 	json_put(out, "ExtraHosts", strings(&o->add_hosts));
 	json_put(out, "GroupAdd", strings(&o->group_add));
-	json_put_str(out, "IpcMode", share_text(o->ipc));
-	json_put_str(out, "PidMode", share_text(o->pid));
-	json_put_str(out, "UTSMode", share_text(o->uts));
+	put_share(out, "IpcMode", o->ipc, o->ipc_container);
+	put_share(out, "PidMode", o->pid, o->pid_container);
+	put_share(out, "UTSMode", o->uts, o->uts_container);
 	json_put_bool(out, "Privileged", o->privileged);
 	json_put_bool(out, "ReadonlyRootfs", o->read_only);
 	json_put_bool(out, "Init", o->init);

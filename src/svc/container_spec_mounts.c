@@ -63,7 +63,9 @@ static void add_files(struct container *c)
 		    (str_eq(names[i], "hostname") && c->o->no_hostname))
 			continue;
 		autofree char *target = path_join("/etc", names[i]);
-		autofree char *source = path_join(c->dir, names[i]);
+		/* Addresses and name servers go with the network. */
+		bool others = c->net_dir && !str_eq(names[i], "hostname");
+		autofree char *source = path_join(others ? c->net_dir : c->dir, names[i]);
 		standard(c, RT_BIND, source, target, 0, NULL);
 	}
 }

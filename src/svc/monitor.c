@@ -162,6 +162,7 @@ static int launch(struct monitor *m, struct err *e)
 /* What was needed to start only. The next start makes it again from the record. */
 static void free_plan(struct container *c)
 {
+	container_share_close(c);
 	rtspec_free(&c->spec);
 	seccomp_plan_free(&c->seccomp);
 	c->has_seccomp = false;
@@ -400,6 +401,12 @@ static int on_stop_limit(void *arg, struct err *e)
 	return 0;
 }
 
+void monitor_end_run(struct monitor *m)
+{
+	monitor_deliver(m, m->c->rec.config.stop_signal);
+	event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+}
+
 static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err *e)
 {
 	struct monitor *m = arg;
@@ -425,8 +432,7 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 			finish(m);
 			return 0;
 		}
-		monitor_deliver(m, m->c->rec.config.stop_signal);
-		event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+		monitor_end_run(m);
 	}
 	return 0;
 }
@@ -503,9 +509,9 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;
 	m->check_text = (struct str)STR_INIT;
-	m->check = (struct proc_child)PROC_CHILD_NONE;
+	m->check = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	m->out_src[0] = m->out_src[1] = m->in_src = m->listen_src = m->pid_src = m->net_src = m->check_src =
-		m->check_out_src = m->limits_src = unused;
+		m->check_out_src = m->check_sync_src = m->limits_src = unused;
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		m->clients[i].fd = -1;
 	become_monitor(m);

@@ -89,6 +89,7 @@ struct opt_args {
 	struct strv operands;
 	/* By index in the table: given with a value or as true (false again after --flag=false). */
 	bool given[OPT_DEFS_MAX];
+	struct strv typed; /* "--name=value" of everything that was given, in order */
 	bool help; /* --help was there; nothing else has been checked */
 };
 

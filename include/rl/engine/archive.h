@@ -207,6 +207,14 @@ struct archive_packed {
  * blob on every machine. -EBADMSG: a file of the layer is called like a whiteout and cannot be written as one. */
 int archive_pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e) RL_CHECK;
 
+/* ---- trees that are copied (rl/base/tree_wire.h) ---- */
+
+/* The stream as a tar. `root` is the first node's name in it ("." for the contents of a directory). */
+int archive_tree_to_tar(int infd, int outfd, const char *root, struct err *e) RL_CHECK;
+/* A tar, compressed with gzip or zstd or not, as a stream: paths are clean and relative, those with ".." are -EBADMSG. The first node need
+ * not be a directory, nor need parents be there. */
+int archive_tar_to_tree(int infd, int outfd, struct err *e) RL_CHECK;
+
 /* ---- bytes that are packed already ---- */
 
 struct archive_compressed {
@@ -219,5 +227,25 @@ struct archive_compressed {
  * same input gives the same output where archive_pack's would be. Parses nothing. */
 int archive_compress(int infd, int outfd, enum archive_compression compression, int level,
 		     struct archive_compressed *ret, struct err *e) RL_CHECK;
+
+/* A blob that is compressed, inflated by a confined program and compressed anew. */
+struct archive_recompress {
+	const char *program; /* as above */
+	const struct idmap *map;
+	int blobfd;
+	int emptyfd; /* an empty directory */
+	int outfd;
+	enum archive_compression compression;
+	int level;
+};
+
+struct archive_recompressed {
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* of what was read */
+	char diffid[ARCHIVE_DIGEST_SIZE];      /* of the tar in it */
+	char digest[ARCHIVE_DIGEST_SIZE];      /* of what was written */
+	uint64_t size;
+};
+
+int archive_recompress(const struct archive_recompress *req, struct archive_recompressed *ret, struct err *e) RL_CHECK;
 
 #endif

@@ -7,7 +7,7 @@
  *
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
- *     load FILE|DIR|-       (none; names come from the archive)
+ *     load FILE|DIR|-       --which NAME (one image of it; all otherwise); names come from the archive
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
  *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N;
  *                           DEST "" is the image's name
@@ -23,6 +23,8 @@
  *     pack-layers           the layers of a build as they come (rl/model/build_proto.h)
  *     fetch URL             --output FILE; http and https
  *     unpack-tar FILE|-     --output DIR, which is empty; by the confined unpacker
+ *     tree-to-tar           --name ROOT; a tree (rl/base/tree_wire.h) from descriptor 4 as a tar to 5
+ *     tar-to-tree           a tar from 4 as a tree to 5
  *     volume-export DIR     --output FILE|-
  *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map

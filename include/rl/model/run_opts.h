@@ -143,6 +143,7 @@ struct run_opts {
 	struct strv log_opts;	 /* as typed, for inspect */
 	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
+	int64_t health_start_interval;
 	int health_retries;	 /* -1: the image's, else 3 */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
@@ -172,6 +173,8 @@ struct run_opts {
 	struct strv requires;	 /* containers started before this one */
 	int personality;	 /* of personality(2), -1: as it is */
 	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	struct strv typed;	 /* what was asked for, "--name=value", to ask for it again */
+	char *create_dir;	 /* where: relative names in it are relative to this */
 	bool rmi;		 /* remove the image afterwards */
 
 	/* file systems */
@@ -271,6 +274,7 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */

@@ -39,6 +39,8 @@ struct archive_work {
 
 /* On failure threads may still be running: the process must end. */
 int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
+/* Writes the tar stream to teefd. */
+int inflate_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
 int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *e) RL_CHECK;
 
 #endif

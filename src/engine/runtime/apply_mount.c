@@ -79,7 +79,8 @@ static int mount_proc(struct apply *a, const struct rt_mount *m, int target, str
 static int mount_sysfs(struct apply *a, const struct rt_mount *m, int target, struct err *e)
 {
 	autofd int fd = -1;
-	if (a->plan->spec->ns[RT_NS_NET].mode == RT_NS_NEW) {
+	/* One that belongs to a user namespace that we have joined is ours as well, or the kernel says no. */
+	if (a->plan->spec->ns[RT_NS_NET].mode == RT_NS_NEW || a->plan->spec->ns[RT_NS_USER].mode == RT_NS_JOIN) {
 		fd = mnt_new("sysfs", NULL, m->set, target, NULL);
 		if (fd >= 0)
 			return 0;

@@ -29,11 +29,16 @@ static void add_text(struct plan *p, enum op_stage stage, enum op_kind kind, con
 	add(p, stage, kind)->text = text;
 }
 
+bool plan_needs_joiner(const struct rtspec *spec)
+{
+	return spec->ns[RT_NS_USER].mode == RT_NS_JOIN || spec->ns[RT_NS_PID].mode == RT_NS_JOIN;
+}
+
 static void plan_early(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
 	/* The user namespace first: joining the others needs the privileges it gives. */
-	for (int i = 0; i < RT_NS_COUNT; i++)
+	for (int i = 0; i < RT_NS_COUNT && !plan_needs_joiner(s); i++)
 		if (s->ns[i].mode == RT_NS_JOIN)
 			add(p, STAGE_EARLY, OP_JOIN_NS)->ns = (enum rt_ns_kind)i;
 	if (s->ns[RT_NS_USER].mode == RT_NS_HOST)
@@ -69,7 +74,7 @@ static int plan_mounts(struct plan *p, struct err *e)
 		add_text(p, STAGE_MOUNTS, OP_SYSCTL, s->sysctls.items[i]);
 	if (s->terminal)
 		add(p, STAGE_MOUNTS, OP_TERMINAL);
-	if (s->oom_score_adj_set)
+	if (s->oom_score_adj_set && !plan_needs_joiner(s))
 		add(p, STAGE_MOUNTS, OP_OOM_SCORE);
 	/* Masks last: what was written through /proc above must still be reachable. */
 	for (size_t i = 0; i < s->masked.count; i++)
@@ -335,6 +340,9 @@ void runtime_plan_print(const struct plan *p, struct str *out)
 		if (p->spec->ns[i].mode == RT_NS_NEW)
 			str_addf(out, " %s", rt_ns_name((enum rt_ns_kind)i));
 	str_addf(out, "\nid map       %s\n", p->map ? p->map->key : "the caller's");
+	for (int i = 0; i < RT_NS_COUNT && plan_needs_joiner(p->spec); i++)
+		if (p->spec->ns[i].mode == RT_NS_JOIN)
+			str_addf(out, "before clone join %s namespace\n", rt_ns_name((enum rt_ns_kind)i));
 	for (size_t i = 0; i < p->nops; i++) {
 		str_addf(out, "%-12s ", stages[p->ops[i].stage]);
 		op_print(p, &p->ops[i], out);

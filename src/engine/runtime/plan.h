@@ -82,6 +82,10 @@ struct plan {
 	struct strv texts; /* owned texts of operations */
 };
 
+/* The child is cloned by a joiner (join_clone.h), which enters everything that is to be joined. Needed where the user
+ * namespace is joined, from which the others take their privileges, and for pid namespaces, which only children enter. */
+bool plan_needs_joiner(const struct rtspec *spec);
+
 /* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
  * has no init and no root of its own. */
 struct plan *plan_joined(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter);
