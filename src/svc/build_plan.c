@@ -272,7 +272,11 @@ static json_t *empty_doc(void)
 {
 	const char *os, *arch, *variant;
 	imgspec_host_platform(&os, &arch, &variant);
-	return imgspec_config_new(arch, variant, NULL);
+	json_t *doc = imgspec_config_new(arch, variant, NULL);
+	json_t *env = json_array();
+	json_array_append_new(env, json_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+	json_put(json_object_get(doc, "config"), "Env", env);
+	return doc;
 }
 
 static int take_base(struct build *b, struct build_stage *s, struct err *e)
