@@ -28,6 +28,8 @@
 /* In the container's own /dev, so that nothing of it is left in the layer. */
 #define BUILD_SCRIPT "/dev/rl-script"
 
+#define BUILD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 enum { BUILD_KEY_SIZE = 65, BUILD_LAYERS_MAX = 498, BUILD_TAIL_MAX = 64 };
 
 /* ---- digests ---- */

@@ -272,11 +272,14 @@ static json_t *empty_doc(void)
 {
 	const char *os, *arch, *variant;
 	imgspec_host_platform(&os, &arch, &variant);
-	json_t *doc = imgspec_config_new(arch, variant, NULL);
-	json_t *env = json_array();
-	json_array_append_new(env, json_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-	json_put(json_object_get(doc, "config"), "Env", env);
-	return doc;
+	return imgspec_config_new(arch, variant, NULL);
+}
+
+static bool stage_has_path(const struct build_stage *s)
+{
+	autostrv struct strv env = STRV_INIT;
+	build_stage_env(s, &env);
+	return strv_env_get(&env, "PATH") != NULL;
 }
 
 static int take_base(struct build *b, struct build_stage *s, struct err *e)
@@ -305,6 +308,13 @@ static int take_base(struct build *b, struct build_stage *s, struct err *e)
 		if (r < 0)
 			return build_at(b, s->from, s->from->words[0].line, s->from->words[0].column,
 					(unsigned)strlen(s->from->words[0].text), e);
+	}
+	/* Always set, as docker and buildah do: what RUN finds and what the container finds are the same. */
+	if (!stage_has_path(s)) {
+		json_t *config = build_config_of(s);
+		if (!json_is_array(json_object_get(config, "Env")))
+			json_put(config, "Env", json_array());
+		json_array_append_new(json_object_get(config, "Env"), json_string(BUILD_PATH));
 	}
 	s->base_name = xstrdup(s->scratch ? "" : s->base);
 	if (!s->base_digest)
