@@ -8,8 +8,15 @@ for cache in "${RL_TEST_CACHE:-}" /var/tmp/rl-test-cache "$HOME/.cache/rl-test";
 	for tar in "$cache"/debian-*-small.tar.gz; do [ -r "$tar" ] && DEBIAN_TAR=$tar; done
 done
 export DEBIAN_TAR=${DEBIAN_TAR:-}
-TAP_DONE=1
-"$HELPERS/build-compare" "$(dirname "$0")/../data/dockerfiles"
-status=$?
+while IFS= read -r line; do
+	text=${line#* - }
+	case $line in
+	"ok "*"# SKIP "*) skip "${text%% # SKIP*}" "${text##*# SKIP }" ;;
+	"ok "*) pass "$text" ;;
+	"not ok "*) fail "$text" ;;
+	"Bail out"*) fail "the comparison can be made: $line" ;;
+	"# "*) diag "${line#\# }" ;;
+	esac
+done < <("$HELPERS/build-compare" "$(dirname "$0")/../data/dockerfiles" 2>&1)
 remove_tree "$T/peer"
-exit $status
+done_testing
