@@ -1,4 +1,5 @@
 #!/bin/bash
+# deadline: 900
 # Dockerfiles as people write them give the same files and the same config as with buildah; the differences are listed,
 # with the reason, in tests/data/dockerfiles/corpus. Debian bases only where the root file system has been made already.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
