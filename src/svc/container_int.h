@@ -22,6 +22,9 @@
 
 enum { CONTAINER_ID_SIZE = 65 };
 
+/* Of the containers of RUN steps. */
+#define CONTAINER_BUILD_LABEL "rl.build=1"
+
 /* Its cgroups, and the watch that stands in for a memory limit where there are none (container_limits.c). */
 struct container_limits {
 	struct cgroup_job job;
