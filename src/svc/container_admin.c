@@ -321,6 +321,10 @@ int container_remove(const char *root, const char *name, bool force, bool volume
 	struct err why = ERR_INIT;
 	autorec struct container_rec rec = CONTAINER_REC_INIT;
 	r = container_store_find(&s, name, &rec, &why);
+	if (r == 0 && rec.config.o.holder) {
+		err_set(&why, EINVAL, "%s is a pod", rec.config.name);
+		r = err_hint(&why, "'rl pod rm %s' removes it", rec.config.name);
+	}
 	if (r == 0)
 		r = container_remove_rec(&rec, force, volumes, &why);
 	else if (force && r != -EEXIST && remove_broken(&s, name, NULL) == 0)

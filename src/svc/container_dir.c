@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -191,7 +192,9 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (existed)
 		events_note(s, "container", "remove", id, name ? name : "");
-	return store_remove_tree(parent, doomed, e);
+	int r = store_remove_tree(parent, doomed, e);
+	container_snapshots_sweep(s);
+	return r;
 }
 
 int container_dir_remove(struct container *c, struct err *e)
@@ -252,8 +255,8 @@ static void sweep_one(const struct store *s, int parent, const char *name)
 void container_sweep(const struct store *s)
 {
 	autofd int parent = store_dir(s, "containers", NULL);
-	if (parent < 0)
-		return;
+	if (parent < 0 || !io_can_lock(parent))
+		return; /* without locks nobody can be told from the dead */
 	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
 	if (!d)

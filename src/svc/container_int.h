@@ -120,8 +120,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
-/* container_start.c: start those of --requires that do not run. */
-int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
+/* container_start.c: start what must run first and does not: those of --requires, the pod. */
+int container_start_required(const char *root, const struct run_opts *o, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
