@@ -143,6 +143,9 @@ void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
 
+/* container_pause.c: everything of a running container stands still, or goes on; no mark is made. */
+int container_rec_halt(const struct container_rec *rec, bool still, struct err *e) RL_CHECK;
+
 /* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
  * that was chosen must be theirs; before every start they are opened into the spec. */
 bool container_shares(const struct container *c);

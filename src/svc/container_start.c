@@ -23,8 +23,8 @@ static void forget(struct container *c)
 {
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
-	cgroup_made_free(&c->limits.made);
 	container_share_close(c);
+	cgroup_made_free(&c->limits.made);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);
