@@ -255,8 +255,8 @@ static void sweep_one(const struct store *s, int parent, const char *name)
 void container_sweep(const struct store *s)
 {
 	autofd int parent = store_dir(s, "containers", NULL);
-	if (parent < 0)
-		return;
+	if (parent < 0 || !io_can_lock(parent))
+		return; /* without locks nobody can be told from the dead */
 	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
 	if (!d)
