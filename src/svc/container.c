@@ -179,7 +179,7 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 	if (r == 0)
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs && !c->o->holder) {
-		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
+		const struct idmap identity = CONTAINER_MAP_IDENTITY;
 		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
 					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;

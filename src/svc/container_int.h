@@ -46,6 +46,13 @@ struct container_usage {
 	uint64_t peak;	     /* bytes of the largest process */
 };
 
+/* The map of a container that keeps the caller's user namespace (--userns=host as root). */
+#define CONTAINER_MAP_IDENTITY                                                                                         \
+	{                                                                                                              \
+		.form = IDMAP_IDENTITY, .uid = {{0, 0, UINT32_MAX}}, .gid = {{0, 0, UINT32_MAX}}, .nuid = 1, .ngid = 1, \
+		.key = "identity"                                                                                      \
+	}
+
 struct container {
 	const struct run_opts *o; /* &rec.config.o */
 	struct container_rec rec; /* its dirfd and dir are those below */

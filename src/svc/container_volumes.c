@@ -97,8 +97,7 @@ static int add_image_volumes(struct container *c, const json_t *config, struct e
 	if (json_object_size(volumes) > IMAGE_VOLUMES_MAX)
 		return err_set(e, EINVAL, "image %s has %zu volumes, more than %d", o->image, json_object_size(volumes),
 			       IMAGE_VOLUMES_MAX);
-	json_object_foreach(volumes, key, value)
-	{
+	json_object_foreach (volumes, key, value) {
 		/* A ':' would be read as the end of the path. */
 		if (!*key || strchr(key, ':'))
 			log_warn("the image's VOLUME '%s' is left out: it is not a path", key);
@@ -113,7 +112,7 @@ static int add_image_volumes(struct container *c, const json_t *config, struct e
 /* type=image: its layers, unpacked for our map and kept from now on by the container's list of layers. */
 static int find_image(struct container *c, struct mount_opt *m, struct err *e)
 {
-	const struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
+	const struct idmap identity = CONTAINER_MAP_IDENTITY;
 	struct image_run run = IMAGE_RUN_INIT;
 	if (m->image_layers.count)
 		return 0;
@@ -139,7 +138,8 @@ static int hold(struct container *c, struct mount_opt *m, bool create, struct er
 		if (r == 0 && !m->source)
 			m->source = xstrdup(l.record.name);
 		if (r == 0 && create && m->copy != NO && !m->subpath && !m->overlay)
-			r = volume_fill(&c->store, &l, c->has_map ? &c->map : NULL, &c->rec.config.layers, m->target, e);
+			r = volume_fill(&c->store, &l, c->has_map ? &c->map : NULL, &c->rec.config.layers, m->target,
+					e);
 		if (r == -EAGAIN) {
 			volume_release(&l);
 			if (e)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "container_int.h"
 #include "image_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
@@ -125,12 +126,7 @@ static void choose_owner(struct fill *f, const struct idmap *map, const struct i
 
 static int run_copy(struct fill *f, const struct idmap *map, struct err *e)
 {
-	static const struct idmap identity = {.form = IDMAP_IDENTITY,
-					      .uid = {{0, 0, UINT32_MAX}},
-					      .gid = {{0, 0, UINT32_MAX}},
-					      .nuid = 1,
-					      .ngid = 1,
-					      .key = "identity"};
+	static const struct idmap identity = CONTAINER_MAP_IDENTITY;
 	struct proc_child child = PROC_CHILD_NONE;
 	struct idmap with;
 	int r = copy_map(map ? map : &identity, &with, e);
@@ -172,8 +168,8 @@ static int lock_fill(const struct volume_lease *lease, struct err *e)
 	return r < 0 ? r : take_fd(&fd);
 }
 
-static int fill_locked(struct volume_lease *lease, const struct idmap *map, const struct strv *layers,
-		       const char *path, struct err *e)
+static int fill_locked(struct volume_lease *lease, const struct idmap *map, const struct strv *layers, const char *path,
+		       struct err *e)
 {
 	autofd int lock = lock_fill(lease, e);
 	if (lock < 0)

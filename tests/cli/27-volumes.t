@@ -174,6 +174,18 @@ mkdir -p "$RL_ROOT/volumes/half/_fill/rest"
 is "what a crash left in _fill is replaced" "$(run --image-volume ignore -v half:/srv/data built sh -c 'cat /srv/data/file; ls -A /srv/data | wc -l')" "from-image
 5"
 is "what a removal left is swept" "$(ls -A "$RL_ROOT/volumes" | grep -c '^\.')" 0
+mkdir -p many/srv/many && (cd many/srv/many && for i in $(seq 400); do echo "$i" >"f$i"; done)
+tar -C many --owner=33 --group=33 -cf many.tar .
+"$HELPERS/layers-image" many-image.tar many:latest '{}' two.tar many.tar && rl load -q -i many-image.tar >/dev/null
+whole=
+for i in $(seq 25); do
+	timeout -s KILL "0.0$((RANDOM % 9 + 1))" rl create --name "kill$i" -v torn:/srv/many $N many /bin/true >/dev/null 2>&1
+	n=$(ls "$RL_ROOT/volumes/torn/_data" 2>/dev/null | wc -l)
+	[ "$n" = 0 ] || [ "$n" = 400 ] || whole+=" $n"
+	rl rm -af >/dev/null 2>&1
+	rl volume rm -f torn >/dev/null 2>&1 || whole+=" rm"
+done
+is "a volume whose filling is killed is empty or whole, and can be removed" "$whole" ""
 for i in 1 2 3 4 5 6; do run --image-volume ignore -v race:/srv/data built cat /srv/data/file >out.$i 2>&1 & done
 wait
 is "six at once see it whole" "$(sort -u out.*)" from-image

@@ -34,7 +34,10 @@ ${#word}"
 	rl run -d --name d $N --secret key --secret key,type=env --secret key,target=/k busybox sh -c 'cat /k >/dev/null; sleep 1000' >/dev/null
 	is "$how: no file of the store but its own has it" "$(grep -rl "$word" "$RL_ROOT" 2>/dev/null)" "$RL_ROOT/secrets/key"
 	is "$how: neither has inspect, explain or the log of what is done" "$( (rl inspect c d; rl run --explain --secret key --secret key,type=env busybox; RL_DEBUG=all rl start -a c) 2>&1 | grep -c "$word")" 0
+	rl commit d taken >/dev/null 2>&1
+	is "$how: nor has a commit or an export of the container" "$( (rl export d; rl run --rm $N taken sh -c 'cat /k /run/secrets/* 2>/dev/null'; rl inspect taken) 2>&1 | grep -c "$word")" 0
 	rl rm -f c d >/dev/null
+	rl rmi -f taken >/dev/null 2>&1
 	like "$how: a new value" "$(echo new | rl secret create --replace key -)" '^[0-9a-f]{24}$'
 	is "$how: is what the next container gets" "$(run --secret key busybox cat /run/secrets/key)" new
 	is "$how: by id" "$(rl secret rm "$(rl secret ls -q)" | wc -l)" 1
