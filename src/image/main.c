@@ -23,6 +23,8 @@
 #include "rl/model/imgref.h"
 #include "role_archive_int.h"
 
+enum { PARTIAL_SECONDS = 7 * 24 * 3600 };
+
 /* ---- messages ---- */
 
 void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
@@ -280,6 +282,9 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 		return check_verb(c, e);
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
+	/* An image that was given up long ago will not be gone on with. */
+	int64_t dropped = 0;
+	(void)!store_drop_partials(&c->store, PARTIAL_SECONDS, &dropped, NULL);
 	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */
 	c->store.index_later = true;
 	r = verbs[v].fn(c, e);

@@ -353,6 +353,9 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 		r = prune_entries(&s, &list, all, &removed, e);
 	if (r >= 0)
 		r = collect(&s, &removed, e);
+	if (r >= 0)
+		r = store_drop_partials(&s, 0, &removed.bytes, e);
+	r = r < 0 ? r : 0;
 	store_list_free(&list);
 	store_close(&s);
 	if (r < 0) {
