@@ -146,6 +146,11 @@ static const struct {
 	{"tags", tags_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false},
 	{"volume-export", volume_export_verb, 1, false},
+	{"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false},
+	{"tar-to-tree", tar_to_tree_verb, 0, false},
+	{"tree-to-tar", tree_to_tar_verb, 0, false},
+	{"unpack-tar", unpack_tar_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };
 
