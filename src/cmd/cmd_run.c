@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "image_progress.h"
 #include "rl/cmd/out.h"
 #include "rl/svc/container.h"
 #include "run_table.h"
@@ -17,6 +18,16 @@ static int check_terminal(const struct run_opts *o, struct err *e)
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");
 	}
 	return 0;
+}
+
+/* A pull is shown to a person only: what a script runs should print what the command prints. The state is let go of
+ * when the image is there or will not be, before the container starts. */
+static void show_pull(struct run_opts *o, struct image_progress_line *line)
+{
+	struct image_ui ui;
+	image_progress_begin(line, o->quiet || !isatty(STDERR_FILENO), &ui);
+	o->progress = ui.progress;
+	o->progress_arg = ui.arg;
 }
 
 static int run_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -36,6 +47,8 @@ static int run_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args 
 	int status = 0;
 	autostr struct str id = STR_INIT;
 	bool detach = t->o.detach;
+	struct image_progress_line line;
+	show_pull(&t->o, &line);
 	r = container_run(&t->o, ctx->store_root, &id, &status, e);
 	if (r < 0)
 		return r;
@@ -55,6 +68,8 @@ static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 		return r;
 	if (t->o.explain || t->o.detach)
 		return err_set(e, EINVAL, "create: --%s belongs to run", t->o.explain ? "explain" : "detach");
+	struct image_progress_line line;
+	show_pull(&t->o, &line);
 	r = container_create(&t->o, ctx->store_root, &id, e);
 	if (r < 0)
 		return r;

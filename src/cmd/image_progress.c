@@ -132,6 +132,10 @@ static struct image_progress_item *find_item(struct image_progress_line *line, c
 static void show(const struct image_progress *p, void *arg)
 {
 	struct image_progress_line *line = arg;
+	if (!p) {
+		image_progress_end(line);
+		return;
+	}
 	struct image_progress_item *item = find_item(line, p);
 	int64_t now = clock_ms();
 	if (!item || item->finished || p->state >= IMAGE_PROGRESS_N)

@@ -5,8 +5,8 @@
  * is finished moves up and stays. Elsewhere: one plain line for everything that is finished. A summary at the end, if
  * anything was done. Nothing at all if `quiet`.
  *
- * Calling sequence: image_progress_begin, the call that is given `ui`, image_progress_end. The state lives in the caller's
- * struct until then.
+ * Calling sequence: image_progress_begin, the call that is given `ui`, image_progress_end, or ui->progress with NULL, which
+ * is the same. The state lives in the caller's struct until then.
  */
 #ifndef RL_CMD_IMAGE_PROGRESS_H
 #define RL_CMD_IMAGE_PROGRESS_H

@@ -23,6 +23,8 @@
 #include "rl/model/imgref.h"
 #include "role_archive_int.h"
 
+enum { PARTIAL_SECONDS = 7 * 24 * 3600 };
+
 /* ---- messages ---- */
 
 void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
@@ -130,11 +132,6 @@ static const struct {
 	bool more; /* or any number above */
 } verbs[] = {
 	{"check", check_verb, 0, true},
-	{"fetch", fetch_verb, 1, false},
-	{"pack-layers", pack_layers_verb, 0, false},
-	{"tar-to-tree", tar_to_tree_verb, 0, false},
-	{"tree-to-tar", tree_to_tar_verb, 0, false},
-	{"unpack-tar", unpack_tar_verb, 1, false},
 	{"commit", commit_verb, 0, false},
 	{"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},
@@ -149,6 +146,11 @@ static const struct {
 	{"tags", tags_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false},
 	{"volume-export", volume_export_verb, 1, false},
+	{"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false},
+	{"tar-to-tree", tar_to_tree_verb, 0, false},
+	{"tree-to-tar", tree_to_tar_verb, 0, false},
+	{"unpack-tar", unpack_tar_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };
 
@@ -285,6 +287,9 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 		return check_verb(c, e);
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
+	/* An image that was given up long ago will not be gone on with. */
+	int64_t dropped = 0;
+	(void)!store_drop_partials(&c->store, PARTIAL_SECONDS, &dropped, NULL);
 	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */
 	c->store.index_later = true;
 	r = verbs[v].fn(c, e);

@@ -138,7 +138,7 @@ static int lock_partials(struct pull *p, struct err *e)
 {
 	for (size_t i = 0; i < p->nfetches; i++) {
 		struct fetch *f = &p->fetches[i];
-		snprintf(f->file, sizeof(f->file), "partial-%s", f->layer->blob + 7);
+		snprintf(f->file, sizeof(f->file), STORE_PARTIAL "%s", f->layer->blob + 7);
 		int r = store_pin_blob(&p->w, f->layer->blob, f->layer->blob_size, e);
 		if (r == 0)
 			r = lock_partial(p, f, e);

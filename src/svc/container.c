@@ -164,6 +164,20 @@ static int replace_old(struct container *c, struct err *e)
 	return 0;
 }
 
+static int have_image(struct container *c, struct err *e)
+{
+	const struct idmap identity = CONTAINER_MAP_IDENTITY;
+	struct run_opts *o = &c->rec.config.o;
+	const struct image_ui ui = {.progress = o->progress, .arg = o->progress_arg};
+	int r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, c->has_map ? &c->map : &identity, &ui,
+				      &c->image, e);
+	if (o->progress)
+		o->progress(NULL, o->progress_arg);
+	o->progress = NULL;
+	c->has_image = r == 0;
+	return r < 0 ? r : image_platform_check(c->image.image.config, o->image, IMAGE_BINFMT_DIR, e);
+}
+
 int container_prepare_new(struct container *c, struct run_opts *o, const char *store_root, struct err *e)
 {
 	c->rec.config.o = *o;
@@ -178,14 +192,8 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
-	if (r == 0 && !c->o->rootfs && !c->o->holder) {
-		const struct idmap identity = CONTAINER_MAP_IDENTITY;
-		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
-					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
-		c->has_image = r == 0;
-		if (r == 0)
-			r = image_platform_check(c->image.image.config, c->o->image, IMAGE_BINFMT_DIR, e);
-	}
+	if (r == 0 && !c->o->rootfs && !c->o->holder)
+		r = have_image(c, e);
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
 	if (r == 0 && !c->o->explain)

@@ -391,6 +391,9 @@ int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *
 	note_removed(&s, &removed);
 	if (r >= 0)
 		r = collect(&s, &removed, e);
+	if (r >= 0)
+		r = store_drop_partials(&s, 0, &removed.bytes, e);
+	r = r < 0 ? r : 0;
 	store_list_free(&list);
 	store_close(&s);
 	if (r < 0) {

@@ -455,7 +455,11 @@ static int prune_all(const struct system_prune_opts *o, const struct prune_filte
 	if (r < 0)
 		return r;
 	/* Also what crashes left, which no image tells of. */
+	int64_t partial = 0;
 	r = store_gc(&s, &result, e);
+	if (r >= 0)
+		r = store_drop_partials(&s, 0, &partial, e);
+	r = r < 0 ? r : 0;
 	store_gc_result_free(&result);
 	store_close(&s);
 	p->bytes = RL_MAX((int64_t)0, before - room(o->root)) + (int64_t)volume_bytes;

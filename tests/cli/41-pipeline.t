@@ -122,4 +122,13 @@ head -c 3000000 /dev/zero >"$RL_ROOT/cache/partial-$layer"
 ok "a partial file with other bytes does no harm" pull "$R/gated/image:1"
 ok "the layer is unpacked from the right ones" \
 	test "$(find "$RL_ROOT/layers" -name file0 -size 6000000c 2>/dev/null | wc -l)" = 1
+
+# --- what will not be gone on with ---
+head -c 200000 /dev/zero >"$RL_ROOT/cache/partial-$layer"
+ok "image prune removes what interrupted pulls left" rl image prune -f
+is "all of it" "$(partials)" 0
+head -c 200000 /dev/zero >"$RL_ROOT/cache/partial-$layer"
+touch -d '8 days ago' "$RL_ROOT/cache/partial-$layer"
+ok "another pull" pull "$R/gated/image:1"
+is "removes what is older than a week" "$(partials)" 0
 done_testing

@@ -208,6 +208,10 @@ struct store_gc_result {
 /* Remove every blob and layer that no record, live writer or container needs, and sweep tmp/. */
 int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
 void store_gc_result_free(struct store_gc_result *r);
+/* Interrupted downloads leave what they have in cache/STORE_PARTIAL HEX, for the next one. Remove those nobody writes to and
+ * that are older than so many seconds (0: all). Returns how many; their bytes are added to *ret_bytes. */
+#define STORE_PARTIAL "partial-"
+int store_drop_partials(const struct store *s, int64_t older_than, int64_t *ret_bytes, struct err *e) RL_CHECK;
 /* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). Returns how many there
  * were: what they had published already is garbage too, so some call for store_gc. */
 int store_sweep(const struct store *s, struct err *e) RL_CHECK;

@@ -16,6 +16,7 @@
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"
+#include "rl/model/image_proto.h"
 #include "rl/model/limit_opts.h"
 
 enum mount_kind { MOUNT_KIND_BIND, MOUNT_KIND_TMPFS, MOUNT_KIND_VOLUME, MOUNT_KIND_IMAGE, MOUNT_KIND_DEVPTS };
@@ -119,6 +120,9 @@ struct run_opts {
 	enum pull_policy pull;
 	char *platform;
 	bool quiet; /* -q */
+	/* How to show what is done to have the image; called with NULL when that is over. Borrowed, not recorded. */
+	void (*progress)(const struct image_progress *p, void *arg);
+	void *progress_arg;
 
 	/* identity and life */
 	char *name;
