@@ -514,6 +514,7 @@ static void check_free(struct check *k)
 	free(k->images);
 	strv_free(&k->sound);
 	strv_free(&k->damaged);
+	strv_free(&k->bad_layers);
 	if (k->can_write)
 		store_work_end(&k->w);
 }

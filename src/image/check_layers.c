@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -189,6 +190,8 @@ static int unpack_again(struct check *k, const struct layer *x, struct layer_new
 
 static void report(struct check *k, enum check_state state, const struct layer *x, const char *why, const char *more)
 {
+	if (state == CHECK_BROKEN)
+		strv_add(&k->bad_layers, x->path);
 	check_report(k, state, "layer damaged", x->path, x->image, "%s%s", why, more);
 }
 
@@ -208,15 +211,26 @@ static int drop_fresh(struct check *k, const struct layer_new *fresh, struct err
 	return *fresh->dir ? store_remove_tree(k->w.dirfd, fresh->dir, e) : 0;
 }
 
+static bool lies_on_damage(const struct check *k, const struct layer *x)
+{
+	const struct store_record *record = &x->image->record;
+	for (size_t i = 0; i < x->index && !str_eq(x->hex, record->layers[x->index].diff_id + 7); i++) {
+		autofree char *below = store_layer_path(x->key, record->layers[i].key);
+		if (strv_has(&k->bad_layers, below))
+			return true;
+	}
+	return false;
+}
+
 static int check_content(struct check *k, struct layer *x, const char *wrong, struct err *e)
 {
 	struct layer_new fresh = {.dir = ""};
 	struct err cannot = ERR_INIT;
 	char difference[ARCHIVE_DIFFERENCE_SIZE];
-	bool blob = !strv_has(&k->damaged, x->image->record.layers[x->index].blob);
+	bool blob = !strv_has(&k->damaged, x->image->record.layers[x->index].blob) && !lies_on_damage(k, x);
 	if (!wrong && (!k->compare_layers || !k->can_write || !blob))
 		return 0;
-	if (wrong && !k->repair) {
+	if (wrong && (!k->repair || lies_on_damage(k, x))) {
 		report(k, CHECK_BROKEN, x, wrong, "");
 		return 0;
 	}
@@ -255,7 +269,24 @@ static int check_foreign(struct check *k, const struct layer *x, struct err *e)
 	return 0;
 }
 
-static int check_layer(struct check *k, const char *name, struct err *e)
+static bool needs_those_below(const struct layer *x)
+{
+	return !str_eq(x->hex, x->image->record.layers[x->index].diff_id + 7);
+}
+
+/* Layers that were made on top of others, and how far up. They are compared after those, bottom first: on a damaged
+ * layer even a sound one does not unpack to what it is. */
+struct dependent {
+	const char *name;
+	size_t index;
+};
+struct dependents {
+	struct dependent *items;
+	size_t count;
+};
+
+/* later NULL: now is later. */
+static int check_layer(struct check *k, const char *name, struct dependents *later, struct err *e)
 {
 	struct layer x = {.hex = strchr(name, '/') + 1};
 	size_t n = (size_t)(x.hex - name) - 1;
@@ -271,7 +302,21 @@ static int check_layer(struct check *k, const char *name, struct err *e)
 		return r;
 	const char *wrong = look_at(k, &x);
 	/* What no image has is garbage, however it looks. */
-	return find_image(k, &x) ? check_content(k, &x, wrong, e) : 0;
+	if (!find_image(k, &x))
+		return 0;
+	if (later && needs_those_below(&x)) {
+		later->items = xreallocarray(later->items, later->count + 1, sizeof(*later->items));
+		later->items[later->count++] = (struct dependent){name, x.index};
+		return 0;
+	}
+	return check_content(k, &x, wrong, e);
+}
+
+static int by_index(const void *a, const void *b)
+{
+	const struct dependent *x = a;
+	const struct dependent *y = b;
+	return (x->index > y->index) - (x->index < y->index);
 }
 
 static int ensure(struct check *k, const struct check_image *image, const struct idmap *map, struct err *e)
@@ -319,10 +364,16 @@ static void check_missing(struct check *k, const struct check_image *image, cons
 int check_all_layers(struct check *k, struct err *e)
 {
 	autostrv struct strv layers = STRV_INIT;
+	struct dependents later = {.count = 0};
 	struct idmap map;
 	int r = store_check_layers(&k->c->store, &layers, e);
 	for (size_t i = 0; r >= 0 && i < layers.count; i++)
-		r = check_layer(k, layers.items[i], e);
+		r = check_layer(k, layers.items[i], &later, e);
+	if (later.count)
+		qsort(later.items, later.count, sizeof(*later.items), by_index);
+	for (size_t i = 0; r >= 0 && i < later.count; i++)
+		r = check_layer(k, later.items[i].name, NULL, e);
+	free(later.items);
 	for (size_t i = 0; r >= 0 && i < k->nimages; i++) {
 		const struct check_image *image = &k->images[i];
 		for (size_t n = 0; image->has_record && r >= 0 && n < image->record.maps.count; n++) {

@@ -75,4 +75,22 @@ output_is "the other stays as it was" 1777 mode open:1
 ok "all are removed" rl rmi open:1 bottom:1 linked:1 twice:1
 is "and their layers with them" "$("$HELPERS/check-store" --tidy "$RL_ROOT")" ""
 
+# Such layers checked and mended: each is compared with what its tar is on the layers below it.
+ok "the images are loaded again" rl load -i images.tar
+ok "a check finds all of them sound" rl system check
+n=0
+for layer in "$RL_ROOT"/layers/*/*; do touch -d @1 "$layer/diff" && n=$((n + 1)); done
+ok "every layer that lies on no other and is changed is found" [ "$(rl system check | grep -c '^broken: layer damaged')" -ge 3 ]
+ok "and mended" rl system check --repair
+ok "after which all is sound" rl system check
+is "and as it was" "$(mode open:1) $(mode closed:1) $(mode twice:1)" "1777 700 1777"
+
+# The base is damaged where a layer on it takes something from it: that one is sound, and stays so.
+base=$(for l in "$RL_ROOT"/layers/*/*; do [ "$(stat -c %a "$l/diff/tmp" 2>/dev/null)" = 1777 ] && [ -e "$l/diff/lower" ] && echo "$l"; done | head -1)
+chmod 700 "$base/diff/tmp"
+is "a damaged base is the only damage" "$(rl system check | grep -c '^broken')" 1
+ok "it is mended" rl system check --repair
+is "and nothing of it has got into what lies on it" "$(mode open:1) $(mode twice:1)" "1777 1777"
+ok "all is sound" rl system check
+
 done_testing

@@ -73,6 +73,9 @@ struct pack_link {
 	dev_t dev;
 	ino_t ino;
 	char *path; /* NULL: free slot */
+	/* As the first of its names was written: what the kernel says may not be what is true. */
+	uint32_t uid, gid;
+	mode_t mode;
 };
 
 struct pack_walk {

@@ -358,17 +358,26 @@ static void links_grow(struct pack_walk *w)
 	w->links_size = size;
 }
 
-/* The path this inode was packed under before, or NULL (and it is remembered). */
-static const char *earlier_link(struct pack_walk *w, const struct stat *st, const char *path)
+/* How this inode was packed before, or NULL (and it is remembered, with what note_link says of it). */
+static struct pack_link *earlier_link(struct pack_walk *w, const struct stat *st, const char *path)
 {
 	if (w->links_count * 2 >= w->links_size)
 		links_grow(w);
 	struct pack_link *l = &w->links[link_slot(w->links, w->links_size, st)];
 	if (l->path)
-		return l->path;
-	*l = (struct pack_link){st->st_dev, st->st_ino, xstrdup(path)};
+		return l;
+	*l = (struct pack_link){.dev = st->st_dev, .ino = st->st_ino, .path = xstrdup(path)};
 	w->links_count++;
 	return NULL;
+}
+
+/* Some readers give a file the owner and mode of every header that names it, so all of its headers say the same. */
+static void note_link(struct pack_walk *w, const struct stat *st, const struct pack_node *n)
+{
+	struct pack_link *l = &w->links[link_slot(w->links, w->links_size, st)];
+	l->uid = n->uid;
+	l->gid = n->gid;
+	l->mode = n->mode;
 }
 
 /* ---- objects ---- */
@@ -398,10 +407,13 @@ static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char 
 		w->skipped++;
 		return w->req->scrub ? pack_scrub_name(w, dirfd, name, e) : 0;
 	}
-	const char *first = st->st_nlink > 1 ? earlier_link(w, st, path) : NULL;
+	const struct pack_link *first = st->st_nlink > 1 ? earlier_link(w, st, path) : NULL;
 	if (first) {
 		n.hardlink = true;
-		n.target = first;
+		n.target = first->path;
+		n.uid = first->uid;
+		n.gid = first->gid;
+		n.mode = first->mode;
 		return pack_tar_node(w->tar, &n, e);
 	}
 	autofd int fd = -1;
@@ -422,6 +434,8 @@ static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char 
 	}
 	autostr struct str xattrs = STR_INIT;
 	int r = read_metadata(w, layer, dirfd, fd, st, &n, &xattrs, e);
+	if (r >= 0 && st->st_nlink > 1)
+		note_link(w, st, &n);
 	return r < 0 ? r : put_node(w, &n, e);
 }
 
