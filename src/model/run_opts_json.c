@@ -45,7 +45,8 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
 	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose),
-	FIELD(O, FIELD_BOOL, publish_all),
+	FIELD(O, FIELD_BOOL, publish_all), FIELD(O, FIELD_STRV, more_networks), FIELD(O, FIELD_STRV, network_aliases),
+	FIELD(O, FIELD_STR, ip), FIELD(O, FIELD_STR, ip6),
 	FIELD(O, FIELD_STRV, volumes_from),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };

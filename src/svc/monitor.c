@@ -197,6 +197,7 @@ static void clean_up_run(struct monitor *m)
 	event_timer_stop(&m->loop, &m->stop_timer);
 	monitor_health_stop(m);
 	container_ports_stop(c);
+	container_network_release(c);
 	runtime_container_close(&c->run);
 	c->run = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	monitor_stdio_drain(m);
