@@ -22,8 +22,8 @@ struct network_opts {
 static const char options[] = "Options";
 
 static const struct opt_def create_defs[] = {
-	{"driver", NULL, 'd', "NAME", OPT_GENERIC(opt_set_string, S, create.rec.driver), 0, options, "bridge (the default)",
-	 COMPLETE_CHOICES, "bridge"},
+	{"driver", NULL, 'd', "NAME", OPT_GENERIC(opt_set_string, S, create.rec.driver), 0, options,
+	 "bridge (the default)", COMPLETE_CHOICES, "bridge"},
 	{"subnet", NULL, 0, "CIDR", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
 	 "addresses of the network; one of IPv4, one of IPv6", 0, NULL},
 	{"gateway", NULL, 0, "ADDRESS", OPT_GENERIC(opt_set_string, S, create.rec.gateway), 0, options,
@@ -37,8 +37,8 @@ static const struct opt_def create_defs[] = {
 	 "containers do not find each other by name", 0, NULL},
 	{"label", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.labels), OPT_REPEAT, options,
 	 "attach a label", 0, NULL},
-	{"opt", NULL, 'o', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.options), OPT_REPEAT, options,
-	 "mtu=N", COMPLETE_CHOICES, "mtu="},
+	{"opt", NULL, 'o', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.options), OPT_REPEAT, options, "mtu=N",
+	 COMPLETE_CHOICES, "mtu="},
 	{"ignore", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, create.ignore), 0, options,
 	 "one of this name that exists is no error", 0, NULL},
 	OPT_END,
@@ -50,8 +50,8 @@ static const struct opt_def ls_defs[] = {
 	 "name=, id=, driver=, label=", COMPLETE_CHOICES, "name= id= driver= label="},
 	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, S, format), 0, options,
 	 "json, or a template such as '{{.Name}}'", COMPLETE_CHOICES, "json table"},
-	{"no-trunc", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_trunc), OPT_HIDDEN, options, "accepted for scripts", 0,
-	 NULL},
+	{"no-trunc", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_trunc), OPT_HIDDEN, options, "accepted for scripts",
+	 0, NULL},
 	{"noheading", "no-heading", 'n', NULL, OPT_GENERIC(opt_set_bool, S, no_heading), 0, options,
 	 "leave out the heading", 0, NULL},
 	OPT_END,
@@ -64,8 +64,8 @@ static const struct opt_def inspect_defs[] = {
 };
 
 static const struct opt_def rm_defs[] = {
-	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "with the containers that want it", 0,
-	 NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "with the containers that want it",
+	 0, NULL},
 	OPT_END,
 };
 
@@ -97,7 +97,8 @@ static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	for (size_t i = 0; i < o->filters.count; i++) {
 		char **to = strchr(o->filters.items[i], ':') ? &rec->subnet6 : &rec->subnet;
 		if (*to)
-			return err_set(e, EINVAL, "--subnet %s: there is one of this family already", o->filters.items[i]);
+			return err_set(e, EINVAL, "--subnet %s: there is one of this family already",
+				       o->filters.items[i]);
 		*to = xstrdup(o->filters.items[i]);
 	}
 	/* One --gateway for two families: it says itself which it is for. */

@@ -11,10 +11,12 @@
 
 #define N struct network_rec
 static const struct field rec_fields[] = {
-	FIELD(N, FIELD_STR, name),	FIELD_TEXT(N, id),		FIELD(N, FIELD_I64, created),
-	FIELD(N, FIELD_STR, driver),	FIELD(N, FIELD_STR, subnet),	FIELD(N, FIELD_STR, gateway),
-	FIELD(N, FIELD_STR, ip_range),	FIELD(N, FIELD_STR, subnet6),	FIELD(N, FIELD_STR, gateway6),
-	FIELD(N, FIELD_BOOL, internal), FIELD(N, FIELD_BOOL, disable_dns), FIELD(N, FIELD_STRV, labels),
+	FIELD(N, FIELD_STR, name),	   FIELD_TEXT(N, id),
+	FIELD(N, FIELD_I64, created),	   FIELD(N, FIELD_STR, driver),
+	FIELD(N, FIELD_STR, subnet),	   FIELD(N, FIELD_STR, gateway),
+	FIELD(N, FIELD_STR, ip_range),	   FIELD(N, FIELD_STR, subnet6),
+	FIELD(N, FIELD_STR, gateway6),	   FIELD(N, FIELD_BOOL, internal),
+	FIELD(N, FIELD_BOOL, disable_dns), FIELD(N, FIELD_STRV, labels),
 	FIELD(N, FIELD_STRV, options),
 };
 #undef N
@@ -59,8 +61,8 @@ int network_rec_from_json(const json_t *doc, struct network_rec *ret, struct err
 
 int network_rec_check_name(const char *name, struct err *e)
 {
-	static const char *const words[] = {"none",    "host",	  "slirp", "slirp4netns", "private",   "bridge",
-					    "default", "container", "ns",    "pasta",	  "pod"};
+	static const char *const words[] = {"none",    "host",	    "slirp", "slirp4netns", "private", "bridge",
+					    "default", "container", "ns",    "pasta",	    "pod"};
 	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	size_t len = strlen(name);
 	if (!len || len > NETWORK_NAME_MAX || name[strspn(name, good)] || strchr("_.-", *name))

@@ -212,6 +212,10 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
 		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
 				"publish them where the network is made");
+	if (o->network.kind == NETWORK_NAMED && (o->dns.count || o->host_access.count))
+		return err_set(e, EINVAL,
+			       "%s: not with --network %s, whose way out and resolver are for all containers on it",
+			       o->dns.count ? "--dns" : "--host-access", o->network.name);
 	if (o->network.kind != NETWORK_NAMED && (o->ip || o->ip6 || o->network_aliases.count))
 		return err_hint((err_set(e, EINVAL, "--ip, --ip6 and --network-alias are for networks with a name"), e),
 				"make one with 'rl network create NAME' and give --network NAME");

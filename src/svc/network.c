@@ -16,7 +16,10 @@
 #include "rl/model/endpoint.h"
 #include "rl/svc/container.h"
 
-enum { CANDIDATE_FIRST = 0x0a590000, CANDIDATES = 166 }; /* 10.89.0.0/24 to 10.254.0.0/24, by 2^16 after the first 256 */
+enum {
+	CANDIDATE_FIRST = 0x0a590000,
+	CANDIDATES = 166
+}; /* 10.89.0.0/24 to 10.254.0.0/24, by 2^16 after the first 256 */
 
 struct nets {
 	struct store store;
@@ -167,7 +170,8 @@ static int pick_subnet(const struct nets *n, struct network_rec *rec, struct err
 	return err_hint(e, "give one with --subnet");
 }
 
-static int check_subnet(const struct nets *n, const struct network_rec *rec, const struct network_addrs *a, struct err *e)
+static int check_subnet(const struct nets *n, const struct network_rec *rec, const struct network_addrs *a,
+			struct err *e)
 {
 	struct clash c = {.network = a->network, .prefix = a->prefix};
 	const char *other = network_uses(n, &c);

@@ -135,7 +135,8 @@ static int give_address(const struct hold *h, struct net_host *want, struct err 
 			want->address.s_addr = htonl(ip);
 			return 0;
 		}
-	return err_set(e, EADDRNOTAVAIL, "no address is free in %s", h->rec.ip_range && *h->rec.ip_range ? h->rec.ip_range : h->rec.subnet);
+	return err_set(e, EADDRNOTAVAIL, "no address is free in %s",
+		       h->rec.ip_range && *h->rec.ip_range ? h->rec.ip_range : h->rec.subnet);
 }
 
 static int give_address6(const struct hold *h, struct net_host *want, struct err *e)
@@ -419,10 +420,13 @@ static int start_holder(const struct store *s, const char *name, struct err *e)
 	int r = sync_pair(pair, e);
 	if (r < 0)
 		return r;
-	char *argv[] = {(char *)(uintptr_t)"rl", (char *)(uintptr_t)"--root", s->root, (char *)(uintptr_t)"network",
-			(char *)(uintptr_t)"hold", (char *)(uintptr_t)name, NULL};
-	r = proc_spawn(&(struct proc_spawn){.path = "/proc/self/exe", .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
-		       &child, e);
+	char *argv[] = {
+		(char *)(uintptr_t) "rl",   (char *)(uintptr_t) "--root", s->root, (char *)(uintptr_t) "network",
+		(char *)(uintptr_t) "hold", (char *)(uintptr_t)name,	  NULL};
+	r = proc_spawn(
+		&(struct proc_spawn){
+			.path = "/proc/self/exe", .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
+		&child, e);
 	close(pair[1]);
 	if (r >= 0)
 		r = proc_wait_ok(&child, "the network's holder", e);

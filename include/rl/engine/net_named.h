@@ -50,8 +50,8 @@ struct net_named {
 };
 
 /* Holder. A namespace with a bridge and rl-netd's port. `device` is the caller's to close once rl-netd has it. */
-int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct net_device *ret_device, struct err *e)
-	RL_CHECK;
+int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct net_device *ret_device,
+		   struct err *e) RL_CHECK;
 /* Holder. The other end of the pair appears in `netns` as lease->interface, down. */
 int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
 void net_named_close(struct net_named *n);

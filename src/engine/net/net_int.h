@@ -7,6 +7,7 @@
 
 /* child.c: the interface o->ifname in the namespace of `nl`, which is this process's, and the descriptor its frames come
  * out of. */
-int net_device_make(const struct net_slirp_opts *o, const struct nl *nl, struct net_device *ret, struct err *e) RL_CHECK;
+int net_device_make(const struct net_slirp_opts *o, const struct nl *nl, struct net_device *ret,
+		    struct err *e) RL_CHECK;
 
 #endif
