@@ -43,7 +43,7 @@ LDFLAGS_ALL = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 STATIC = $(shell $(CC) -print-file-name=lib$(1).a)
 
 # One static archive per layer and engine; a program or test lists the archives it may use, lowest last.
-LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
+LAYERS := base kern model engine/store engine/copy engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
 lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
@@ -64,7 +64,7 @@ $(call lib,$(1)): $(call objs,$(1))
 endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER_RULE,$(l))))
 
-RL_LIBS := $(foreach l,svc engine/runtime engine/store engine/net engine/stdio kern model base,$(call lib,$(l)))
+RL_LIBS := $(foreach l,svc engine/runtime engine/store engine/copy engine/net engine/stdio kern model base,$(call lib,$(l)))
 $(B)/bin/rl: $(call objs,cmd) $(RL_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -75,8 +75,9 @@ IMAGE_LIBS := $(foreach l,engine/archive engine/registry engine/store kern model
 $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group -lcap-ng -lseccomp \
-		-ljansson -lcurl -larchive -lcrypto -lisal -lzstd -lz -lpthread -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group \
+		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
+		$(call STATIC,zstd) $(call STATIC,z) -lcrypto -lisal -lpthread -ldl -o $@
 
 NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
@@ -154,7 +155,7 @@ closure = $(or $(closure_$(1)),$(1) kern model base)
 LIBS_base := -ljansson
 LIBS_kern := -lcap-ng -lseccomp
 LIBS_engine/archive := -larchive -lcrypto -lisal -lzstd -lz -lpthread
-LIBS_engine/registry := -lcurl -lcrypto
+LIBS_engine/registry := -lcrypto -ldl
 LIBS_engine/net := -lslirp
 LIBS_svc := $(LIBS_engine/archive) $(LIBS_engine/registry) $(LIBS_engine/net)
 
@@ -257,7 +258,7 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 tar gzip xz-utils zstd attr libcap2-bin nftables iputils-ping \
-	netcat-openbsd iperf3 strace skopeo umoci mmdebstrap docker-registry apache2-utils openssl bubblewrap
+	netcat-openbsd iperf3 strace skopeo umoci podman buildah mmdebstrap docker-registry apache2-utils openssl bubblewrap
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_FUZZ := clang libclang-rt-14-dev llvm
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "image_text.h"
+#include "image_progress.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "verbs_int.h"

@@ -4,31 +4,14 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "machine.h"
 #include "rl/cmd/out.h"
 #include "rl/svc/container.h"
 #include "run_table.h"
 #include "verbs_int.h"
 
-/* Only images of this machine's own architecture can be run; the wrong one must not be taken silently. */
-static int check_platform(const char *platform, struct err *e)
-{
-	char arch[32];
-	machine_arch(arch);
-	const char *wanted = platform ? str_after(platform, "linux/") : NULL;
-	size_t n = wanted ? strcspn(wanted, "/") : 0;
-	if (!wanted || (strlen(arch) == n && !strncmp(wanted, arch, n)))
-		return 0;
-	err_set(e, EOPNOTSUPP, "--platform %s is not possible yet: this machine is linux/%s", platform, arch);
-	return err_hint(e, "leave out --platform");
-}
-
 /* What the terminal we were started from does not give. */
 static int check_terminal(const struct run_opts *o, struct err *e)
 {
-	int r = check_platform(o->platform, e);
-	if (r < 0)
-		return r;
 	if (o->tty && o->interactive && !o->detach && !o->explain && !isatty(STDIN_FILENO)) {
 		err_set(e, ENOTTY, "-t with -i needs a terminal, and standard input is none");
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");

@@ -1,7 +1,7 @@
 /*
  * cmd_save.c - `rl save`: images into an archive or a directory.
  */
-#include "image_text.h"
+#include "image_progress.h"
 #include "rl/base/mem.h"
 #include "verbs_int.h"
 

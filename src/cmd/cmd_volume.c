@@ -1,5 +1,5 @@
 /*
- * cmd_volume.c - `rl volume create|ls|inspect|rm|prune|exists`.
+ * cmd_volume.c - `rl volume create|ls|inspect|rm|prune|exists|export|import`.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 struct volume_opts {
 	struct strv labels, options, filters;
-	char *driver, *name, *format;
+	char *driver, *name, *format, *output;
 	bool ignore, quiet, no_heading, all, force;
 };
 
@@ -30,6 +30,7 @@ static void volume_opts_release(void *opts)
 	free(o->driver);
 	free(o->name);
 	free(o->format);
+	free(o->output);
 }
 
 #define VERB_COMMON .group = "Volumes", .opts_size = sizeof(S), .release = volume_opts_release
@@ -356,4 +357,52 @@ const struct verb verb_volume_exists = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.run = exists_run,
+};
+
+/* ---- archives ---- */
+
+static const struct opt_def export_defs[] = {
+	{"output", NULL, 'o', "FILE", OPT_GENERIC(opt_set_string, S, output), OPT_ONCE, options,
+	 "write the archive to FILE, not to standard output", COMPLETE_FILE, NULL},
+	OPT_END,
+};
+
+static int export_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	const S *o = opts;
+	return volume_export(ctx->store_root, args->operands.items[0], o->output, e);
+}
+
+const struct verb verb_volume_export = {
+	VERB_COMMON,
+	.name = "volume export",
+	.usage = "[OPTIONS] VOLUME",
+	.summary = "write what is in a volume as a tar archive",
+	.example = "  rl volume export data | gzip >data.tar.gz",
+	.opts = export_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = export_run,
+};
+
+static const struct opt_def import_defs[] = {OPT_END};
+
+static int import_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	(void)opts;
+	const char *file = args->operands.count > 1 ? args->operands.items[1] : "-";
+	return volume_import(ctx->store_root, args->operands.items[0], file, e);
+}
+
+const struct verb verb_volume_import = {
+	.group = "Volumes",
+	.name = "volume import",
+	.usage = "VOLUME [FILE]",
+	.summary = "put the content of a tar archive into a volume",
+	.example = "  rl volume import data data.tar.gz",
+	.opts = import_defs,
+	.min_operands = 1,
+	.max_operands = 2,
+	.complete = COMPLETE_FILE,
+	.run = import_run,
 };

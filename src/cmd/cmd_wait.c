@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "container_verb.h"
+#include "limit_rows.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "verbs_int.h"
@@ -14,6 +15,7 @@ struct wait_opts {
 	char *condition;
 	char *interval;
 	char *restart;
+	struct limit_opts limits;
 };
 
 #define S struct wait_opts
@@ -33,9 +35,7 @@ static const struct opt_def wait_defs[] = {
 static const struct opt_def update_defs[] = {
 	{"restart", NULL, 0, "POLICY", OPT_GENERIC(opt_set_string, S, restart), 0, options,
 	 "no, on-failure[:N], always or unless-stopped", COMPLETE_CHOICES, "no on-failure always unless-stopped"},
-	{.name = "memory", .letter = 'm', .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
-	{.name = "cpus", .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
-	{.name = "pids-limit", .flags = OPT_REFUSED, .help = "resource limits are not supported yet"},
+	LIMIT_ROWS(S, limits, options),
 	OPT_END,
 };
 
@@ -50,6 +50,7 @@ static void wait_release(void *opts)
 	free(o->condition);
 	free(o->interval);
 	free(o->restart);
+	limit_opts_free(&o->limits);
 }
 
 static int parse_condition(const char *text, enum container_condition *ret, struct err *e)
@@ -99,14 +100,15 @@ static int rename_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 
 static int update_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct err *e)
 {
-	return container_update_restart(ctx->store_root, name, ((struct wait_opts *)arg)->restart, e);
+	const struct wait_opts *o = arg;
+	return container_update(ctx->store_root, name, o->restart, &o->limits, e);
 }
 
 static int update_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	struct wait_opts *o = opts;
-	if (!o->restart)
-		return err_set(e, EINVAL, "update: nothing to change was given (--restart POLICY)");
+	if (!o->restart && !limit_opts_any(&o->limits))
+		return err_set(e, EINVAL, "update: nothing to change was given (--restart POLICY, --memory SIZE, ...)");
 	return container_verb_each(ctx, &args->operands, false, false, update_one, o, e);
 }
 
@@ -143,8 +145,8 @@ const struct verb verb_update = {
 	.aliases = "container update",
 	.group = "Containers",
 	.usage = "[OPTIONS] CONTAINER...",
-	.summary = "change the restart policy of containers",
-	.example = "  rl update --restart always web",
+	.summary = "change limits and restart policy of containers",
+	.example = "  rl update --memory 1g --cpus 2 web\n  rl update --restart always web",
 	.opts = update_defs,
 	.min_operands = 1,
 	.max_operands = OPERANDS_ANY,

@@ -1,10 +1,8 @@
 /*
- * image_text.c - how image verbs show names, ids, times and progress.
+ * image_text.c - how image verbs show names, ids and times.
  */
 #include "image_text.h"
 
-#include <time.h>
-#include <unistd.h>
 
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
@@ -52,51 +50,4 @@ char *image_text_ago(const char *rfc3339, int64_t now)
 		return xstrdup("N/A");
 	fmt_duration(now > created ? now - created : 0, text);
 	return xasprintf("%s ago", text);
-}
-
-enum { PROGRESS_EVERY_US = 100000, LINE_WIDTH = 78 };
-
-static long now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000L + ts.tv_nsec / 1000;
-}
-
-static void show(const struct image_progress *p, void *arg)
-{
-	struct image_progress_line *line = arg;
-	long now = now_us();
-	bool finished = p->total && p->done >= p->total;
-	if (now - line->last_us < PROGRESS_EVERY_US && !finished && str_eq(line->what, p->what))
-		return;
-	line->last_us = now;
-	snprintf(line->what, sizeof(line->what), "%s", p->what);
-	char done[FMT_SIZE];
-	char total[FMT_SIZE];
-	autostr struct str text = STR_INIT;
-	fmt_size(p->done, done);
-	fmt_size(p->total, total);
-	str_addf(&text, "%.40s  %s", p->what, done);
-	if (p->total)
-		str_addf(&text, " of %s", total);
-	str_cut(&text, LINE_WIDTH);
-	/* Names come from archives. */
-	for (char *c = text.buf; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	dprintf(STDERR_FILENO, "\r\033[K%s", text.buf);
-}
-
-void image_progress_begin(struct image_progress_line *line, bool quiet, struct image_ui *ret_ui)
-{
-	*line = (struct image_progress_line){.on = !quiet && isatty(STDERR_FILENO)};
-	*ret_ui = (struct image_ui){.progress = line->on ? show : NULL, .arg = line};
-}
-
-void image_progress_end(struct image_progress_line *line)
-{
-	if (line->on && line->last_us)
-		dprintf(STDERR_FILENO, "\r\033[K");
-	line->on = false;
 }

@@ -1,5 +1,5 @@
 /*
- * image_text.h - how image verbs show names, ids, times and progress.
+ * image_text.h - how image verbs show names, ids and times.
  */
 #ifndef RL_CMD_IMAGE_TEXT_H
 #define RL_CMD_IMAGE_TEXT_H
@@ -23,15 +23,5 @@ void image_text_name_free(struct image_text_name *n);
 
 /* "3 days ago", and "N/A" for times nobody knows. */
 char *image_text_ago(const char *rfc3339, int64_t now);
-
-/* Progress on standard error while it is a terminal; nothing elsewhere and with -q. `quiet` and the state live in the
- * caller's struct; image_progress_end removes the last line. */
-struct image_progress_line {
-	bool on;
-	long last_us;
-	char what[80];
-};
-void image_progress_begin(struct image_progress_line *line, bool quiet, struct image_ui *ret_ui);
-void image_progress_end(struct image_progress_line *line);
 
 #endif

@@ -9,8 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "limit_rows.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -29,6 +32,15 @@ SETTER(volume)
 SETTER(mount)
 SETTER(tmpfs)
 SETTER(volumes_from)
+SETTER(env_merge)
+SETTER(unsetenv)
+SETTER(tz)
+SETTER(passwd_entry)
+SETTER(group_entry)
+SETTER(hostuser)
+SETTER(requires)
+SETTER(personality)
+SETTER(secret)
 SETTER(image_volume)
 SETTER(device)
 SETTER(shm_size)
@@ -55,6 +67,7 @@ SETTER(health_cmd)
 SETTER(health_interval)
 SETTER(health_timeout)
 SETTER(health_start_period)
+SETTER(health_start_interval)
 SETTER(health_retries)
 SETTER(health_on_failure)
 SETTER(pull)
@@ -86,6 +99,33 @@ static int set_env(const struct opt_def *def, void *target, const char *value, s
 {
 	(void)def;
 	return run_opts_env(target, value, environ, e);
+}
+
+/* -a names streams; without it all are attached. */
+static int set_attach(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	static const char *const names[] = {"stdin", "stdout", "stderr"};
+	struct run_target *t = target;
+	(void)def;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcasecmp(value, names[i]) != 0)
+			continue;
+		t->attach |= 1U << i;
+		return 0;
+	}
+	return err_set(e, EINVAL, "--attach '%s': stdin, stdout or stderr is expected", value);
+}
+
+/* The caller's proxy variables, as docker's and podman's clients hand them on. */
+static int set_http_proxy(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	static const char *const names[] = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy",
+					    "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"};
+	(void)def;
+	int r = 0;
+	for (size_t i = 0; str_eq(value, "true") && i < ARRAY_SIZE(names) && r == 0; i++)
+		r = getenv(names[i]) ? run_opts_env(target, names[i], environ, e) : 0;
+	return r;
 }
 
 /* Pipes are welcome (--env-file <(pass show x)), directories and endless devices are not. */
@@ -144,7 +184,8 @@ static const char network[] = "Network";
 static const char security[] = "Security";
 static const char spaces[] = "Namespaces";
 
-static const char no_limits[] = "resource limits are not supported yet";
+static const char limits[] = "Limits";
+static const char no_v2[] = "cgroup v2 does not have this setting";
 static const char windows[] = "it exists on Windows only";
 
 const struct opt_def run_defs[] = {
@@ -178,15 +219,40 @@ const struct opt_def run_defs[] = {
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
 	VALUE("health-retries", 0, "N", set_health_retries, life, "failures in a row that count (default 3)"),
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
+	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life, "time between checks in it (default 5s)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
+	VALUE("requires", 0, "CONTAINER", set_requires, life, "containers to start before this one", .flags = OPT_REPEAT),
+	FLAG("rmi", 0, o.rmi, life, "remove the container and then the image, if nothing else uses it"),
+	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout, stderr (all of the output is)",
+	      .flags = OPT_REPEAT, CHOICES("stdin stdout stderr")),
+	VALUE("arch", 0, "ARCH", opt_set_string, life, "take the image for this architecture",
+	      .offset = offsetof(struct run_target, arch)),
+	VALUE("os", 0, "OS", opt_set_string, life, "take the image for this system (linux)",
+	      .offset = offsetof(struct run_target, os)),
+	VALUE("variant", 0, "VARIANT", opt_set_string, life, "take the image for this variant of the architecture",
+	      .offset = offsetof(struct run_target, variant)),
 	FLAG("explain", 0, o.explain, life, "print what would be done and do nothing"),
 
         VALUE("env", 'e', "NAME[=VALUE]", set_env, process, "set a variable; NAME or PRE* takes yours",
               .flags = OPT_REPEAT | OPT_COMMON),
         VALUE("env-file", 0, "FILE", set_env_file, process, "set variables from FILE, one per line",
               .flags = OPT_REPEAT, .complete = COMPLETE_FILE),
+        FLAG("env-host", 0, o.env_host, process, "give it all your variables, below those of the image"),
+        VALUE("env-merge", 0, "NAME=TEXT", set_env_merge, process, "change a variable; ${NAME} is the old value",
+              .flags = OPT_REPEAT),
+        VALUE("unsetenv", 0, "NAME", set_unsetenv, process, "take away a variable of the image", .flags = OPT_REPEAT),
+        FLAG("unsetenv-all", 0, o.unsetenv_all, process, "take away every variable of the image and of rl"),
+        {.name = "http-proxy", .set = set_http_proxy, .group = process, .help = "give it your proxy variables"},
+        VALUE("tz", 0, "ZONE", set_tz, process, "time zone: local, or a name such as Europe/Vienna"),
+        VALUE("personality", 0, "NAME", set_personality, process, "execution domain, such as LINUX32 or ADDR_NO_RANDOMIZE"),
+        {.name = "passwd", MEMBER(opt_set_bool, passwd), .group = process,
+         .help = "with keep-id: add you to /etc/passwd and /etc/group (default true)"},
+        VALUE("passwd-entry", 0, "LINE", set_passwd_entry, process, "the line for passwd; $USERNAME $UID $GID $NAME $HOME"),
+        VALUE("group-entry", 0, "LINE", set_group_entry, process, "the line for group; $GROUPNAME $GID $USERLIST"),
+        VALUE("hostuser", 0, "NAME", set_hostuser, process, "add this user of the machine to /etc/passwd",
+              .flags = OPT_REPEAT),
         VALUE("workdir", 'w', "DIR", set_workdir, process, "directory to start in", .flags = OPT_COMMON),
         VALUE("user", 'u', "USER[:GROUP]", set_user, process, "user and group, by name or number", .flags = OPT_COMMON),
         VALUE("group-add", 0, "GROUP", set_group_add, process, "further group; keep-groups keeps your own",
@@ -214,6 +280,8 @@ const struct opt_def run_defs[] = {
               .flags = OPT_REPEAT),
         VALUE("image-volume", 0, "KIND", set_image_volume, files, "the image's VOLUMEs: anonymous, tmpfs or ignore",
               .aliases = "builtin-volume", CHOICES("anonymous tmpfs ignore")),
+        VALUE("secret", 0, "NAME[,OPT]", set_secret, files, "give a secret; OPT: type=env, target=, uid=, gid=, mode=",
+              .flags = OPT_REPEAT),
         FLAG("read-only", 0, o.read_only, files, "make the root file system read-only"),
         FLAG("read-only-tmpfs", 0, read_only_tmpfs, files, "and a tmpfs on /run, /tmp and /var/tmp"),
         VALUE("shm-size", 0, "SIZE", set_shm_size, files, "size of /dev/shm (default 64m)"),
@@ -233,6 +301,7 @@ const struct opt_def run_defs[] = {
         VALUE("add-host", 0, "NAME:ADDRESS", set_add_host, network, "line of /etc/hosts; or NAME:host-gateway",
               .flags = OPT_REPEAT),
         FLAG("no-hosts", 0, o.no_hosts, network, "leave the image's /etc/hosts alone"),
+        FLAG("no-hostname", 0, o.no_hostname, network, "leave the image's /etc/hostname alone"),
         VALUE("hostname", 'h', "NAME", set_hostname, network, "host name of the container"),
         VALUE("domainname", 0, "NAME", set_domainname, network, "NIS domain name of the container"),
         VALUE("ip", 0, "ADDRESS", set_ip, network, "address on the first named network"),
@@ -255,6 +324,9 @@ const struct opt_def run_defs[] = {
         VALUE("uts", 0, "MODE", set_uts, spaces, "private, host or container:NAME", CHOICES("private host")),
         VALUE("cgroupns", 0, "MODE", set_cgroupns, spaces, "private or host", CHOICES("private host")),
 
+	LIMIT_ROWS(struct run_target, o.limits, limits),
+	LIMIT_PLACE_ROWS(struct run_target, o.limits, limits),
+
 	REFUSED("link", 0, "links between containers are obsolete; use container:NAME or a network"),
 	REFUSED("link-local-ip", 0, "link-local addresses are not given out"),
 	REFUSED("kernel-memory", 0, "the kernel does not have this limit any more"),
@@ -269,24 +341,31 @@ const struct opt_def run_defs[] = {
 	REFUSED("gpus", 0, "give the device nodes with --device"),
 	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
 	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
-	REFUSED("memory", 'm', no_limits),
-	REFUSED("memory-swap", 0, no_limits),
-	REFUSED("memory-reservation", 0, no_limits),
-	REFUSED("memory-swappiness", 0, no_limits),
-	REFUSED("cpus", 0, no_limits),
-	REFUSED("cpu-shares", 'c', no_limits),
-	REFUSED("cpu-quota", 0, no_limits),
-	REFUSED("cpu-period", 0, no_limits),
-	REFUSED("cpuset-cpus", 0, no_limits),
-	REFUSED("cpuset-mems", 0, no_limits),
-	REFUSED("cpu-rt-period", 0, no_limits),
-	REFUSED("cpu-rt-runtime", 0, no_limits),
-	REFUSED("pids-limit", 0, no_limits),
-	REFUSED("blkio-weight", 0, no_limits),
-	REFUSED("oom-kill-disable", 0, no_limits),
-	REFUSED("cgroup-parent", 0, no_limits),
-	REFUSED("cgroups", 0, no_limits),
-	REFUSED("secret", 0, "secrets are not supported yet"),
+	REFUSED("memory-swappiness", 0, no_v2),
+	REFUSED("cpu-rt-period", 0, no_v2),
+	REFUSED("cpu-rt-runtime", 0, no_v2),
+	REFUSED("oom-kill-disable", 0, no_v2),
+	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
+	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
+	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
+	REFUSED("hosts-file", 0, "mount it: -v FILE:/etc/hosts"),
+	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
+	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
+	REFUSED("preserve-fd", 0, "descriptors cannot be handed to a container"),
+	REFUSED("shm-size-systemd", 0, "there is no systemd mode; see --shm-size"),
+	REFUSED("authfile", 0, "'rl pull' has it"),
+	REFUSED("cert-dir", 0, "'rl pull' has it"),
+	REFUSED("creds", 0, "'rl pull' has it"),
+	REFUSED("tls-verify", 0, "'rl pull' has it"),
+	REFUSED("retry", 0, "'rl pull' has it"),
+	REFUSED("retry-delay", 0, "'rl pull' chooses it"),
+	REFUSED("decryption-key", 0, "encrypted images are not supported"),
+	REFUSED("chrootdirs", 0, "the container's files are the same for all its processes"),
+	REFUSED("rdt-class", 0, "only the machine's root can use resctrl"),
+	REFUSED("seccomp-policy", 0, "an image cannot choose its filter; see --security-opt seccomp="),
+	REFUSED("subuidname", 0, "the map follows from /etc/subuid; see --userns"),
+	REFUSED("subgidname", 0, "the map follows from /etc/subgid; see --userns"),
+	REFUSED("use-api-socket", 0, "there is no daemon and no socket"),
 	REFUSED("pod", 0, "pods are not supported yet"),
 	REFUSED("uidmap", 0, "the map follows from /etc/subuid; see --userns"),
 	REFUSED("gidmap", 0, "the map follows from /etc/subgid; see --userns"),
@@ -298,6 +377,7 @@ const struct opt_rule run_rules[] = {
 	{"replace", OPT_REQUIRES, "name", "it is the other container of the same name that is replaced"},
 	{"rootfs", OPT_CONFLICTS, "platform", "a directory has no platform to choose"},
 	{"rootfs", OPT_CONFLICTS, "pull", "there is no image to pull"},
+	{"rootfs", OPT_CONFLICTS, "rmi", "there is no image to remove"},
 	{"no-hosts", OPT_CONFLICTS, "add-host", "one leaves /etc/hosts alone, the other writes to it"},
 	{.option = NULL},
 };
@@ -307,12 +387,47 @@ void run_target_init(void *target)
 	struct run_target *t = target;
 	run_opts_init(&t->o);
 	t->read_only_tmpfs = false;
+	t->attach = 0;
+	t->arch = t->os = t->variant = NULL;
+	t->passwd = true;
 }
 
 void run_target_release(void *target)
 {
 	struct run_target *t = target;
 	run_opts_free(&t->o);
+	free(t->arch);
+	free(t->os);
+	free(t->variant);
+}
+
+/* --os, --arch and --variant are the parts of --platform. */
+static int finish_platform(struct run_target *t, struct err *e)
+{
+	struct run_opts *o = &t->o;
+	if (!t->arch && !t->os && !t->variant)
+		return 0;
+	if (o->platform || (t->variant && !t->arch) || (t->os && !t->arch && !str_eq(t->os, "linux")))
+		return err_set(e, EINVAL, "--os, --arch and --variant together are what --platform says at once");
+	if (t->arch)
+		o->platform = xasprintf("%s/%s%s%s", t->os ? t->os : "linux", t->arch, t->variant ? "/" : "",
+					t->variant ? t->variant : "");
+	return 0;
+}
+
+static int finish_attach(struct run_target *t, struct err *e)
+{
+	unsigned output = t->attach & 6U;
+	if (!t->attach)
+		return 0;
+	if (t->o.detach)
+		return err_set(e, EINVAL, "--attach and --detach exclude each other");
+	if (output && output != 6U && !t->o.tty) {
+		err_set(e, EINVAL, "--attach: standard output and error are attached together");
+		return err_hint(e, "2>/dev/null or >/dev/null after the command leaves one out");
+	}
+	t->o.interactive |= (t->attach & 1U) != 0;
+	return 0;
 }
 
 int run_target_finish(struct run_target *t, const char *verb, const struct opt_args *args, struct err *e)
@@ -333,6 +448,16 @@ int run_target_finish(struct run_target *t, const char *verb, const struct opt_a
 		strv_add(&o->command, args->operands.items[i]);
 	if (o->rootfs && !o->command.count && !(o->entrypoint_set && o->entrypoint.count))
 		return err_set(e, EINVAL, "%s: a directory has no default command: give one after --rootfs DIR", verb);
+	strv_add_all(&o->typed, &args->typed);
+	int r = finish_platform(t, e);
+	if (r == 0)
+		r = finish_attach(t, e);
+	if (r < 0)
+		return r;
+	o->no_passwd = !t->passwd;
+	if (o->rmi && o->detach)
+		return err_set(e, EINVAL, "--rmi: the image is removed when the container has ended; not with --detach");
+	o->rm |= o->rmi;
 	if (t->read_only_tmpfs)
 		run_opts_add_read_only_tmpfs(o);
 	if (o->quiet)

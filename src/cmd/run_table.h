@@ -11,6 +11,9 @@
 struct run_target {
 	struct run_opts o;
 	bool read_only_tmpfs;
+	unsigned attach; /* bits 1, 2, 4: stdin, stdout, stderr */
+	char *arch, *os, *variant;
+	bool passwd; /* --passwd, true unless said otherwise */
 };
 
 extern const struct opt_def run_defs[];

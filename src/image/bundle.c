@@ -7,7 +7,7 @@
  *
  * A regular file appears under its name only when it is whole: it is written without a name where the file system can
  * do that, so that not even SIGKILL leaves a part of it. Pipes and devices are written to as they are. A directory must
- * be new or empty; its document (index.json, manifest.json) comes last and what failed is removed.
+ * be new or empty, or, where a push asks for that, an OCI layout that then has one image more; its document (index.json, manifest.json) comes last and what failed is removed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -78,6 +78,26 @@ int bundle_open(struct bundle *b, const char *path, bool is_dir, struct err *e)
 	return r;
 }
 
+int bundle_open_layout(struct bundle *b, const char *path, struct err *e)
+{
+	*b = (struct bundle){.path = path, .fd = -1, .is_dir = true, .grows = true};
+	b->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->fd < 0)
+		return err_sys(e, errno, "open %s", path);
+	if (faccessat(b->fd, "oci-layout", R_OK, 0) < 0 || faccessat(b->fd, "index.json", R_OK, 0) < 0) {
+		int r = err_set(e, ENOTEMPTY, "%s is not empty and no OCI layout", path);
+		close_fd(&b->fd);
+		return r;
+	}
+	return 0;
+}
+
+int bundle_replace(struct bundle *b, const char *name, const void *data, size_t len, struct err *e)
+{
+	int r = io_replace_file(b->fd, name, data, len, 0666, true, e);
+	return r < 0 ? err_ctx(e, "write %s", b->path) : r;
+}
+
 static int give_name(const struct bundle *b, struct err *e)
 {
 	if (b->nameless) {
@@ -113,7 +133,7 @@ int bundle_end(struct bundle *b, struct err *e)
 void bundle_close(struct bundle *b, bool failed)
 {
 	close_fd(&b->fd);
-	if (failed && b->is_dir)
+	if (failed && b->is_dir && !b->grows)
 		(void)!io_remove_tree(AT_FDCWD, b->path, NULL);
 	else if (failed && b->temp && !b->nameless)
 		unlink(b->temp);
@@ -178,8 +198,22 @@ static int begin_file(struct bundle *b, const char *name, int64_t size, int *own
 	int r = str_eq(dir, ".") ? 0 : io_mkdirs(b->fd, dir, 0777, e);
 	if (r < 0)
 		return r;
-	*own = openat(b->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	/* In somebody else's layout a blob appears when it is whole. */
+	autofree char *temp = b->grows ? xasprintf("%s.part", name) : NULL;
+	*own = openat(b->fd, temp ? temp : name, O_WRONLY | O_CREAT | (temp ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0666);
 	return *own < 0 ? err_sys(e, errno, "create %s/%s", b->path, name) : *own;
+}
+
+static int finish_part(const struct bundle *b, const char *name, bool good, struct err *e)
+{
+	if (!b->grows)
+		return 0;
+	autofree char *temp = xasprintf("%s.part", name);
+	if (good && renameat(b->fd, temp, b->fd, name) < 0)
+		return err_sys(e, errno, "create %s/%s", b->path, name);
+	if (!good)
+		unlinkat(b->fd, temp, 0);
+	return 0;
 }
 
 static int end_file(struct bundle *b, int64_t size, struct err *e)
@@ -194,6 +228,8 @@ static int end_file(struct bundle *b, int64_t size, struct err *e)
 
 bool bundle_has(const struct bundle *b, const char *name)
 {
+	if (b->grows && faccessat(b->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return true;
 	return strv_has(&b->names, name);
 }
 
@@ -215,6 +251,8 @@ int bundle_add(struct bundle *b, const char *name, const void *data, size_t len,
 	int r = fd < 0 ? fd : io_write_all(fd, data, len, e);
 	if (r >= 0)
 		r = end_file(b, (int64_t)len, e);
+	int named = finish_part(b, name, r >= 0, r < 0 ? NULL : e);
+	r = r < 0 ? r : named;
 	return r < 0 ? err_ctx(e, "write %s", b->path) : 0;
 }
 
@@ -249,5 +287,7 @@ int bundle_add_blob(struct bundle *b, const char *name, int from, const struct b
 	}
 	if (r >= 0)
 		r = end_file(b, blob->size, e);
+	int named = finish_part(b, name, r >= 0, r < 0 ? NULL : e);
+	r = r < 0 ? r : named;
 	return r < 0 ? err_ctx(e, "write %s", b->path) : 0;
 }

@@ -201,7 +201,7 @@ static int commit_dir(struct commit *k, const json_t *dir, size_t i, size_t n, s
 	snprintf(what, sizeof(what), "layer %zu/%zu", i + 1, n);
 	if (!p.path || *p.path != '/')
 		return err_set(e, EINVAL, "commit: a directory without an absolute path");
-	image_tell_progress(k->c, what, 0, 0);
+	image_tell_progress(k->c, what, IMAGE_COMPRESSING, 0, 0);
 	struct layer_new made = {.dir = ""};
 	autofd int blobfd = openat(k->w.dirfd, blob, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r = blobfd < 0 ? err_sys(e, errno, "create a blob") : json_get_strv(dir, "exclude", &p.exclude, e);

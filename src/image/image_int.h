@@ -2,12 +2,16 @@
  * image_int.h - what the files of the program rl-image share.
  *
  * main.c     options, the socket to rl, the table of verbs     digest.c  SHA-256 of buffers and files
- * layers.c   all layers of an image present for a map          import.c  one tar becomes an image
+ * layers.c   one layer unpacked and published           layer_set.c  all of an image, also while they arrive
+ * import.c   one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
  * pull.c     from a registry                                  record.c  documents to the store's record
  * push.c     to a registry                                    login.c   credentials for one
  * remote.c   looking at what a registry has
+ * volume.c   archives of volumes                              check*.c  what is broken in the store (check_int.h)
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * fetch.c    for ADD: addresses and archives                 pack_layers.c  the layers of a build, one after the other
+ * tree_stream.c  copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
@@ -34,23 +38,33 @@ struct image_ctx {
 	struct strv args;     /* operands */
 	char *name, *message; /* --name, --message, or NULL */
 	struct strv changes;  /* --change */
-	struct registry_opts registry; /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;	    /* --platform, or NULL */
-	const char *output; /* --output: file or directory, "-" standard output */
-	const char *format; /* --format, or NULL */
+	struct registry_opts
+		registry;	 /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		 /* --platform, or NULL */
+	const char *output;	 /* --output: file or directory, "-" standard output */
+	const char *format;	 /* --format, or NULL */
 	const char *compression; /* --compression, or NULL */
+	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
 	int level;		 /* --compression-level, 0: the default */
-	bool all_tags;	    /* --all-tags */
-	bool only_newer;    /* --newer: nothing is done if the store has what the registry has */
+	bool append;		 /* --append: an OCI layout that is there already gets one more image */
+	bool force;		 /* --force-compression */
+	bool all_tags;		 /* --all-tags */
+	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
+	bool repair, quick, local; /* --repair, --quick, --local: of check */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
-image_verb_fn commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb, pull_verb, push_verb, save_verb, tags_verb,
-	unpack_verb;
+image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
+	pull_verb, push_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
-void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total);
+void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
+			 uint64_t total);
+/* What the registry engine is doing, in those words; `running` for its running state. */
+enum image_progress_state image_transfer_state(enum registry_state state, enum image_progress_state running);
 void image_note(const struct image_ctx *c, const char *fmt, ...) RL_PRINTF(2, 3);
 void image_tell_added(const struct image_ctx *c, const struct store_record *r, const char *name);
 
@@ -116,8 +130,56 @@ int layer_take(struct store_work *w, const char *path, const struct archive_unpa
 /* Publish it: under the DiffID, or under `chain_hex` if it needed the layers below. Fills key and sizes of *layer. */
 int layer_publish(struct image_ctx *c, struct store_work *w, const struct layer_new *n, const char *chain_hex,
 		  struct store_layer *layer, struct err *e) RL_CHECK;
-/* Every layer of the record present for the map, from the blobs of the store; keys and sizes in the record are put
- * right. Returns 1 if the record was changed. */
+/* The parts, for layer_set.c. */
+struct layer_job {
+	struct archive_job job;
+	int blobfd;   /* borrowed; its position is the progress */
+	char dir[32]; /* name in the work directory */
+	bool active;
+};
+struct layer_input {
+	int blobfd, feedfd, teefd; /* as in struct archive_unpack */
+	uint64_t size;
+	bool no_wait;
+};
+/* `lowers` NULL: without looking at what is below. */
+int layer_job_begin(struct image_ctx *c, struct store_work *w, const struct layer_input *in, const struct strv *lowers,
+		    struct layer_job *job, struct err *e) RL_CHECK;
+int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct layer_source *source, int teefd,
+		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
+int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
+		     struct err *e) RL_CHECK;
+
+/* ---- layer_set.c ---- */
+
+struct layer_set;
+struct layer_feed;
+
+/*
+ * All layers of an image, unpacked for the map, several at a time, from blobs of the store or from files that are still
+ * being downloaded. Nothing of them is published before layer_set_publish.
+ *     layer_set_open -> layer_set_feed for every blob that is being fetched -> layer_set_step whenever layer_set_fd is
+ *     readable -> (all blobs are here and verified) -> layer_set_finish -> (they are published) -> layer_set_publish
+ *     -> layer_set_close
+ */
+int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_record *record, struct layer_set **ret_set,
+		   struct err *e) RL_CHECK;
+/* Removes nothing from the work directory: that goes with it. */
+void layer_set_close(struct layer_set *set);
+/* The blob arrives in a file, of which `fd` is a descriptor of its own for reading (taken). NULL: no layer needs it. */
+int layer_set_feed(struct layer_set *set, const char *digest, int fd, struct layer_feed **ret_feed,
+		   struct err *e) RL_CHECK;
+void layer_feed_add(struct layer_feed *feed, uint64_t bytes);
+/* What was said of the file is not true any more: from byte 0. */
+int layer_feed_restart(struct layer_feed *feed);
+int layer_set_fd(const struct layer_set *set);
+int layer_set_step(struct layer_set *set, struct err *e) RL_CHECK;
+/* Wait for the unpackers; the results are what the record says. */
+int layer_set_finish(struct layer_set *set, struct err *e) RL_CHECK;
+/* Returns 1 if keys or sizes in the record were put right. */
+int layer_set_publish(struct layer_set *set, struct err *e) RL_CHECK;
+
+/* All of it, from the blobs of the store. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
 
 /* ---- sources.c ---- */
@@ -145,6 +207,7 @@ struct bundle {
 	const char *path; /* borrowed; "-": standard output */
 	int fd;		  /* the stream, or the directory */
 	bool is_dir;
+	bool grows;	  /* a layout of others: nothing of it is removed */
 	bool nameless;	  /* the file has no name yet */
 	char *temp;	  /* its name until it is whole, or NULL: written in place */
 	uint64_t written; /* to the stream */
@@ -161,6 +224,10 @@ struct bundle_blob {
 /* bundle_open -> any number of bundle_add, bundle_add_blob -> bundle_end when all is well -> bundle_close. -EINVAL if
  * the output is a terminal. Names are at most 100 bytes. */
 int bundle_open(struct bundle *b, const char *path, bool is_dir, struct err *e) RL_CHECK;
+/* The same for an OCI layout that is there; what it has is not written again. */
+int bundle_open_layout(struct bundle *b, const char *path, struct err *e) RL_CHECK;
+/* Replace a document of such a layout. */
+int bundle_replace(struct bundle *b, const char *name, const void *data, size_t len, struct err *e) RL_CHECK;
 int bundle_end(struct bundle *b, struct err *e) RL_CHECK;
 /* `failed`: what was written is removed where it can be. */
 void bundle_close(struct bundle *b, bool failed);

@@ -177,6 +177,33 @@ static void add_name(const struct imgspec_desc *d, struct strv *names)
 		strv_add(names, name);
 }
 
+/* Does `--which` mean the image that is called this in the archive? */
+static bool is_which(const struct load *l, const char *name)
+{
+	struct imgref a = {0};
+	struct imgref b = {0};
+	if (!name)
+		return false;
+	bool same = str_eq(name, l->c->which);
+	if (!same && imgref_parse(name, &a, NULL) >= 0 && imgref_parse(l->c->which, &b, NULL) >= 0) {
+		autofree char *x = imgref_format(&a);
+		autofree char *y = imgref_format(&b);
+		same = str_eq(x, y);
+	}
+	imgref_free(&a);
+	imgref_free(&b);
+	return same;
+}
+
+static bool is_wanted(const struct load *l, const struct imgspec_index *x, size_t i)
+{
+	bool wanted = !l->c->which;
+	for (size_t k = 0; k < x->nmanifests && !wanted; k++)
+		wanted = str_eq(x->manifests[k].digest, x->manifests[i].digest) &&
+			 (is_which(l, x->manifests[k].ref_name) || is_which(l, x->manifests[k].image_name));
+	return wanted;
+}
+
 static int load_layout(struct load *l, struct err *e)
 {
 	autostr struct str bytes = STR_INIT;
@@ -192,7 +219,7 @@ static int load_layout(struct load *l, struct err *e)
 		return err_ctx(e, "index.json");
 	for (size_t i = 0; r >= 0 && i < x.nmanifests; i++) {
 		const struct imgspec_desc *d = &x.manifests[i];
-		bool seen = d->is_attestation;
+		bool seen = d->is_attestation || !is_wanted(l, &x, i);
 		for (size_t k = 0; k < i && !seen; k++)
 			seen = str_eq(x.manifests[k].digest, d->digest);
 		if (seen)
@@ -309,6 +336,11 @@ static int load_docker_image(struct load *l, const json_t *item, struct err *e)
 			e->code = EBADMSG;
 		return -EBADMSG;
 	}
+	bool wanted = !l->c->which;
+	for (size_t i = 0; i < names.count && !wanted; i++)
+		wanted = is_which(l, names.items[i]);
+	if (!wanted)
+		return 0;
 	if (!config_name || files.count > IMGSPEC_LAYERS_MAX)
 		return err_set(e, EBADMSG, "an entry without Config or with %zu layers", files.count);
 	int r = source_read(&l->source, config_name, IMGSPEC_CONFIG_MAX, &config_bytes, e);
@@ -365,7 +397,8 @@ static int load_into(struct image_ctx *c, struct store_work *w, struct err *e)
 	r = load_any(&l, e);
 	source_close(&l.source);
 	if (r >= 0 && l.images == 0)
-		r = err_set(e, EBADMSG, "there is no image in it");
+		r = c->which ? err_set(e, ENOENT, "there is no image called %s in it", c->which)
+			     : err_set(e, EBADMSG, "there is no image in it");
 	return r < 0 ? err_ctx(e, "load %s", c->args.items[0]) : 0;
 }
 

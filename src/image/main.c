@@ -2,7 +2,7 @@
  * main.c - rl-image: everything that touches archives and registries, and that only; rl starts it.
  *
  * The interface is rl/model/image_proto.h: parameters in argv, descriptor 3 for the id map, progress, results and the
- * error. Two hidden verbs, `unpack` and `extract`, are this program executed by itself to be confined
+ * error. Three hidden verbs, `unpack`, `extract` and `inflate`, are this program executed by itself to be confined
  * (rl/engine/archive_role.h); they come first, because they must have seen nothing: no option, no store, no
  * environment of ours.
  *
@@ -25,11 +25,23 @@
 
 /* ---- messages ---- */
 
-void image_tell_progress(const struct image_ctx *c, const char *what, uint64_t done, uint64_t total)
+void image_tell_progress(const struct image_ctx *c, const char *what, enum image_progress_state state, uint64_t done,
+			 uint64_t total)
 {
-	struct image_progress p = {.done = done, .total = total};
+	struct image_progress p = {.state = state, .done = done, .total = total};
 	snprintf(p.what, sizeof(p.what), "%s", what);
 	(void)!sync_send(c->sock, IMAGE_STEP_PROGRESS, &p, sizeof(p), NULL, 0, NULL);
+}
+
+enum image_progress_state image_transfer_state(enum registry_state state, enum image_progress_state running)
+{
+	static const enum image_progress_state states[] = {
+		[REGISTRY_WAITING] = IMAGE_WAITING,   [REGISTRY_CHECKING] = IMAGE_CHECKING,
+		[REGISTRY_RETRYING] = IMAGE_RETRYING, [REGISTRY_DONE] = IMAGE_DONE,
+		[REGISTRY_FAILED] = IMAGE_FAILED,     [REGISTRY_EXISTS] = IMAGE_PRESENT,
+	};
+	_Static_assert(ARRAY_SIZE(states) == REGISTRY_STATE_N, "a word for every state");
+	return state == REGISTRY_RUNNING ? running : states[state];
 }
 
 void image_note(const struct image_ctx *c, const char *fmt, ...)
@@ -117,11 +129,16 @@ static const struct {
 	size_t operands;
 	bool more; /* or any number above */
 } verbs[] = {
+	{"check", check_verb, 0, true},
+	{"tree-to-tar", tree_to_tar_verb, 0, false}, {"tar-to-tree", tar_to_tree_verb, 0, false},
 	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
 	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
-	{"unpack-image", unpack_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false}, {"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false}, {"unpack-tar", unpack_tar_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false}, {"volume-export", volume_export_verb, 1, false},
+	{"volume-import", volume_import_verb, 2, false},
 };
 
 struct options {
@@ -147,6 +164,12 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		OPT_FORMAT,
 		OPT_COMPRESSION,
 		OPT_LEVEL,
+		OPT_WHICH,
+		OPT_FORCE,
+		OPT_APPEND,
+		OPT_REPAIR,
+		OPT_QUICK,
+		OPT_LOCAL,
 	};
 	static const struct option options[] = {
 		{"root", required_argument, NULL, OPT_ROOT},
@@ -165,6 +188,12 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		{"format", required_argument, NULL, OPT_FORMAT},
 		{"compression", required_argument, NULL, OPT_COMPRESSION},
 		{"compression-level", required_argument, NULL, OPT_LEVEL},
+		{"which", required_argument, NULL, OPT_WHICH},
+		{"force-compression", no_argument, NULL, OPT_FORCE},
+		{"append", no_argument, NULL, OPT_APPEND},
+		{"repair", no_argument, NULL, OPT_REPAIR},
+		{"quick", no_argument, NULL, OPT_QUICK},
+		{"local", no_argument, NULL, OPT_LOCAL},
 		{NULL, 0, NULL, 0},
 	};
 	opterr = 0;
@@ -221,6 +250,24 @@ static int parse_options(int argc, char **argv, struct image_ctx *c, struct opti
 		case OPT_LEVEL:
 			c->level = (int)strtol(optarg, NULL, 10);
 			break;
+		case OPT_APPEND:
+			c->append = true;
+			break;
+		case OPT_FORCE:
+			c->force = true;
+			break;
+		case OPT_WHICH:
+			c->which = optarg;
+			break;
+		case OPT_REPAIR:
+			c->repair = true;
+			break;
+		case OPT_QUICK:
+			c->quick = true;
+			break;
+		case OPT_LOCAL:
+			c->local = true;
+			break;
 		default:
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
 		}
@@ -274,6 +321,9 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	free(c->store.builtin);
 	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
 	struct err ignored = ERR_INIT;
+	/* A check tells what is there, and mends in its own order. */
+	if (verbs[v].fn == check_verb)
+		return check_verb(c, e);
 	if (store_sweep(&c->store, &ignored) > 0)
 		collect(c);
 	/* One archive may bring hundreds of names. A crash in between leaves an old index, which the next change mends. */
@@ -301,7 +351,7 @@ int main(int argc, char **argv)
 	log_init("rl-image");
 	if (argc == 2 && str_eq(argv[1], "unpack"))
 		return role_unpack_main(argc, argv);
-	if (argc == 2 && str_eq(argv[1], "extract"))
+	if (argc == 2 && (str_eq(argv[1], "extract") || str_eq(argv[1], "inflate")))
 		return role_extract_main(argc, argv);
 	struct err e = ERR_INIT;
 	struct image_ctx c = {.store = {.rootfd = -1}, .sock = IMAGE_PROTO_FD, .program = "/proc/self/exe"};

@@ -1,9 +1,10 @@
 /*
  * pull.c - `rl-image pull`: an image from a registry into the store; see image_int.h.
  *
- * Order: the documents first (small, verified), then every blob the store lacks, several at a time over one
- * connection pool, then the layers (each by a confined unpacker, several at a time), then record and name. A blob is
- * written once, to cache/partial-HEX, and renamed from there into the store when its digest is right.
+ * Order: the documents first (small, verified), then everything at once: every blob the store lacks is downloaded,
+ * several at a time over one connection pool, and while it arrives its layer is unpacked by a confined process that
+ * reads the same file (layer_set.c). When all digests, DiffIDs included, are right, blobs and layers are published by
+ * renaming, then record and name. A blob is written once, to cache/partial-HEX, and renamed from there.
  *
  * Partial files are flock()ed by whoever fills them, so of several pulls of one blob one fetches and the others wait
  * and find it in the store; a pull that was killed leaves a beginning that the next one goes on with. Locks are taken in
@@ -28,17 +29,21 @@ struct fetch {
 	const struct store_layer *layer;
 	int fd; /* the partial file, locked; -1 while the store has the blob */
 	char file[96];
+	char what[76];
+	struct layer_feed *feed; /* who unpacks it, or NULL */
+	struct registry_sink sink;
 };
 
 struct pull {
 	struct image_ctx *c;
 	struct store_work w;
+	struct layer_set *layers;
 	struct registry_repo *repo;
 	int cachefd;
 	struct fetch *fetches; /* by digest, no duplicates */
 	size_t nfetches;
 	struct registry_blob *blobs;
-	size_t *blob_fetch; /* index into fetches of each blob job */
+	struct fetch **blob_fetch; /* of each blob job */
 	size_t nblobs;
 };
 
@@ -54,8 +59,11 @@ static void list_fetches(struct pull *p, const struct store_record *r)
 		bool twin = false;
 		for (size_t k = 0; k < p->nfetches; k++)
 			twin = twin || str_eq(p->fetches[k].layer->blob, r->layers[i].blob);
-		if (!twin)
-			p->fetches[p->nfetches++] = (struct fetch){.layer = &r->layers[i], .fd = -1};
+		if (twin)
+			continue;
+		struct fetch *f = &p->fetches[p->nfetches++];
+		*f = (struct fetch){.layer = &r->layers[i], .fd = -1};
+		snprintf(f->what, sizeof(f->what), "layer %zu/%zu %.12s", i + 1, r->nlayers, r->layers[i].blob + 7);
 	}
 	qsort(p->fetches, p->nfetches, sizeof(*p->fetches), by_digest);
 }
@@ -90,10 +98,43 @@ static int lock_partial(struct pull *p, struct fetch *f, struct err *e)
 	}
 }
 
-static int open_partials(struct pull *p, struct err *e)
+/* ---- from the download to the unpacker ---- */
+
+static ssize_t feed_write(void *arg, const void *data, size_t len)
 {
-	p->blobs = xcalloc(p->nfetches + 1, sizeof(*p->blobs));
-	p->blob_fetch = xcalloc(p->nfetches + 1, sizeof(*p->blob_fetch));
+	struct fetch *f = arg;
+	(void)data; /* it is in the file */
+	layer_feed_add(f->feed, len);
+	return (ssize_t)len;
+}
+
+static int feed_restart(void *arg)
+{
+	struct fetch *f = arg;
+	return layer_feed_restart(f->feed);
+}
+
+static int attach_feed(struct pull *p, struct fetch *f, struct err *e)
+{
+	/* A file position of its own. */
+	int fd = openat(p->cachefd, f->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, errno, "open cache/%s", f->file);
+	int r = layer_set_feed(p->layers, f->layer->blob, fd, &f->feed, e);
+	f->sink = (struct registry_sink){.write = feed_write, .restart = feed_restart, .arg = f, .wait_fd = -1};
+	return r;
+}
+
+static int step_layers(void *arg, struct err *e)
+{
+	const struct pull *p = arg;
+	return layer_set_step(p->layers, e);
+}
+
+/* ---- the transfers ---- */
+
+static int lock_partials(struct pull *p, struct err *e)
+{
 	for (size_t i = 0; i < p->nfetches; i++) {
 		struct fetch *f = &p->fetches[i];
 		snprintf(f->file, sizeof(f->file), "partial-%s", f->layer->blob + 7);
@@ -103,12 +144,40 @@ static int open_partials(struct pull *p, struct err *e)
 		if (r < 0)
 			return r;
 		if (f->fd < 0)
+			image_tell_progress(p->c, f->what, IMAGE_PRESENT, (uint64_t)f->layer->blob_size,
+					    (uint64_t)f->layer->blob_size);
+	}
+	return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct fetch *x = *(struct fetch *const *)a;
+	const struct fetch *y = *(struct fetch *const *)b;
+	return x->layer->blob_size < y->layer->blob_size ? 1 : x->layer->blob_size > y->layer->blob_size ? -1 : 0;
+}
+
+/* The largest first: what is left for the end is short. */
+static int make_jobs(struct pull *p, struct err *e)
+{
+	p->blobs = xcalloc(p->nfetches + 1, sizeof(*p->blobs));
+	p->blob_fetch = xcalloc(p->nfetches + 1, sizeof(struct fetch *));
+	for (size_t i = 0; i < p->nfetches; i++) {
+		if (p->fetches[i].fd < 0)
 			continue;
-		p->blob_fetch[p->nblobs] = i;
-		p->blobs[p->nblobs++] = (struct registry_blob){
+		int r = attach_feed(p, &p->fetches[i], e);
+		if (r < 0)
+			return r;
+		p->blob_fetch[p->nblobs++] = &p->fetches[i];
+	}
+	qsort(p->blob_fetch, p->nblobs, sizeof(struct fetch *), by_size);
+	for (size_t i = 0; i < p->nblobs; i++) {
+		const struct fetch *f = p->blob_fetch[i];
+		p->blobs[i] = (struct registry_blob){
 			.digest = f->layer->blob,
 			.size = (uint64_t)f->layer->blob_size,
 			.partial_fd = f->fd,
+			.sink = f->feed ? &f->sink : NULL,
 		};
 	}
 	return 0;
@@ -117,15 +186,12 @@ static int open_partials(struct pull *p, struct err *e)
 static void tell_transfer(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
 {
 	const struct pull *p = arg;
-	static const char *const words[] = {
-		[REGISTRY_WAITING] = "waiting",	  [REGISTRY_CHECKING] = "checking", [REGISTRY_RUNNING] = "download",
-		[REGISTRY_RETRYING] = "retrying", [REGISTRY_DONE] = "downloaded",   [REGISTRY_FAILED] = "failed",
-		[REGISTRY_EXISTS] = "present",
-	};
-	_Static_assert(ARRAY_SIZE(words) == REGISTRY_STATE_N, "a word for every state");
-	char what[64];
-	snprintf(what, sizeof(what), "%s %.19s", words[state], p->blobs[job].digest);
-	image_tell_progress(p->c, what, done, size);
+	const struct fetch *f = p->blob_fetch[job];
+	enum image_progress_state shown = image_transfer_state(state, IMAGE_DOWNLOADING);
+	/* Here, and not yet done: what its unpacker does is the next news. */
+	if (shown == IMAGE_DONE && f->feed)
+		shown = IMAGE_WAITING;
+	image_tell_progress(p->c, f->what, shown, done, size);
 }
 
 /* A whole, verified partial file becomes a blob of the store. */
@@ -143,27 +209,31 @@ static int publish_partial(struct pull *p, struct fetch *f, struct err *e)
 static int fetch_blobs(struct pull *p, const struct store_record *record, struct err *e)
 {
 	list_fetches(p, record);
-	int r = open_partials(p, e);
+	int r = lock_partials(p, e);
+	if (r >= 0)
+		r = make_jobs(p, e);
 	if (r < 0 || !p->nblobs)
 		return r;
-	const struct registry_transfer t = {.progress = tell_transfer, .progress_arg = p};
-	r = registry_fetch_all(p->repo, p->blobs, p->nblobs, &t, e);
-	/* What did arrive is kept also when something else failed. */
-	for (size_t i = 0; i < p->nblobs; i++) {
-		if (p->blobs[i].result < 0)
-			continue;
-		struct err own = ERR_INIT;
-		int rc = publish_partial(p, &p->fetches[p->blob_fetch[i]], &own);
-		if (rc < 0 && r >= 0) {
-			*e = own;
-			r = rc;
-		}
-	}
-	return r;
+	/* What did arrive before an error or a signal stays in its partial file. */
+	const struct registry_transfer t = {.progress = tell_transfer,
+					    .progress_arg = p,
+					    .watch = step_layers,
+					    .watch_arg = p,
+					    .watch_fd = layer_set_fd(p->layers)};
+	return registry_fetch_all(p->repo, p->blobs, p->nblobs, &t, e);
+}
+
+static int publish_all(struct pull *p, struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < p->nblobs && r >= 0; i++)
+		r = publish_partial(p, p->blob_fetch[i], e);
+	return r < 0 ? r : layer_set_publish(p->layers, e);
 }
 
 /* Documents of the registry to record and blobs of the store. */
-static int store_documents(struct pull *p, const struct registry_image *img, struct store_record *record, struct err *e)
+static int store_documents(struct pull *p, const struct registry_image *img, const char *origin,
+			   struct store_record *record, struct err *e)
 {
 	struct imgspec_manifest m = {0};
 	struct imgspec_config config = {0};
@@ -181,6 +251,7 @@ static int store_documents(struct pull *p, const struct registry_image *img, str
 	if (r >= 0) {
 		snprintf(record->manifest, sizeof(record->manifest), "%s", img->manifest.digest);
 		record->manifest_size = (int64_t)img->manifest.body.len;
+		record->origin = xstrdup(origin);
 		r = store_put_blob(&p->w, img->config.buf, img->config.len, record->config, e);
 	}
 	if (r >= 0)
@@ -196,6 +267,8 @@ static int store_documents(struct pull *p, const struct registry_image *img, str
 
 static void pull_close(struct pull *p)
 {
+	/* The unpackers first: they write to what is removed with the work directory. */
+	layer_set_close(p->layers);
 	for (size_t i = 0; i < p->nfetches; i++)
 		close_fd(&p->fetches[i].fd);
 	free(p->fetches);
@@ -214,19 +287,24 @@ static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const
 	if (r < 0)
 		return r;
 	p.cachefd = store_dir(&c->store, "cache", e);
-	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, &record, e);
+	autofree char *origin = imgref_repository(name);
+	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, origin, &record, e);
+	if (r >= 0)
+		r = layer_set_open(c, &p.w, &record, &p.layers, e);
 	if (r >= 0)
 		r = fetch_blobs(&p, &record, e);
 	if (r >= 0)
-		r = layers_ensure(c, &p.w, &record, e);
+		r = layer_set_finish(p.layers, e);
+	if (r >= 0)
+		r = publish_all(&p, e);
 	if (r >= 0)
 		r = store_publish_image(&p.w, &record, e);
 	if (r >= 0)
 		r = store_tag(&c->store, name, record.manifest, e);
 	if (r >= 0)
 		image_tell_added(c, &record, name);
+	pull_close(&p); /* has pointers into the record */
 	store_record_free(&record);
-	pull_close(&p);
 	return r;
 }
 

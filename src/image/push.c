@@ -4,7 +4,8 @@
  * Order: every blob the registry lacks, several at a time, then the manifest, so that a tag never leads to something
  * incomplete. Blobs go as they are stored; the manifest too, byte for byte, unless another format is asked for or a layer
  * is not compressed: such a layer is compressed into a file of the work directory (never into the store: it is the same
- * layer), and the manifest is written anew. Blobs are offered for mounting from another repository of the same registry
+ * layer), and the manifest is written anew; --force-compression does the same to layers in another compression, which a
+ * confined program inflates. Blobs are offered for mounting from another repository of the same registry
  * that the image has a name in.
  */
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "image_int.h"
 #include "rl/base/json.h"
@@ -27,58 +29,100 @@ struct push {
 	char *mount_from; /* path of a repository, or NULL */
 	struct registry_upload *uploads;
 	size_t count;
-	int *packed; /* by layer: the compressed file, 0 where the store's blob goes */
+	int *packed;	     /* by layer: the compressed file, 0 where the store's blob goes */
+	char (*what)[76];    /* by layer, and the config: what progress calls it */
+	size_t *upload_what; /* index into `what` of each upload */
 	struct str manifest;
 	const char *media_type;
 };
 
 /* ---- layers that are not compressed ---- */
 
-static bool is_plain(const struct store_layer *l)
+static enum archive_compression compression_of(const struct store_layer *l)
 {
 	enum imgspec_compression compression;
-	return imgspec_layer_compression(l->media_type, &compression, NULL) >= 0 && compression == IMGSPEC_PLAIN;
+	if (imgspec_layer_compression(l->media_type, &compression, NULL) < 0)
+		return ARCHIVE_COMPRESSION_N;
+	return compression == IMGSPEC_GZIP ? ARCHIVE_GZIP : compression == IMGSPEC_ZSTD ? ARCHIVE_ZSTD : ARCHIVE_PLAIN;
+}
+
+static int compress_plain(const struct push *p, const struct store_layer *l, int from, int to,
+			  enum archive_compression with, struct archive_recompressed *ret, struct err *e)
+{
+	struct archive_compressed done;
+	int r = archive_compress(from, to, with, p->c->level, &done, e);
+	if (r < 0)
+		return r;
+	memcpy(ret->blob_digest, done.in_digest, sizeof(ret->blob_digest));
+	memcpy(ret->diffid, l->diff_id, sizeof(ret->diffid));
+	memcpy(ret->digest, done.digest, sizeof(ret->digest));
+	ret->size = done.size;
+	return 0;
+}
+
+static int compress_again(const struct push *p, const char *empty, int from, int to, enum archive_compression with,
+			  struct archive_recompressed *ret, struct err *e)
+{
+	if (mkdirat(p->w.dirfd, empty, 0700) < 0)
+		return err_sys(e, errno, "make an empty directory");
+	autofd int emptyfd = openat(p->w.dirfd, empty, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (emptyfd < 0)
+		return err_sys(e, errno, "open an empty directory");
+	return archive_recompress(&(struct archive_recompress){.program = p->c->program,
+							       .map = &p->c->map,
+							       .blobfd = from,
+							       .emptyfd = emptyfd,
+							       .outfd = to,
+							       .compression = with,
+							       .level = p->c->level},
+				  ret, e);
 }
 
 static int compress_layer(struct push *p, size_t i, enum archive_compression with, struct err *e)
 {
 	struct store_layer *l = &p->record.layers[i];
-	struct archive_compressed done;
+	struct archive_recompressed done;
 	char name[32];
+	char empty[32];
 	snprintf(name, sizeof(name), "packed-%zu", i);
+	snprintf(empty, sizeof(empty), "empty-%zu", i);
 	autofd int from = store_open_blob(&p->c->store, l->blob, l->blob_size, e);
 	if (from < 0)
 		return from;
 	autofd int to = openat(p->w.dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0)
 		return err_sys(e, errno, "create a file for a compressed layer");
-	char what[64];
-	snprintf(what, sizeof(what), "compress %.19s", l->blob);
-	image_tell_progress(p->c, what, 0, (uint64_t)l->blob_size);
-	int r = archive_compress(from, to, with, p->c->level, &done, e);
-	if (r >= 0 && !str_eq(done.in_digest, l->blob))
-		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.in_digest);
+	image_tell_progress(p->c, p->what[i], IMAGE_COMPRESSING, 0, (uint64_t)l->blob_size);
+	int r = compression_of(l) == ARCHIVE_PLAIN ? compress_plain(p, l, from, to, with, &done, e)
+						   : compress_again(p, empty, from, to, with, &done, e);
+	if (r >= 0 && !str_eq(done.blob_digest, l->blob))
+		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.blob_digest);
+	if (r >= 0 && !str_eq(done.diffid, l->diff_id))
+		r = err_set(e, EBADMSG, "layer %s unpacks to %s, not to %s", l->blob, done.diffid, l->diff_id);
 	if (r < 0)
 		return r;
 	memcpy(l->blob, done.digest, sizeof(l->blob));
 	l->blob_size = (int64_t)done.size;
 	free(l->media_type);
-	l->media_type = xstrdup(imgspec_layer_media_type(with == ARCHIVE_ZSTD ? IMGSPEC_ZSTD : IMGSPEC_GZIP));
+	l->media_type = xstrdup(imgspec_layer_media_type(with == ARCHIVE_ZSTD	? IMGSPEC_ZSTD
+							 : with == ARCHIVE_GZIP ? IMGSPEC_GZIP
+										: IMGSPEC_PLAIN));
 	p->packed[i] = take_fd(&to);
 	return 0;
 }
 
-/* 1 if there was something to compress. */
+/* 1 if there was something to compress. A layer that is compressed stays as it is unless it is forced into another form. */
 static int compress_layers(struct push *p, bool docker, struct err *e)
 {
 	enum archive_compression with = ARCHIVE_GZIP;
 	int changed = 0;
 	int r = p->c->compression ? archive_compressor_parse(p->c->compression, &with, e) : 0;
-	if (r < 0 || with == ARCHIVE_PLAIN)
+	if (r < 0)
 		return r;
 	p->packed = xcalloc(p->record.nlayers + 1, sizeof(*p->packed));
 	for (size_t i = 0; i < p->record.nlayers && r >= 0; i++) {
-		if (!is_plain(&p->record.layers[i]))
+		enum archive_compression has = compression_of(&p->record.layers[i]);
+		if (has == with || has == ARCHIVE_COMPRESSION_N || (has != ARCHIVE_PLAIN && !p->c->force))
 			continue;
 		if (docker && with == ARCHIVE_ZSTD) {
 			err_set(e, EINVAL, "docker's format has no layers compressed with zstd");
@@ -134,7 +178,7 @@ static int make_manifest(struct push *p, struct err *e)
 /* ---- the blobs ---- */
 
 /* `packed` is a file that has it, which then belongs to the upload, or 0: the store has it. */
-static int add_upload(struct push *p, const char *digest, int64_t size, int packed, struct err *e)
+static int add_upload(struct push *p, size_t what, const char *digest, int64_t size, int packed, struct err *e)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		if (!str_eq(p->uploads[i].digest, digest))
@@ -146,6 +190,7 @@ static int add_upload(struct push *p, const char *digest, int64_t size, int pack
 	int fd = packed ? packed : store_open_blob(&p->c->store, digest, size, e);
 	if (fd < 0)
 		return fd;
+	p->upload_what[p->count] = what;
 	p->uploads[p->count++] = (struct registry_upload){
 		.digest = digest, .size = (uint64_t)size, .mount_from = p->mount_from, .fd = fd, .wait_fd = -1};
 	return 0;
@@ -156,22 +201,30 @@ static int open_blobs(struct push *p, struct err *e)
 	const struct store_record *rec = &p->record;
 	int r = 0;
 	p->uploads = xcalloc(rec->nlayers + 1, sizeof(*p->uploads));
+	p->upload_what = xcalloc(rec->nlayers + 1, sizeof(*p->upload_what));
 	for (size_t i = 0; i < rec->nlayers && r >= 0; i++) {
 		int packed = p->packed ? p->packed[i] : 0;
 		if (packed)
 			p->packed[i] = 0;
-		r = add_upload(p, rec->layers[i].blob, rec->layers[i].blob_size, packed, e);
+		r = add_upload(p, i, rec->layers[i].blob, rec->layers[i].blob_size, packed, e);
 	}
-	return r < 0 ? r : add_upload(p, rec->config, rec->config_size, 0, e);
+	return r < 0 ? r : add_upload(p, rec->nlayers, rec->config, rec->config_size, 0, e);
 }
 
 static void tell_transfer(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
 {
 	const struct push *p = arg;
-	char what[64];
-	snprintf(what, sizeof(what), "%s %.19s", state == REGISTRY_EXISTS ? "present" : "upload",
-		 p->uploads[job].digest);
-	image_tell_progress(p->c, what, done, size);
+	image_tell_progress(p->c, p->what[p->upload_what[job]], image_transfer_state(state, IMAGE_UPLOADING), done,
+			    size);
+}
+
+static void name_things(struct push *p)
+{
+	const struct store_record *r = &p->record;
+	p->what = xcalloc(r->nlayers + 1, sizeof(*p->what));
+	for (size_t i = 0; i < r->nlayers; i++)
+		snprintf(p->what[i], sizeof(*p->what), "layer %zu/%zu %.12s", i + 1, r->nlayers, r->layers[i].blob + 7);
+	snprintf(p->what[r->nlayers], sizeof(*p->what), "config %.12s", r->config + 7);
 }
 
 /* ---- from what to where ---- */
@@ -223,6 +276,8 @@ static int push_image(struct push *p, const char *from, const char *to, struct e
 	if (r >= 0)
 		r = image_pin_record(&p->w, &p->record, e);
 	if (r >= 0)
+		name_things(p);
+	if (r >= 0)
 		r = find_mount(p, e);
 	if (r >= 0)
 		r = make_manifest(p, e);
@@ -255,6 +310,8 @@ int push_verb(struct image_ctx *c, struct err *e)
 		if (p.packed[i])
 			close(p.packed[i]);
 	free(p.packed);
+	free(p.what);
+	free(p.upload_what);
 	free(p.uploads);
 	free(p.mount_from);
 	str_free(&p.manifest);

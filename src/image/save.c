@@ -13,8 +13,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "image_int.h"
+#include "rl/base/io.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
@@ -41,7 +43,7 @@ struct save {
 	struct saved *images;
 	size_t count;
 	struct bundle out;
-	char what[80];
+	char what[76];
 	uint64_t told;
 };
 
@@ -79,7 +81,9 @@ static int add_image(struct save *s, const char *ref, struct err *e)
 		if (r >= 0)
 			r = image_pin_record(&s->w, &s->images[i].record, e);
 	}
-	if (r >= 0)
+	if (r >= 0 && s->c->name && *s->c->name)
+		strv_add(&s->images[i].names, s->c->name);
+	else if (r >= 0 && !s->c->name)
 		add_name(&s->images[i], found.name ? found.name : "");
 	store_image_free(&found);
 	return r < 0 ? err_ctx(e, "save %s", ref) : 0;
@@ -93,7 +97,7 @@ static void tell_copied(void *arg, uint64_t done, uint64_t total)
 	if (done - s->told < 16 << 20 && done != total)
 		return;
 	s->told = done;
-	image_tell_progress(s->c, s->what, done, total);
+	image_tell_progress(s->c, s->what, done == total ? IMAGE_DONE : IMAGE_COPYING, done, total);
 }
 
 static int put_blob(struct save *s, const char *name, const char *digest, int64_t size, struct err *e)
@@ -115,13 +119,13 @@ static int put_blobs(struct save *s, const struct store_record *r, const char *p
 	for (size_t i = 0; i < r->nlayers; i++) {
 		const struct store_layer *l = &r->layers[i];
 		autofree char *name = xasprintf("%s%s%s", prefix, l->blob + 7, layer_suffix);
-		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.19s", i + 1, r->nlayers, l->blob);
+		snprintf(s->what, sizeof(s->what), "layer %zu/%zu %.12s", i + 1, r->nlayers, l->blob + 7);
 		int rc = put_blob(s, name, l->blob, l->blob_size, e);
 		if (rc < 0)
 			return rc;
 	}
 	autofree char *name = xasprintf("%s%s%s", prefix, r->config + 7, config_suffix);
-	snprintf(s->what, sizeof(s->what), "config %.19s", r->config);
+	snprintf(s->what, sizeof(s->what), "config %.12s", r->config + 7);
 	return put_blob(s, name, r->config, r->config_size, e);
 }
 
@@ -140,22 +144,60 @@ static json_t *index_entry(const struct store_record *r, const char *name)
 	if (name) {
 		/* The first is what skopeo and podman look for, the second what docker and containerd do. */
 		json_t *notes = json_object();
-		json_put_str(notes, "io.containerd.image.name", name);
+		if (strpbrk(name, "/:"))
+			json_put_str(notes, "io.containerd.image.name", name);
 		json_put_str(notes, "org.opencontainers.image.ref.name", name);
 		json_put(d, "annotations", notes);
 	}
 	return d;
 }
 
+/* The index of a layout that is there, less what the new names were given to. */
+static int read_index(struct save *s, json_t **ret_index, struct err *e)
+{
+	autojson json_t *doc = NULL;
+	autostr struct str bytes = STR_INIT;
+	enum imgspec_kind kind;
+	int r = io_read_file(s->out.fd, "index.json", IMGSPEC_MANIFEST_MAX, &bytes, e);
+	if (r >= 0)
+		r = imgspec_kind(bytes.buf, bytes.len, IMGSPEC_OCI_INDEX, &kind, &doc, e);
+	if (r >= 0 && kind != IMGSPEC_INDEX)
+		r = err_set(e, EBADMSG, "index.json is no index");
+	if (r < 0)
+		return err_ctx(e, "%s", s->out.path);
+	json_t *manifests = json_object_get(doc, "manifests");
+	for (size_t i = json_array_size(manifests); i-- > 0;) {
+		const json_t *d = json_array_get(manifests, i);
+		const char *name = json_str_or_null(json_object_get(d, "annotations"),
+						    "org.opencontainers.image.ref.name");
+		const char *digest = json_str_or_null(d, "digest");
+		for (size_t k = 0; k < s->count; k++) {
+			bool same = digest && str_eq(digest, s->images[k].record.manifest);
+			if (name ? strv_has(&s->images[k].names, name) : same) {
+				json_array_remove(manifests, i);
+				break;
+			}
+		}
+	}
+	*ret_index = take_ptr(&doc);
+	return 0;
+}
+
 static int save_oci(struct save *s, struct err *e)
 {
 	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-	autojson json_t *index = json_object();
-	json_t *manifests = json_array();
-	json_put_int(index, "schemaVersion", 2);
-	json_put_str(index, "mediaType", IMGSPEC_OCI_INDEX);
-	json_put(index, "manifests", manifests);
-	int r = bundle_add(&s->out, "oci-layout", layout, strlen(layout), e);
+	autojson json_t *index = NULL;
+	int r = s->out.grows ? read_index(s, &index, e) : 0;
+	if (r < 0)
+		return r;
+	if (!index) {
+		index = json_object();
+		json_put_int(index, "schemaVersion", 2);
+		json_put_str(index, "mediaType", IMGSPEC_OCI_INDEX);
+		json_put(index, "manifests", json_array());
+		r = bundle_add(&s->out, "oci-layout", layout, strlen(layout), e);
+	}
+	json_t *manifests = json_object_get(index, "manifests");
 	if (r >= 0)
 		r = bundle_add_dir(&s->out, "blobs/", e);
 	if (r >= 0)
@@ -172,7 +214,11 @@ static int save_oci(struct save *s, struct err *e)
 		if (!names->count)
 			json_array_append_new(manifests, index_entry(record, NULL));
 	}
-	return r < 0 ? r : put_document(s, "index.json", index, e);
+	if (r < 0 || !s->out.grows)
+		return r < 0 ? r : put_document(s, "index.json", index, e);
+	autostr struct str text = STR_INIT;
+	json_print(index, false, &text);
+	return bundle_replace(&s->out, "index.json", text.buf, text.len, e);
 }
 
 static int save_docker_archive(struct save *s, struct err *e)
@@ -243,7 +289,12 @@ static int save_all(struct save *s, struct err *e)
 		r = add_image(s, s->c->args.items[i], e);
 	if (r < 0)
 		return r;
-	r = bundle_open(&s->out, s->c->output, s->format == SAVE_OCI_DIR || s->format == SAVE_DOCKER_DIR, e);
+	bool is_dir = s->format == SAVE_OCI_DIR || s->format == SAVE_DOCKER_DIR;
+	autofree char *index = xasprintf("%s/index.json", s->c->output);
+	if (s->c->append && s->format == SAVE_OCI_DIR && access(index, F_OK) == 0)
+		r = bundle_open_layout(&s->out, s->c->output, e);
+	else
+		r = bundle_open(&s->out, s->c->output, is_dir, e);
 	if (r < 0)
 		return r;
 	r = save_into(s, e);

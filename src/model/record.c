@@ -24,7 +24,7 @@ static const struct field config_fields[] = {
 #define H struct record_health_check
 static const struct field check_fields[] = {
 	FIELD(H, FIELD_STRV, test), FIELD(H, FIELD_U64, interval_ns), FIELD(H, FIELD_U64, timeout_ns),
-	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_UINT, retries),
+	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_U64, start_interval_ns), FIELD(H, FIELD_UINT, retries),
 };
 #undef H
 
@@ -45,7 +45,8 @@ static const struct field state_fields[] = {
 	FIELD_AS(S, FIELD_U64, "monitor_start", monitor.start), FIELD(S, FIELD_BOOL, foreground),
 	FIELD(S, FIELD_I64, started), FIELD(S, FIELD_I64, finished), FIELD_ENUM(S, exit_code, RECORD_EXIT_UNKNOWN, 255),
 	FIELD(S, FIELD_BOOL, oom_killed), FIELD(S, FIELD_STR, error), FIELD(S, FIELD_UINT, restarts),
-	FIELD(S, FIELD_BOOL, stopped_by_user), FIELD(S, FIELD_STRV, networks),
+	FIELD(S, FIELD_BOOL, stopped_by_user), FIELD(S, FIELD_STRV, cgroups), FIELD(S, FIELD_STR, limits_rung),
+	FIELD(S, FIELD_STRV, networks),
 };
 #undef S
 
@@ -218,6 +219,8 @@ void record_state_free(struct record_state *s)
 		free(strings[i]);
 	for (size_t i = 0; i < s->health.nlog; i++)
 		free(s->health.log[i].output);
+	free(s->limits_rung);
+	strv_free(&s->cgroups);
 	strv_free(&s->join.env);
 	strv_free(&s->join.group_add);
 	strv_free(&s->networks);

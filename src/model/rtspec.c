@@ -1,14 +1,30 @@
 #include "rl/model/rtspec.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "rl/base/mem.h"
 
 void rtspec_init(struct rtspec *s)
 {
-	*s = (struct rtspec){.umask = 0022, .no_new_privs = true};
+	*s = (struct rtspec){.umask = 0022, .personality = -1, .no_new_privs = true};
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		s->ns[i].fd = -1;
+}
+
+void rtspec_drop_secrets(struct rtspec *s)
+{
+	for (size_t i = 0; i < s->nsecrets; i++) {
+		explicit_bzero(s->secrets[i].data, s->secrets[i].len);
+		free(s->secrets[i].data);
+		free(s->secrets[i].target);
+	}
+	free(s->secrets);
+	s->secrets = NULL;
+	s->nsecrets = 0;
+	for (size_t i = 0; i < s->secret_env.count; i++)
+		explicit_bzero(s->secret_env.items[i], strlen(s->secret_env.items[i]));
+	strv_free(&s->secret_env);
 }
 
 void rtspec_free(struct rtspec *s)
@@ -16,6 +32,8 @@ void rtspec_free(struct rtspec *s)
 	strv_free(&s->args);
 	strv_free(&s->env);
 	strv_free(&s->group_add);
+	strv_free(&s->passwd);
+	strv_free(&s->group);
 	strv_free(&s->layers);
 	strv_free(&s->masked);
 	strv_free(&s->read_only_paths);
@@ -40,6 +58,7 @@ void rtspec_free(struct rtspec *s)
 		free(s->devices[i].target);
 	}
 	free(s->devices);
+	rtspec_drop_secrets(s);
 	free(s->rlimits);
 	rtspec_init(s);
 }
@@ -57,6 +76,14 @@ struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, con
 		.is_dir = true,
 	};
 	return m;
+}
+
+void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint32_t gid, unsigned mode,
+		       const void *data, size_t len)
+{
+	s->secrets = xreallocarray(s->secrets, s->nsecrets + 1, sizeof(*s->secrets));
+	s->secrets[s->nsecrets++] = (struct rt_secret){
+		.target = xstrdup(target), .uid = uid, .gid = gid, .mode = mode, .data = xmemdup(data, len), .len = len};
 }
 
 void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only)
@@ -97,8 +124,9 @@ const char *rt_mount_kind_name(enum rt_mount_kind kind)
 		[RT_BIND] = "bind",	[RT_TMPFS] = "tmpfs",	[RT_PROC] = "proc",
 		[RT_SYSFS] = "sysfs",	[RT_DEVPTS] = "devpts", [RT_MQUEUE] = "mqueue",
 		[RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",	[RT_OVERLAY] = "overlay",
+		[RT_LAYERS] = "layers", [RT_FILE] = "file",
 	};
-	_Static_assert(ARRAY_SIZE(names) == RT_OVERLAY + 1, "a name for every kind");
+	_Static_assert(ARRAY_SIZE(names) == RT_FILE + 1, "a name for every kind");
 	return names[kind];
 }
 

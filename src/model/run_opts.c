@@ -20,6 +20,7 @@ void run_opts_init(struct run_opts *o)
 		.stop_timeout = 10,
 		.sig_proxy = true,
 		.umask = -1,
+		.personality = -1,
 		.shm_size = UINT64_C(64) << 20,
 		.no_new_privileges = UNSET,
 		.keep_id_uid = RUN_OPTS_OWN_ID,
@@ -29,6 +30,7 @@ void run_opts_init(struct run_opts *o)
 		.health_interval = -1,
 		.health_timeout = -1,
 		.health_start_period = -1,
+		.health_start_interval = -1,
 		.health_retries = -1,
 	};
 }
@@ -58,6 +60,11 @@ static void free_arrays(struct run_opts *o)
 		free(o->devices[i].source);
 		free(o->devices[i].target);
 	}
+	for (size_t i = 0; i < o->nsecrets; i++) {
+		free(o->secrets[i].name);
+		free(o->secrets[i].target);
+	}
+	free(o->secrets);
 	free(o->env);
 	free(o->ulimits);
 	free(o->mounts);
@@ -70,12 +77,13 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd, o->ip, o->ip6,
+		o->health_cmd, o->tz, o->create_dir, o->passwd_entry, o->group_entry, o->ip, o->ip6,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts, &o->publish, &o->expose, &o->volumes_from,
+		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
+		&o->unsetenv, &o->host_users, &o->requires, &o->typed, &o->publish, &o->expose,
 		&o->more_networks, &o->network_aliases,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
@@ -83,6 +91,7 @@ void run_opts_free(struct run_opts *o)
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		strv_free(vectors[i]);
 	free_arrays(o);
+	limit_opts_free(&o->limits);
 	run_opts_init(o);
 }
 
@@ -204,6 +213,9 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--hostname: not with --uts host, it would change the host's name");
 	if (o->domainname && o->uts == NS_HOST)
 		return err_set(e, EINVAL, "--domainname: not with --uts host, it would change the host's name");
+	if ((o->hostname || o->domainname) && o->uts == NS_CONTAINER)
+		return err_set(e, EINVAL, "--%s: not with --uts container:%s, it would change that one's name",
+			       o->hostname ? "hostname" : "domainname", o->uts_container);
 	bool foreign_net = o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_CONTAINER ||
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))
@@ -224,5 +236,5 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return r;
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
-	return 0;
+	return limit_opts_check(&o->limits, e);
 }

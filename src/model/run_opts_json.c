@@ -27,7 +27,7 @@ static const struct field option_fields[] = {
 	FIELD_ENUM(O, log_driver, LOG_DRIVER_JSON, LOG_DRIVER_PASSTHROUGH), FIELD(O, FIELD_U64, log_max_size),
 	FIELD(O, FIELD_UINT, log_max_file), FIELD(O, FIELD_STRV, log_opts), FIELD(O, FIELD_STR, health_cmd),
 	FIELD(O, FIELD_I64, health_interval), FIELD(O, FIELD_I64, health_timeout),
-	FIELD(O, FIELD_I64, health_start_period), FIELD(O, FIELD_INT, health_retries),
+	FIELD(O, FIELD_I64, health_start_period), FIELD(O, FIELD_I64, health_start_interval), FIELD(O, FIELD_INT, health_retries),
 	FIELD(O, FIELD_BOOL, no_healthcheck), FIELD_ENUM(O, health_on_failure, HEALTH_ACTION_NONE, HEALTH_ACTION_STOP),
 	FIELD(O, FIELD_STR, workdir), FIELD(O, FIELD_STR, user), FIELD(O, FIELD_STRV, group_add),
 	FIELD_ENUM(O, umask, -1, 0777), FIELD(O, FIELD_STRV, sysctls), FIELD_ENUM(O, oom_score_adj, -1000, 1000),
@@ -44,10 +44,27 @@ static const struct field option_fields[] = {
 	FIELD_AS(O, FIELD_STR, "network_name", network.name), FIELD_AS(O, FIELD_STR, "network_options", network.options),
 	FIELD(O, FIELD_STRV, dns), FIELD(O, FIELD_STRV, dns_search), FIELD(O, FIELD_STRV, dns_options),
 	FIELD(O, FIELD_STRV, add_hosts), FIELD(O, FIELD_BOOL, no_hosts), FIELD(O, FIELD_STR, mac_address),
-	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose),
-	FIELD(O, FIELD_BOOL, publish_all), FIELD(O, FIELD_STRV, more_networks), FIELD(O, FIELD_STRV, network_aliases),
+	FIELD_AS(O, FIELD_I64, "memory", limits.memory), FIELD_AS(O, FIELD_I64, "memory_swap", limits.memory_swap),
+	FIELD_AS(O, FIELD_I64, "memory_reservation", limits.memory_reservation),
+	FIELD_AS(O, FIELD_I64, "pids_limit", limits.pids), FIELD_AS(O, FIELD_I64, "nano_cpus", limits.nano_cpus),
+	FIELD_AS(O, FIELD_I64, "cpu_quota", limits.cpu_quota), FIELD_AS(O, FIELD_U64, "cpu_period", limits.cpu_period),
+	FIELD_AS(O, FIELD_U64, "cpu_shares", limits.cpu_shares),
+	FIELD_AS(O, FIELD_STR, "cpuset_cpus", limits.cpuset_cpus),
+	FIELD_AS(O, FIELD_STR, "cpuset_mems", limits.cpuset_mems),
+	FIELD_AS(O, FIELD_UINT, "blkio_weight", limits.blkio_weight),
+	FIELD_AS(O, FIELD_STRV, "cgroup_conf", limits.conf), FIELD_AS(O, FIELD_STR, "cgroup_parent", limits.parent),
+	{.name = "cgroups", .type = FIELD_INT, .offset = offsetof(O, limits.mode), .min = CGROUPS_AS_NEEDED,
+	 .max = CGROUPS_DISABLED},
+	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
+	FIELD(O, FIELD_STRV, host_access), FIELD(O, FIELD_STRV, volumes_from),
+	FIELD(O, FIELD_BOOL, env_host), FIELD(O, FIELD_STRV, env_merge), FIELD(O, FIELD_STRV, unsetenv),
+	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
+	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
+	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
+	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
+	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
+	FIELD(O, FIELD_STRV, more_networks), FIELD(O, FIELD_STRV, network_aliases),
 	FIELD(O, FIELD_STR, ip), FIELD(O, FIELD_STR, ip6),
-	FIELD(O, FIELD_STRV, volumes_from),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O
@@ -77,12 +94,23 @@ static const struct field device_fields[] = {
 	FIELD(struct device_opt, FIELD_BOOL, mknod),
 };
 
+static const struct field secret_fields[] = {
+	FIELD(struct secret_opt, FIELD_STR, name), FIELD(struct secret_opt, FIELD_STR, target),
+	FIELD(struct secret_opt, FIELD_BOOL, env), FIELD(struct secret_opt, FIELD_UINT, uid),
+	FIELD(struct secret_opt, FIELD_UINT, gid), FIELD(struct secret_opt, FIELD_UINT, mode),
+};
+
 static const struct field env_fields[] = {
 	FIELD(struct env_opt, FIELD_STR, key),
 	FIELD(struct env_opt, FIELD_STR, value),
 };
 
-/* The four arrays of structs. The item is appended zeroed before it is read, so that run_opts_free releases what a
+static const struct field io_fields[] = {
+	FIELD(struct io_limit, FIELD_STR, device), FIELD_ENUM(struct io_limit, kind, IO_LIMIT_RBPS, IO_LIMIT_WEIGHT),
+	FIELD(struct io_limit, FIELD_U64, value),
+};
+
+/* The arrays of structs. The item is appended zeroed before it is read, so that run_opts_free releases what a
  * failed read leaves. */
 struct array {
 	const char *name;
@@ -109,6 +137,17 @@ static bool device_complete(const void *item)
 	return d->source && d->target;
 }
 
+static bool secret_complete(const void *item)
+{
+	const struct secret_opt *s = item;
+	return s->name && s->target;
+}
+
+static bool io_complete(const void *item)
+{
+	return ((const struct io_limit *)item)->device != NULL;
+}
+
 static bool env_complete(const void *item)
 {
 	return ((const struct env_opt *)item)->key != NULL;
@@ -124,6 +163,8 @@ static const struct array arrays[] = {
 	ARRAY(ulimits, nulimits, struct ulimit_opt, ulimit_fields, ulimit_complete),
 	ARRAY(mounts, nmounts, struct mount_opt, mount_fields, mount_complete),
 	ARRAY(devices, ndevices, struct device_opt, device_fields, device_complete),
+	ARRAY(secrets, nsecrets, struct secret_opt, secret_fields, secret_complete),
+	ARRAY(limits.io, limits.nio, struct io_limit, io_fields, io_complete),
 };
 
 static json_t *write_array(const struct array *a, const struct run_opts *o)

@@ -120,9 +120,9 @@ static int duration(const char *value, const char *what, int64_t *ret, struct er
 
 int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e)
 {
-	/* podman: "disable" leaves the check to be run by hand; without a timer that is no check */
+	/* podman: "disable" leaves the check to be run by hand */
 	if (str_eq(value, "disable")) {
-		o->no_healthcheck = true;
+		o->health_interval = 0;
 		return 0;
 	}
 	return duration(value, "--health-interval", &o->health_interval, e);
@@ -136,6 +136,11 @@ int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e)
 {
 	return duration(value, "--health-start-period", &o->health_start_period, e);
+}
+
+int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e)
+{
+	return duration(value, "--health-start-interval", &o->health_start_interval, e);
 }
 
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e)

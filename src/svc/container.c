@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
+#include "rl/svc/image_platform.h"
 
 void container_init(struct container *c)
 {
@@ -36,6 +37,7 @@ void container_init(struct container *c)
 		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
+	container_limits_init(&c->limits);
 	rtspec_init(&c->spec);
 	record_config_init(&c->rec.config);
 	record_state_init(&c->rec.state);
@@ -46,6 +48,7 @@ void container_init(struct container *c)
 void container_close(struct container *c, bool keep_dir)
 {
 	runtime_container_close(&c->run);
+	container_limits_close(c);
 	container_ports_stop(c);
 	container_network_release(c);
 	net_slirp_stop(&c->slirp);
@@ -55,6 +58,7 @@ void container_close(struct container *c, bool keep_dir)
 		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
+	container_share_close(c);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	image_run_free(&c->image);
@@ -164,15 +168,23 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 {
 	c->rec.config.o = *o;
 	run_opts_init(o);
+	container_limits_request(c);
 	int r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
+		r = container_share_resolve(c, e);
+	if (r == 0)
 		r = choose_map(c, e);
+	if (r == 0 && container_shares(c))
+		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
 	if (r == 0 && !c->o->rootfs) {
 		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
-		r = image_ensure(&c->store, c->o->image, c->o->pull, c->has_map ? &c->map : &identity, NULL, &c->image, e);
+		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
+					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
 		c->has_image = r == 0;
+		if (r == 0)
+			r = image_platform_check(c->image.image.config, c->o->image, IMAGE_BINFMT_DIR, e);
 	}
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
@@ -202,6 +214,7 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	r = container_restack_recover(&c->rec, e);
 	if (r < 0)
 		return r;
+	container_limits_request(c);
 	c->has_map = container_rec_map(&c->rec, &c->map);
 	for (size_t i = 0; i < c->rec.config.layers.count; i++)
 		if (access(c->rec.config.layers.items[i], F_OK) < 0) {
@@ -259,10 +272,17 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e)
 	return r;
 }
 
+static int place(void *arg, pid_t pid, struct err *e)
+{
+	const struct container *c = arg;
+	return cgroup_join(&c->limits.made.dirs, pid, e);
+}
+
 int container_launch(struct container *c, struct err *e)
 {
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
+	container_limits_add_to_spec(c);
 	int r = container_network_lease(c, e);
 	if (r == 0)
 		r = container_ports_bind(c, e);
@@ -276,8 +296,12 @@ int container_launch(struct container *c, struct err *e)
 		.net_arg = c,
 		.prepare = prepare_overlapped,
 		.prepare_arg = c,
+		.cgroup_fd = c->limits.made.fd >= 0 ? &c->limits.made.fd : NULL,
+		.place = c->limits.made.dirs.count ? place : NULL,
+		.place_arg = c,
 	};
 	r = runtime_start(&start, &c->run, e);
+	rtspec_drop_secrets(&c->spec);
 	runtime_plan_free(plan);
 	return r;
 }
@@ -323,6 +347,9 @@ void container_note_started(struct container *c, bool foreground)
 	j->user = xstrdup(c->spec.user_text ? c->spec.user_text : "");
 	strv_add_all(&j->group_add, &c->spec.group_add);
 	j->root_read_only = c->spec.root_read_only;
+	strv_add_all(&s->cgroups, &c->limits.made.dirs);
+	if (c->limits.is_ready)
+		s->limits_rung = xstrdup(cgroup_rung_name(c->limits.made.rung));
 	container_network_describe(c, &s->networks);
 	if (c->rec.config.health.test.count)
 		s->health.status = xstrdup("starting");
@@ -344,7 +371,7 @@ int container_deliver(struct container *c, int sig)
 	return killed_by;
 }
 
-static int start_and_relay(struct container *c, struct err *e)
+int container_start_and_relay(struct container *c, struct err *e)
 {
 	block_signals();
 	int r = detach_stdin(c->o, e);
@@ -371,14 +398,18 @@ int container_protect_binary(char **argv, struct err *e)
 static int run_in_foreground(struct container *c, struct err *e)
 {
 	int r = container_build_spec(c, e);
-	return r < 0 ? r : start_and_relay(c, e);
+	if (r == 0)
+		r = container_limits_make(c, e);
+	return r < 0 ? r : container_start_and_relay(c, e);
 }
 
-int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+static int run_new(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
 {
 	struct container c;
 	container_init(&c);
-	int r = container_prepare_new(&c, o, store_root, e);
+	int r = container_start_required(store_root, &o->requires, e);
+	if (r == 0)
+		r = container_prepare_new(&c, o, store_root, e);
 	if (r == 0 && needs_monitor(&c))
 		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)
@@ -391,11 +422,38 @@ int container_run(struct run_opts *o, const char *store_root, struct str *ret_id
 	return 0;
 }
 
+/* --rmi: what something else uses stays, and that is no failure of the command. */
+static void remove_image(const char *store_root, const char *image)
+{
+	autostrv struct strv refs = STRV_INIT;
+	struct image_removed removed = {.bytes = 0};
+	struct err why = ERR_INIT;
+	strv_add(&refs, image);
+	if (image_remove(store_root, &refs, false, &removed, &why) < 0)
+		log_warn("--rmi: %s", why.text);
+	image_removed_free(&removed);
+}
+
+int container_run(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)
+{
+	autofree char *unwanted = o->rmi && o->image ? xstrdup(o->image) : NULL;
+	int r = run_new(o, store_root, ret_id, ret_status, e);
+	if (r == 0 && unwanted)
+		remove_image(store_root, unwanted);
+	return r;
+}
+
 int container_create(struct run_opts *o, const char *store_root, struct str *ret_id, struct err *e)
 {
 	struct container c;
 	container_init(&c);
 	int r = container_prepare_new(&c, o, store_root, e);
+	for (size_t i = 0; r == 0 && i < c.o->requires.count; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		r = container_store_find(&c.store, c.o->requires.items[i], &other, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
 	/* What is wrong with the options is said now, not at the first start. */
 	if (r == 0)
 		r = container_build_spec(&c, e);

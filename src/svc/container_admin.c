@@ -277,6 +277,9 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 		r = container_rec_wait_free(rec, &own, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
+	/* Of an rl or a monitor that was killed; else it is gone already. */
+	if (rec->state.cgroups.count && cgroup_kill(&rec->state.cgroups, NULL) == 0)
+		(void)!cgroup_remove(&rec->state.cgroups, NULL);
 	if (r >= 0 && (volumes || rec->config.o.rm))
 		container_volumes_drop(rec);
 	return container_dir_unmake(rec->store, id, name, e);
@@ -447,23 +450,6 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 		r = container_rec_write_config(&t.rec, e);
 	if (claimed)
 		container_name_release(&t.s, r == 0 ? old : new_name, t.rec.config.id);
-	close_target(&t);
-	return r;
-}
-
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e)
-{
-	struct target t;
-	int r = open_target(root, name, &t, e);
-	if (r < 0)
-		return r;
-	autofd int op = container_rec_lock(&t.rec, e);
-	r = op < 0 ? op : run_opts_restart(&t.rec.config.o, policy, e);
-	if (r == 0 && t.rec.config.o.rm && t.rec.config.o.restart != RESTART_NO)
-		r = err_set(e, EINVAL, "container %s is removed when it ends (--rm): it cannot be restarted",
-			    t.rec.config.name);
-	if (r == 0)
-		r = container_rec_write_config(&t.rec, e);
 	close_target(&t);
 	return r;
 }

@@ -34,7 +34,7 @@ struct attached {
 	int signalfd;
 };
 
-static int send_msg(int conn, char type, const void *data, size_t len, struct err *e)
+int container_attach_send(int conn, char type, const void *data, size_t len, struct err *e)
 {
 	char msg[1 + ATTACH_DATA_MAX];
 	msg[0] = type;
@@ -59,12 +59,12 @@ int container_attach_connect(const struct container_rec *rec, unsigned flags, st
 							 : "its monitor is gone; 'rl stop' and 'rl rm' still work");
 	}
 	char hello = (char)flags;
-	int r = send_msg(fd, ATTACH_HELLO, &hello, 1, e);
+	int r = container_attach_send(fd, ATTACH_HELLO, &hello, 1, e);
 	return r < 0 ? r : take_fd(&fd);
 }
 
 /* Types and data of one message. 1, or 0 at the end of the connection. */
-static int receive(int conn, char *msg, size_t size, size_t *ret_len, struct err *e)
+int container_attach_receive(int conn, char *msg, size_t size, size_t *ret_len, struct err *e)
 {
 	for (;;) {
 		ssize_t n = recv(conn, msg, size, 0);
@@ -84,7 +84,7 @@ int container_attach_started(int conn, pid_t *ret_pid, struct err *e)
 	char msg[1 + ATTACH_DATA_MAX];
 	size_t len = 0;
 	struct err theirs = ERR_INIT;
-	int r = receive(conn, msg, sizeof(msg), &len, e);
+	int r = container_attach_receive(conn, msg, sizeof(msg), &len, e);
 	if (r < 0)
 		return r;
 	if (r == 1 && msg[0] == ATTACH_STARTED && len == 1 + sizeof(int)) {
@@ -107,7 +107,7 @@ static void send_size(struct attached *a)
 	unsigned short size[2];
 	int terminal = isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO;
 	if (pty_get_size(terminal, &size[0], &size[1], NULL) == 0)
-		(void)!send_msg(a->conn, ATTACH_RESIZE, size, sizeof(size), NULL);
+		(void)!container_attach_send(a->conn, ATTACH_RESIZE, size, sizeof(size), NULL);
 }
 
 static int on_signals(struct attached *a, struct err *e)
@@ -127,7 +127,7 @@ static int on_signals(struct attached *a, struct err *e)
 		} else if (sig != SIGCONT && sig != SIGTTIN && sig != SIGTTOU && sig != SIGPIPE) {
 			int r = 0;
 			if (a->o->sig_proxy)
-				r = send_msg(a->conn, ATTACH_SIGNAL, &sig, sizeof(sig), e);
+				r = container_attach_send(a->conn, ATTACH_SIGNAL, &sig, sizeof(sig), e);
 			else if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT)
 				a->detached = true;
 			if (r < 0)
@@ -147,10 +147,10 @@ static int on_input(struct attached *a, struct err *e)
 	if (n <= 0) {
 		a->input_ended = true;
 		/* Our terminal hung up: SIGHUP follows. */
-		return isatty(STDIN_FILENO) && a->raw_terminal ? 0 : send_msg(a->conn, ATTACH_EOF, NULL, 0, e);
+		return isatty(STDIN_FILENO) && a->raw_terminal ? 0 : container_attach_send(a->conn, ATTACH_EOF, NULL, 0, e);
 	}
 	size_t len = tty_keys_filter(&a->keys, in, (size_t)n, out, &a->detached);
-	return len ? send_msg(a->conn, ATTACH_INPUT, out, len, e) : 0;
+	return len ? container_attach_send(a->conn, ATTACH_INPUT, out, len, e) : 0;
 }
 
 static int write_out(int fd, const char *data, size_t len, struct err *e)
@@ -177,7 +177,7 @@ static int on_message(struct attached *a, int *ret_status, struct err *e)
 {
 	char msg[1 + ATTACH_DATA_MAX];
 	size_t len = 0;
-	int r = receive(a->conn, msg, sizeof(msg), &len, e);
+	int r = container_attach_receive(a->conn, msg, sizeof(msg), &len, e);
 	if (r < 0)
 		return r;
 	if (r == 0) {
@@ -211,7 +211,7 @@ static int serve(struct attached *a, struct err *e)
 		if (p[2].revents && !a->detached && on_input(a, NULL) < 0)
 			a->input_ended = true;
 		if (a->detached) {
-			(void)!send_msg(a->conn, ATTACH_DETACH, NULL, 0, NULL);
+			(void)!container_attach_send(a->conn, ATTACH_DETACH, NULL, 0, NULL);
 			return 0;
 		}
 		if (p[0].revents)

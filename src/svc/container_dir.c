@@ -247,6 +247,8 @@ static void sweep_one(const struct store *s, int parent, const char *name)
 		bool named = container_store_find(s, name, &rec, NULL) == 0;
 		if (named)
 			container_volumes_drop(&rec);
+		if (named && rec.state.cgroups.count && cgroup_kill(&rec.state.cgroups, NULL) == 0)
+			(void)!cgroup_remove(&rec.state.cgroups, NULL);
 		r = container_dir_unmake(s, name, named ? rec.config.name : NULL, &e);
 	}
 	if (r < 0)

@@ -21,9 +21,10 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
 
-enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_COUNT };
+enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_LIMITS, SLOT_COUNT };
 
 struct foreground {
 	struct container *c;
@@ -115,6 +116,7 @@ static void after_start(struct foreground *f)
 		if (f->netfd < 0)
 			log_debug(LOG_NET, "the resolver is not followed: %s", why.text);
 	}
+	container_limits_started(c);
 	container_note_started(c, true);
 	if (container_rec_write_state(&c->rec, &why) < 0)
 		log_debug(LOG_RUN, "%s", why.text);
@@ -137,6 +139,7 @@ static int on_handshake(struct foreground *f, struct err *e)
 	if (failed < 0)
 		return failed;
 	f->started = true;
+	notify_ready(0);
 	after_start(f);
 	return 0;
 }
@@ -170,6 +173,8 @@ static int on_events(struct foreground *f, const struct pollfd *p, struct err *e
 		r = on_signals(f, e);
 	if (r == 0 && p[SLOT_NET].revents)
 		on_network(f);
+	if (r == 0 && p[SLOT_LIMITS].revents && container_limits_on_timer(f->c))
+		f->killed_by = SIGKILL;
 	if (r == 0 && f->has_tty && (p[SLOT_MASTER].revents & POLLOUT))
 		r = tty_relay_flush(&f->tty, e);
 	if (r == 0 && f->has_tty && p[SLOT_INPUT].revents) {
@@ -195,6 +200,7 @@ static int loop(struct foreground *f, struct err *e)
 			[SLOT_PIDFD] = {.fd = c->run.pidfd, .events = POLLIN},
 			[SLOT_SYNC] = {.fd = c->run.sync, .events = POLLIN},
 			[SLOT_NET] = {.fd = f->netfd, .events = POLLIN},
+			[SLOT_LIMITS] = {.fd = c->limits.timer, .events = POLLIN},
 			[SLOT_INPUT] = {.fd = f->has_tty && tty_relay_wants_input(&f->tty) ? f->tty.in : -1,
 					.events = POLLIN},
 			[SLOT_MASTER] = {.fd = f->has_tty && !f->tty_ended ? f->tty.master : -1,
@@ -225,6 +231,7 @@ static void note_ended(struct container *c, int status)
 	struct err why = ERR_INIT;
 	c->rec.state.status = RECORD_EXITED;
 	c->rec.state.exit_code = status;
+	c->rec.state.oom_killed = c->limits.oom;
 	c->rec.state.finished = container_now();
 	if (container_rec_write_state(&c->rec, &why) < 0)
 		log_warn("how the container ended could not be recorded: %s", why.text);
@@ -251,6 +258,10 @@ int container_foreground(struct container *c, struct err *e)
 		return status;
 	if (f.killed_by)
 		status = EXIT_SIGNAL_BASE + f.killed_by;
+	autostr struct str why = STR_INIT;
+	container_limits_ended(c, status, &why);
+	if (why.len)
+		log_warn("%s", why.buf);
 	if (!c->o->rm)
 		note_ended(c, status);
 	return status;

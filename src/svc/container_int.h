@@ -13,6 +13,7 @@
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
 #include "rl/engine/store.h"
+#include "rl/kern/cgroup.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/rtspec.h"
 #include "rl/model/run_opts.h"
@@ -21,6 +22,19 @@
 #include "rl/svc/volume.h"
 
 enum { CONTAINER_ID_SIZE = 65 };
+
+/* Its cgroups, and the watch that stands in for a memory limit where there are none (container_limits.c). */
+struct container_limits {
+	struct cgroup_job job;
+	struct cgroup_made made;
+	bool is_ready;	       /* made, or found that nothing can be made */
+	uint64_t oom_before;   /* OOM kills of earlier runs in the same cgroup */
+	uint64_t watch_memory; /* bytes; 0: not watched */
+	uint64_t processes;    /* RLIMIT_NPROC in place of --pids-limit, 0: none */
+	int timer;	       /* timerfd of the watch, -1 */
+	unsigned ticks;
+	bool oom;	       /* this run was ended for its memory */
+};
 
 struct container {
 	const struct run_opts *o; /* &rec.config.o */
@@ -50,7 +64,11 @@ struct container {
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
+	struct container_limits limits;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
+	size_t nshared;
+	char *net_dir; /* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
@@ -98,12 +116,16 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 int container_launch(struct container *c, struct err *e) RL_CHECK;
 /* The network device, once the child has sent it. */
 int container_hand_over_device(struct container *c, struct err *e) RL_CHECK;
+/* Launch, and relay until the container ends; its exit status. */
+int container_start_and_relay(struct container *c, struct err *e) RL_CHECK;
 int container_write_id_files(struct container *c, bool with_cid, struct err *e) RL_CHECK;
 /* Deliver a signal to PID 1 as its default action demands (DECISIONS 19): returns the signal if the container was
  * killed in its place, 0 otherwise. */
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
+/* container_start.c: start those of --requires that do not run. */
+int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -117,6 +139,14 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
+ * that was chosen must be theirs; before every start they are opened into the spec. */
+bool container_shares(const struct container *c);
+int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
+int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
+int container_share_open(struct container *c, struct err *e) RL_CHECK;
+void container_share_close(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {
@@ -161,9 +191,36 @@ enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
 int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
 			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
 /* options and image config to the spec. */
+/* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
+ * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
+void container_limits_init(struct container_limits *l);
+void container_limits_request(struct container *c);
+int container_limits_make(struct container *c, struct err *e) RL_CHECK;
+/* What limits the payload without a cgroup; before each plan. */
+void container_limits_add_to_spec(struct container *c);
+/* The record was changed by `rl update`. May make limits.timer. */
+void container_limits_changed(struct container *c);
+/* The payload runs: the watch begins. */
+void container_limits_started(struct container *c);
+/* limits.timer is readable. True if the container was killed for its memory. */
+bool container_limits_on_timer(struct container *c);
+/* PID 1 was reaped with `status`: nothing of the container stays; *ret_text, one line, says why it ended if that was
+ * its memory (else it stays as it is). */
+void container_limits_ended(struct container *c, int status, struct str *ret_text);
+/* No further start in this process: the cgroups are removed. */
+void container_limits_close(struct container *c);
+/* The fields of cgroup.h from what was asked for. *io is the array limits->io points to, for the caller to free. */
+int container_limits_translate(const struct limit_opts *o, struct cgroup_limits *ret_limits, struct cgroup_io **ret_io,
+			       struct err *e) RL_CHECK;
+
+/* container_spec.c: options and image config to the spec. */
 int container_build_spec(struct container *c, struct err *e) RL_CHECK;
+/* container_users.c: lines for the container's passwd and group files */
+int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
+/* After mounts were added: parents first. */
+void container_sort_mounts(struct container *c);
 
 /* container_foreground.c: relay until the container ends; returns its exit status. */
 int container_foreground(struct container *c, struct err *e) RL_CHECK;

@@ -50,13 +50,11 @@ int container_build_network(struct container *c, struct err *e)
 		ns->mode = RT_NS_JOIN;
 		ns->fd = open(o->network.name, O_RDONLY | O_CLOEXEC);
 		return ns->fd < 0 ? err_sys(e, errno, "--network ns:%s", o->network.name) : 0;
-	case NETWORK_NAMED:
-		return 0; /* container_network_lease */
-	case NETWORK_CONTAINER:
-		break;
+	case NETWORK_CONTAINER: /* container_share_open */
+	case NETWORK_NAMED:	/* container_network_lease */
+		return 0;
 	}
-	err_set(e, ENOENT, "there is no network '%s'", o->network.name);
-	return err_hint(e, "--network slirp, none, host and ns:PATH exist");
+	return 0;
 }
 
 static void mac_text(const uint8_t mac[NET_MAC_LEN], char ret[18])

@@ -58,11 +58,33 @@ static int resolve_args(struct container *c, const json_t *config, struct err *e
 	return 0;
 }
 
+/* All of them see what was there before the first. */
+static void merge_env(const struct run_opts *o, struct strv *env)
+{
+	autostrv struct strv merged = STRV_INIT;
+	for (size_t i = 0; i < o->env_merge.count; i++) {
+		autostr struct str value = STR_INIT;
+		const char *text = o->env_merge.items[i];
+		run_opts_expand(strchr(text, '=') + 1, env, &value);
+		strv_addf(&merged, "%.*s=%s", (int)strcspn(text, "="), text, value.buf);
+	}
+	for (size_t i = 0; i < merged.count; i++) {
+		char *eq = strchr(merged.items[i], '=');
+		*eq = '\0';
+		strv_env_set(env, merged.items[i], eq + 1);
+	}
+}
+
 static int resolve_env(struct container *c, const json_t *config, struct err *e)
 {
 	const struct run_opts *o = c->o;
 	struct strv *env = &c->rec.config.env;
 	autostrv struct strv image_env = STRV_INIT;
+	for (char **p = o->env_host ? environ : NULL; p && *p; p++) {
+		autofree char *key = xstrndup(*p, strcspn(*p, "="));
+		if (*key && strlen(key) < strlen(*p))
+			strv_env_set(env, key, *p + strlen(key) + 1);
+	}
 	strv_env_set(env, "PATH", default_path);
 	int r = json_get_strv(config, "Env", &image_env, e);
 	if (r < 0)
@@ -79,6 +101,11 @@ static int resolve_env(struct container *c, const json_t *config, struct err *e)
 		*value = '\0';
 		strv_env_set(env, image_env.items[i], value + 1);
 	}
+	if (o->unsetenv_all)
+		strv_free(env);
+	for (size_t i = 0; i < o->unsetenv.count; i++)
+		strv_env_unset(env, o->unsetenv.items[i]);
+	merge_env(o, env);
 	for (size_t i = 0; i < o->nenv; i++) {
 		if (o->env[i].value)
 			strv_env_set(env, o->env[i].key, o->env[i].value);
@@ -209,9 +236,12 @@ static int resolve_health(struct container *c, const json_t *config, struct err 
 	h->interval_ns = choose(o->health_interval, json_int_or(image, "Interval", 0), 30LL * SECOND);
 	h->timeout_ns = choose(o->health_timeout, json_int_or(image, "Timeout", 0), 30LL * SECOND);
 	h->start_period_ns = choose(o->health_start_period, json_int_or(image, "StartPeriod", 0), 0);
+	h->start_interval_ns = choose(o->health_start_interval, json_int_or(image, "StartInterval", 0), 5LL * SECOND);
 	h->retries = (unsigned)choose(o->health_retries, json_int_or(image, "Retries", 0), 3);
 	/* docker's floor: an image must not make us run something in a busy loop */
-	h->interval_ns = RL_MAX(h->interval_ns, (uint64_t)(SECOND / 1000));
+	if (h->interval_ns)
+		h->interval_ns = RL_MAX(h->interval_ns, (uint64_t)(SECOND / 1000));
+	h->start_interval_ns = RL_MAX(h->start_interval_ns, (uint64_t)(SECOND / 1000));
 	h->timeout_ns = RL_MAX(h->timeout_ns, (uint64_t)(SECOND / 1000));
 	h->retries = RL_MAX(h->retries, 1U);
 	return 0;
@@ -237,6 +267,8 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 	}
 	if (!cwd)
 		return err_sys(e, errno, "current directory");
+	free(o->create_dir);
+	o->create_dir = xstrdup(cwd);
 	for (size_t i = 0; i < o->nmounts; i++)
 		if (o->mounts[i].kind == MOUNT_KIND_BIND) {
 			make_absolute(&o->mounts[i].source, cwd);
@@ -278,8 +310,11 @@ static void resolve_hostname(struct container *c)
 		rc->hostname = c->o->hostname ? xstrdup(c->o->hostname) : xstrndup(c->id, 12);
 		return;
 	}
-	gethostname(name, sizeof(name) - 1);
-	rc->hostname = xstrdup(name);
+	autorec struct container_rec other = CONTAINER_REC_INIT;
+	if (c->o->uts == NS_CONTAINER && container_store_find(&c->store, c->o->uts_container, &other, NULL) == 0)
+		rc->hostname = xstrdup(other.config.hostname);
+	else if (gethostname(name, sizeof(name) - 1) == 0)
+		rc->hostname = xstrdup(name);
 }
 
 int container_resolve(struct container *c, struct err *e)

@@ -13,7 +13,7 @@
 #include "rl/svc/container.h"
 
 static const char *const filter_names[] = {"name",   "id",    "status", "label",	  "ancestor", "exited", "before",
-					   "since",  "until", "health", "restart-policy", "network",  "volume", NULL};
+					   "since",  "until", "health", "restart-policy", "network",  "volume", "label!", NULL};
 
 static int check_filter(const char *text, struct err *e)
 {
@@ -112,6 +112,8 @@ static bool passes_one(const struct selecting *s, const struct container_rec *c,
 		       (str_eq(value, "stopped") && c->status == RECORD_EXITED);
 	if (str_eq(name, "label"))
 		return has_label(c, value);
+	if (str_eq(name, "label!"))
+		return !has_label(c, value);
 	if (str_eq(name, "ancestor"))
 		return is_ancestor(c, value);
 	if (str_eq(name, "exited")) {
@@ -138,7 +140,7 @@ static bool passes(const struct selecting *s, const struct container_rec *c)
 {
 	for (size_t n = 0; filter_names[n]; n++) {
 		const char *name = filter_names[n];
-		bool all = str_eq(name, "label");
+		bool all = str_eq(name, "label") || str_eq(name, "label!");
 		size_t given = 0;
 		size_t held = 0;
 		for (size_t i = 0; s->filters && i < s->filters->count; i++) {

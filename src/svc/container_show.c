@@ -11,6 +11,7 @@
 #include "container_int.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
+#include "rl/engine/join.h"
 #include "rl/engine/log_file.h"
 #include "rl/svc/container.h"
 #include "rl/svc/container_ports.h"
@@ -149,14 +150,24 @@ static void put_row_times(json_t *row, const struct container_rec *c, int64_t no
 	json_put_int(row, "ExitedAt", c->state.finished / 1000000000);
 }
 
+/* Of PID 1, or of its command where that is our reaper, of which the kernel shows nothing. */
+static pid_t shown_process(const struct container_rec *c)
+{
+	pid_t pid = c->state.init.pid;
+	if (c->state.join.init && container_rec_is_running(c) && runtime_find_member(pid, &pid, NULL) < 0)
+		pid = c->state.init.pid;
+	return pid;
+}
+
 static void put_namespaces(json_t *row, const struct container_rec *c)
 {
 	static const char *const names[] = {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"};
 	json_t *spaces = json_object();
+	pid_t pid = shown_process(c);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char path[64];
 		char target[64] = "";
-		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)c->state.init.pid, names[i]);
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, names[i]);
 		if (container_rec_is_running(c) && readlink(path, target, sizeof(target) - 1) > 0)
 			json_put_str(spaces, names[i], target);
 	}
@@ -307,6 +318,7 @@ static json_t *state_object(const struct container_rec *c)
 	json_put_int(out, "ExitCode", s->exit_code);
 	json_put_bool(out, "ExitCodeKnown", s->exit_code != RECORD_EXIT_UNKNOWN);
 	json_put_str(out, "Error", s->error ? s->error : "");
+	json_put_str(out, "LimitsBy", s->limits_rung ? s->limits_rung : "");
 	put_time(out, "StartedAt", s->started);
 	put_time(out, "FinishedAt", s->finished);
 	if (s->health.status)
@@ -360,15 +372,34 @@ static json_t *config_object(const struct container_rec *c)
 		json_put_int(health, "Interval", (int64_t)rc->health.interval_ns);
 		json_put_int(health, "Timeout", (int64_t)rc->health.timeout_ns);
 		json_put_int(health, "StartPeriod", (int64_t)rc->health.start_period_ns);
+		json_put_int(health, "StartInterval", (int64_t)rc->health.start_interval_ns);
 		json_put_int(health, "Retries", rc->health.retries);
 		json_put(out, "Healthcheck", health);
 	}
 	return out;
 }
 
-static const char *share_text(enum ns_share s)
+static void put_share(json_t *out, const char *key, enum ns_share s, const char *container)
 {
-	return s == NS_HOST ? "host" : s == NS_CONTAINER ? "container" : "private";
+	autofree char *other = s == NS_CONTAINER ? xasprintf("container:%s", container) : NULL;
+	json_put_str(out, key, other ? other : s == NS_HOST ? "host" : "private");
+}
+
+/* docker's names; what was not asked for is 0 or "". */
+static void put_limits(json_t *out, const struct limit_opts *l)
+{
+	json_put_int(out, "Memory", RL_MAX(l->memory, INT64_C(0)));
+	json_put_int(out, "MemorySwap", l->memory_swap);
+	json_put_int(out, "MemoryReservation", RL_MAX(l->memory_reservation, INT64_C(0)));
+	json_put_int(out, "NanoCpus", RL_MAX(l->nano_cpus, INT64_C(0)));
+	json_put_int(out, "CpuQuota", l->cpu_quota);
+	json_put_int(out, "CpuPeriod", (int64_t)l->cpu_period);
+	json_put_int(out, "CpuShares", (int64_t)l->cpu_shares);
+	json_put_str(out, "CpusetCpus", l->cpuset_cpus ? l->cpuset_cpus : "");
+	json_put_str(out, "CpusetMems", l->cpuset_mems ? l->cpuset_mems : "");
+	json_put_int(out, "PidsLimit", l->pids);
+	json_put_int(out, "BlkioWeight", l->blkio_weight);
+	json_put_str(out, "CgroupParent", l->parent ? l->parent : "");
 }
 
 static json_t *host_config_object(const struct container_rec *c)
@@ -384,6 +415,15 @@ static json_t *host_config_object(const struct container_rec *c)
 		json_array_append_new(binds, json_string_lossy(text, strlen(text)));
 	}
 	json_put(out, "Binds", binds);
+	json_t *annotations = json_object();
+	for (size_t i = 0; i < o->annotations.count; i++) {
+		autofree char *key = xstrdup(o->annotations.items[i]);
+		char *eq = strchr(key, '=');
+		if (eq)
+			*eq = '\0';
+		json_put_str(annotations, key, eq ? eq + 1 : "");
+	}
+	json_put(out, "Annotations", annotations);
 	json_put(out, "VolumesFrom", o->volumes_from.count ? strings(&o->volumes_from) : json_null());
 	json_put_str(out, "ContainerIDFile", o->cidfile ? o->cidfile : "");
 	json_t *log = json_object();
@@ -397,7 +437,10 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_str(log, "Type", run_opts_log_driver_name(o->log_driver));
 	json_put(log, "Config", log_config);
 	json_put(out, "LogConfig", log);
-	json_put_str(out, "NetworkMode", network_name(o));
+	if (o->network.kind == NETWORK_CONTAINER)
+		put_share(out, "NetworkMode", NS_CONTAINER, o->network.name);
+	else
+		json_put_str(out, "NetworkMode", network_name(o));
 	json_t *policy = json_object();
 	json_put_str(policy, "Name", run_opts_restart_name(o->restart));
 	json_put_int(policy, "MaximumRetryCount", o->restart_retries);
@@ -408,14 +451,15 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put(out, "Dns", strings(&o->dns));
 	json_put(out, "ExtraHosts", strings(&o->add_hosts));
 	json_put(out, "GroupAdd", strings(&o->group_add));
-	json_put_str(out, "IpcMode", share_text(o->ipc));
-	json_put_str(out, "PidMode", share_text(o->pid));
-	json_put_str(out, "UTSMode", share_text(o->uts));
+	put_share(out, "IpcMode", o->ipc, o->ipc_container);
+	put_share(out, "PidMode", o->pid, o->pid_container);
+	put_share(out, "UTSMode", o->uts, o->uts_container);
 	json_put_bool(out, "Privileged", o->privileged);
 	json_put_bool(out, "ReadonlyRootfs", o->read_only);
 	json_put_bool(out, "Init", o->init);
 	json_put_int(out, "ShmSize", (int64_t)o->shm_size);
 	json_put_int(out, "OomScoreAdj", o->oom_score_adj);
+	put_limits(out, &o->limits);
 	return out;
 }
 

@@ -15,6 +15,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/kern/caps.h"
+#include "rl/svc/secret.h"
 
 static void build_process(struct container *c)
 {
@@ -30,6 +31,7 @@ static void build_process(struct container *c)
 	s->terminal = o->tty;
 	if (o->umask >= 0)
 		s->umask = o->umask;
+	s->personality = o->personality;
 	for (size_t i = 0; i < o->group_add.count; i++) {
 		if (str_eq(o->group_add.items[i], "keep-groups"))
 			s->keep_groups = true;
@@ -103,13 +105,10 @@ static int build_seccomp(struct container *c, struct err *e)
 	return 0;
 }
 
-static int share_ns(struct container *c, enum rt_ns_kind kind, enum ns_share share, const char *option, struct err *e)
+static void share_ns(struct container *c, enum rt_ns_kind kind, enum ns_share share)
 {
 	if (share == NS_HOST)
 		c->spec.ns[kind].mode = RT_NS_HOST;
-	if (share == NS_CONTAINER)
-		return err_set(e, ENOENT, "%s=container: there is no such running container", option);
-	return 0;
 }
 
 static int build_namespaces(struct container *c, struct err *e)
@@ -118,15 +117,15 @@ static int build_namespaces(struct container *c, struct err *e)
 	struct rtspec *s = &c->spec;
 	if (!c->has_map)
 		s->ns[RT_NS_USER].mode = RT_NS_HOST;
-	int r = share_ns(c, RT_NS_PID, o->pid, "--pid", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_IPC, o->ipc, "--ipc", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_UTS, o->uts, "--uts", e);
-	if (r == 0)
-		r = share_ns(c, RT_NS_CGROUP, o->cgroupns, "--cgroupns", e);
-	if (r < 0)
-		return r;
+	share_ns(c, RT_NS_PID, o->pid);
+	share_ns(c, RT_NS_IPC, o->ipc);
+	share_ns(c, RT_NS_UTS, o->uts);
+	share_ns(c, RT_NS_CGROUP, o->cgroupns);
+	if (container_shares(c)) {
+		int r = container_share_open(c, e);
+		if (r < 0)
+			return r;
+	}
 	if (s->ns[RT_NS_UTS].mode == RT_NS_NEW) {
 		if (o->domainname)
 			s->domainname = xstrdup(o->domainname);
@@ -159,6 +158,9 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_process(c);
+	r = container_build_users(c, e);
+	if (r < 0)
+		return r;
 	r = build_caps(c, e);
 	if (r == 0)
 		r = container_build_network(c, e);
@@ -167,5 +169,6 @@ int container_build_spec(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	build_sysctls(c);
-	return build_seccomp(c, e);
+	r = secret_add_to_spec(&c->store, c->o, &c->spec, e);
+	return r < 0 ? r : build_seccomp(c, e);
 }

@@ -59,12 +59,35 @@ static void add_files(struct container *c)
 {
 	static const char *const names[] = {"resolv.conf", "hostname", "hosts"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (str_eq(names[i], "hosts") && c->o->no_hosts)
+		if ((str_eq(names[i], "hosts") && c->o->no_hosts) ||
+		    (str_eq(names[i], "hostname") && c->o->no_hostname))
 			continue;
 		autofree char *target = path_join("/etc", names[i]);
-		autofree char *source = path_join(c->dir, names[i]);
+		/* Addresses and name servers go with the network. */
+		bool others = c->net_dir && !str_eq(names[i], "hostname");
+		autofree char *source = path_join(others ? c->net_dir : c->dir, names[i]);
 		standard(c, RT_BIND, source, target, 0, NULL);
 	}
+}
+
+/* --tz: the zone's file over the container's, which is often a link to a zone the image does not have. */
+static int add_time_zone(struct container *c, struct err *e)
+{
+	const char *tz = c->o->tz;
+	char magic[4] = "";
+	if (!tz || is_asked_for(c, "/etc/localtime"))
+		return 0;
+	autofree char *zone = str_eq(tz, "local") ? xstrdup("/etc/localtime") : path_join("/usr/share/zoneinfo", tz);
+	autofree char *source = realpath(zone, NULL);
+	autofd int fd = source ? open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	if (fd < 0)
+		return err_sys(e, errno, "--tz %s", tz);
+	if (read(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, "TZif", sizeof(magic)) != 0)
+		return err_set(e, EINVAL, "--tz %s: %s is no time zone file", tz, source);
+	struct rt_mount *m = rtspec_add_mount(&c->spec, RT_BIND, source, "/etc/localtime",
+					      MNT_RDONLY | NO_EXEC_SUID_DEV);
+	m->over_link = true;
+	return 0;
 }
 
 static void add_standard(struct container *c)
@@ -262,6 +285,11 @@ static void sort_by_depth(struct rtspec *s)
 	}
 }
 
+void container_sort_mounts(struct container *c)
+{
+	sort_by_depth(&c->spec);
+}
+
 /* Those that every container has, or that belong to an instance of a file system of the container's own. */
 static bool is_private_device(const char *name)
 {
@@ -346,6 +374,9 @@ int container_build_mounts(struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	add_standard(c);
+	r = add_time_zone(c, e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < c->o->nmounts; i++) {
 		r = add_asked_for(c, i, &c->o->mounts[i], e);
 		if (r < 0)

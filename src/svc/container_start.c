@@ -14,6 +14,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/kern/pty.h"
 #include "rl/svc/container.h"
 
@@ -22,6 +23,8 @@ static void forget(struct container *c)
 {
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
+	cgroup_made_free(&c->limits.made);
+	container_share_close(c);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);
@@ -66,6 +69,8 @@ static int start_monitored(struct container *c, unsigned flags, bool is_new, str
 	int r = container_attach_started(pair[0], &init, e);
 	if (r < 0)
 		close(pair[0]);
+	else
+		notify_ready(flags & ATTACH_WANTS_OUTPUT ? 0 : pid);
 	if (!(flags & ATTACH_WANTS_OUTPUT))
 		sigprocmask(SIG_SETMASK, &old, NULL);
 	return r < 0 ? r : pair[0];
@@ -90,6 +95,8 @@ int container_run_monitored(struct container *c, struct str *ret_id, int *ret_st
 	autofree char *id = xstrdup(c->id);
 	o.detach_keys = keys;
 	int r = container_build_spec(c, e);
+	if (r == 0)
+		r = container_limits_make(c, e);
 	if (r == 0 && c->o->tty)
 		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c->spec.rows,
 				    &c->spec.columns, NULL);
@@ -171,6 +178,8 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 	int r = container_prepare_old(&c, root, rec, own_fd, e);
 	if (r == 0)
 		r = container_build_spec(&c, e);
+	if (r == 0)
+		r = container_limits_make(&c, e);
 	if (r == 0 && c.o->tty && o->attach)
 		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c.spec.rows, &c.spec.columns,
 				    NULL);
@@ -188,7 +197,8 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 static int start_rec(const char *root, struct container_rec *rec, const struct container_attach_opts *o,
 		     int *ret_status, struct err *e)
 {
-	autofd int op = container_rec_lock(rec, e);
+	int required = container_rec_is_alive(rec) ? 0 : container_start_required(root, &rec->config.o.requires, e);
+	autofd int op = required < 0 ? required : container_rec_lock(rec, e);
 	if (op < 0)
 		return op;
 	if (container_rec_is_alive(rec)) {
@@ -210,6 +220,18 @@ static int start_rec(const char *root, struct container_rec *rec, const struct c
 	if (conn < 0)
 		return conn;
 	return o->attach ? serve_attached(conn, o, tty, keys, ret_status, e) : 0;
+}
+
+int container_start_required(const char *root, const struct strv *names, struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < names->count && r == 0; i++) {
+		int status;
+		r = container_start(root, names->items[i], &(struct container_attach_opts){.attach = false}, &status, e);
+		if (r < 0)
+			err_ctx(e, "--requires");
+	}
+	return r;
 }
 
 int container_start(const char *root, const char *name, const struct container_attach_opts *o, int *ret_status,

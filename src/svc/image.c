@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "image_int.h"
+#include "system_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
 #include "rl/model/imgref.h"
+#include "rl/svc/image_platform.h"
 
 enum { ENSURE_ATTEMPTS = 3, TEXT_MAX = 64 << 20 };
 
@@ -149,6 +151,12 @@ int image_program_feed(const struct store *s, const struct idmap *map, const str
 	return run_program(s, map, verb, false, fds, nfds, ui, ret_added, NULL, e);
 }
 
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e)
+{
+	return run_program(s, map, verb, false, NULL, 0, ui, NULL, ret_text, e);
+}
+
 void image_list_free(struct image_list *l)
 {
 	free(l->items);
@@ -156,6 +164,12 @@ void image_list_free(struct image_list *l)
 }
 
 /* ---- ready for a run ---- */
+
+struct wanted {
+	const char *ref;
+	enum pull_policy policy;
+	const char *platform; /* or NULL: what the store has, or this machine's */
+};
 
 /* The map layers are unpacked with: that of the run, but for keep-id (and nomap), whose layers have container id n on
  * subordinate id n whatever id is the caller's. */
@@ -212,13 +226,29 @@ static int look(const struct store *s, const char *ref, const struct idmap *map,
 }
 
 /* Fetch it for a run. Unpacking is for the run's map, or for the one its layers are unpacked with. */
-static int fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
-		 const struct image_ui *ui, struct err *e)
+static int fetch(const struct store *s, const struct wanted *want, const struct idmap *map, const struct image_ui *ui,
+		 struct err *e)
 {
 	struct idmap with;
-	const struct image_pull_opts o = {.name = ref, .policy = policy, .registry = {.tls_verify = UNSET}};
+	const struct image_pull_opts o = {.name = want->ref,
+					  .policy = want->policy,
+					  .platform = want->platform,
+					  .registry = {.tls_verify = UNSET}};
 	int r = unpack_map(map, &with, e);
 	return r < 0 ? r : image_pull_into(s, &with, &o, ui, NULL, e);
+}
+
+/* Look for it in the store; an image of another platform is not it. */
+static int look_for(const struct store *s, const struct wanted *want, const struct idmap *map, struct image_run *run,
+		    struct err *e)
+{
+	int r = look(s, want->ref, map, run, e);
+	if (r < 0 || image_platform_matches(run->image.config, want->platform))
+		return r;
+	image_run_free(run);
+	*run = (struct image_run)IMAGE_RUN_INIT;
+	err_set(e, ENOENT, "image %s: the store has it for another platform than %s", want->ref, want->platform);
+	return err_hint(e, "rl pull --platform %s %s", want->platform, want->ref);
 }
 
 /* May this text be the name of an image in a registry? A prefix of an id is one of the store or nothing. */
@@ -234,24 +264,89 @@ static bool is_fetchable(const char *ref)
 /* docker's rule of --pull: always and newer ask first (and newer is content with what is here when it cannot ask);
  * missing asks only for what is not here. A name of the store that is nearly what was typed is worth more than the
  * registry's "not found", so the store's error stays the one reported, with the registry's beside it. */
-static int find_or_fetch(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+static int find_or_fetch(const struct store *s, const struct wanted *want, const struct idmap *map,
 			 const struct image_ui *ui, struct image_run *run, struct err *e)
 {
 	struct err why = ERR_INIT;
-	if (policy == PULL_ALWAYS) {
-		int r = fetch(s, ref, policy, map, ui, e);
-		return r < 0 ? r : look(s, ref, map, run, e);
+	const char *ref = want->ref;
+	if (want->policy == PULL_ALWAYS) {
+		int r = fetch(s, want, map, ui, e);
+		return r < 0 ? r : look_for(s, want, map, run, e);
 	}
-	if (policy == PULL_NEWER && fetch(s, ref, policy, map, ui, &why) < 0)
+	if (want->policy == PULL_NEWER && fetch(s, want, map, ui, &why) < 0)
 		log_debug(LOG_STORE, "%s", why.text);
-	int r = look(s, ref, map, run, e);
-	if (r != -ENOENT || policy != PULL_MISSING || !is_fetchable(ref))
+	int r = look_for(s, want, map, run, e);
+	if (r != -ENOENT || want->policy != PULL_MISSING || !is_fetchable(ref))
 		return r;
-	if (fetch(s, ref, policy, map, ui, &why) < 0) {
+	if (fetch(s, want, map, ui, &why) < 0) {
 		char hint[ERR_HINT_SIZE];
 		memcpy(hint, e->hint, sizeof(hint));
 		err_set(e, ENOENT, "image %s: not in the store, and %s", ref, why.text);
 		return err_hint(e, "%s", strstr(hint, "did you mean") || !why.hint[0] ? hint : why.hint);
+	}
+	err_clear(e);
+	return look_for(s, want, map, run, e);
+}
+
+/* An archive or a layout that a transport names: its image is loaded, and known by its id from then on. */
+static int load_for_run(const struct store *s, const char *source, const struct idmap *map, const struct image_ui *ui,
+			char ret_id[STORE_DIGEST_SIZE], struct err *e)
+{
+	struct image_list list = {0};
+	struct idmap with;
+	int r = unpack_map(map, &with, e);
+	if (r >= 0)
+		r = image_load_into(s, &with, source, ui, &list, e);
+	for (size_t i = 1; i < list.count && r >= 0; i++) {
+		if (str_eq(list.items[i].id, list.items[0].id))
+			continue;
+		r = err_set(e, EINVAL, "%s holds more than one image", source);
+		err_hint(e, "say which: %s:NAME", source);
+	}
+	if (r >= 0 && list.count)
+		snprintf(ret_id, STORE_DIGEST_SIZE, "%s", list.items[0].id);
+	image_list_free(&list);
+	return r;
+}
+
+static int resolve_transport(const struct store *s, struct wanted *want, const struct idmap *map,
+			     const struct image_ui *ui, char id[STORE_DIGEST_SIZE], struct err *e)
+{
+	struct imgref_location at;
+	/* No transport has a '/' before its colon, and most names have no colon at all. */
+	if (!strchr(want->ref, ':'))
+		return 0;
+	int r = imgref_locate(want->ref, &at, e);
+	if (r < 0)
+		return r;
+	if (at.transport == IMGREF_DOCKER) {
+		want->ref = str_after(want->ref, "docker://");
+	} else if (at.transport != IMGREF_STORE) {
+		r = load_for_run(s, want->ref, map, ui, id, e);
+		want->ref = id;
+		want->policy = PULL_NEVER;
+	}
+	imgref_location_free(&at);
+	return r;
+}
+
+static bool is_damage(int r)
+{
+	return r == -EBADMSG || r == -EIO;
+}
+
+/* A run met something broken. What could be mended is, and then it is looked at again; else the error stays. */
+static int mend(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
+		struct image_run *run, int broken, struct err *e)
+{
+	struct err cannot = ERR_INIT;
+	struct idmap with;
+	int r = unpack_map(map, &with, &cannot);
+	if (r >= 0)
+		r = system_mend_image(s, ref, &with, policy == PULL_NEVER, &cannot);
+	if (r <= 0) {
+		log_debug(LOG_STORE, "nothing could be mended: %s", r < 0 ? cannot.text : "nothing was found");
+		return broken;
 	}
 	err_clear(e);
 	return look(s, ref, map, run, e);
@@ -260,12 +355,31 @@ static int find_or_fetch(const struct store *s, const char *ref, enum pull_polic
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
+	return image_ensure_platform(s, ref, policy, NULL, map, ui, ret_run, e);
+}
+
+int image_ensure_platform(const struct store *s, const char *ref, enum pull_policy policy, const char *platform,
+			  const struct idmap *map, const struct image_ui *ui, struct image_run *ret_run, struct err *e)
+{
 	struct image_run run = IMAGE_RUN_INIT;
-	int r = find_or_fetch(s, ref, policy, map, ui, &run, e);
-	for (int attempt = 0; r == 1 && attempt < ENSURE_ATTEMPTS; attempt++) {
+	struct wanted want = {.ref = ref, .policy = policy, .platform = platform};
+	char id[STORE_DIGEST_SIZE] = "";
+	bool mended = false;
+	int r = resolve_transport(s, &want, map, ui, id, e);
+	if (r >= 0)
+		r = find_or_fetch(s, &want, map, ui, &run, e);
+	for (int attempt = 0; attempt < ENSURE_ATTEMPTS; attempt++) {
+		if (is_damage(r) && !mended) {
+			mended = true;
+			r = mend(s, want.ref, want.policy, map, &run, r, e);
+		}
+		if (r != 1)
+			break;
 		r = unpack(s, &run.image, map, ui, e);
 		if (r == 0)
-			r = look(s, ref, map, &run, e);
+			r = look(s, want.ref, map, &run, e);
+		else if (r == -ENOENT)
+			r = -EBADMSG; /* a blob is gone, not the image */
 	}
 	if (r == 1)
 		r = err_set(e, EAGAIN, "its layers are removed as fast as they are unpacked");

@@ -7,6 +7,7 @@
 #include "image_int.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
+#include "rl/svc/image_platform.h"
 
 /* A name on the command line must not be taken for an option of rl-image, and "-" alone is standard input. */
 static void add_source(struct strv *verb, const char *source)
@@ -55,24 +56,41 @@ int image_import(const struct image_import_opts *o, const struct image_ui *ui, s
 	return r;
 }
 
-int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
-	       struct image_list *ret_list, struct err *e)
+/* Transports name the form, which is found out anyway; the file is what follows, and perhaps which of its images. */
+static int load_words(const char *source, struct strv *verb, bool *ret_stdin, struct err *e)
 {
-	autostrv struct strv verb = STRV_INIT;
 	struct imgref_location at;
 	int r = imgref_locate(source, &at, e);
 	if (r < 0)
 		return r;
-	/* Transports name the form, which is found out anyway; the file is what follows. */
 	const char *path = at.transport == IMGREF_STORE ? source : at.path;
 	if (at.transport == IMGREF_DOCKER)
 		r = err_set(e, EINVAL, "load %s: a registry is not an archive", source);
-	strv_add(&verb, "load");
-	add_source(&verb, path);
-	if (r >= 0)
-		r = open_and_run(root, single, &verb, path, ui, ret_list, e);
+	strv_add(verb, "load");
+	if (at.transport != IMGREF_STORE && at.which)
+		strv_addf(verb, "--which=%s", at.which);
+	add_source(verb, path);
+	*ret_stdin = str_eq(path, "-");
 	imgref_location_free(&at);
 	return r;
+}
+
+int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
+	       struct image_list *ret_list, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	bool with_stdin = false;
+	int r = load_words(source, &verb, &with_stdin, e);
+	return r < 0 ? r : open_and_run(root, single, &verb, with_stdin ? "-" : "", ui, ret_list, e);
+}
+
+int image_load_into(const struct store *s, const struct idmap *map, const char *source, const struct image_ui *ui,
+		    struct image_list *ret_list, struct err *e)
+{
+	autostrv struct strv verb = STRV_INIT;
+	bool with_stdin = false;
+	int r = load_words(source, &verb, &with_stdin, e);
+	return r < 0 ? r : image_program_run(s, map, &verb, with_stdin, ui, ret_list, e);
 }
 
 void image_add_registry(struct strv *verb, const struct image_registry *r)
@@ -124,6 +142,13 @@ static int is_content(const struct store *s, const struct image_pull_opts *o, st
 	}
 	if (r < 0)
 		return r;
+	if (!image_platform_matches(image.config, o->platform)) {
+		store_image_free(&image);
+		if (o->policy == PULL_MISSING)
+			return 0;
+		return err_set(e, ENOENT, "image %s: the store has it for another platform than %s", o->name,
+			       o->platform);
+	}
 	struct image_added added = {.id = ""};
 	memcpy(added.id, image.config_digest, sizeof(added.id));
 	memcpy(added.manifest, image.manifest_digest, sizeof(added.manifest));

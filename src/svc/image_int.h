@@ -20,6 +20,8 @@ int image_program_run(const struct store *s, const struct idmap *map, const stru
 int image_program_ask(const struct store *s, const struct idmap *map, const struct strv *verb, struct str *ret_text,
 		      struct err *e) RL_CHECK;
 
+int image_program_ask_ui(const struct store *s, const struct idmap *map, const struct strv *verb,
+			 const struct image_ui *ui, struct str *ret_text, struct err *e) RL_CHECK;
 /* The same for a verb that takes descriptors: they become 4, 5, ... */
 int image_program_feed(const struct store *s, const struct idmap *map, const struct strv *verb, const int *fds,
 		       size_t nfds, const struct image_ui *ui, struct image_list *ret_added, struct err *e) RL_CHECK;
@@ -29,6 +31,9 @@ int image_request_fd(const json_t *doc, struct err *e) RL_CHECK;
 
 /* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
 void image_add_registry(struct strv *verb, const struct image_registry *r);
+/* load into an open store; `source` with or without a transport. */
+int image_load_into(const struct store *s, const struct idmap *map, const char *source, const struct image_ui *ui,
+		    struct image_list *ret_list, struct err *e) RL_CHECK;
 /* pull into an open store. */
 int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
 		    const struct image_ui *ui, struct image_list *ret_list, struct err *e) RL_CHECK;

@@ -1,10 +1,12 @@
 /* image_remote.c - push, login, and looking at registries: parameters for rl-image, and its answers; see image.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "image_int.h"
 #include "rl/base/mem.h"
+#include "rl/model/imgref.h"
 
 static int ask(const char *root, const struct strv *verb, const struct image_ui *ui, struct image_list *ret_list,
 	       struct str *ret_text, struct err *e)
@@ -28,8 +30,46 @@ static const char *without_transport(const char *name)
 	return rest ? rest : name;
 }
 
-int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
-	       struct err *e)
+/* To a file or a directory: what save does. */
+static int push_to_file(const struct image_push_opts *o, const struct imgref_location *at, const struct image_ui *ui,
+			struct image_added *ret_pushed, struct err *e)
+{
+	static const char *const formats[IMGREF_TRANSPORT_N] = {[IMGREF_OCI] = "oci-dir",
+								[IMGREF_OCI_ARCHIVE] = "oci-archive",
+								[IMGREF_DOCKER_ARCHIVE] = "docker-archive",
+								[IMGREF_DIR] = "docker-dir"};
+	autostrv struct strv refs = STRV_INIT;
+	struct store s;
+	struct store_image found = {0};
+	if (o->force || o->compression || o->format) {
+		err_set(e, EINVAL, "push %s: documents and layers are written to %s as they are", o->name, o->dest);
+		return err_hint(e, "push to a registry to have them changed");
+	}
+	strv_add(&refs, o->name);
+	int r = image_save(&(struct image_save_opts){.root = o->root,
+						     .output = at->path,
+						     .format = formats[at->transport],
+						     .name = at->which ? at->which : "",
+						     .append = true,
+						     .refs = refs},
+			   ui, e);
+	if (r >= 0)
+		r = store_open(o->root, false, &s, e);
+	if (r < 0)
+		return r;
+	r = store_find_image(&s, o->name, &found, e);
+	if (r >= 0) {
+		memcpy(ret_pushed->id, found.config_digest, sizeof(ret_pushed->id));
+		memcpy(ret_pushed->manifest, found.manifest_digest, sizeof(ret_pushed->manifest));
+		snprintf(ret_pushed->name, sizeof(ret_pushed->name), "%s", o->dest);
+		store_image_free(&found);
+	}
+	store_close(&s);
+	return r;
+}
+
+static int push_to_registry(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
+			    struct err *e)
 {
 	autostrv struct strv verb = STRV_INIT;
 	struct image_list list = {0};
@@ -41,6 +81,8 @@ int image_push(const struct image_push_opts *o, const struct image_ui *ui, struc
 		strv_addf(&verb, "--compression=%s", o->compression);
 	if (o->level)
 		strv_addf(&verb, "--compression-level=%u", o->level);
+	if (o->force)
+		strv_add(&verb, "--force-compression");
 	strv_add(&verb, "--");
 	strv_add(&verb, o->name);
 	strv_add(&verb, o->dest ? without_transport(o->dest) : "");
@@ -50,6 +92,52 @@ int image_push(const struct image_push_opts *o, const struct image_ui *ui, struc
 	if (r >= 0)
 		*ret_pushed = list.items[0];
 	image_list_free(&list);
+	return r;
+}
+
+/* A source that is not in the store: brought there, and called by its id from then on. */
+static int fetch_source(const struct image_push_opts *o, const struct image_ui *ui, char ret_id[STORE_DIGEST_SIZE],
+			struct err *e)
+{
+	struct image_list list = {0};
+	const struct image_pull_opts pull = {
+		.root = o->root, .name = o->name, .policy = PULL_ALWAYS, .registry = o->registry};
+	int r = image_pull(&pull, ui, &list, e);
+	if (r >= 0 && list.count != 1) {
+		r = err_set(e, EINVAL, "push %s: it holds %zu images", o->name, list.count);
+		err_hint(e, "say which: %s:NAME", o->name);
+	}
+	if (r >= 0)
+		snprintf(ret_id, STORE_DIGEST_SIZE, "%s", list.items[0].id);
+	image_list_free(&list);
+	return r;
+}
+
+int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
+	       struct err *e)
+{
+	struct image_push_opts p = *o;
+	struct imgref_location from = {0};
+	struct imgref_location to = {0};
+	char id[STORE_DIGEST_SIZE];
+	int r = imgref_locate(o->name, &from, e);
+	if (r >= 0 && o->dest)
+		r = imgref_locate(o->dest, &to, e);
+	if (r >= 0 && from.transport != IMGREF_STORE) {
+		if (!o->dest)
+			r = err_set(e, EINVAL,
+				    "push %s: where to? An image that is not of the store needs a destination",
+				    o->name);
+		else
+			r = fetch_source(o, ui, id, e);
+		p.name = id;
+	}
+	if (r >= 0)
+		r = to.transport == IMGREF_STORE || to.transport == IMGREF_DOCKER
+			    ? push_to_registry(&p, ui, ret_pushed, e)
+			    : push_to_file(&p, &to, ui, ret_pushed, e);
+	imgref_location_free(&from);
+	imgref_location_free(&to);
 	return r;
 }
 

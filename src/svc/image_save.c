@@ -15,6 +15,10 @@ int image_save(const struct image_save_opts *o, const struct image_ui *ui, struc
 	strv_addf(&verb, "--output=%s", o->output);
 	if (o->format)
 		strv_addf(&verb, "--format=%s", o->format);
+	if (o->name)
+		strv_addf(&verb, "--name=%s", o->name);
+	if (o->append)
+		strv_add(&verb, "--append");
 	strv_add(&verb, "--");
 	strv_add_all(&verb, &o->refs);
 	int r = idmap_detect(false, &map, e);

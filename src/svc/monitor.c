@@ -100,6 +100,23 @@ static int on_limit(void *arg, struct err *e)
 	return 0;
 }
 
+static int on_limits(void *arg, uint32_t events, struct err *e)
+{
+	struct monitor *m = arg;
+	(void)events;
+	(void)e;
+	if (container_limits_on_timer(m->c))
+		m->killed_by = SIGKILL;
+	return 0;
+}
+
+static int watch_limits(struct monitor *m, struct err *e)
+{
+	int timer = m->c->limits.timer;
+	return timer >= 0 && m->limits_src.fd < 0 ? event_add(&m->loop, &m->limits_src, timer, EPOLLIN, on_limits, m, e)
+						  : 0;
+}
+
 /* ---- start ---- */
 
 static int handshake(struct container *c, struct err *e)
@@ -145,6 +162,7 @@ static int launch(struct monitor *m, struct err *e)
 /* What was needed to start only. The next start makes it again from the record. */
 static void free_plan(struct container *c)
 {
+	container_share_close(c);
 	rtspec_free(&c->spec);
 	seccomp_plan_free(&c->seccomp);
 	c->has_seccomp = false;
@@ -173,6 +191,10 @@ static int start(struct monitor *m, struct err *e)
 	if (r < 0)
 		return r;
 	m->started_ns = event_now_ns();
+	container_limits_started(c);
+	r = watch_limits(m, e);
+	if (r < 0)
+		return r;
 	container_note_started(c, false);
 	monitor_write_state(m);
 	if (c->o->timeout)
@@ -232,6 +254,8 @@ static void finish(struct monitor *m)
 	net_slirp_stop(&c->slirp);
 	c->slirp = (struct net_slirp)NET_SLIRP_NONE;
 	log_writer_close(&m->log);
+	event_del(&m->loop, &m->limits_src);
+	container_limits_close(c);
 	m->ended = true;
 	container_volumes_release(c);
 	if (c->o->rm) {
@@ -313,6 +337,21 @@ static void decide(struct monitor *m)
 	}
 }
 
+/* A run that ended for its memory: into the record, and to whoever looks on. Not into the log, which is the payload's. */
+static void tell_why(struct monitor *m)
+{
+	struct record_state *s = &m->c->rec.state;
+	autostr struct str text = STR_INIT;
+	container_limits_ended(m->c, m->exit_status, &text);
+	s->oom_killed = m->c->limits.oom;
+	if (!text.len)
+		return;
+	free(s->error);
+	s->error = xstrdup(text.buf);
+	autofree char *line = xasprintf("rl: %s\n", text.buf);
+	monitor_send(m, ATTACH_WANTS_OUTPUT, ATTACH_ERR, line, strlen(line));
+}
+
 static void on_end(struct monitor *m)
 {
 	struct err why = ERR_INIT;
@@ -322,6 +361,7 @@ static void on_end(struct monitor *m)
 		status = EXIT_RL_FAILED;
 	}
 	m->exit_status = m->killed_by ? EXIT_SIGNAL_BASE + m->killed_by : status;
+	tell_why(m);
 	clean_up_run(m);
 	decide(m);
 }
@@ -362,10 +402,15 @@ static int on_stop_limit(void *arg, struct err *e)
 	return 0;
 }
 
+void monitor_end_run(struct monitor *m)
+{
+	monitor_deliver(m, m->c->rec.config.stop_signal);
+	event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+}
+
 static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err *e)
 {
 	struct monitor *m = arg;
-	(void)e;
 	if (info->ssi_signo == SIGUSR1 && m->restart_timer.when_ns) {
 		/* Somebody changed what is wanted while we wait to restart. */
 		enum container_want want = container_want_get(m->c->dirfd);
@@ -376,6 +421,11 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 			finish(m);
 		else
 			decide(m);
+	} else if (info->ssi_signo == SIGUSR1 && m->c->run.pidfd >= 0) {
+		/* `rl update` may have changed limits. */
+		reread_config(m);
+		container_limits_changed(m->c);
+		return watch_limits(m, e);
 	} else if ((info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT) && !m->stopping) {
 		m->stopping = true;
 		if (m->restart_timer.when_ns) {
@@ -383,8 +433,7 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 			finish(m);
 			return 0;
 		}
-		monitor_deliver(m, m->c->rec.config.stop_signal);
-		event_timer_set(&m->loop, &m->stop_timer, m->c->o->stop_timeout * SECOND, on_stop_limit, m);
+		monitor_end_run(m);
 	}
 	return 0;
 }
@@ -461,9 +510,9 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;
 	m->check_text = (struct str)STR_INIT;
-	m->check = (struct proc_child)PROC_CHILD_NONE;
+	m->check = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	m->out_src[0] = m->out_src[1] = m->in_src = m->listen_src = m->pid_src = m->net_src = m->check_src =
-		m->check_out_src = unused;
+		m->check_out_src = m->check_sync_src = m->limits_src = unused;
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		m->clients[i].fd = -1;
 	become_monitor(m);

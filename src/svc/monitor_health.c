@@ -1,9 +1,10 @@
 /*
  * monitor_health.c - health checks: a command executed in the container every interval, and what follows from it.
  *
- * The command is run by `rl exec`, which applies the container's own sandbox to it. A check that lasts longer than its
- * timeout is killed and has failed. "retries" failures in a row make the container unhealthy; failures within the start
- * period do not count unless a check has succeeded before (docker's rules).
+ * The monitor joins the command to the container itself (container_join.c), with the container's own sandbox. A check
+ * that lasts longer than its timeout is killed, with its process group, and has failed. "retries" failures in a row make
+ * the container unhealthy; failures within the start period do not count unless a check has succeeded before, and in it
+ * checks come at the start interval (docker's rules). A paused container is not checked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-enum { OUTPUT_MAX = 4096 };
+enum { OUTPUT_MAX = 4096, CODE_NO_RESULT = -1 };
 
 static int run_check(void *arg, struct err *e);
 
@@ -25,9 +26,20 @@ static const struct record_health_check *check_of(const struct monitor *m)
 	return &m->c->rec.config.health;
 }
 
+static bool in_start_period(const struct monitor *m)
+{
+	const char *status = m->c->rec.state.health.status;
+	return status && str_eq(status, "starting") && event_now_ns() - m->started_ns < check_of(m)->start_period_ns;
+}
+
 static void next_check(struct monitor *m)
 {
-	event_timer_set(&m->loop, &m->health_timer, check_of(m)->interval_ns, run_check, m);
+	const struct record_health_check *check = check_of(m);
+	uint64_t delay = check->interval_ns;
+	if (delay && in_start_period(m) && check->start_interval_ns)
+		delay = RL_MIN(delay, check->start_interval_ns);
+	if (delay)
+		event_timer_set(&m->loop, &m->health_timer, delay, run_check, m);
 }
 
 static void act(struct monitor *m)
@@ -37,15 +49,28 @@ static void act(struct monitor *m)
 		return;
 	case HEALTH_ACTION_STOP:
 		m->stopping = true;
+		monitor_end_run(m);
 		break;
 	case HEALTH_ACTION_RESTART:
 		if (container_want_get(m->c->dirfd) == WANT_POLICY)
 			(void)!container_want_set(m->c->dirfd, WANT_RESTART, NULL);
+		monitor_end_run(m);
 		break;
 	case HEALTH_ACTION_KILL:
+		monitor_deliver(m, SIGKILL);
 		break;
 	}
-	monitor_deliver(m, SIGKILL);
+}
+
+/* To those who asked; each is told once. */
+static void answer(struct monitor *m, int code, const char *text)
+{
+	autostr struct str msg = STR_INIT;
+	str_add(&msg, &code, sizeof(code));
+	str_adds(&msg, text);
+	monitor_send(m, ATTACH_WANTS_HEALTH, ATTACH_HEALTH, msg.buf, msg.len);
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
+		m->clients[i].flags &= ~(unsigned)ATTACH_WANTS_HEALTH;
 }
 
 static void note(struct monitor *m, int code)
@@ -74,21 +99,48 @@ static void set_status(struct monitor *m, const char *status)
 static void judge(struct monitor *m, int code)
 {
 	struct record_health *h = &m->c->rec.state.health;
-	const struct record_health_check *check = check_of(m);
 	bool was_unhealthy = h->status && str_eq(h->status, "unhealthy");
 	note(m, code);
 	if (code == 0) {
 		h->failing_streak = 0;
 		set_status(m, "healthy");
-	} else if (!h->status || !str_eq(h->status, "starting") ||
-		   event_now_ns() - m->started_ns >= check->start_period_ns) {
+	} else if (!in_start_period(m)) {
 		h->failing_streak++;
-		if (h->failing_streak >= check->retries)
+		if (h->failing_streak >= check_of(m)->retries)
 			set_status(m, "unhealthy");
 	}
 	monitor_write_state(m);
+	answer(m, code, m->check_text.buf);
 	if (!was_unhealthy && h->status && str_eq(h->status, "unhealthy"))
 		act(m);
+}
+
+static void drop_check(struct monitor *m)
+{
+	event_timer_stop(&m->loop, &m->health_limit);
+	event_del(&m->loop, &m->check_src);
+	event_del(&m->loop, &m->check_out_src);
+	event_del(&m->loop, &m->check_sync_src);
+	runtime_container_close(&m->check);
+	close_fd(&m->check_out);
+}
+
+/* What came of it; the next one is set. */
+static void conclude(struct monitor *m, int code)
+{
+	drop_check(m);
+	judge(m, code);
+	if (m->c->run.pidfd >= 0)
+		next_check(m);
+}
+
+static void take_output(struct monitor *m)
+{
+	char buf[OUTPUT_MAX];
+	ssize_t n;
+	while (m->check_out >= 0 && (n = read(m->check_out, buf, sizeof(buf))) > 0)
+		if (m->check_text.len < OUTPUT_MAX)
+			str_add(&m->check_text, buf, RL_MIN((size_t)n, OUTPUT_MAX - m->check_text.len));
 }
 
 static int on_check_end(void *arg, uint32_t events, struct err *e)
@@ -96,24 +148,19 @@ static int on_check_end(void *arg, uint32_t events, struct err *e)
 	struct monitor *m = arg;
 	(void)events;
 	(void)e;
+	/* An error of the exec comes over the handshake socket, and its end is seen there. */
+	if (m->check.sync >= 0)
+		return 0;
 	event_del(&m->loop, &m->check_src);
-	event_del(&m->loop, &m->check_out_src);
-	event_timer_stop(&m->loop, &m->health_limit);
 	/* What it said is there by now; a child of it that keeps the pipe is not waited for. */
-	char buf[OUTPUT_MAX];
-	ssize_t n;
-	while (m->check_out >= 0 && m->check_text.len < OUTPUT_MAX && (n = read(m->check_out, buf, sizeof(buf))) > 0)
-		str_add(&m->check_text, buf, RL_MIN((size_t)n, OUTPUT_MAX - m->check_text.len));
-	close_fd(&m->check_out);
-	int status = proc_wait(&m->check, "health check", NULL);
+	take_output(m);
+	int status = runtime_reap(&m->check, NULL);
 	if (m->check_timed_out) {
 		str_addf(&m->check_text, "Health check exceeded timeout (%llu ms)",
 			 (unsigned long long)(check_of(m)->timeout_ns / 1000000));
-		status = -1;
+		status = CODE_NO_RESULT;
 	}
-	judge(m, status);
-	if (m->c->run.pidfd >= 0)
-		next_check(m);
+	conclude(m, status);
 	return 0;
 }
 
@@ -131,38 +178,56 @@ static int on_check_output(void *arg, uint32_t events, struct err *e)
 	return 0;
 }
 
+static int on_check_handshake(void *arg, uint32_t events, struct err *e)
+{
+	struct monitor *m = arg;
+	struct err why = ERR_INIT;
+	(void)events;
+	(void)e;
+	event_del(&m->loop, &m->check_sync_src); /* it is closed by the message that it is over */
+	int r = runtime_on_message(&m->check, &why);
+	if (r == 0)
+		r = event_add(&m->loop, &m->check_src, m->check.pidfd, EPOLLIN, on_check_end, m, &why);
+	else if (r > 0)
+		r = event_add(&m->loop, &m->check_sync_src, m->check.sync, EPOLLIN, on_check_handshake, m, &why);
+	if (r < 0) {
+		str_adds(&m->check_text, why.text);
+		conclude(m, err_exit_status(&why));
+	}
+	return 0;
+}
+
 static int on_check_limit(void *arg, struct err *e)
 {
 	struct monitor *m = arg;
 	(void)e;
 	m->check_timed_out = true;
-	if (m->check.pidfd >= 0)
+	if (m->check.pid > 0) {
+		/* Our own unreaped child, which leads a process group once it was executed. */
+		(void)!kill(-m->check.pid, SIGKILL);
 		(void)!proc_pidfd_signal(m->check.pidfd, SIGKILL, NULL);
+	}
 	return 0;
 }
 
-static int spawn_check(struct monitor *m, struct err *e)
+static int join_check(struct monitor *m, struct err *e)
 {
-	autostrv struct strv argv = STRV_INIT;
 	int p[2];
-	const char *const words[] = {"rl", "--root", m->c->store.root, "exec", m->c->id};
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		strv_add(&argv, words[i]);
-	strv_add_all(&argv, &check_of(m)->test);
 	if (pipe2(p, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "pipe");
 	autofd int theirs = p[1];
 	m->check_out = p[0];
+	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return err_sys(e, errno, "open /dev/null");
+	const struct container_join_opts o = {.args = &check_of(m)->test, .stdio = {null, theirs, theirs}};
 	int r = io_set_nonblock(m->check_out, true, e);
 	if (r == 0)
-		r = proc_spawn(&(struct proc_spawn){.path = "/proc/self/exe", .argv = argv.items, .stdout_fd = theirs,
-						    .stderr_fd = theirs, .new_session = true,
-						    .parent_death_signal = SIGKILL},
-			       &m->check, e);
+		r = container_join(&m->c->rec, &o, &m->check, e);
 	if (r == 0)
 		r = event_add(&m->loop, &m->check_out_src, m->check_out, EPOLLIN, on_check_output, m, e);
 	if (r == 0)
-		r = event_add(&m->loop, &m->check_src, m->check.pidfd, EPOLLIN, on_check_end, m, e);
+		r = event_add(&m->loop, &m->check_sync_src, m->check.sync, EPOLLIN, on_check_handshake, m, e);
 	return r;
 }
 
@@ -171,15 +236,19 @@ static int run_check(void *arg, struct err *e)
 	struct monitor *m = arg;
 	struct err why = ERR_INIT;
 	(void)e;
+	event_timer_stop(&m->loop, &m->health_timer);
+	if (faccessat(m->c->dirfd, "paused", F_OK, 0) == 0) {
+		next_check(m);
+		answer(m, CODE_NO_RESULT, "the container is paused");
+		return 0;
+	}
 	str_cut(&m->check_text, 0);
 	m->check_started = container_now();
 	m->check_timed_out = false;
-	if (spawn_check(m, &why) < 0) {
+	if (join_check(m, &why) < 0) {
 		log_debug(LOG_RUN, "%s", why.text);
-		monitor_health_stop(m);
 		str_adds(&m->check_text, why.text);
-		judge(m, -1);
-		next_check(m);
+		conclude(m, CODE_NO_RESULT);
 		return 0;
 	}
 	event_timer_set(&m->loop, &m->health_limit, check_of(m)->timeout_ns, on_check_limit, m);
@@ -192,12 +261,17 @@ void monitor_health_start(struct monitor *m)
 		next_check(m);
 }
 
+void monitor_health_now(struct monitor *m)
+{
+	if (!check_of(m)->test.count || m->c->run.pidfd < 0)
+		answer(m, CODE_NO_RESULT, "there is nothing to check");
+	else if (m->check.pid < 0)
+		(void)!run_check(m, NULL);
+}
+
 void monitor_health_stop(struct monitor *m)
 {
 	event_timer_stop(&m->loop, &m->health_timer);
-	event_timer_stop(&m->loop, &m->health_limit);
-	event_del(&m->loop, &m->check_src);
-	event_del(&m->loop, &m->check_out_src);
-	proc_kill_wait(&m->check);
-	close_fd(&m->check_out);
+	drop_check(m);
+	answer(m, CODE_NO_RESULT, "the container has ended");
 }

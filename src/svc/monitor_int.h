@@ -14,6 +14,8 @@
  * ATTACH_DETACH   client   it goes away on purpose
  * ATTACH_STARTED  monitor  the payload was executed; int: PID 1
  * ATTACH_FAILED   monitor  it was not; struct err. The monitor exits
+ * ATTACH_HEALTH   client   run the health check now; one that runs counts
+ *                 monitor  how it ended: int (0 healthy), and what it said
  * ATTACH_OUT/ERR  monitor  output
  * ATTACH_EXIT     monitor  int: exit status; nothing follows
  */
@@ -31,6 +33,7 @@ enum attach_type {
 	ATTACH_RESIZE = 'W',
 	ATTACH_SIGNAL = 'S',
 	ATTACH_DETACH = 'D',
+	ATTACH_HEALTH = 'K',
 	ATTACH_STARTED = 'P',
 	ATTACH_FAILED = 'F',
 	ATTACH_OUT = 'O',
@@ -45,6 +48,7 @@ enum attach_flags {
 	ATTACH_OWNER = 1 << 3,	    /* if it vanishes without detaching, the container is killed (DECISIONS 20) */
 	ATTACH_STARTER = 1 << 4,    /* waits for STARTED or FAILED */
 	ATTACH_WAITS = 1 << 5,	    /* wants only to know the end */
+	ATTACH_WANTS_HEALTH = 1 << 6, /* waits for a health check */
 };
 
 enum { ATTACH_DATA_MAX = 16 * 1024, MONITOR_CLIENTS_MAX = 32 };
@@ -93,13 +97,14 @@ struct monitor {
 
 	struct event_source pid_src;
 	struct event_source net_src;
+	struct event_source limits_src;
 	struct event_timer restart_timer, limit_timer, stop_timer, linger_timer, health_timer, health_limit;
 	uint64_t started_ns;  /* CLOCK_MONOTONIC */
 	uint64_t backoff_ns;
 
-	struct proc_child check; /* a running health check */
+	struct runtime_container check; /* a running health check */
 	int check_out;
-	struct event_source check_src, check_out_src;
+	struct event_source check_src, check_out_src, check_sync_src;
 	struct str check_text;
 	int64_t check_started;
 	bool check_timed_out;
@@ -117,10 +122,14 @@ bool monitor_clients_idle(const struct monitor *m);
 /* The queue of a client was emptied, or the client is gone. Calls monitor_maybe_quit. */
 void monitor_maybe_quit(struct monitor *m);
 void monitor_deliver(struct monitor *m, int sig);
+/* monitor.c: the stop signal, and SIGKILL after the stop timeout. */
+void monitor_end_run(struct monitor *m);
 
 /* monitor_health.c */
 void monitor_health_start(struct monitor *m);
 void monitor_health_stop(struct monitor *m);
+/* Somebody asks for a check: its clients with ATTACH_WANTS_HEALTH get the result. */
+void monitor_health_now(struct monitor *m);
 
 /* monitor.c: never returns. `conn` is the starter's end. */
 RL_NORETURN void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_new);
@@ -137,6 +146,10 @@ int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_deta
 int container_attach_started(int conn, pid_t *ret_pid, struct err *e) RL_CHECK;
 /* A connection to the monitor's socket, greeted with `flags`. */
 int container_attach_connect(const struct container_rec *rec, unsigned flags, struct err *e) RL_CHECK;
+
+/* One message, type byte first: 1 with its length, 0 at the end of the connection. */
+int container_attach_receive(int conn, char *msg, size_t size, size_t *ret_len, struct err *e) RL_CHECK;
+int container_attach_send(int conn, char type, const void *data, size_t len, struct err *e) RL_CHECK;
 
 /* The file `want` in the container's directory: what the monitor shall do when PID 1 has ended. */
 enum container_want { WANT_POLICY, WANT_STOP, WANT_RESTART };

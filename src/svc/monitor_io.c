@@ -249,6 +249,10 @@ static void handle(struct monitor_client *cl, const char *msg, size_t len)
 				monitor_deliver(m, sig);
 		}
 		break;
+	case ATTACH_HEALTH:
+		cl->flags |= ATTACH_WANTS_HEALTH;
+		monitor_health_now(m);
+		break;
 	case ATTACH_DETACH:
 		cl->flags &= ~(unsigned)ATTACH_OWNER;
 		break;

@@ -1,5 +1,5 @@
 /*
- * volume_fill.c - content put into a volume: copy-up from an image.
+ * volume_fill.c - content put into a volume: copy-up from an image, and archives.
  *
  * The copy is made by a forked child as root of a user namespace that maps the caller and all subordinate ids, so that
  * every file keeps the host ids it has in the unpacked layers, whatever id map the container gets, in a mount
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -160,9 +161,23 @@ static int publish(struct volume_lease *lease, int fill, struct err *e)
 	return 0;
 }
 
+/* Filling one volume twice at a time would use the same _fill: imports exclude each other by a lock of their own, since
+ * containers may have the volume mounted. */
+static int lock_fill(const struct volume_lease *lease, struct err *e)
+{
+	autofd int fd = openat(lease->fd, "volume.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, errno, "volume %s", lease->record.name);
+	int r = io_lock(fd, true, e);
+	return r < 0 ? r : take_fd(&fd);
+}
+
 static int fill_locked(struct volume_lease *lease, const struct idmap *map, const struct strv *layers,
 		       const char *path, struct err *e)
 {
+	autofd int lock = lock_fill(lease, e);
+	if (lock < 0)
+		return lock;
 	struct fill *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (f == MAP_FAILED)
 		return err_sys(e, errno, "shared memory");
@@ -205,4 +220,122 @@ int volume_fill(const struct store *s, struct volume_lease *lease, const struct 
 	if (r < 0)
 		return err_ctx(e, "volume %s", lease->record.name);
 	return unlocked < 0 ? unlocked : r;
+}
+
+/* ---- an archive ---- */
+
+struct merge {
+	struct err error; /* shared with the child */
+	int result;
+	int from, to; /* O_PATH: only the child may be able to read them */
+};
+
+static int merge_child(void *arg)
+{
+	struct merge *m = arg;
+	struct tree_stats stats;
+	umask(0);
+	autofd int from = openat(m->from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int to = openat(m->to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0 || to < 0)
+		m->result = err_sys(&m->error, errno, "open the volume");
+	else
+		m->result = tree_copy(from, to, TREE_REPLACE, &stats, &m->error);
+	return 0;
+}
+
+static int merge_fill(struct volume_lease *lease, const struct idmap *map, struct err *e)
+{
+	struct proc_child child = PROC_CHILD_NONE;
+	autofd int from = openat(lease->fd, VOLUME_FILL, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autofd int to = openat(lease->fd, VOLUME_DATA, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0 || to < 0)
+		return err_sys(e, errno, "open the volume");
+	struct merge *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (m == MAP_FAILED)
+		return err_sys(e, errno, "shared memory");
+	*m = (struct merge){.from = from, .to = to};
+	int r = userns_spawn(map, 0, merge_child, m, &child, e);
+	if (r == 0)
+		r = proc_wait_ok(&child, "the copy into the volume", e);
+	if (r == 0 && m->result < 0) {
+		r = m->result;
+		if (e)
+			*e = m->error;
+	}
+	munmap(m, sizeof(*m));
+	return r;
+}
+
+/* The archive is unpacked whole beside the content first: one that is damaged or hostile changes nothing. */
+static int import_into(const struct store *s, struct volume_lease *lease, const char *file, struct err *e)
+{
+	struct idmap map;
+	autostrv struct strv verb = STRV_INIT;
+	int r = idmap_detect(false, &map, e);
+	if (r == 0)
+		r = store_remove_tree(lease->fd, VOLUME_FILL, e);
+	if (r == 0 && mkdirat(lease->fd, VOLUME_FILL, 0755) < 0)
+		r = err_sys(e, errno, "make " VOLUME_FILL);
+	if (r < 0)
+		return r;
+	strv_add(&verb, "volume-import");
+	strv_add(&verb, "--");
+	strv_addf(&verb, "%s%s", file[0] == '-' && file[1] ? "./" : "", file);
+	strv_addf(&verb, "%s/volumes/%s/" VOLUME_FILL, s->root, lease->record.name);
+	r = image_program_run(s, &map, &verb, str_eq(file, "-"), NULL, NULL, e);
+	if (r == 0)
+		r = merge_fill(lease, &map, e);
+	(void)!store_remove_tree(lease->fd, VOLUME_FILL, NULL);
+	return r;
+}
+
+static int hold_for_archive(const char *root, const char *name, struct store *s, struct volume_lease *l, struct err *e)
+{
+	int r = store_open(root, true, s, e);
+	if (r < 0)
+		return r;
+	r = volume_ensure(s, name, false, l, e);
+	if (r == 0 && l->record.options.count) {
+		volume_release(l);
+		r = err_set(e, EOPNOTSUPP, "volume %s has its content elsewhere (options)", name);
+	}
+	if (r < 0)
+		store_close(s);
+	return r;
+}
+
+int volume_import(const char *root, const char *name, const char *file, struct err *e)
+{
+	struct store s;
+	struct volume_lease l = VOLUME_LEASE_NONE;
+	int r = hold_for_archive(root, name, &s, &l, e);
+	if (r < 0)
+		return r;
+	autofd int fill = lock_fill(&l, e);
+	r = fill < 0 ? fill : import_into(&s, &l, file, e);
+	volume_release(&l);
+	store_close(&s);
+	return r < 0 ? err_ctx(e, "volume import %s", name) : 0;
+}
+
+int volume_export(const char *root, const char *name, const char *file, struct err *e)
+{
+	struct store s;
+	struct idmap map;
+	struct volume_lease l = VOLUME_LEASE_NONE;
+	autostrv struct strv verb = STRV_INIT;
+	int r = hold_for_archive(root, name, &s, &l, e);
+	if (r < 0)
+		return r;
+	strv_add(&verb, "volume-export");
+	strv_addf(&verb, "--output=%s", file ? file : "-");
+	strv_add(&verb, "--");
+	strv_add(&verb, l.data);
+	r = idmap_detect(false, &map, e);
+	if (r == 0)
+		r = image_program_run(&s, &map, &verb, false, NULL, NULL, e);
+	volume_release(&l);
+	store_close(&s);
+	return r < 0 ? err_ctx(e, "volume export %s", name) : 0;
 }

@@ -87,7 +87,7 @@ completes() {
 }
 completes "verbs" "image images import info init inspect" i
 completes "members of a family" "prune" image pr
-completes "long options" "--security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
+completes "long options" "--secret --security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
 completes "an option that is only one" "--network" run --netw
 completes "words of an option" "always missing never newer" run --pull ""
 completes "words of an option after =" "never newer" run --pull=n

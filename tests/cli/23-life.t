@@ -5,7 +5,7 @@ N="--network none"
 # Several seconds at most, never a fixed time: until the command succeeds.
 eventually() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.05
 	done
@@ -13,33 +13,35 @@ eventually() {
 }
 status_is() { [ "$(rl inspect -f '{{.State.Status}}' "$1")" = "$2" ]; }
 logs_have() { rl logs "$1" 2>&1 | grep -q "$2"; }
+ready_times() { [ "$(rl logs "$1" 2>&1 | grep -c ready)" = "$2" ]; }
 catcher='trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done'
 
 life() {
 	local how=$1 id
-	id=$(rl run -d $N --name a busybox sh -c "$catcher")
+	id=$(rl run -d $N --name old busybox sh -c "$catcher")
 	like "$how: run -d prints an id" "$id" '^[0-9a-f]{64}$'
-	eventually logs_have a ready
-	like "$how: ps lists it" "$(rl ps --format '{{.ID}} {{.Names}} {{.Status}}')" "^${id:0:12} a Up "
-	is "$how: a prefix of the id is enough" "$(rl inspect -f '{{.Name}}' "${id:0:6}")" /a
-	must_fail "$how: a name can be used once" --status 125 --stderr 'in use' rl create --name a busybox
-	must_fail "$how: a running container is not removed" --status 125 --stderr 'running' rl rm a
-	is "$how: stop prints the name" "$(rl stop a)" a
-	is "$how: the exit status is kept" "$(rl inspect -f '{{.State.ExitCode}} {{.State.Running}}' a)" "7 false"
-	is "$how: stopping a stopped one is no error" "$(rl stop a)" a
-	is "$how: start prints the name" "$(rl start a)" a
-	ok "$how: it runs again" eventually status_is a running
-	eventually logs_have a 'ready'
-	pid=$(rl inspect -f '{{.State.Pid}}' a)
-	is "$how: restart prints the name" "$(rl restart -t 1 a)" a
-	isnt "$how: and it is another process" "$(rl inspect -f '{{.State.Pid}}' a)" "$pid"
-	ok "$how: kill sends a signal" rl kill -s TERM a
-	is "$how: wait prints the exit status" "$(rl wait a)" 7
-	ok "$how: rename" rl rename a b
-	is "$how: the new name is listed" "$(rl ps -a --format '{{.Names}}')" b
-	must_fail "$how: the old one is gone" --status 125 --stderr 'no container' rl start a
-	ok "$how: the name is free again" rl create --name a $N busybox true
-	is "$how: rm prints names" "$(rl rm a b | tr '\n' ' ')" "a b "
+	eventually logs_have old ready
+	like "$how: ps lists it" "$(rl ps --format '{{.ID}} {{.Names}} {{.Status}}')" "^${id:0:12} old Up "
+	is "$how: a prefix of the id is enough" "$(rl inspect -f '{{.Name}}' "${id:0:6}")" /old
+	must_fail "$how: a name can be used once" --status 125 --stderr 'in use' rl create --name old busybox
+	must_fail "$how: a running container is not removed" --status 125 --stderr 'running' rl rm old
+	is "$how: stop prints the name" "$(rl stop old)" old
+	is "$how: the exit status is kept" "$(rl inspect -f '{{.State.ExitCode}} {{.State.Running}}' old)" "7 false"
+	is "$how: stopping a stopped one is no error" "$(rl stop old)" old
+	is "$how: start prints the name" "$(rl start old)" old
+	ok "$how: it runs again" eventually status_is old running
+	eventually ready_times old 2
+	pid=$(rl inspect -f '{{.State.Pid}}' old)
+	is "$how: restart prints the name" "$(rl restart -t 1 old)" old
+	isnt "$how: and it is another process" "$(rl inspect -f '{{.State.Pid}}' old)" "$pid"
+	eventually ready_times old 3
+	ok "$how: kill sends a signal" rl kill -s TERM old
+	is "$how: wait prints the exit status" "$(rl wait old)" 7
+	ok "$how: rename" rl rename old new
+	is "$how: the new name is listed" "$(rl ps -a --format '{{.Names}}')" new
+	must_fail "$how: the old one is gone" --status 125 --stderr 'no container' rl start old
+	ok "$how: the name is free again" rl create --name old $N busybox true
+	is "$how: rm prints names" "$(rl rm old new | tr '\n' ' ')" "old new "
 	is "$how: nothing is left" "$(rl ps -aq)" ""
 	is "$how: created files belong to the container" "$(rl run $N --name f busybox sh -c 'adduser -D -u 77 x 2>/dev/null; echo hi >/f; echo $((1+1))'; rl start -a f)" "2
 2"

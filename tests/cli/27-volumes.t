@@ -145,6 +145,27 @@ else
 fi
 is "keep-id writes as the user" "$(run --userns keep-id -v ki:/d busybox sh -c 'echo x >/d/f; stat -c %u /d/f')" "$(id -u)"
 
+# --- archives
+run -v ex:/d busybox sh -c 'mkdir /d/dir; echo one >/d/dir/f; ln -s /etc/passwd /d/link; chmod 700 /d/dir; chown -R 5:6 /d/dir 2>/dev/null; true'
+ok "export to a file" rl volume export -o ex.tar ex
+is "it is a tar with the container's owners" "$(tar --numeric-owner -tvf ex.tar | awk '/dir\/f/ {print $2}')" "$([ "$(run busybox cat /proc/self/uid_map | wc -l)" -gt 1 ] && echo 5/6 || echo 0/0)"
+rl volume create im >/dev/null
+ok "import from a pipe, compressed" sh -c 'rl volume export ex | gzip | rl volume import im'
+is "it is the same" "$(run -v im:/d busybox sh -c 'cat /d/dir/f; readlink /d/link; stat -c %a /d/dir')" "one
+/etc/passwd
+700"
+run -v im:/d busybox sh -c 'echo two >/d/dir/f; echo mine >/d/mine; rm /d/link; mkdir /d/link'
+ok "import over what is there" rl volume import im ex.tar
+is "what has the name is replaced, the rest stays" "$(run -v im:/d busybox sh -c 'cat /d/dir/f /d/mine; readlink /d/link')" "one
+mine
+/etc/passwd"
+mkdir evil && echo x >evil/f && ln -s "$T" evil/l && tar -C evil --transform 's,^f$,l/pwned,' -cf evil.tar l f
+rl volume import im evil.tar >/dev/null 2>&1
+not_ok "a file behind a link does not leave the volume" test -e pwned
+must_fail "something that is no archive changes nothing" --status 125 --stderr 'volume import im' rl volume import im evil/f
+is "nothing" "$(run -v im:/d busybox cat /d/mine)" mine
+must_fail "a volume that is missing is not imported into" --status 125 --stderr "no volume" rl volume import nope ex.tar
+
 # --- crashes, and many at once
 mkdir -p "$RL_ROOT/volumes/.del-0000000000000000/x" "$RL_ROOT/volumes/half/_fill/rest"
 rm -r "$RL_ROOT/volumes/half"

@@ -327,8 +327,17 @@ def section_throughput():
         note(f"net.sh failed: {r.stderr.strip()[-200:]}")
 
 
+def section_images():
+    r = subprocess.run([f"{TOP}/tests/perf/images.sh", BUILD], stdout=subprocess.PIPE, text=True)
+    for line in r.stdout.splitlines():
+        rows.append(json.loads(line))
+    if r.returncode:
+        note(f"images.sh failed with status {r.returncode}")
+
+
 SECTIONS = {"start": section_start, "network": section_network, "podman": section_podman, "memory": section_memory,
-            "import": section_import, "throughput": section_throughput}
+            "import": section_import, "throughput": section_throughput,
+            "images": section_images}
 
 
 def table():

@@ -14,7 +14,6 @@ spy() {
 	wait_for "the spy" 60 sh -c "rl logs $1 | grep -q ready"
 	for i in {1..150}; do
 		SPYMARK=host-secret own exec -e "TOLD=told-secret$i" "$1" /tinit exit 0 || echo "exec failed"
-		SPYMARK=host-secret own exec "$1" /proc/self/exe run x >/dev/null 2>&1
 	done
 	rl logs "$1" >"$1.log"
 	rl rm -f "$1" >/dev/null
@@ -32,6 +31,12 @@ for s in plain tracer; do
 	is "CVE-2016-9962 ($s): nor of rl's command line" "$(grep '^cmdline' $s.log | grep -cE 'exec|told-secret')" 0
 done
 is "CVE-2019-5736: a user's own rl binary is the same afterwards" "$(sha256sum <mine/rl)" "$sum"
+
+# The command is /proc/self/exe itself: what then runs in the container is the sealed copy.
+rl run -d --network none --name o payload /tinit pause >/dev/null
+for i in {1..20}; do own exec o /proc/self/exe run x >/dev/null 2>&1; done
+own exec o /tinit overwrite-exe >over 2>&1
+is "CVE-2019-5736: /proc/self/exe as the command does not open the binary either" "$(sha256sum <mine/rl)" "$sum"
 
 # The image brings a program whose interpreter is /proc/self/exe.
 rl run -d --network none --name w busybox sh -c 'printf "#!/proc/self/exe\n" >/bin/trap; chmod 755 /bin/trap; sleep 10000' >/dev/null

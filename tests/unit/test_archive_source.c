@@ -46,6 +46,7 @@ static void feed(const struct str *blob, bool zlib, uint64_t max_tar, uint64_t m
 	*o = (struct outcome){.tar = STR_INIT, .tee = STR_INIT};
 	o->source = (struct source){.blobfd = fd,
 				    .teefd = tee,
+				    .feedfd = -1,
 				    .max_tar = max_tar,
 				    .max_ratio = max_ratio,
 				    .ring = &ring,

@@ -1,7 +1,12 @@
 /* How image verbs show names, ids and ages. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "tap.h"
 
 #include "rl/base/mem.h"
+#include "src/cmd/image_progress.h"
 #include "src/cmd/image_text.h"
 
 static void test_names(void)
@@ -59,16 +64,47 @@ static void test_ages(void)
 	}
 }
 
+/* What is printed when standard error is a file. */
+static void test_progress(void)
+{
+	struct image_progress_line line;
+	struct image_ui ui;
+	image_progress_begin(&line, true, &ui);
+	tap_ok(!ui.progress && !line.on, "-q shows no progress");
+	image_progress_end(&line);
+	FILE *f = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	char text[1024] = "";
+	dup2(fileno(f), STDERR_FILENO);
+	image_progress_begin(&line, false, &ui);
+	ui.progress(&(struct image_progress){"layer 1/2 aa", IMAGE_DOWNLOADING, 10, 2000}, ui.arg);
+	ui.progress(&(struct image_progress){"layer 2/2 \033[31m", IMAGE_PRESENT, 3000, 3000}, ui.arg);
+	ui.progress(&(struct image_progress){"layer 1/2 aa", IMAGE_UNPACKING, 2000, 2000}, ui.arg);
+	ui.progress(&(struct image_progress){"layer 1/2 aa", IMAGE_DONE, 2000, 2000}, ui.arg);
+	ui.progress(&(struct image_progress){"layer 1/2 aa", IMAGE_DOWNLOADING, 10, 2000}, ui.arg);
+	ui.progress(&(struct image_progress){"x", 12345, 10, 2000}, ui.arg);
+	image_progress_end(&line);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(f);
+	size_t n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	autostrv struct strv lines = STRV_INIT;
+	strv_split(&lines, text, '\n');
+	tap_is_int(lines.count, 4, "without a terminal there is a line for each thing that is finished, and a summary");
+	tap_ok(lines.count > 2 && strstr(lines.items[1], "layer 1/2 aa") && strstr(lines.items[1], "done"),
+	       "a finished layer is named");
+	tap_ok(!memchr(text, 033, n) && strstr(text, "?[31m") && strstr(text, "already there"),
+	       "names cannot do anything to a terminal");
+	tap_ok(strstr(text, "2kB in ") && strstr(text, "1 of 2 already there"), "the summary counts what was brought");
+}
+
 int main(void)
 {
 	tap_plan_later();
 	test_names();
 	test_ids();
 	test_ages();
-	struct image_progress_line line;
-	struct image_ui ui;
-	image_progress_begin(&line, true, &ui);
-	tap_ok(!ui.progress && !line.on, "-q shows no progress");
-	image_progress_end(&line);
+	test_progress();
 	return tap_done();
 }

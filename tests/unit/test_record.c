@@ -58,6 +58,14 @@ static void fill(struct run_opts *o)
 	bad |= run_opts_mount(o, "type=bind,src=/a\xff,dst=/b,ro", &e) | run_opts_tmpfs(o, "/t:size=5m,mode=700", &e);
 	bad |= run_opts_volumes_from(o, "other:ro", &e) | run_opts_image_volume(o, "ignore", &e);
 	strv_add(&o->mounts[0].image_layers, "/layer");
+	bad |= run_opts_secret(o, "key,target=/etc/k,uid=1,gid=2,mode=400", &e);
+	o->env_host = o->unsetenv_all = o->no_passwd = o->no_hostname = o->rmi = true;
+	bad |= run_opts_env_merge(o, "A=${A}b", &e) | run_opts_unsetenv(o, "B", &e) | run_opts_tz(o, "local", &e);
+	bad |= run_opts_passwd_entry(o, "a:*:1:2:c:/:/bin/sh", &e) | run_opts_group_entry(o, "a:x:1:", &e);
+	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);
+	bad |= run_opts_personality(o, "linux32", &e);
+	strv_add(&o->typed, "--env=A=b");
+	o->create_dir = xstrdup("/home/x");
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);
 	strv_add(&o->cap_add, "CAP_SYS_TIME");
@@ -83,6 +91,14 @@ static void fill(struct run_opts *o)
 	o->no_hosts = true;
 	o->mac_address = xstrdup("02:00:00:00:00:01");
 	strv_add(&o->host_access, "80");
+	o->limits = (struct limit_opts){.memory = 1, .memory_swap = -1, .memory_reservation = 3, .pids = 4,
+					.nano_cpus = 5, .cpu_quota = 6, .cpu_period = 7, .cpu_shares = 8,
+					.blkio_weight = 9, .mode = CGROUPS_DISABLED, .required = true};
+	o->limits.cpuset_cpus = xstrdup("0-1");
+	o->limits.cpuset_mems = xstrdup("0");
+	o->limits.parent = xstrdup("/p");
+	strv_add(&o->limits.conf, "memory.high=1");
+	bad |= limit_opts_device_read_bps(&o->limits, "/dev/sda:1m", &e);
 	if (!tap_ok(bad == 0, "the values used here are valid"))
 		tap_diag("%s", e.text);
 }

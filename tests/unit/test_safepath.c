@@ -291,6 +291,19 @@ static void random_path(uint32_t *seed, char *out, size_t size)
 		                        parts[next_random(seed) % ARRAY_SIZE(parts)]);
 }
 
+/* Which object it is, in words that survive the tree being made anew: its path. */
+static uint64_t identity(int fd)
+{
+	char link[64];
+	char path[PATH_MAX];
+	uint64_t hash = 0xcbf29ce484222325u;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path));
+	for (ssize_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3u;
+	return n > 0 ? hash >> 1 : 0; /* positive as a signed number: failures are negative */
+}
+
 static void resolve_all(int rootfd, uint64_t *results)
 {
 	static const int flags[] = {O_PATH,
@@ -302,10 +315,9 @@ static void resolve_all(int rootfd, uint64_t *results)
 	uint32_t seed = 1;
 	for (size_t i = 0; i < PATHS; i++) {
 		char path[256];
-		struct stat st;
 		random_path(&seed, path, sizeof(path));
 		autofd int fd = safepath_open(rootfd, path, flags[next_random(&seed) % ARRAY_SIZE(flags)], 0, NULL);
-		results[i] = fd < 0 ? (uint64_t)(int64_t)fd : fstat(fd, &st) == 0 ? st.st_ino : 0;
+		results[i] = fd < 0 ? (uint64_t)(int64_t)fd : identity(fd);
 	}
 }
 

@@ -18,6 +18,12 @@
  *     r = archive_unpack_finish(&job, &result, e);    // waits; the job is over, good or bad
  * or archive_unpack(), which is both. archive_job_cancel kills and reaps a job that is no longer wanted.
  *
+ * A blob may be unpacked while it is still being written (a download): blobfd is then a regular file that grows, opened
+ * anew for reading, and feedfd an eventfd. Whoever writes adds to it the number of bytes that were appended; the
+ * unpacker never looks beyond what was announced, and takes the blob for complete after blob_size bytes. The digest of
+ * such a blob is the writer's business: the result has none, and nothing of the layer may be published before the
+ * writer has verified it. A writer that gives up cancels the job.
+ *
  * On disk (the form of an unpacked layer): whiteouts are character devices 0:0, opaque directories carry
  * user.overlay.opaque=y, everything that could not be made as the archive says has a control record
  * (rl/kern/xattr.h) in an xattr or, where the file system has none, in the sidecar file beside the layer:
@@ -65,6 +71,8 @@ int archive_compressor_parse(const char *name, enum archive_compression *ret, st
 struct archive_job {
 	struct proc_child child;
 	int sock;
+	bool begun; /* confined and at work */
+	struct idmap map;
 };
 #define ARCHIVE_JOB_NONE                                                                                               \
 	{                                                                                                              \
@@ -79,6 +87,8 @@ struct archive_unpack {
 	const char *program; /* rl-image; NULL: proc_libexec_dir() "/rl-image" */
 	const struct idmap *map;
 	int blobfd;	     /* read from where it stands to its end: regular file, pipe or socket */
+	int feedfd;	     /* 0: blobfd is whole; else the eventfd of a growing one, see above */
+	uint64_t blob_size;  /* with feedfd: how many bytes it will have, from where it stands */
 	int teefd;	     /* 0: none; else every byte of the blob is written here too, in order */
 	int targetfd;	     /* an empty directory; an O_PATH descriptor will do */
 	int sidecarfd;	     /* 0: none (what needs one is then an error); else an empty file open for writing */
@@ -87,10 +97,11 @@ struct archive_unpack {
 	uint64_t max_tar;   /* most bytes of tar stream; 0: no limit but the file system */
 	uint64_t max_ratio; /* most tar bytes per blob byte past the first 256 MiB; 0: 4000 */
 	bool no_sync;	    /* the caller syncs the file system itself */
+	bool no_wait;	    /* archive_unpack_start only starts the program; archive_job_advance does the rest */
 };
 
 struct archive_unpacked {
-	char blob_digest[ARCHIVE_DIGEST_SIZE];
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* "" if it was fed and is compressed */
 	char diffid[ARCHIVE_DIGEST_SIZE];
 	enum archive_compression compression;
 	uint64_t blob_size;
@@ -107,6 +118,9 @@ struct archive_unpacked {
 };
 
 int archive_unpack_start(const struct archive_unpack *req, struct archive_job *ret_job, struct err *e) RL_CHECK;
+/* For jobs started with no_wait, whenever job->sock is readable: 1 if archive_unpack_finish will not wait long, else 0.
+ * (finish may be called at any time; it waits.) */
+int archive_job_advance(struct archive_job *job, struct err *e) RL_CHECK;
 int archive_unpack_finish(struct archive_job *job, struct archive_unpacked *ret, struct err *e) RL_CHECK;
 int archive_unpack(const struct archive_unpack *req, struct archive_unpacked *ret, struct err *e) RL_CHECK;
 
@@ -173,6 +187,7 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
+	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
 };
 
 struct archive_packed {
@@ -192,6 +207,14 @@ struct archive_packed {
  * blob on every machine. -EBADMSG: a file of the layer is called like a whiteout and cannot be written as one. */
 int archive_pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e) RL_CHECK;
 
+/* ---- trees that are copied (rl/base/tree_wire.h) ---- */
+
+/* The stream as a tar. `root` is the first node's name in it ("." for the contents of a directory). */
+int archive_tree_to_tar(int infd, int outfd, const char *root, struct err *e) RL_CHECK;
+/* A tar, compressed with gzip or zstd or not, as a stream: paths are clean and relative, those with ".." are -EBADMSG. The first node need
+ * not be a directory, nor need parents be there. */
+int archive_tar_to_tree(int infd, int outfd, struct err *e) RL_CHECK;
+
 /* ---- bytes that are packed already ---- */
 
 struct archive_compressed {
@@ -204,5 +227,25 @@ struct archive_compressed {
  * same input gives the same output where archive_pack's would be. Parses nothing. */
 int archive_compress(int infd, int outfd, enum archive_compression compression, int level,
 		     struct archive_compressed *ret, struct err *e) RL_CHECK;
+
+/* A blob that is compressed, inflated by a confined program and compressed anew. */
+struct archive_recompress {
+	const char *program; /* as above */
+	const struct idmap *map;
+	int blobfd;
+	int emptyfd; /* an empty directory */
+	int outfd;
+	enum archive_compression compression;
+	int level;
+};
+
+struct archive_recompressed {
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* of what was read */
+	char diffid[ARCHIVE_DIGEST_SIZE];      /* of the tar in it */
+	char digest[ARCHIVE_DIGEST_SIZE];      /* of what was written */
+	uint64_t size;
+};
+
+int archive_recompress(const struct archive_recompress *req, struct archive_recompressed *ret, struct err *e) RL_CHECK;
 
 #endif

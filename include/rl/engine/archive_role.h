@@ -1,7 +1,7 @@
 /*
  * archive_role.h - what the confined program does, and the handshake between it and archive_unpack/archive_extract.
  *
- * Model: rl-image's main dispatches its hidden verbs "unpack" and "extract" to the role mains in src/image/, which call
+ * Model: rl-image's main dispatches its hidden verbs "unpack", "extract" and "inflate" to the role mains in src/image/, which call
  * the functions here. Descriptors of the program: 3 the socket (rl/base/sync.h), 4 the blob, 5 the target directory,
  * and those a message carries.
  *
@@ -10,7 +10,7 @@
  *   LOWER       parent   repeated until nlower were sent     up to SYNC_FDS_MAX directories, top first
  *   UNSHARED    child    its namespaces exist, no ids yet    none
  *   MAPPED      parent   uid_map and gid_map are written     none
- *   DONE        child    all written and synced              struct archive_unpacked (unpack), uint64_t count (extract)
+ *   DONE        child    all written and synced              struct archive_unpacked (unpack, inflate), uint64_t count (extract)
  *   (error)     either   any time, last message              struct err
  *
  * Situation on entry of archive_role_main: host namespaces, the caller's uid, all capabilities the caller has, fds 3 to
@@ -36,7 +36,7 @@ enum archive_step {
 
 enum { ARCHIVE_FD_SOCK = 3, ARCHIVE_FD_BLOB = 4, ARCHIVE_FD_TARGET = 5 };
 
-enum archive_role { ARCHIVE_ROLE_UNPACK, ARCHIVE_ROLE_EXTRACT };
+enum archive_role { ARCHIVE_ROLE_UNPACK, ARCHIVE_ROLE_EXTRACT, ARCHIVE_ROLE_INFLATE };
 
 /* Runs the whole role and ends the process; failures go to the parent over the socket. Returns only when the process
  * was not started as a role. */

@@ -48,5 +48,7 @@ int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, 
 /* A pidfd of the oldest child of PID 1, for containers whose PID 1 is our reaper (spec->init): that one never executed
  * anything, so the kernel protects it even from us. `init_pidfd` is PID 1's, verified. -ESRCH if there is none. */
 int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e) RL_CHECK;
+/* Its number alone, for looking at. */
+int runtime_find_member(pid_t init_pid, pid_t *ret_pid, struct err *e) RL_CHECK;
 
 #endif

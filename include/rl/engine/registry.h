@@ -175,6 +175,11 @@ struct registry_transfer {
 	void (*progress)(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size);
 	void *progress_arg;
 	bool keep_going; /* do the other jobs although one failed; the first failure is returned in the end */
+	/* Something else to look after meanwhile: called when watch_fd (> 0) is readable. A negative result ends the
+	 * transfer with that error, as it is. May be NULL. */
+	int (*watch)(void *arg, struct err *e);
+	void *watch_arg;
+	int watch_fd;
 };
 
 /* Fetch blobs, several at once. The error of the first failure; the others are then broken off (-ECANCELED). */

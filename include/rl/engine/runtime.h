@@ -51,6 +51,10 @@ struct runtime_start {
 	void *net_arg;
 	int (*prepare)(void *arg, struct err *e); /* host side work that may overlap with the id map helpers, or NULL */
 	void *prepare_arg;
+	int *cgroup_fd; /* clone the child into this cgroup v2 directory; NULL: none */
+	/* Put the child into its cgroups, where clone could not (v1, an outer filter without clone3); or NULL. */
+	int (*place)(void *arg, pid_t pid, struct err *e);
+	void *place_arg;
 };
 
 struct runtime_container {

@@ -120,6 +120,8 @@ struct store_record {
 	struct store_layer *layers; /* bottom first */
 	size_t nlayers;
 	struct strv extra; /* further blobs to keep (an index it was chosen from): digests */
+	char *origin;	   /* repository it was pulled from (DOMAIN/PATH), or NULL */
+	struct strv maps;  /* keys of the id maps it was unpacked for: a layer missing there is damage */
 	bool builtin;	   /* its blobs are in the built-in layout; kept only for the keys of its layers */
 };
 
@@ -142,6 +144,7 @@ struct store_work {
 	char *name; /* below tmp/ */
 	int dirfd;  /* the directory; holds the lock that tells the living from the crashed */
 	int pinsfd;
+	bool synced; /* the caller syncs the file system itself, before it publishes and after: nothing is synced here */
 };
 
 int store_work_begin(const struct store *s, struct store_work *ret_work, struct err *e) RL_CHECK;
@@ -160,6 +163,8 @@ int store_publish_layer(struct store_work *w, const char *name, const char *key,
 int store_put_blob(struct store_work *w, const void *data, size_t len, const char *digest, struct err *e) RL_CHECK;
 /* Write (or rewrite) the record of an image; everything it names must be published. Durable when this returns. */
 int store_publish_image(struct store_work *w, const struct store_record *r, struct err *e) RL_CHECK;
+/* Its layers are unpacked for this map now; true if that was not known. */
+bool store_record_note_map(struct store_record *r, const char *key);
 
 /* ---- names and removal ---- */
 

@@ -7,7 +7,7 @@
  *
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
- *     load FILE|DIR|-       (none; names come from the archive)
+ *     load FILE|DIR|-       --which NAME (one image of it; all otherwise); names come from the archive
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
  *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N;
  *                           DEST "" is the image's name
@@ -20,6 +20,13 @@
  *                           (members as in struct image_commit, rl/svc/image_commit.h)
  *     export                descriptor 4 is a JSON request {"dirs":[...],"trust_records":bool,"exclude":[...]}, 5 is
  *                           where the tar goes
+ *     pack-layers           the layers of a build as they come (rl/model/build_proto.h)
+ *     fetch URL             --output FILE; http and https
+ *     unpack-tar FILE|-     --output DIR, which is empty; by the confined unpacker
+ *     tree-to-tar           --name ROOT; a tree (rl/base/tree_wire.h) from descriptor 4 as a tar to 5
+ *     tar-to-tree           a tar from 4 as a tree to 5
+ *     volume-export DIR     --output FILE|-
+ *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map
  *
  *   step                 sender    when                                   payload
@@ -48,9 +55,26 @@ enum image_step {
 	IMAGE_STEP_N,
 };
 
+enum image_progress_state {
+	IMAGE_WAITING,
+	IMAGE_CHECKING, /* what an earlier attempt left */
+	IMAGE_DOWNLOADING,
+	IMAGE_RETRYING,
+	IMAGE_UNPACKING,
+	IMAGE_COMPRESSING,
+	IMAGE_UPLOADING,
+	IMAGE_COPYING,
+	IMAGE_PRESENT, /* nothing had to be done */
+	IMAGE_DONE,
+	IMAGE_FAILED,
+	IMAGE_PROGRESS_N,
+};
+
+/* One thing that is worked on; messages with the same `what` are about the same thing. */
 struct image_progress {
-	char what[80];	/* "layer 1/3 sha256:0123456789ab" */
-	uint64_t done;	/* bytes of input read */
+	char what[76];	/* "layer 1/3 0123456789ab" */
+	uint32_t state; /* enum image_progress_state */
+	uint64_t done;	/* bytes */
 	uint64_t total; /* 0: not known */
 };
 

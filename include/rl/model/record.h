@@ -54,7 +54,9 @@ struct record_map {
 /* A health check as decided at create: options first, then the image. */
 struct record_health_check {
 	struct strv test; /* argv; empty: none */
-	uint64_t interval_ns, timeout_ns, start_period_ns;
+	uint64_t interval_ns; /* 0: only when it is asked for */
+	uint64_t timeout_ns, start_period_ns;
+	uint64_t start_interval_ns; /* in the start period; 0: interval_ns */
 	unsigned retries;
 };
 
@@ -148,6 +150,8 @@ struct record_state {
 	char *error;		       /* why it could not be started, "" */
 	unsigned restarts;
 	bool stopped_by_user;
+	struct strv cgroups;	       /* directories of the running container (rl/kern/cgroup.h) */
+	char *limits_rung;	       /* what enforces its limits: "systemd scope", ...; NULL: nothing was asked for */
 	struct record_health health;
 	struct record_join join;
 	struct strv networks; /* of this run (rl/model/endpoint.h), the default route's first */

@@ -28,6 +28,8 @@ enum rt_mount_kind {
 	RT_CGROUP,
 	RT_DEV,	    /* a tmpfs with the standard device nodes and links */
 	RT_OVERLAY, /* source is the lower directory; writes are thrown away */
+	RT_LAYERS,  /* `subpath` of what `lowers` show together, read-only; source is an empty directory of ours */
+	RT_FILE,    /* a file that exists in memory only, with what `fd` holds; source is an empty directory of ours */
 };
 
 struct rt_mount {
@@ -41,16 +43,28 @@ struct rt_mount {
 	char *options;	  /* file system options, or NULL */
 	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
 	char *upper, *work; /* RT_OVERLAY */
-	struct strv lowers; /* RT_OVERLAY without source: directories to stack, top first */
+	struct strv lowers; /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
+	bool over_link;	  /* a symlink that leads to nothing is replaced, not refused */
 	char *subpath;	  /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
 	bool chown;	  /* :U, the source is given to the payload's user */
 	bool copy_up;	  /* tmpfs: fill with what the image has there */
+	int fd; /* RT_FILE: borrowed */
+	uint32_t uid, gid, mode;
 };
 
 struct rt_device {
 	char *source;	  /* host path */
 	char *target;
 	bool read_only;
+};
+
+/* A file of the container's own that is on no disk. The bytes are wiped when the spec is freed. */
+struct rt_secret {
+	char *target;
+	uint32_t uid, gid;
+	unsigned mode;
+	char *data;
+	size_t len;
 };
 
 struct rt_rlimit {
@@ -78,6 +92,8 @@ struct rtspec {
 	char *user_text;	/* -u or the image's User, "" is root */
 	struct strv group_add;
 	bool keep_groups;
+	struct strv passwd, group; /* lines to add to the container's files where the name and the id are free */
+	int personality;	   /* -1: as it is */
 	int umask;
 	bool terminal;
 	unsigned short rows, columns; /* of the terminal; 0 0: unknown */
@@ -104,6 +120,9 @@ struct rtspec {
 	size_t nmounts;
 	struct rt_device *devices;
 	size_t ndevices;
+	struct rt_secret *secrets;
+	size_t nsecrets;
+	struct strv secret_env; /* added to env for the payload, recorded nowhere */
 	struct strv masked;
 	struct strv read_only_paths;
 
@@ -120,6 +139,10 @@ void rtspec_free(struct rtspec *s);
 /* Add a mount and return it for further settings; target and source are copied. */
 struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, const char *source, const char *target,
 				  unsigned set);
+void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint32_t gid, unsigned mode,
+		       const void *data, size_t len);
+/* Wipe and forget them: once the container is cloned nobody else needs them. */
+void rtspec_drop_secrets(struct rtspec *s);
 void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
 void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard);
 

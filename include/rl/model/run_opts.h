@@ -16,6 +16,7 @@
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"
+#include "rl/model/limit_opts.h"
 
 enum mount_kind { MOUNT_KIND_BIND, MOUNT_KIND_TMPFS, MOUNT_KIND_VOLUME, MOUNT_KIND_IMAGE, MOUNT_KIND_DEVPTS };
 
@@ -64,6 +65,14 @@ struct device_opt {
 	char *source; /* host path */
 	char *target; /* container path */
 	bool read, write, mknod;
+};
+
+struct secret_opt {
+	char *name;
+	char *target; /* absolute path, or with `env` the name of the variable */
+	bool env;
+	uint32_t uid, gid;
+	unsigned mode;
 };
 
 struct env_opt {
@@ -140,6 +149,7 @@ struct run_opts {
 	struct strv log_opts;	 /* as typed, for inspect */
 	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
+	int64_t health_start_interval;
 	int health_retries;	 /* -1: the image's, else 3 */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
@@ -158,9 +168,26 @@ struct run_opts {
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
+	bool env_host;		 /* the caller's environment below the image's */
+	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;	 /* names */
+	bool unsetenv_all;
+	char *tz;		 /* "local" or a zone */
+	bool no_passwd;		 /* --passwd=false */
+	char *passwd_entry, *group_entry;
+	struct strv host_users;
+	struct strv requires;	 /* containers started before this one */
+	int personality;	 /* of personality(2), -1: as it is */
+	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	struct strv typed;	 /* what was asked for, "--name=value", to ask for it again */
+	char *create_dir;	 /* where: relative names in it are relative to this */
+	bool rmi;		 /* remove the image afterwards */
+
 	/* file systems */
 	struct mount_opt *mounts;
 	size_t nmounts;
+	struct secret_opt *secrets;
+	size_t nsecrets;
 	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
 	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
@@ -192,6 +219,8 @@ struct run_opts {
 	struct strv expose;	 /* --expose, checked; the image's are added at creation */
 	bool publish_all;	 /* -P */
 	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
+
+	struct limit_opts limits;
 };
 
 enum {
@@ -220,6 +249,7 @@ int run_opts_image_volume(struct run_opts *o, const char *value, struct err *e) 
 /* One item of volumes_from: the container's name and what the options say (-1 not said). */
 int run_opts_parse_volumes_from(const char *text, char **ret_name, enum tristate *ret_read_only,
 				struct err *e) RL_CHECK;
+int run_opts_secret(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* --secret: run_opts_secret.c */
 int run_opts_device(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_shm_size(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_rootfs(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -254,6 +284,7 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_health_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
@@ -296,6 +327,18 @@ void run_opts_free_named(struct named_opt *n);
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */
 int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+
+/* podman's further options: run_opts_user.c */
+int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_unsetenv(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_tz(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_passwd_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_group_entry(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hostuser(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
+void run_opts_expand(const char *text, const struct strv *env, struct str *out);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

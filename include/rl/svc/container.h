@@ -54,6 +54,10 @@ struct container_exec_opts {
 int container_exec(const char *root, const char *name, const struct container_exec_opts *o, int *ret_status,
 		   struct err *e) RL_CHECK;
 
+/* Run its health check now and count it. *ret_code: 0 healthy, else not; *ret_output: what the check said. */
+int container_healthcheck(const char *root, const char *name, int *ret_code, struct str *ret_output, struct err *e)
+	RL_CHECK;
+
 /* ---- ending ---- */
 
 enum { CONTAINER_TIMEOUT_OWN = -1 };
@@ -82,8 +86,9 @@ int container_pause(const char *root, const char *name, struct err *e) RL_CHECK;
 int container_unpause(const char *root, const char *name, struct err *e) RL_CHECK;
 
 int container_rename(const char *root, const char *name, const char *new_name, struct err *e) RL_CHECK;
-/* `policy` as --restart takes it. */
-int container_update_restart(const char *root, const char *name, const char *policy, struct err *e) RL_CHECK;
+/* `policy` as --restart takes it, or NULL; `limits` that are set replace the container's, at once if it runs. */
+int container_update(const char *root, const char *name, const char *policy, const struct limit_opts *limits,
+		     struct err *e) RL_CHECK;
 /* Make the container's directory ready without starting it: checks that it could be started. */
 int container_init_only(const char *root, const char *name, struct err *e) RL_CHECK;
 

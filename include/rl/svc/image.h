@@ -55,16 +55,21 @@ struct image_run {
 
 /* How to reach a registry; every member may be zero but tls_verify (UNSET as registries.conf says). All borrowed. */
 struct image_registry {
-	const char *creds;    /* USER[:PASSWORD] */
+	const char *creds; /* USER[:PASSWORD] */
 	const char *authfile;
 	const char *cert_dir;
 	enum tristate tls_verify;
-	unsigned retries;     /* 0: the default */
+	unsigned retries; /* 0: the default */
 };
 
 /* Find the image, have missing layers unpacked for `map`, return the lower directories. */
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
+/* The same for the image of one platform ("linux/arm64", or NULL): if the store's image of this name is another one, it
+ * counts as not being there. `ref` may have a transport in front of it; what is behind one of a file is loaded. */
+int image_ensure_platform(const struct store *s, const char *ref, enum pull_policy policy, const char *platform,
+			  const struct idmap *map, const struct image_ui *ui, struct image_run *ret_run,
+			  struct err *e) RL_CHECK;
 void image_run_release_lease(struct image_run *run);
 void image_run_free(struct image_run *run);
 
@@ -89,8 +94,8 @@ int image_import(const struct image_import_opts *o, const struct image_ui *ui, s
 
 struct image_pull_opts {
 	const char *root;
-	const char *name;	 /* reference, "docker://" in front of it or not */
-	const char *platform;	 /* or NULL */
+	const char *name;     /* reference, "docker://" in front of it or not */
+	const char *platform; /* or NULL */
 	struct image_registry registry;
 	enum pull_policy policy; /* of the registry's and the store's image, which wins */
 	bool all_tags;
@@ -108,6 +113,8 @@ struct image_save_opts {
 	const char *root;
 	const char *output; /* file, directory, or "-" */
 	const char *format; /* docker-archive (NULL), oci-archive, oci-dir, docker-dir */
+	const char *name;   /* what the one image is called there instead ("" nothing), or NULL: its names */
+	bool append;	    /* an OCI layout that is there already gets the image as well */
 	bool one_image;	    /* more than one image is -EINVAL */
 	struct strv refs;   /* borrowed */
 };
@@ -116,12 +123,15 @@ int image_save(const struct image_save_opts *o, const struct image_ui *ui, struc
 
 struct image_push_opts {
 	const char *root;
-	const char *name; /* image of the store */
-	const char *dest; /* reference, "docker://" in front of it or not; NULL: the image's name */
+	const char *name; /* image of the store, or one that a transport names: it is brought into the store first */
+	const char
+		*dest; /* reference, "docker://" in front of it or not; NULL: the image's name. With another transport:
+			     where to write it (oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR) */
 	struct image_registry registry;
 	const char *format;	 /* "oci", "v2s2", or NULL: the manifest as it is */
 	const char *compression; /* for layers that are not compressed: "gzip" (NULL), "zstd", "none" */
 	unsigned level;		 /* 0: the default */
+	bool force;		 /* layers in another compression than this are compressed anew */
 };
 /* ret_pushed: the destination's canonical name and the digest of the manifest that is there now. */
 int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,

@@ -127,6 +127,7 @@ int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *
 	*source = (struct source){
 		.blobfd = w->blobfd,
 		.teefd = w->teefd,
+		.feedfd = -1,
 		.max_tar = w->wire->max_tar,
 		.max_ratio = w->wire->max_ratio,
 		.ring = ring,

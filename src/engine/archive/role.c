@@ -24,13 +24,15 @@ static int receive_request(struct archive_wire *w, struct archive_work *work, st
 	if (msg->len != sizeof(*w))
 		return err_set(e, EPROTO, "malformed request");
 	memcpy(w, msg->data, sizeof(*w));
-	if (msg->nfds != w->has_tee + w->has_sidecar || w->nlower > ARCHIVE_LOWERS_MAX)
+	if (msg->nfds != w->has_tee + w->has_sidecar + w->has_feed || w->nlower > ARCHIVE_LOWERS_MAX)
 		return err_set(e, EPROTO, "malformed request");
 	int next = 0;
 	if (w->has_tee)
 		work->teefd = msg->fds[next++];
 	if (w->has_sidecar)
-		work->sidecarfd = msg->fds[next];
+		work->sidecarfd = msg->fds[next++];
+	if (w->has_feed)
+		work->feedfd = msg->fds[next];
 	return 0;
 }
 
@@ -53,9 +55,9 @@ static int work_confined(enum archive_role role, struct archive_work *work, stru
 {
 	/* Modes are given exactly; a umask would only take bits away. */
 	umask(0);
-	if (role == ARCHIVE_ROLE_UNPACK) {
+	if (role != ARCHIVE_ROLE_EXTRACT) {
 		struct archive_unpacked result = {.records = 0};
-		int r = unpack_work(work, &result, e);
+		int r = role == ARCHIVE_ROLE_UNPACK ? unpack_work(work, &result, e) : inflate_work(work, &result, e);
 		if (r < 0)
 			return r;
 		return sync_send(ARCHIVE_FD_SOCK, ARCHIVE_STEP_DONE, &result, sizeof(result), NULL, 0, e);
@@ -71,8 +73,12 @@ static int run(enum archive_role role, struct err *e)
 {
 	struct archive_wire wire;
 	int lowers[ARCHIVE_LOWERS_MAX];
-	struct archive_work work = {
-		.wire = &wire, .blobfd = ARCHIVE_FD_BLOB, .teefd = -1, .sidecarfd = -1, .lowerfds = lowers};
+	struct archive_work work = {.wire = &wire,
+				    .blobfd = ARCHIVE_FD_BLOB,
+				    .teefd = -1,
+				    .feedfd = -1,
+				    .sidecarfd = -1,
+				    .lowerfds = lowers};
 	int r = receive_request(&wire, &work, e);
 	if (r == 0)
 		r = receive_lowers(lowers, wire.nlower, e);
@@ -97,7 +103,10 @@ static int run(enum archive_role role, struct err *e)
 int archive_role_main(enum archive_role role, struct err *e)
 {
 	struct stat st;
-	log_set_role(role == ARCHIVE_ROLE_UNPACK ? "unpack" : "extract");
+	static const char *const names[] = {[ARCHIVE_ROLE_UNPACK] = "unpack",
+					    [ARCHIVE_ROLE_EXTRACT] = "extract",
+					    [ARCHIVE_ROLE_INFLATE] = "inflate"};
+	log_set_role(names[role]);
 	if (fstat(ARCHIVE_FD_SOCK, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return err_set(e, EINVAL, "this verb is used by rl-image itself only");
 	for (int fd = ARCHIVE_FD_SOCK; fd <= ARCHIVE_FD_TARGET; fd++) {

@@ -49,6 +49,7 @@ static int send_request(int sock, const struct launch *l, struct err *e)
 	int n = 0;
 	wire.has_tee = l->teefd > 0;
 	wire.has_sidecar = l->sidecarfd > 0;
+	wire.has_feed = l->feedfd > 0;
 	if (!wire.max_ratio)
 		wire.max_ratio = RATIO_DEFAULT;
 	if (!wire.max_members)
@@ -57,6 +58,8 @@ static int send_request(int sock, const struct launch *l, struct err *e)
 		fds[n++] = l->teefd;
 	if (wire.has_sidecar)
 		fds[n++] = l->sidecarfd;
+	if (wire.has_feed)
+		fds[n++] = l->feedfd;
 	int r = sync_send(sock, ARCHIVE_STEP_REQUEST, &wire, sizeof(wire), fds, n, e);
 	for (size_t sent = 0; r == 0 && sent < wire.nlower;) {
 		int count = (int)RL_MIN((size_t)SYNC_FDS_MAX, (size_t)wire.nlower - sent);
@@ -66,22 +69,29 @@ static int send_request(int sock, const struct launch *l, struct err *e)
 	return r;
 }
 
-static int handshake(const struct archive_job *job, const struct launch *l, struct err *e)
+/* From the namespaces it made to the ids in them. */
+static int handshake(struct archive_job *job, struct err *e)
 {
-	int r = send_request(job->sock, l, e);
-	/* A child that failed meanwhile says why; that is worth more than our broken pipe. */
-	if (r < 0 && r != -EPIPE)
-		return r;
-	r = sync_expect(job->sock, peer, ARCHIVE_STEP_UNSHARED, NULL, e);
+	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_UNSHARED, NULL, e);
 	if (r < 0)
 		return r;
 	struct idmap_job map_job;
-	r = idmap_start(&l->wire->map, job->child.pid, &map_job, e);
+	r = idmap_start(&job->map, job->child.pid, &map_job, e);
 	if (r == 0)
 		r = idmap_finish(&map_job, e);
-	if (r < 0)
-		return r;
-	return sync_send(job->sock, ARCHIVE_STEP_MAPPED, NULL, 0, NULL, 0, e);
+	if (r == 0)
+		r = sync_send(job->sock, ARCHIVE_STEP_MAPPED, NULL, 0, NULL, 0, e);
+	job->begun = r == 0;
+	return r;
+}
+
+int archive_job_advance(struct archive_job *job, struct err *e)
+{
+	if (job->begun)
+		return 1;
+	struct err said = ERR_INIT;
+	int r = handshake(job, &said);
+	return r < 0 ? explain_death(job, r, &said, e) : 0;
 }
 
 int launch_start(const struct launch *l, struct archive_job *ret_job, struct err *e)
@@ -92,7 +102,7 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 	int r = sync_pair(pair, e);
 	if (r < 0)
 		return r;
-	struct archive_job job = {.child = PROC_CHILD_NONE, .sock = pair[0]};
+	struct archive_job job = {.child = PROC_CHILD_NONE, .sock = pair[0], .map = l->wire->map};
 	autofd int theirs = pair[1];
 	const int fds[] = {theirs, l->blobfd, l->targetfd};
 	char name[] = "rl-image";
@@ -112,8 +122,13 @@ int launch_start(const struct launch *l, struct archive_job *ret_job, struct err
 		return r;
 	}
 	struct err said = ERR_INIT;
-	r = handshake(&job, l, &said);
-	if (r < 0)
+	r = send_request(job.sock, l, &said);
+	/* A child that failed meanwhile says why; that is worth more than our broken pipe. */
+	if ((r == 0 || r == -EPIPE) && !l->no_wait) {
+		err_clear(&said);
+		r = handshake(&job, &said);
+	}
+	if (r < 0 && (r != -EPIPE || !l->no_wait))
 		return explain_death(&job, r, &said, e);
 	*ret_job = job;
 	return 0;
@@ -123,7 +138,9 @@ int launch_finish(struct archive_job *job, void *ret, size_t size, struct err *e
 {
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	struct err said = ERR_INIT;
-	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, &said);
+	int r = job->begun ? 0 : handshake(job, &said);
+	if (r == 0)
+		r = sync_expect(job->sock, peer, ARCHIVE_STEP_DONE, msg, &said);
 	if (r < 0)
 		return explain_death(job, r, &said, e);
 	if (msg->len != size) {
@@ -150,6 +167,7 @@ int archive_unpack_start(const struct archive_unpack *req, struct archive_job *r
 		.max_ratio = req->max_ratio,
 		.nlower = (uint32_t)req->nlower,
 		.no_sync = req->no_sync,
+		.blob_size = req->blob_size,
 	};
 	return launch_start(&(struct launch){.program = req->program,
 					     .verb = "unpack",
@@ -157,6 +175,8 @@ int archive_unpack_start(const struct archive_unpack *req, struct archive_job *r
 					     .blobfd = req->blobfd,
 					     .targetfd = req->targetfd,
 					     .teefd = req->teefd,
+					     .feedfd = req->feedfd,
+					     .no_wait = req->no_wait,
 					     .sidecarfd = req->sidecarfd,
 					     .lowerfds = req->lowerfds},
 			    ret_job, e);

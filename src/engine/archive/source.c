@@ -43,21 +43,45 @@ enum {
 
 /* ---- input ---- */
 
+/* At most how many of `size` bytes may be read now; waits until there are some. 0 at the end. */
+static ssize_t readable(struct source *s, size_t size, struct err *e)
+{
+	if (s->feedfd < 0)
+		return (ssize_t)size;
+	while (s->announced == s->blob_size && s->blob_size < s->feed_size) {
+		uint64_t more = 0;
+		ssize_t n = read(s->feedfd, &more, sizeof(more));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(more))
+			return err_sys(e, n < 0 ? errno : EPROTO, "wait for more of the blob");
+		s->announced += RL_MIN(more, s->feed_size - s->announced);
+	}
+	return (ssize_t)RL_MIN((uint64_t)size, s->announced - s->blob_size);
+}
+
 /* One read of the blob, digested and copied on its way. Returns the number of bytes, 0 at the end. */
 static ssize_t read_blob(struct source *s, unsigned char *to, size_t size, struct err *e)
 {
-	ssize_t n;
-	do
-		n = read(s->blobfd, to, size);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = readable(s, size, e);
 	if (n < 0)
-		return err_sys(e, errno, "read the blob");
+		return n;
+	if (n > 0) {
+		size = (size_t)n;
+		do
+			n = read(s->blobfd, to, size);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return err_sys(e, errno, "read the blob");
+		if (n == 0 && s->feedfd >= 0)
+			return err_set(e, EIO, "the blob is shorter than what was announced");
+	}
 	if (n == 0) {
 		s->at_end = true;
 		return 0;
 	}
 	s->blob_size += (uint64_t)n;
-	if (s->compression != ARCHIVE_PLAIN)
+	if (s->compression != ARCHIVE_PLAIN && s->feedfd < 0)
 		digest_add(&s->digest, to, (size_t)n);
 	if (s->teefd >= 0) {
 		int r = io_write_all(s->teefd, to, (size_t)n, e);
@@ -385,7 +409,7 @@ static void *source_main(void *arg)
 		flush(s);
 		ring_end(s->ring);
 	}
-	if (s->compression == ARCHIVE_PLAIN)
+	if (s->compression == ARCHIVE_PLAIN || s->feedfd >= 0)
 		s->blob_digest[0] = '\0';
 	else
 		digest_end(&s->digest, s->blob_digest);

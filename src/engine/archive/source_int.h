@@ -23,6 +23,8 @@ struct source {
 	/* set by the caller */
 	int blobfd;
 	int teefd;	    /* -1: none */
+	int feedfd;	    /* -1: the blob is whole; else it grows, see rl/engine/archive.h */
+	uint64_t feed_size; /* with feedfd */
 	uint64_t max_tar;   /* 0: none */
 	uint64_t max_ratio; /* 0: none */
 	struct ring *ring;
@@ -31,7 +33,7 @@ struct source {
 	enum archive_compression compression;
 	uint64_t blob_size;
 	uint64_t tar_size;
-	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* "" for plain blobs: it is the tar's digest */
+	char blob_digest[ARCHIVE_DIGEST_SIZE]; /* "" for plain blobs (it is the tar's digest) and fed ones */
 	/* private */
 	pthread_t thread;
 	struct digest digest;
@@ -39,6 +41,7 @@ struct source {
 	unsigned char *in; /* unread input: in[0..in_len) */
 	size_t in_len;
 	bool at_end;
+	uint64_t announced; /* bytes of a growing blob that may be read */
 	unsigned char *slot; /* being filled */
 	size_t slot_len;
 };

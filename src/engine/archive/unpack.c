@@ -106,6 +106,8 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	*source = (struct source){
 		.blobfd = w->blobfd,
 		.teefd = w->teefd,
+		.feedfd = w->feedfd,
+		.feed_size = w->wire->blob_size,
 		.max_tar = w->wire->max_tar,
 		.max_ratio = w->wire->max_ratio,
 		.ring = ring,
@@ -135,8 +137,10 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	result.blob_size = source->blob_size;
 	result.tar_size = source->tar_size;
 	memcpy(result.diffid, hasher->digest, sizeof(result.diffid));
-	memcpy(result.blob_digest, *source->blob_digest ? source->blob_digest : hasher->digest,
-	       sizeof(result.blob_digest));
+	if (result.compression == ARCHIVE_PLAIN)
+		memcpy(result.blob_digest, hasher->digest, sizeof(result.blob_digest));
+	else
+		memcpy(result.blob_digest, source->blob_digest, sizeof(result.blob_digest));
 	*ret = result;
 	ring_free(ring);
 	free(place);

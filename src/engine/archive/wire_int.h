@@ -16,8 +16,10 @@ struct archive_wire {
 	uint64_t max_ratio;
 	uint32_t nlower;
 	uint32_t max_members;
-	bool has_tee; /* the message's descriptors: tee, then sidecar, each if flagged */
+	uint64_t blob_size; /* with has_feed */
+	bool has_tee;	    /* the message's descriptors: tee, sidecar, feed, each if flagged */
 	bool has_sidecar;
+	bool has_feed;
 	bool no_sync;
 };
 
@@ -29,6 +31,7 @@ struct archive_work {
 	const struct archive_wire *wire;
 	int blobfd;
 	int teefd;
+	int feedfd;
 	int rootfd;
 	int sidecarfd;
 	const int *lowerfds;
@@ -36,6 +39,8 @@ struct archive_work {
 
 /* On failure threads may still be running: the process must end. */
 int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
+/* Writes the tar stream to teefd. */
+int inflate_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
 int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *e) RL_CHECK;
 
 #endif

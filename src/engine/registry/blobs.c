@@ -61,8 +61,14 @@ struct run {
 	struct job *jobs;
 	size_t n, next, active, parallel;
 	bool done, stopping;
+	bool watch_failed; /* result and err are the watcher's */
 	int result;
 	struct err err;
+};
+
+struct watcher {
+	struct http_task task; /* first */
+	struct run *run;
 };
 
 static void job_begin(struct job *j);
@@ -504,6 +510,18 @@ static int blob_order(struct registry_repo *repo, struct run *run, struct err *e
 	return 0;
 }
 
+static void run_watch(struct http_task *t)
+{
+	struct run *run = ((struct watcher *)t)->run;
+	struct err own = ERR_INIT;
+	int r = run->t->watch(run->t->watch_arg, &own);
+	if (r >= 0 || run->watch_failed)
+		return;
+	run->result = r;
+	run->err = own;
+	run->watch_failed = run->stopping = run->done = true;
+}
+
 static void break_off(struct run *run)
 {
 	for (size_t i = 0; i < run->n; i++) {
@@ -544,15 +562,22 @@ int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, 
 		blobs[i].result = -ECANCELED;
 		blobs[i].resumed = 0;
 	}
+	struct watcher watcher = {.task = {.fd = t->watch_fd, .events = CURL_WAIT_POLLIN, .run = run_watch},
+				  .run = &run};
+	if (t->watch)
+		http_task_add(repo->r, &watcher.task);
 	while (run.next < n && run.active < run.parallel && !run.done)
 		job_begin(&run.jobs[run.next++]);
 	r = run.done ? 0 : http_loop(repo->r, &run.done, e);
+	if (t->watch)
+		http_task_remove(repo->r, &watcher.task);
 	break_off(&run);
 	if (r == 0 && run.result < 0) {
 		r = run.result;
 		if (e)
 			*e = run.err;
-		err_ctx(e, "%s", repo->name);
+		if (!run.watch_failed)
+			err_ctx(e, "%s", repo->name);
 	}
 	free(run.jobs);
 	free(run.order);

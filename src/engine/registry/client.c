@@ -9,6 +9,7 @@
  * Endpoints are found by authority and live as long as the client: what was learned about one (scheme, address class)
  * must hold for everybody who talks to it.
  */
+#include "curl_load_int.h"
 #include "registry_int.h"
 
 #include <dirent.h>
@@ -154,6 +155,8 @@ int registry_open(const struct registry_opts *opts, struct registry **ret_regist
 	load_proxies(r);
 	/* libcrypto writes to sockets without MSG_NOSIGNAL, and receivers of blobs may go away. */
 	signal(SIGPIPE, SIG_IGN);
+	if (n == 0)
+		n = curl_load(e);
 	if (n == 0 && (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(r->multi = curl_multi_init())))
 		n = err_set(e, ENOMEM, "libcurl cannot be started");
 	if (n < 0) {

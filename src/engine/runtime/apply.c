@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +131,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_root_bind(a, op->text, e);
 	case OP_MOUNT:
 		return apply_mount(a, op->mount, e);
+	case OP_SECRETS:
+		return apply_secrets(a, e);
 	case OP_DEVICE:
 		return apply_device(a, op->device, e);
 	case OP_SYSCTL:
@@ -150,6 +153,10 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_session(a, e);
 	case OP_USER:
 		return apply_user(a, e);
+	case OP_ACCOUNTS:
+		return apply_accounts(a, e);
+	case OP_PERSONALITY:
+		return personality((unsigned long)a->plan->spec->personality) < 0 ? err_sys(e, errno, "personality") : 0;
 	case OP_CHOWN:
 		return apply_chown(a, op->mount, e);
 	case OP_CWD:

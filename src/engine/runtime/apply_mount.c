@@ -23,7 +23,7 @@
 
 static bool is_ours(enum rt_mount_kind kind)
 {
-	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY;
+	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY && kind != RT_LAYERS && kind != RT_FILE;
 }
 
 static const struct apply_source *source_of(const struct apply *a, const struct rt_mount *m)
@@ -45,6 +45,11 @@ static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, s
 			return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
 	}
 	int fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	if (fd == -ELOOP && m->over_link && safepath_write_file(a->rootfd, m->target, "", 0, 0644, NULL) == 0) {
+		if (e)
+			err_clear(e);
+		fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
+	}
 	if (fd < 0)
 		return err_ctx(e, "mount point %s", m->target);
 	return fd;
@@ -74,7 +79,8 @@ static int mount_proc(struct apply *a, const struct rt_mount *m, int target, str
 static int mount_sysfs(struct apply *a, const struct rt_mount *m, int target, struct err *e)
 {
 	autofd int fd = -1;
-	if (a->plan->spec->ns[RT_NS_NET].mode == RT_NS_NEW) {
+	/* One that belongs to a user namespace that we have joined is ours as well, or the kernel says no. */
+	if (a->plan->spec->ns[RT_NS_NET].mode == RT_NS_NEW || a->plan->spec->ns[RT_NS_USER].mode == RT_NS_JOIN) {
 		fd = mnt_new("sysfs", NULL, m->set, target, NULL);
 		if (fd >= 0)
 			return 0;
@@ -191,6 +197,9 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 		return mount_tmpfs(a, m, e);
 	case RT_OVERLAY:
 		return mount_overlay(a, m, e);
+	case RT_LAYERS:
+	case RT_FILE:
+		return apply_staged(a, m, source_of(a, m), e);
 	case RT_DEV:
 		return apply_dev(a, m, e);
 	case RT_PROC:

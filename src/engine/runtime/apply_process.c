@@ -125,6 +125,12 @@ int apply_user(struct apply *a, struct err *e)
 	if (r < 0)
 		return err_ctx(e, "user '%s'", s->user_text ? s->user_text : "");
 	strv_add_all(&a->env, &s->env);
+	for (size_t i = 0; i < s->secret_env.count; i++) {
+		autofree char *key = xstrdup(s->secret_env.items[i]);
+		char *value = strchr(key, '=');
+		*value = '\0';
+		strv_env_set(&a->env, key, value + 1);
+	}
 	if (!strv_env_get(&a->env, "HOME"))
 		strv_env_set(&a->env, "HOME",
 			     a->ids.uid == 0 && str_eq(a->ids.home, "/") ? "/root" : a->ids.home);

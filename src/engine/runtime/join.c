@@ -32,8 +32,6 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
-#include "rl/kern/limits.h"
-#include "rl/kern/procfs.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/safepath.h"
 #include "steps.h"
@@ -44,15 +42,6 @@ struct joining {
 	int sync;
 	int other_end; /* the caller's end of sync: must be open in the caller only, so that its death is seen */
 };
-
-static int set_oom_score(const struct rtspec *s, struct err *e)
-{
-	if (!s->oom_score_adj_set)
-		return 0;
-	/* Before the container's /proc is the one in sight; children inherit the value. */
-	autofd int proc = procfs_outer(e);
-	return proc < 0 ? proc : limits_set_oom_score_adj(proc, s->oom_score_adj, e);
-}
 
 static int place_stdio(const int stdio[3], struct err *e)
 {
@@ -73,17 +62,10 @@ static int before_entry(void *arg, struct err *e)
 	struct joining *g = arg;
 	const struct runtime_join *j = g->j;
 	close_fd(&g->other_end);
-	int r = set_oom_score(j->spec, e);
-	if (r == 0)
-		r = place_stdio(j->stdio, e);
+	int r = place_stdio(j->stdio, e);
 	if (r == 0)
 		r = role_child_close_on_exec_from(3 + (int)j->preserve_fds, e);
-	if (r < 0)
-		return r;
-	role_child_wipe_command_line();
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return err_sys(e, errno, "hide from the container");
-	return 0;
+	return r < 0 ? r : join_prepare(j->spec, e);
 }
 
 static int make_terminal(struct apply *a, struct err *e)
@@ -134,18 +116,6 @@ static void joined_main(void *arg)
 	_exit(err_exit_status(&e));
 }
 
-/* The joiner's own words. */
-static int joiner_failed(int sync, struct err *e)
-{
-	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	int r = sync_next(sync, "the joiner", m, e);
-	if (r < 0)
-		return r;
-	if (r == 1)
-		sync_close_fds(m);
-	return err_set(e, ESRCH, "the container ended, or the process that joins it was killed");
-}
-
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e)
 {
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
@@ -170,7 +140,7 @@ int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, 
 	runtime_plan_free(plan);
 	c.sync = pair[0];
 	if (r == -ECHILD)
-		r = joiner_failed(c.sync, e);
+		r = join_explain(c.sync, e);
 	if (r < 0) {
 		runtime_container_close(&c);
 		return r;
@@ -194,14 +164,38 @@ static bool is_child_of(int pid, pid_t parent)
 	return end && sscanf(end + 1, " %c %d", &state, &ppid) == 2 && ppid == parent && state != 'Z' && state != 'X';
 }
 
-int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e)
+static int list_children(pid_t pid, struct str *out, struct err *e)
 {
 	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	int r = io_read_file(AT_FDCWD, path, 64 * 1024, out, e);
+	return r < 0 ? err_ctx(e, "find the container's command") : 0;
+}
+
+static int no_member(struct err *e)
+{
+	return err_set(e, ESRCH, "the container has no process that can be joined");
+}
+
+int runtime_find_member(pid_t init_pid, pid_t *ret_pid, struct err *e)
+{
 	autostr struct str text = STR_INIT;
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)init_pid, (int)init_pid);
-	int r = io_read_file(AT_FDCWD, path, 64 * 1024, &text, e);
+	int r = list_children(init_pid, &text, e);
 	if (r < 0)
-		return err_ctx(e, "find the container's command");
+		return r;
+	long pid = strtol(text.buf, NULL, 10);
+	if (pid <= 0)
+		return no_member(e);
+	*ret_pid = (pid_t)pid;
+	return 0;
+}
+
+int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	int r = list_children(init_pid, &text, e);
+	if (r < 0)
+		return r;
 	for (const char *p = text.buf; *p;) {
 		char *end;
 		int pid = (int)strtol(p, &end, 10);
@@ -213,5 +207,5 @@ int runtime_open_member(pid_t init_pid, int init_pidfd, struct err *e)
 		if (pidfd >= 0 && is_child_of(pid, init_pid) && proc_pidfd_signal(init_pidfd, 0, NULL) == 0)
 			return take_fd(&pidfd);
 	}
-	return err_set(e, ESRCH, "the container has no process that can be joined");
+	return no_member(e);
 }

@@ -10,10 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "apply.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/kern/limits.h"
+#include "rl/kern/procfs.h"
 
 int join_ns_flag(enum rt_ns_kind kind)
 {
@@ -56,8 +59,11 @@ RL_NORETURN static void joiner(const struct join_clone *j, pid_t *shared_pid)
 	int r = j->before ? j->before(j->arg, &e) : 0;
 	for (size_t i = 0; i < j->nentries && r == 0; i++)
 		r = enter(&j->entries[i], &e);
+	/* CLONE_PARENT and CLONE_NEWPID do not go together, but this does. */
+	if (r == 0 && (j->clone_flags & CLONE_NEWPID) && unshare(CLONE_NEWPID) < 0)
+		r = err_sys(&e, errno, "make a pid namespace");
 	if (r == 0) {
-		pid_t pid = clone_sibling(j->clone_flags);
+		pid_t pid = clone_sibling(j->clone_flags & ~(uint64_t)CLONE_NEWPID);
 		if (pid == 0) {
 			j->child(j->arg);
 			_exit(EXIT_RL_FAILED);
@@ -70,6 +76,37 @@ RL_NORETURN static void joiner(const struct join_clone *j, pid_t *shared_pid)
 	}
 	sync_send_err(j->sync, &e);
 	_exit(EXIT_RL_FAILED);
+}
+
+static int set_oom_score(const struct rtspec *s, struct err *e)
+{
+	if (!s->oom_score_adj_set)
+		return 0;
+	/* Before the container's /proc is the one in sight; children inherit the value. */
+	autofd int proc = procfs_outer(e);
+	return proc < 0 ? proc : limits_set_oom_score_adj(proc, s->oom_score_adj, e);
+}
+
+int join_prepare(const struct rtspec *spec, struct err *e)
+{
+	int r = set_oom_score(spec, e);
+	if (r < 0)
+		return r;
+	role_child_wipe_command_line();
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(e, errno, "hide from the container");
+	return 0;
+}
+
+int join_explain(int sync, struct err *e)
+{
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_next(sync, "the joiner", m, e);
+	if (r < 0)
+		return r;
+	if (r == 1)
+		sync_close_fds(m);
+	return err_set(e, ESRCH, "the container ended, or the process that joins it was killed");
 }
 
 int join_clone(const struct join_clone *j, pid_t *ret_pid, int *ret_pidfd, struct err *e)

@@ -32,6 +32,12 @@ struct join_clone {
 /* The kernel's flag for a kind. */
 int join_ns_flag(enum rt_ns_kind kind);
 
+/* For `before`: what has to be done while the caller's /proc is in sight (oom_score_adj), then out of sight of the
+ * container: not dumpable, without a command line. */
+int join_prepare(const struct rtspec *spec, struct err *e) RL_CHECK;
+/* After -ECHILD, from the caller's end: the joiner's own error. Never 0. */
+int join_explain(int sync, struct err *e) RL_CHECK;
+
 /* `ret_pidfd` is the child's. When the joiner fails it has sent its error through `sync` (-ECHILD here, without text:
  * the caller takes the text from its own end). */
 int join_clone(const struct join_clone *j, pid_t *ret_pid, int *ret_pidfd, struct err *e) RL_CHECK;

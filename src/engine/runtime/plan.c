@@ -29,11 +29,16 @@ static void add_text(struct plan *p, enum op_stage stage, enum op_kind kind, con
 	add(p, stage, kind)->text = text;
 }
 
+bool plan_needs_joiner(const struct rtspec *spec)
+{
+	return spec->ns[RT_NS_USER].mode == RT_NS_JOIN || spec->ns[RT_NS_PID].mode == RT_NS_JOIN;
+}
+
 static void plan_early(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
 	/* The user namespace first: joining the others needs the privileges it gives. */
-	for (int i = 0; i < RT_NS_COUNT; i++)
+	for (int i = 0; i < RT_NS_COUNT && !plan_needs_joiner(s); i++)
 		if (s->ns[i].mode == RT_NS_JOIN)
 			add(p, STAGE_EARLY, OP_JOIN_NS)->ns = (enum rt_ns_kind)i;
 	if (s->ns[RT_NS_USER].mode == RT_NS_HOST)
@@ -63,11 +68,13 @@ static int plan_mounts(struct plan *p, struct err *e)
 	}
 	for (size_t i = 0; i < s->ndevices; i++)
 		add(p, STAGE_MOUNTS, OP_DEVICE)->device = &s->devices[i];
+	if (s->nsecrets)
+		add(p, STAGE_MOUNTS, OP_SECRETS);
 	for (size_t i = 0; i < s->sysctls.count; i++)
 		add_text(p, STAGE_MOUNTS, OP_SYSCTL, s->sysctls.items[i]);
 	if (s->terminal)
 		add(p, STAGE_MOUNTS, OP_TERMINAL);
-	if (s->oom_score_adj_set)
+	if (s->oom_score_adj_set && !plan_needs_joiner(s))
 		add(p, STAGE_MOUNTS, OP_OOM_SCORE);
 	/* Masks last: what was written through /proc above must still be reachable. */
 	for (size_t i = 0; i < s->masked.count; i++)
@@ -80,6 +87,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 static void plan_process(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
+	if (s->passwd.count || s->group.count)
+		add(p, STAGE_PROCESS, OP_ACCOUNTS);
 	add(p, STAGE_PROCESS, OP_USER);
 	for (size_t i = 0; i < s->nmounts; i++)
 		if (s->mounts[i].chown)
@@ -95,6 +104,8 @@ static void plan_process(struct plan *p)
 	add(p, STAGE_PROCESS, OP_SESSION);
 	if (s->init)
 		add(p, STAGE_PROCESS, OP_INIT);
+	if (s->personality >= 0)
+		add(p, STAGE_PROCESS, OP_PERSONALITY);
 	add(p, STAGE_PROCESS, OP_UMASK);
 }
 
@@ -236,6 +247,11 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 	case OP_DEVICE:
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
 		break;
+	case OP_SECRETS:
+		str_adds(out, "secrets on a tmpfs:");
+		for (size_t i = 0; i < s->nsecrets; i++)
+			str_addf(out, " %s", s->secrets[i].target);
+		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);
 		break;
@@ -262,6 +278,13 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_USER:
 		str_adds(out, "look up user, groups and home");
+		break;
+	case OP_ACCOUNTS:
+		for (size_t i = 0; i < s->passwd.count; i++)
+			str_addf(out, "%saccount %s", i ? ", " : "", s->passwd.items[i]);
+		break;
+	case OP_PERSONALITY:
+		str_addf(out, "personality 0x%x", (unsigned)s->personality);
 		break;
 	case OP_CHOWN:
 		str_addf(out, "give %s to that user", op->mount->target);
@@ -317,6 +340,9 @@ void runtime_plan_print(const struct plan *p, struct str *out)
 		if (p->spec->ns[i].mode == RT_NS_NEW)
 			str_addf(out, " %s", rt_ns_name((enum rt_ns_kind)i));
 	str_addf(out, "\nid map       %s\n", p->map ? p->map->key : "the caller's");
+	for (int i = 0; i < RT_NS_COUNT && plan_needs_joiner(p->spec); i++)
+		if (p->spec->ns[i].mode == RT_NS_JOIN)
+			str_addf(out, "before clone join %s namespace\n", rt_ns_name((enum rt_ns_kind)i));
 	for (size_t i = 0; i < p->nops; i++) {
 		str_addf(out, "%-12s ", stages[p->ops[i].stage]);
 		op_print(p, &p->ops[i], out);

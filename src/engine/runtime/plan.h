@@ -35,6 +35,7 @@ enum op_kind {
 	OP_ROOT_BIND,	 /* text: directory */
 	OP_MOUNT,	 /* mount */
 	OP_DEVICE,	 /* device */
+	OP_SECRETS,
 	OP_SYSCTL,	 /* text: key=value */
 	OP_MASK,	 /* text: path */
 	OP_READ_ONLY,	 /* text: path */
@@ -44,6 +45,8 @@ enum op_kind {
 	OP_TERMINAL,
 	OP_SESSION,	 /* setsid, and the terminal if any becomes the controlling one */
 	OP_CHOWN,	 /* mount: its source becomes the payload user's */
+	OP_ACCOUNTS,	 /* lines for passwd and group */
+	OP_PERSONALITY,
 	OP_USER,	 /* resolve user, groups and HOME against the container's files */
 	OP_CWD,
 	OP_RLIMIT,	 /* rlimit */
@@ -78,6 +81,10 @@ struct plan {
 	size_t nops;
 	struct strv texts; /* owned texts of operations */
 };
+
+/* The child is cloned by a joiner (join_clone.h), which enters everything that is to be joined. Needed where the user
+ * namespace is joined, from which the others take their privileges, and for pid namespaces, which only children enter. */
+bool plan_needs_joiner(const struct rtspec *spec);
 
 /* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
  * has no init and no root of its own. */

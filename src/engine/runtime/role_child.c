@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -81,13 +82,28 @@ int role_child_become_root(const struct plan *p, struct err *e)
 	return 0;
 }
 
+/* Wait until the parent is ready; if it moved us into a cgroup after the clone, the cgroup namespace that the clone made
+ * begins in the wrong place, and another one is made here. */
+static int wait_mapped(struct apply *a, struct err *e)
+{
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	bool moved = false;
+	int r = sync_expect(a->sync, "rl", STEP_MAPPED, m, e);
+	if (r < 0)
+		return r;
+	memcpy(&moved, m->data, RL_MIN(m->len, sizeof(moved)));
+	if (moved && a->plan->spec->ns[RT_NS_CGROUP].mode == RT_NS_NEW && unshare(CLONE_NEWCGROUP) < 0)
+		return err_sys(e, errno, "new cgroup namespace");
+	return 0;
+}
+
 static int child(struct apply *a, struct err *e)
 {
 	int r = role_child_close_on_exec_from(3, e);
 	if (r == 0)
 		r = apply_stages(a, STAGE_EARLY, STAGE_EARLY, e);
 	if (r == 0)
-		r = sync_expect(a->sync, "rl", STEP_MAPPED, NULL, e);
+		r = wait_mapped(a, e);
 	if (r == 0)
 		r = apply_stages(a, STAGE_HOST, STAGE_HOST, e);
 	if (r == 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "apply.h"
+#include "join_clone.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -24,31 +25,39 @@ static const char first_process[] = "the container's first process";
 
 static uint64_t clone_flags(const struct rtspec *s)
 {
-	static const uint64_t flags[] = {
-		[RT_NS_USER] = CLONE_NEWUSER, [RT_NS_MOUNT] = CLONE_NEWNS, [RT_NS_PID] = CLONE_NEWPID,
-		[RT_NS_NET] = CLONE_NEWNET,   [RT_NS_IPC] = CLONE_NEWIPC,  [RT_NS_UTS] = CLONE_NEWUTS,
-		[RT_NS_CGROUP] = CLONE_NEWCGROUP,
-	};
-	_Static_assert(ARRAY_SIZE(flags) == RT_NS_COUNT, "a flag for every namespace");
 	uint64_t sum = 0;
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (s->ns[i].mode == RT_NS_NEW)
-			sum |= flags[i];
+			sum |= (unsigned)join_ns_flag((enum rt_ns_kind)i);
 	return sum;
 }
 
 /* clone3 gives pid and pidfd at once; outer seccomp filters that cannot look into its struct answer ENOSYS, and then
  * the old call with the same flags does. Both are fork-like: the child returns here with 0. */
-static pid_t clone_child(uint64_t flags, int *ret_pidfd)
+static pid_t clone_child(uint64_t flags, const int *cgroup_fd, int *ret_pidfd, bool *ret_placed)
 {
 	struct clone_args args = {
 		.flags = flags | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
 	};
+	*ret_placed = cgroup_fd != NULL;
+	if (cgroup_fd) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)*cgroup_fd;
+	}
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0 && cgroup_fd && errno != ENOSYS) {
+		/* Refused for the cgroup's sake, or for that of the namespaces: trying without tells. */
+		log_debug(LOG_RUN, "clone into the cgroup: %s", strerrordesc_np(errno));
+		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		args.cgroup = 0;
+		*ret_placed = false;
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	}
 	if (pid >= 0 || errno != ENOSYS)
 		return pid;
+	*ret_placed = false;
 	return (pid_t)syscall(SYS_clone, (unsigned long)flags | CLONE_PIDFD | SIGCHLD, NULL, ret_pidfd, NULL, 0UL);
 }
 
@@ -62,7 +71,8 @@ static int explain_clone(int errnum, struct err *e)
 static int map_ids(const struct runtime_start *s, pid_t pid, struct err *e)
 {
 	struct idmap_job job = {.newuidmap = PROC_CHILD_NONE, .newgidmap = PROC_CHILD_NONE};
-	const struct idmap *map = s->plan->map;
+	bool new_ns = s->plan->spec->ns[RT_NS_USER].mode == RT_NS_NEW;
+	const struct idmap *map = new_ns ? s->plan->map : NULL;
 	int r = map ? idmap_start(map, pid, &job, e) : 0;
 	if (r < 0)
 		return r;
@@ -95,6 +105,49 @@ static int prefer_child_error(struct runtime_container *c, struct err *e)
 	return e ? -e->code : -EIO;
 }
 
+struct joined_start {
+	const struct runtime_start *s;
+	int sync, other_end;
+};
+
+static int before_entry(void *arg, struct err *e)
+{
+	struct joined_start *g = arg;
+	close_fd(&g->other_end);
+	return join_prepare(g->s->plan->spec, e);
+}
+
+static void joined_child(void *arg)
+{
+	const struct joined_start *g = arg;
+	role_child_main(g->s, g->sync);
+}
+
+/* Namespaces to join, those of one descriptor at once; the one that brings the user namespace first. */
+static int clone_joined(const struct runtime_start *s, int pair[2], struct runtime_container *c, struct err *e)
+{
+	const struct rtspec *spec = s->plan->spec;
+	struct joined_start g = {.s = s, .sync = pair[1], .other_end = pair[0]};
+	struct join_clone j = {
+		.clone_flags = clone_flags(spec),
+		.sync = pair[1],
+		.before = before_entry,
+		.child = joined_child,
+		.arg = &g,
+	};
+	for (int i = 0; i < RT_NS_COUNT; i++) {
+		size_t k = 0;
+		if (spec->ns[i].mode != RT_NS_JOIN)
+			continue;
+		while (k < j.nentries && j.entries[k].fd != spec->ns[i].fd)
+			k++;
+		j.entries[k].fd = spec->ns[i].fd;
+		j.entries[k].namespaces |= 1U << i;
+		j.nentries = RL_MAX(j.nentries, k + 1);
+	}
+	return join_clone(&j, &c->pid, &c->pidfd, e);
+}
+
 int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c, struct err *e)
 {
 	const struct rtspec *spec = s->plan->spec;
@@ -105,7 +158,12 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		return r;
 	uint64_t flags = clone_flags(spec);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
-	c.pid = clone_child(flags, &c.pidfd);
+	bool placed = false;
+	bool joins = plan_needs_joiner(spec);
+	if (joins)
+		r = clone_joined(s, pair, &c, e);
+	else
+		c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
 	if (c.pid == 0) {
 		close(pair[0]);
 		role_child_main(s, pair[1]);
@@ -113,13 +171,22 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 	int clone_errno = errno;
 	close(pair[1]);
 	c.sync = pair[0];
+	if (joins && r < 0) {
+		if (r == -ECHILD)
+			r = join_explain(c.sync, e);
+		runtime_container_close(&c);
+		return r;
+	}
 	if (c.pid < 0) {
 		close(pair[0]);
 		return explain_clone(clone_errno, e);
 	}
-	r = map_ids(s, c.pid, e);
+	bool place = s->place && !placed;
+	r = place ? s->place(s->place_arg, c.pid, e) : 0;
 	if (r == 0)
-		r = sync_send(c.sync, STEP_MAPPED, NULL, 0, NULL, 0, e);
+		r = map_ids(s, c.pid, e);
+	if (r == 0)
+		r = sync_send(c.sync, STEP_MAPPED, &place, sizeof(place), NULL, 0, e);
 	if (r < 0) {
 		r = prefer_child_error(&c, e);
 		runtime_container_close(&c);

@@ -4,8 +4,8 @@
  * step             sender   when                                             payload
  * STEP_NET_DEVICE  child    its network namespace is configured, ids still   int kind, one descriptor
  *                           unmapped; only with a net_setup that makes one
- * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    none
- *                           has returned; the child may act as container root
+ * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    bool: the child was moved into a
+ *                           has returned; the child may act as container root  cgroup after the clone
  * STEP_PTY         child    after pivot_root, with a terminal                one descriptor (pty master)
  * (error)          child    any operation failed; the child then exits       struct err
  * (end of file)    child    the payload was executed: the socket is close-on-exec

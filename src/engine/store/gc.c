@@ -2,7 +2,7 @@
  * gc.c - removal: images, and after them everything nobody needs; left-overs of crashes; see store.h.
  *
  * Reachability, not reference counts. Under the exclusive store lock the roots are read: every record of images/meta
- * (also the built-in images), the pins of living writers, and the file `layers` of every container. What is below
+ * (also the built-in images), the pins of living writers, the file `layers` of every container, and the build cache. What is below
  * blobs/ and layers/ and not marked is renamed into a work directory of ours, which takes microseconds per object, and
  * deleted after the lock is gone. A collector that is killed therefore leaves rubbish in tmp/ and nothing else.
  *
@@ -25,6 +25,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/engine/store_check.h"
 #include "rl/kern/idmap.h"
 #include "rl/model/imgref.h"
 #include "store_int.h"
@@ -90,7 +91,7 @@ static void drop_record(const struct store *s, const char *manifest_digest)
 	unlinkat(s->rootfd, path, 0); /* if it stays it is met again */
 }
 
-static int mark_images(const struct store *s, struct marks *m, struct err *e)
+static int mark_images(const struct store *s, struct marks *m, bool drop_stale, struct err *e)
 {
 	autostrv struct strv digests = STRV_INIT;
 	(void)!store_builtin_each(s, note_builtin, m, NULL);
@@ -99,12 +100,13 @@ static int mark_images(const struct store *s, struct marks *m, struct err *e)
 		struct store_record record = {0};
 		struct err cause = ERR_INIT;
 		int rc = store_record_read(s, digests.items[i], &record, &cause);
-		if (rc >= 0 && is_stale_note(m, &record))
+		bool stale = rc >= 0 && is_stale_note(m, &record);
+		if (stale && drop_stale)
 			drop_record(s, digests.items[i]);
-		else if (rc >= 0)
+		else if (rc >= 0 && !stale)
 			mark_record(m, &record);
 		/* A broken image keeps nothing alive. One that cannot be read now may be whole: collect nothing. */
-		else if (rc != -ENOENT && rc != -EBADMSG && rc != -EINVAL && rc != -EOPNOTSUPP)
+		else if (rc < 0 && rc != -ENOENT && rc != -EBADMSG && rc != -EINVAL && rc != -EOPNOTSUPP)
 			r = e ? (*e = cause, rc) : rc;
 		store_record_free(&record);
 	}
@@ -150,9 +152,8 @@ static void mark_container(const char *name, const char *text, void *arg)
 	container_layers(text, &((struct marks *)arg)->layers);
 }
 
-/* Read DIR/ENTRY/FILE of every entry. `only_locked`: of those whose owner lives. */
-static int each_file(const struct store *s, const char *dir, const char *file, bool only_locked,
-		     void (*fn)(const char *name, const char *text, void *arg), void *arg, struct err *e)
+int store_each_file(const struct store *s, const char *dir, const char *file, bool only_locked, store_file_fn *fn,
+		    void *arg, struct err *e)
 {
 	int fd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -187,7 +188,7 @@ static int each_file(const struct store *s, const char *dir, const char *file, b
 struct sweep {
 	const struct store *s;
 	const struct marks *marks;
-	struct store_work *rubbish;
+	struct store_work *rubbish; /* NULL: only look */
 	struct store_gc_result *result;
 	unsigned n;
 };
@@ -195,6 +196,8 @@ struct sweep {
 static int discard(struct sweep *w, int dirfd, const char *name, struct err *e)
 {
 	char to[32];
+	if (!w->rubbish)
+		return 0;
 	snprintf(to, sizeof(to), "%u", w->n++);
 	if (renameat(dirfd, name, w->rubbish->dirfd, to) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "move %s to tmp", name);
@@ -247,7 +250,8 @@ static int sweep_map(struct sweep *w, const char *key, struct err *e)
 		if (r >= 0)
 			r = 1;
 	}
-	unlinkat(w->s->rootfd, path, AT_REMOVEDIR); /* succeeds only when it is empty */
+	if (w->rubbish)
+		unlinkat(w->s->rootfd, path, AT_REMOVEDIR); /* succeeds only when it is empty */
 	return r < 0 ? r : 0;
 }
 
@@ -266,24 +270,43 @@ static int sweep_layers(struct sweep *w, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* cache/build/KEY: steps of builds whose layers may belong to no image. */
+static int mark_cache(const struct store *s, struct marks *m, struct err *e)
+{
+	autodir DIR *d = NULL;
+	int r = open_list(s, "cache/build", &d, e);
+	struct dirent *entry;
+	while (r > 0 && d && (entry = readdir(d))) {
+		autostr struct str text = STR_INIT;
+		if (imgref_is_hex(entry->d_name) && io_read_file(dirfd(d), entry->d_name, PINS_MAX, &text, NULL) >= 0)
+			mark_pins(entry->d_name, text.buf, m);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int mark_and_sweep(const struct store *s, struct store_work *rubbish, struct store_gc_result *result,
 			  struct err *e)
 {
 	struct marks marks = {0};
 	autofd int lockfd = -1;
-	int r = store_lock(s, true, true, &lockfd, e);
+	/* Looking is also done where the lock cannot be had for writing, and changes nothing: others go on. */
+	int r = store_lock(s, rubbish != NULL, true, &lockfd, e);
 	if (r >= 0)
-		r = mark_images(s, &marks, e);
+		r = mark_images(s, &marks, rubbish != NULL, e);
 	if (r >= 0)
-		r = each_file(s, "tmp", "pins", true, mark_pins, &marks, e);
+		r = store_each_file(s, "tmp", "pins", true, mark_pins, &marks, e);
 	if (r >= 0)
-		r = each_file(s, "containers", STORE_CONTAINER_LAYERS, false, mark_container, &marks, e);
+		r = store_each_file(s, "containers", STORE_CONTAINER_LAYERS, false, mark_container, &marks, e);
+	if (r >= 0)
+		r = mark_cache(s, &marks, e);
 	marks_sort(&marks);
 	struct sweep w = {.s = s, .marks = &marks, .rubbish = rubbish, .result = result};
 	if (r >= 0)
 		r = sweep_blobs(&w, e);
 	if (r >= 0)
 		r = sweep_layers(&w, e);
+	if (r >= 0 && rubbish)
+		r = store_remove_temporaries(s, e);
 	marks_free(&marks);
 	return r;
 }
@@ -307,6 +330,17 @@ int store_gc(const struct store *s, struct store_gc_result *ret_result, struct e
 	*ret_result = result;
 	r = store_sweep(s, e);
 	return r < 0 ? r : 0;
+}
+
+int store_gc_look(const struct store *s, struct store_gc_result *ret_result, struct err *e)
+{
+	struct store_gc_result result = {0};
+	int r = mark_and_sweep(s, NULL, &result, e);
+	if (r < 0)
+		store_gc_result_free(&result);
+	else
+		*ret_result = result;
+	return r;
 }
 
 void store_gc_result_free(struct store_gc_result *r)
@@ -440,5 +474,5 @@ static void match_user(const char *name, const char *text, void *arg)
 int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids, struct err *e)
 {
 	struct users users = {r, ret_ids};
-	return each_file(s, "containers", STORE_CONTAINER_LAYERS, false, match_user, &users, e);
+	return store_each_file(s, "containers", STORE_CONTAINER_LAYERS, false, match_user, &users, e);
 }

@@ -3,7 +3,7 @@
  *
  *     {"version":1,"mediaType":...,"manifest":"sha256:...","manifestSize":n,"config":"sha256:...","configSize":n,
  *      "created":"...","layers":[{"mediaType":...,"blob":"sha256:...","size":n,"diffID":"sha256:...","key":"hex",
- *      "unpacked":n}, ...],"extra":["sha256:..."],"builtin":true}
+ *      "unpacked":n}, ...],"extra":["sha256:..."],"origin":"docker.io/library/x","maps":["single"],"builtin":true}
  *
  * It repeats what manifest and config say, so that listing, running and collecting need not parse those, and adds the
  * one thing they do not say: the key of each layer's unpacked form. It is checked when read, because its digests
@@ -19,6 +19,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/engine/store_check.h"
 #include "rl/model/imgspec.h"
 #include "store_int.h"
 
@@ -30,6 +31,8 @@ void store_record_free(struct store_record *r)
 		free(r->layers[i].media_type);
 	free(r->layers);
 	strv_free(&r->extra);
+	free(r->origin);
+	strv_free(&r->maps);
 	*r = (struct store_record){0};
 }
 
@@ -72,6 +75,10 @@ static void record_print(const struct store_record *r, struct str *out)
 	json_put(doc, "layers", layers);
 	if (r->extra.count)
 		json_put_strv(doc, "extra", &r->extra);
+	if (r->origin)
+		json_put_str(doc, "origin", r->origin);
+	if (r->maps.count)
+		json_put_strv(doc, "maps", &r->maps);
 	if (r->builtin)
 		json_put_bool(doc, "builtin", true);
 	json_print(doc, false, out);
@@ -103,7 +110,12 @@ int store_publish_image(struct store_work *w, const struct store_record *r, stru
 		return rc < 0 ? rc : dirfd;
 	char name[STORE_PATH_SIZE];
 	snprintf(name, sizeof(name), "%s.json", store_hex(r->manifest));
-	rc = io_replace_file(dirfd, name, text.buf, text.len, 0600, true, e);
+	/* Under the lock, so that a collector knows temporary files of the living. */
+	autofd int lockfd = -1;
+	rc = store_lock(s, false, true, &lockfd, e);
+	if (rc >= 0)
+		rc = io_replace_file(dirfd, name, text.buf, text.len, 0600, true, e);
+	close_fd(&lockfd);
 	if (rc < 0)
 		return err_ctx(e, "record of image %s", r->manifest);
 	rc = sync_dir(s, STORE_META, e);
@@ -138,6 +150,16 @@ static int take_layer(const json_t *doc, struct store_layer *l, struct err *e)
 	return 0;
 }
 
+/* Texts of ours that never become paths unchecked; what is no text is left out. */
+static void take_texts(const json_t *doc, const char *key, struct strv *out)
+{
+	size_t i;
+	json_t *text;
+	json_array_foreach (json_object_get(doc, key), i, text)
+		if (json_is_string(text))
+			strv_add(out, json_string_value(text));
+}
+
 static int record_fill(const json_t *doc, struct store_record *r, struct err *e)
 {
 	const char *type = json_str_or_null(doc, "mediaType");
@@ -151,6 +173,9 @@ static int record_fill(const json_t *doc, struct store_record *r, struct err *e)
 	const char *created = json_str_or_null(doc, "created");
 	r->created = created ? xstrdup(created) : NULL;
 	r->builtin = json_bool_or(doc, "builtin", false);
+	const char *origin = json_str_or_null(doc, "origin");
+	r->origin = origin ? xstrdup(origin) : NULL;
+	take_texts(doc, "maps", &r->maps);
 	const json_t *layers = json_object_get(doc, "layers");
 	size_t n = json_array_size(layers);
 	if (n > IMGSPEC_LAYERS_MAX)
@@ -175,31 +200,56 @@ static int read_own_blob(void *arg, const char *digest, size_t max, struct str *
 	return store_read_blob(arg, digest, max, out, e);
 }
 
-int store_record_read(const struct store *s, const char *manifest_digest, struct store_record *ret_record,
-		      struct err *e)
+int store_record_read_file(const struct store *s, const char *manifest_digest, struct store_record *ret_record,
+			   struct err *e)
 {
 	char path[STORE_PATH_SIZE];
 	snprintf(path, sizeof(path), STORE_META "/%s.json", store_hex(manifest_digest));
 	autojson json_t *doc = NULL;
 	struct store_record r = {0};
+	int rc = json_parse_file(s->rootfd, path, STORE_RECORD_MAX, &doc, e);
+	if (rc >= 0)
+		rc = record_fill(doc, &r, e);
+	if (rc >= 0 && !str_eq(r.manifest, manifest_digest))
+		rc = err_set(e, EBADMSG, "it is the record of another image");
+	if (rc < 0)
+		store_record_free(&r);
+	else
+		*ret_record = r;
+	return rc;
+}
+
+int store_record_remake(const struct store *s, const char *manifest_digest, struct store_record *ret_record,
+			struct err *e)
+{
+	struct store own = *s;
+	return store_record_from_manifest(manifest_digest, NULL, read_own_blob, &own, ret_record, NULL, e);
+}
+
+int store_record_read(const struct store *s, const char *manifest_digest, struct store_record *ret_record,
+		      struct err *e)
+{
+	struct store_record r = {0};
 	struct err cause = ERR_INIT;
-	int rc = json_parse_file(s->rootfd, path, STORE_RECORD_MAX, &doc, &cause);
+	int rc = store_record_read_file(s, manifest_digest, &r, &cause);
 	if (rc == -ENOENT)
 		return err_set(e, ENOENT, "no image has the manifest %s", manifest_digest);
-	if (rc >= 0)
-		rc = record_fill(doc, &r, &cause);
-	if (rc >= 0 && !str_eq(r.manifest, manifest_digest))
-		rc = err_set(&cause, EBADMSG, "it is the record of another image");
 	if (rc < 0) {
-		store_record_free(&r);
-		log_debug(LOG_STORE, "%s: %s", path, cause.text);
-		struct store own = *s;
-		rc = store_record_from_manifest(manifest_digest, NULL, read_own_blob, &own, &r, NULL, e);
+		log_debug(LOG_STORE, "the record of %s: %s", manifest_digest, cause.text);
+		rc = store_record_remake(s, manifest_digest, &r, e);
 		if (rc < 0)
 			return err_ctx(e, "image %s is broken (%s)", manifest_digest, cause.text);
 	}
 	*ret_record = r;
 	return 0;
+}
+
+bool store_record_note_map(struct store_record *r, const char *key)
+{
+	if (strv_has(&r->maps, key))
+		return false;
+	strv_add(&r->maps, key);
+	return true;
 }
 
 static int fill_from_documents(const struct imgspec_manifest *m, const json_t *config, struct store_record *r,

@@ -101,6 +101,13 @@ static int parse_small(int dirfd, const char *file, json_t **ret_doc, struct err
 	return json_parse(text, (size_t)n, file, ret_doc, e);
 }
 
+int store_ref_read_file(int dirfd, const char *file, struct store_ref *ret_ref)
+{
+	autojson json_t *doc = NULL;
+	int r = parse_small(dirfd, file, &doc, NULL);
+	return r < 0 ? r : ref_fill(doc, file, ret_ref, NULL);
+}
+
 int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct err *e)
 {
 	int fd = openat(s->rootfd, STORE_REFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -265,7 +272,7 @@ static int compare_refs(const void *a, const void *b)
 }
 
 /* A record that cannot be read takes its own names out of the index, nothing else. */
-static int index_document(const struct store *s, json_t **ret_doc, struct err *e)
+int store_index_document(const struct store *s, json_t **ret_doc, struct err *e)
 {
 	struct store_refs refs = {0};
 	autostrv struct strv digests = STRV_INIT;
@@ -323,7 +330,7 @@ int store_rebuild_index(const struct store *s, struct err *e)
 	if (r < 0)
 		return r;
 	autojson json_t *doc = NULL;
-	r = index_document(s, &doc, e);
+	r = store_index_document(s, &doc, e);
 	if (r < 0)
 		return r;
 	autostr struct str text = STR_INIT;

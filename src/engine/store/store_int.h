@@ -4,7 +4,7 @@
  * store.c   the root, its directories and the lock        record.c  images/meta: one record per image
  * refs.c    images/refs: one record per name, index.json  find.c    from what a person typed to an image
  * layout.c  OCI layouts of others (the built-in one)      work.c    writers: tmp/, pins, publishing
- * gc.c      what nobody needs, and what crashes left
+ * gc.c      what nobody needs, and what crashes left     check.c   what is damaged (rl/engine/store_check.h)
  */
 #ifndef RL_ENGINE_STORE_INT_H
 #define RL_ENGINE_STORE_INT_H
@@ -43,6 +43,8 @@ struct store_ref {
 void store_ref_free(struct store_ref *r);
 /* -ENOENT if there is no such name. */
 int store_ref_read(const struct store *s, const char *name, struct store_ref *ret_ref, struct err *e) RL_CHECK;
+/* One file of images/refs: -ENOENT also where it is not the record of the name it stands for. */
+int store_ref_read_file(int dirfd, const char *file, struct store_ref *ret_ref) RL_CHECK;
 /* All of them, in no order; unreadable ones are reported with an empty manifest digest. */
 struct store_refs {
 	struct store_ref *items;
@@ -62,6 +64,16 @@ int64_t store_record_size(const struct store_record *r);
 typedef int store_read_fn(void *arg, const char *digest, size_t max, struct str *out, struct err *e);
 int store_record_from_manifest(const char *manifest_digest, const char *declared_type, store_read_fn *read, void *arg,
 			       struct store_record *ret_record, json_t **ret_config, struct err *e) RL_CHECK;
+
+/* Read DIR/ENTRY/FILE of every entry. `only_locked`: of those whose owner lives. */
+typedef void store_file_fn(const char *name, const char *text, void *arg);
+int store_each_file(const struct store *s, const char *dir, const char *file, bool only_locked, store_file_fn *fn,
+		    void *arg, struct err *e) RL_CHECK;
+/* index.json as the records have it. */
+int store_index_document(const struct store *s, json_t **ret_doc, struct err *e) RL_CHECK;
+
+/* Temporary names beside records, left by the dead. The caller holds the store lock exclusively. */
+int store_remove_temporaries(const struct store *s, struct err *e) RL_CHECK;
 
 /* The built-in layout, or -1 if there is none. */
 int store_builtin_open(const struct store *s);

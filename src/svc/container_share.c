@@ -1,0 +1,180 @@
+/*
+ * container_share.c - namespaces of another container: --pid, --ipc, --uts and --network=container:NAME.
+ *
+ * Who owns what (DECISIONS 2): a namespace can be used with privileges only from within the user namespace that owns
+ * it. So a container that shares one also shares the other's user namespace, and with it its id map; one that asks for
+ * another map is refused. All that are named must have the same user namespace.
+ *
+ * At creation the names become ids, so that a rename changes nothing. At every start the other must run; it is entered
+ * through a pidfd that was verified against its record, so it is that very container. When it ends, what was shared of
+ * it ends as the kernel has it: a shared pid namespace takes the processes along, the others live on, a network without
+ * its way out.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "container_int.h"
+#include "rl/base/mem.h"
+
+struct shared {
+	const char *option;
+	enum rt_ns_kind kind;
+	char **name; /* NULL: not asked for */
+};
+
+enum { SHARED_N = 4 };
+
+static void list_shared(struct run_opts *o, struct shared ret[SHARED_N])
+{
+	const struct shared all[SHARED_N] = {
+		{"--pid", RT_NS_PID, o->pid == NS_CONTAINER ? &o->pid_container : NULL},
+		{"--ipc", RT_NS_IPC, o->ipc == NS_CONTAINER ? &o->ipc_container : NULL},
+		{"--uts", RT_NS_UTS, o->uts == NS_CONTAINER ? &o->uts_container : NULL},
+		{"--network", RT_NS_NET, o->network.kind == NETWORK_CONTAINER ? &o->network.name : NULL},
+	};
+	memcpy(ret, all, sizeof(all));
+}
+
+bool container_shares(const struct container *c)
+{
+	const struct run_opts *o = c->o;
+	return o->pid == NS_CONTAINER || o->ipc == NS_CONTAINER || o->uts == NS_CONTAINER ||
+	       o->network.kind == NETWORK_CONTAINER;
+}
+
+static bool is_same_map(const struct record_map *a, const struct record_map *b)
+{
+	return a->present == b->present && a->nuid == b->nuid && a->ngid == b->ngid &&
+	       memcmp(a->uid, b->uid, a->nuid * sizeof(a->uid[0])) == 0 &&
+	       memcmp(a->gid, b->gid, a->ngid * sizeof(a->gid[0])) == 0;
+}
+
+/* What cannot be where the network is another's. */
+static int check_network(const struct run_opts *o, struct err *e)
+{
+	const char *option = o->dns.count	  ? "--dns"
+			     : o->dns_search.count ? "--dns-search"
+			     : o->add_hosts.count  ? "--add-host"
+			     : o->host_access.count ? "--host-access"
+						   : NULL;
+	if (o->network.kind != NETWORK_CONTAINER || !option)
+		return 0;
+	return err_set(e, EINVAL, "%s: not with --network container:%s, whose files and network are used", option,
+		       o->network.name);
+}
+
+int container_share_resolve(struct container *c, struct err *e)
+{
+	struct shared list[SHARED_N];
+	struct run_opts *o = &c->rec.config.o;
+	int r = check_network(o, e);
+	list_shared(o, list);
+	for (size_t i = 0; i < SHARED_N && r == 0; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		if (!list[i].name)
+			continue;
+		r = container_store_find(&c->store, *list[i].name, &other, e);
+		if (r < 0)
+			return err_ctx(e, "%s", list[i].option);
+		free(*list[i].name);
+		*list[i].name = xstrdup(other.config.id);
+		if (o->userns == USERNS_DEFAULT) {
+			o->userns = other.config.o.userns;
+			o->keep_id_uid = other.config.o.keep_id_uid;
+			o->keep_id_gid = other.config.o.keep_id_gid;
+		}
+	}
+	return r;
+}
+
+int container_share_check_map(struct container *c, struct err *e)
+{
+	struct shared list[SHARED_N];
+	struct record_map own = {.present = false};
+	list_shared(&c->rec.config.o, list);
+	if (c->has_map)
+		container_map_to_record(&c->map, &own);
+	for (size_t i = 0; i < SHARED_N; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		if (!list[i].name)
+			continue;
+		int r = container_store_find(&c->store, *list[i].name, &other, e);
+		if (r < 0)
+			return err_ctx(e, "%s", list[i].option);
+		if (is_same_map(&own, &other.config.map))
+			continue;
+		err_set(e, EINVAL, "%s container:%s: its user namespace, which has to be shared too, maps other ids",
+			list[i].option, other.config.name);
+		return err_hint(e, "leave --userns out: it follows from the other container");
+	}
+	return 0;
+}
+
+/* Namespaces are compared by the kernel's own name for them, "user:[4026532100]". */
+static bool is_same_user_ns(pid_t a, pid_t b)
+{
+	char path[2][64];
+	char name[2][64] = {"", ""};
+	const pid_t pids[2] = {a, b};
+	for (int i = 0; i < 2; i++) {
+		snprintf(path[i], sizeof(path[i]), "/proc/%d/ns/user", (int)pids[i]);
+		if (readlink(path[i], name[i], sizeof(name[i]) - 1) <= 0)
+			return false;
+	}
+	return str_eq(name[0], name[1]);
+}
+
+static int open_other(struct container *c, const struct shared *s, struct container_rec *other, struct err *e)
+{
+	int r = container_store_find(&c->store, *s->name, other, e);
+	if (r < 0)
+		return err_ctx(e, "%s", s->option);
+	if (!container_rec_is_running(other)) {
+		err_set(e, EINVAL, "%s container:%s: it is not running", s->option, other->config.name);
+		return err_hint(e, "start it first: rl start %s", other->config.name);
+	}
+	int fd = container_rec_open_member(other, e);
+	return fd < 0 ? err_ctx(e, "%s", s->option) : fd;
+}
+
+int container_share_open(struct container *c, struct err *e)
+{
+	struct shared list[SHARED_N];
+	struct rtspec *s = &c->spec;
+	pid_t first = 0;
+	container_share_close(c);
+	list_shared(&c->rec.config.o, list);
+	for (size_t i = 0; i < SHARED_N; i++) {
+		autorec struct container_rec other = CONTAINER_REC_INIT;
+		if (!list[i].name)
+			continue;
+		int fd = open_other(c, &list[i], &other, e);
+		if (fd < 0)
+			return fd;
+		unsigned owned = other.state.join.namespaces;
+		c->shared_fds[c->nshared++] = fd;
+		if (!first)
+			first = other.state.init.pid;
+		else if (first != other.state.init.pid && !is_same_user_ns(first, other.state.init.pid))
+			return err_set(e, EINVAL, "%s container:%s: its user namespace is not that of the others",
+				       list[i].option, other.config.name);
+		s->ns[list[i].kind] = owned & (1U << list[i].kind) ? (struct rt_ns){.mode = RT_NS_JOIN, .fd = fd}
+								   : (struct rt_ns){.mode = RT_NS_HOST};
+		if (s->ns[RT_NS_USER].mode != RT_NS_JOIN)
+			s->ns[RT_NS_USER] = owned & (1U << RT_NS_USER) ? (struct rt_ns){.mode = RT_NS_JOIN, .fd = fd}
+								       : (struct rt_ns){.mode = RT_NS_HOST};
+		if (list[i].kind == RT_NS_NET && !c->net_dir)
+			c->net_dir = xstrdup(other.dir);
+	}
+	return 0;
+}
+
+void container_share_close(struct container *c)
+{
+	while (c->nshared)
+		close_fd(&c->shared_fds[--c->nshared]);
+	free(c->net_dir);
+	c->net_dir = NULL;
+}

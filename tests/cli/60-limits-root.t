@@ -1,0 +1,108 @@
+#!/bin/bash
+# Limits by cgroup directories: v1 hierarchies as root, a v2 directory as root and as an ordinary user to whom root has
+# given a subtree. What this machine does not have mounted is skipped by name.
+. "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+
+run() { rl run --rm --network none "$@"; }
+own() { awk -F: -v c="$1" '{ n = split($2, a, ","); for (i = 1; i <= n; i++) if (a[i] == c) print $3; if (c == "" && $2 == "") print $3 }' /proc/self/cgroup; }
+mounted() { awk -v c="$1" '$0 ~ (" - cgroup cgroup ") && $NF ~ ("(^|,)" c "(,|$)") { print $5 }' /proc/self/mountinfo | head -n 1; }
+none_at() { ! [ -e "$1" ]; }
+mounted2() { awk '$0 ~ " - cgroup2 " { print $5; exit }' /proc/self/mountinfo; }
+
+pids=$(mounted pids)
+if [ -n "$pids" ] && [ -w "$pids$(own pids)" ]; then
+	dir=$pids$(own pids)
+	out=$(run --pids-limit 20 busybox sh -c 'n=0; while [ $n -lt 40 ]; do sleep 2 & n=$((n+1)); done; wait' 2>&1)
+	like "v1: --pids-limit holds" "$out" "can't fork"
+	unlike "and nothing is said to be missing" "$out" 'not enforced'
+	ok "a fork bomb in a container ends with the container" rl run -d --name bomb --network none --pids-limit 200 \
+		busybox sh -c 'f() { f | f & }; f; sleep 1000'
+	ok "its cgroup exists while it runs" ls -d "$dir"/rl-*
+	like "inspect names the rung" "$(rl inspect -f '{{.State.LimitsBy}}' bomb)" 'cgroup v1'
+	ok "stop takes all of it" rl stop -t 0 bomb
+	rl rm bomb >/dev/null
+	ok "and the cgroup is gone" none_at "$dir"/rl-*
+	ok "--require-limits is content" run --pids-limit 50 --require-limits busybox true
+	output_is "the cgroup namespace begins at the container's cgroup" "/" run --pids-limit 50 busybox \
+		sh -c "grep :pids: /proc/self/cgroup | cut -d: -f3"
+	ok "a container with a limit runs" rl run -d --name live --network none --pids-limit 30 busybox sleep 1000
+	ok "update changes it" rl update --pids-limit 77 live
+	is "at once" "$(cat "$dir"/rl-*/pids.max)" 77
+	kill -9 "$(rl inspect -f '{{.State.MonitorPid}}' live)"
+	ok "after its monitor was killed it can be removed" rl rm -f live
+	ok "with its cgroup" none_at "$dir"/rl-*
+	rl run --rm --network none --pids-limit 30 busybox sleep 1000 &
+	pid=$!
+	ok "a container in the foreground has one" wait_for "the cgroup" 30 eval "ls -d $dir/rl-*"
+	ok "and its payload runs" wait_for "the payload" 30 eval "grep -q . $dir/rl-*/cgroup.procs"
+	wait_for "the record" 30 eval "grep -ql rl- $RL_ROOT/containers/*/state.json"
+	kill -9 $pid
+	wait_for "the end of the payload" 30 eval "! grep -q . $dir/rl-*/cgroup.procs"
+	run busybox true
+	ok "which the next rl sweeps up after a SIGKILL of rl" none_at "$dir"/rl-*
+else
+	skip "v1: --pids-limit holds" "no writable v1 pids hierarchy"
+fi
+
+cpu=$(mounted cpu)
+if [ -n "$cpu" ] && [ -w "$cpu$(own cpu)" ]; then
+	# Of one second of a busy loop, a quarter of a processor is used: the kernel's own account.
+	ok "v1: a container with --cpus runs" rl run -d --name spin --network none --cpus 0.25 busybox sh -c 'while :; do :; done'
+	is "its quota is a quarter of the period" "$(cat "$cpu$(own cpu)"/rl-*/cpu.cfs_quota_us)" 25000
+	ok "and it is throttled" wait_for "throttling" 60 eval "! grep -q '^nr_throttled 0' $cpu$(own cpu)/rl-*/cpu.stat"
+	ok "update --cpu-shares" rl update --cpu-shares 512 spin
+	is "is there at once" "$(cat "$cpu$(own cpu)"/rl-*/cpu.shares)" 512
+	rl rm -f spin >/dev/null
+	sets=$(mounted cpuset)
+	if [ -n "$sets" ] && [ -w "$sets$(own cpuset)" ]; then
+		output_is "v1: --cpuset-cpus binds to a processor" "0" run --cpuset-cpus 0 busybox \
+			sh -c "awk '/Cpus_allowed_list/ { print \$2 }' /proc/self/status"
+		must_fail "a processor that is not there is the kernel's refusal, with the option" --status 125 \
+			--stderr '--cpuset-cpus: the kernel refuses' run --cpuset-cpus 4000 busybox true
+	else
+		skip "v1: --cpuset-cpus binds to a processor" "no writable v1 cpuset hierarchy"
+	fi
+else
+	skip "v1: a container with --cpus runs" "no writable v1 cpu hierarchy"
+fi
+
+blkio=$(mounted blkio)
+disk=$(lsblk -dno NAME,TYPE 2>/dev/null | awk '$2 == "disk" { print "/dev/" $1; exit }')
+if [ -n "$blkio" ] && [ -w "$blkio$(own blkio)" ] && [ -b "$disk" ]; then
+	ok "v1: --device-read-bps is taken" rl run -d --name reader --network none --device-read-bps "$disk:1m" busybox sleep 100
+	like "and set" "$(cat "$blkio$(own blkio)"/rl-*/blkio.throttle.read_bps_device)" ' 1048576'
+	rl rm -f reader >/dev/null
+else
+	skip "v1: --device-read-bps is taken" "no writable v1 blkio hierarchy or no disk"
+fi
+
+v2=$(mounted2)
+if [ -n "$v2" ] && [ -w "$v2$(own "")" ]; then
+	dir=$v2$(own "")
+	ok "v2: --cgroups=enabled makes a cgroup without a limit" rl run -d --name plain --network none --cgroups enabled busybox sleep 1000
+	ok "the payload was cloned into it" grep -q . "$dir"/rl-*/cgroup.procs
+	output_is "and sees it as its root" "/" rl run --rm --network none --cgroups enabled busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
+	rl rm -f plain >/dev/null
+	ok "it goes with the container" none_at "$dir"/rl-*
+	# An ordinary user in a subtree of its own.
+	if id rltest >/dev/null 2>&1; then
+		sub=$dir/rltest-$$
+		mkdir -p "$sub/shell" && chown -R rltest "$sub"
+		on_finish "rmdir $sub/shell $sub"
+		export RLTEST_ROOT=$(mktemp -d /tmp/rltest-XXXXXX)
+		chown rltest "$RLTEST_ROOT"
+		on_finish "runuser -u rltest -- env RL_ROOT=$RLTEST_ROOT rl rm -fa; rm -rf $RLTEST_ROOT"
+		as_user() { sh -c "echo \$\$ >$sub/shell/cgroup.procs; exec runuser -u rltest -- env RL_ROOT=$RLTEST_ROOT \"\$@\"" sh "$@"; }
+		output_is "v2: an ordinary user in a subtree of its own gets a cgroup" "/" as_user rl run --rm --network none \
+			--cgroups enabled busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
+		unlike "without a warning" "$(cat .err)" warning
+		output_is "--cgroup-parent names the place" "/" as_user rl run --rm --network none \
+			--cgroup-parent "${sub#"$v2"}" busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
+		is "and nothing is left there" "$(find "$sub" -name 'rl-*')" ""
+	else
+		skip "v2: an ordinary user in a subtree of its own gets a cgroup" "there is no user rltest"
+	fi
+else
+	skip "v2: --cgroups=enabled makes a cgroup without a limit" "no writable cgroup v2"
+fi
+done_testing

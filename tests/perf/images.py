@@ -1,0 +1,344 @@
+"""images.py [SECTION...] - registries and archives: rl beside podman and tar, in the same minutes.
+
+Called by images.sh, with the stage of bench.sh. Sections: pull layers push save list (default: all). Stores and images
+lie on a tmpfs; the registry is Debian's docker-registry on loopback. What the images hold is files of this machine's
+/usr, because what compresses like programs and texts has to be programs and texts. Runs are interleaved, every store is
+empty at the beginning of a run, and the ratio is the median of the ratios of the pairs.
+
+One line of JSON per figure on standard output; what is going on on standard error.
+"""
+import hashlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+STAGE = os.environ["STAGE"]
+USER = os.environ.get("STAGE_USER", "")
+HOME = os.environ["STAGE_HOME"]
+QUICK = os.environ.get("BENCH_QUICK") == "1"
+ROUNDS = int(os.environ.get("BENCH_IMAGE_ROUNDS", "1" if QUICK else "5"))
+SCALE = 10 if QUICK else 1
+BASE = f"/dev/shm/{os.path.basename(STAGE)}.images"
+PODMAN = ["podman", "--root", f"{BASE}/podman", "--runroot", f"{BASE}/podman-run", "--storage-driver", "overlay"]
+RL = ["rl", "--root", f"{BASE}/rl"]
+MIB = 1 << 20
+
+
+def say(text):
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def row(name, ours, peer, ratio, bar, met):
+    print(json.dumps({"name": name, "ours": ours, "peer": peer, "value": ratio, "bar": bar, "met": met, "unit": "s"}),
+          flush=True)
+
+
+def as_user(argv, switch=True):
+    pairs = {"HOME": HOME, "USER": USER or os.environ.get("USER", "user"), "LANG": "C.UTF-8", "TMPDIR": f"{BASE}/tmp",
+             "PATH": f"{STAGE}/prefix/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+    drop = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if USER and switch else []
+    return drop + ["env", "-i", *(f"{k}={v}" for k, v in pairs.items()), *argv]
+
+
+def run(argv, check=True):
+    r = subprocess.run(as_user(argv), cwd=HOME, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if check and r.returncode:
+        sys.exit(f"images: {' '.join(argv[:6])}: {r.stderr.strip()[-400:]}")
+    return r
+
+
+def wipe(path):
+    """Files of subordinate ids included."""
+    if os.path.exists(path):
+        run(["unshare", "--map-root-user", "--map-auto", "rm", "-rf", path])
+
+
+def seconds(argv):
+    start = time.monotonic()
+    run(argv)
+    return time.monotonic() - start
+
+
+def text(samples):
+    s = sorted(samples)
+    return f"{statistics.median(s):.2f} s ({s[0]:.2f} to {s[-1]:.2f})"
+
+
+def ratio(over, under):
+    return statistics.median(a / b for a, b in zip(over, under))
+
+
+def interleaved(commands, before):
+    """commands: {name: argv or function}. before(name) makes the ground empty. {name: [seconds]}"""
+    times = {n: [] for n in commands}
+    for i in range(ROUNDS):
+        order = list(commands)
+        for name in order if i % 2 == 0 else reversed(order):
+            before(name)
+            what = commands[name]
+            times[name].append(what() if callable(what) else seconds(what))
+    return times
+
+
+def peak_of(argv):
+    """The largest sum of the resident memory of a program and its children, in KiB, looked at every 5 ms."""
+    p = subprocess.Popen(as_user(argv), cwd=HOME, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+    peak = 0
+    while p.poll() is None:
+        total, todo = 0, [p.pid]
+        while todo:
+            pid = todo.pop()
+            try:
+                with open(f"/proc/{pid}/smaps_rollup") as f:
+                    total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+                with open(f"/proc/{pid}/task/{pid}/children") as f:
+                    todo += [int(c) for c in f.read().split()]
+            except OSError:
+                pass
+        peak = max(peak, total)
+        time.sleep(0.005)
+    return peak
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+def files_of_usr(sizes):
+    """Lists of files of /usr that together have these sizes."""
+    lists, left, i = [[] for _ in sizes], list(sizes), 0
+    for top, dirs, names in os.walk("/usr"):
+        dirs.sort()
+        for name in sorted(names):
+            path = os.path.join(top, name)
+            if os.path.islink(path) or not os.path.isfile(path) or not os.access(path, os.R_OK):
+                continue
+            size = os.path.getsize(path)
+            if size > 4 * MIB:
+                continue
+            lists[i].append(path)
+            left[i] -= size
+            if left[i] <= 0:
+                i += 1
+                if i == len(sizes):
+                    return lists
+    sys.exit("images: /usr is too small for these images")
+
+
+def digest_file(path):
+    h = hashlib.sha256()
+    with open(path, "rb") as f:
+        while chunk := f.read(MIB):
+            h.update(chunk)
+    return h.hexdigest()
+
+
+def make_tars(name, sizes):
+    made = []
+    for n, files in enumerate(files_of_usr([s // SCALE for s in sizes])):
+        path = f"{BASE}/{name}.{n}.tar"
+        with open(f"{path}.list", "wb") as f:
+            f.write(b"\0".join(p.encode() for p in files))
+        # With their directories: a tar that leaves them out is read twice.
+        subprocess.run(["tar", "-C", "/", "--null", "--no-recursion", "--owner=0", "--group=0", "--mode=a+r", "-P",
+                        "--transform=s,^/,,S", "-cf", path, "-T", "-"], check=True,
+                       input=b"\0".join(p.encode() for p in with_directories(files)))
+        made.append(path)
+    return made
+
+
+def with_directories(files):
+    seen, out = set(), []
+    for f in files:
+        parts = f.split("/")[1:-1]
+        for i in range(len(parts)):
+            d = "/" + "/".join(parts[:i + 1])
+            if d not in seen and not os.path.islink(d):
+                seen.add(d)
+                out.append(d)
+        out.append(f)
+    return out
+
+
+def make_image(name, tars):
+    """An image in skopeo's dir: form, layers compressed with gzip at its default level."""
+    d = f"{BASE}/{name}.dir"
+    os.mkdir(d)
+
+    def put(data):
+        h = hashlib.sha256(data).hexdigest()
+        with open(f"{d}/{h}", "wb") as f:
+            f.write(data)
+        return f"sha256:{h}", len(data)
+    running = [subprocess.Popen(["sh", "-c", f"gzip -n <{t} >{d}/layer{i}"]) for i, t in enumerate(tars)]
+    diffs = ["sha256:" + digest_file(t) for t in tars]
+    layers = []
+    for i, p in enumerate(running):
+        p.wait()
+        h = digest_file(f"{d}/layer{i}")
+        os.rename(f"{d}/layer{i}", f"{d}/{h}")
+        layers.append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": f"sha256:{h}",
+                       "size": os.path.getsize(f"{d}/{h}")})
+    config, size = put(json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"]},
+                                   "rootfs": {"type": "layers", "diff_ids": diffs}}).encode())
+    with open(f"{d}/manifest.json", "w") as f:
+        json.dump({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                   "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": size},
+                   "layers": layers}, f)
+    with open(f"{d}/version", "w") as f:
+        f.write("Directory Transport Version: 1.1\n")
+    run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"dir:{d}", f"docker://{REGISTRY}/bench/{name}:1"])
+    shutil.rmtree(d)
+    return sum(layer["size"] for layer in layers)
+
+
+def start_registry():
+    global REGISTRY
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+    s.close()
+    REGISTRY = f"127.0.0.1:{port}"
+    with open(f"{BASE}/registry.yml", "w") as f:
+        f.write(f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+                f"storage: {{filesystem: {{rootdirectory: {BASE}/registry}}, delete: {{enabled: true}}}}\n"
+                f"http: {{addr: \"{REGISTRY}\"}}\n")
+    p = subprocess.Popen(as_user(["docker-registry", "serve", f"{BASE}/registry.yml"]), cwd=HOME,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return p
+        except OSError:
+            time.sleep(0.05)
+    sys.exit("images: docker-registry does not start")
+
+
+def empty_stores(_):
+    for d in ("rl", "podman", "podman-run", "tar"):
+        wipe(f"{BASE}/{d}")
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+def pull(name, title, tars, bar, tar_bar):
+    packed = make_image(name, tars)
+    source = f"{REGISTRY}/bench/{name}:1"
+
+    def untar():
+        run(["mkdir", f"{BASE}/tar"])
+        return seconds(["sh", "-ec", f"for t in {' '.join(tars)}; do tar -C {BASE}/tar -xf $t; done"])
+    t = interleaved({"rl": [*RL, "pull", "-q", "--tls-verify=false", source],
+                     "podman": [*PODMAN, "pull", "-q", "--tls-verify=false", source], "tar": untar}, empty_stores)
+    value = ratio(t["podman"], t["rl"])
+    row(f"pull of {title} ({packed // 1000000} MB gzip): podman / rl", text(t["rl"]), text(t["podman"]), f"{value:.2f}",
+        f">= {bar}", value >= bar)
+    value = ratio(t["rl"], t["tar"])
+    row(f"the same: rl / tar -x of the inflated layers", text(t["rl"]), text(t["tar"]), f"{value:.2f}",
+        f"<= {tar_bar}" if tar_bar else "-", value <= tar_bar if tar_bar else None)
+    empty_stores("")
+    peak = peak_of([*RL, "pull", "-q", "--tls-verify=false", source])
+    row(f"memory of all processes of that pull", f"{peak / 1024:.1f} MiB", "-", f"{peak / 1024:.1f} MiB", "< 96 MiB",
+        peak < 96 * 1024)
+
+
+def section_pull():
+    pull("two", "450 MB in two layers", make_tars("two", [300 * MIB, 150 * MIB]), 3.5, 1.25)
+
+
+def section_layers():
+    pull("ten", "ten layers of 50 MB", make_tars("ten", [50 * MIB] * 10), 4.0, None)
+
+
+def large_layer():
+    """One layer of 500 MB that is not compressed, in both stores."""
+    empty_stores("")
+    tar = make_tars("large", [500 * MIB])[0]
+    run([*RL, "import", tar, "bench-large"])
+    run([*PODMAN, "import", "-q", tar, "bench-large"])
+    os.unlink(tar)
+
+
+def section_push():
+    large_layer()
+    for form in ("gzip", "zstd"):
+        n = [0]
+
+        def name():
+            n[0] += 1
+            return f"{REGISTRY}/bench/push-{form}-{n[0]}:1"
+        t = interleaved(
+            {"rl": lambda: seconds([*RL, "push", "-q", "--tls-verify=false", "--compression-format", form, "bench-large", name()]),
+             "podman": lambda: seconds([*PODMAN, "push", "-q", "--tls-verify=false", "--format=oci",
+                                        "--compression-format", form, "bench-large", f"docker://{name()}"])},
+            lambda _: None)
+        value = ratio(t["podman"], t["rl"])
+        row(f"push of a 500 MB layer, {form}: podman / rl", text(t["rl"]), text(t["podman"]), f"{value:.2f}", ">= 3",
+            value >= 3)
+        peak = peak_of([*RL, "push", "-q", "--tls-verify=false", "--compression-format", form, "bench-large", name()])
+        row(f"memory of all processes of that push", f"{peak / 1024:.1f} MiB", "-", f"{peak / 1024:.1f} MiB", "< 96 MiB",
+            peak < 96 * 1024)
+
+
+def section_save():
+    large_layer()
+    for form in ("docker-archive", "oci-archive"):
+        out = f"{BASE}/saved"
+        t = interleaved({"rl": [*RL, "save", "--format", form, "-o", out, "bench-large"],
+                         "podman": [*PODMAN, "save", "-q", "--format", form, "-o", out, "bench-large"]},
+                        lambda _: wipe(out))
+        value = ratio(t["podman"], t["rl"])
+        row(f"save of a 500 MB layer, {form}: podman / rl", text(t["rl"]), text(t["podman"]), f"{value:.2f}", ">= 3",
+            value >= 3)
+        wipe(out)
+
+
+def section_list():
+    empty_stores("")
+    root = f"{BASE}/list"
+    os.makedirs(f"{root}/root/etc")
+    shutil.chown(f"{root}", USER or None) if USER else None
+    with open(f"{root}/root/etc/n", "w") as f:
+        f.write("x\n")
+    subprocess.run(["tar", "-C", f"{root}/root", "-cf", f"{root}/t.tar", "."], check=True)
+    for i in range(500 // SCALE):
+        run([*RL, "import", "-m", f"image {i}", f"{root}/t.tar", f"list/image{i}:v{i}"])
+    took = []
+    for _ in range(30):
+        took.append(seconds([*RL, "images"]) * 1000)
+    bare = statistics.median(seconds(["true"]) * 1000 for _ in range(30))
+    value = statistics.median(took) - bare
+    row(f"images, {500 // SCALE} of them, beyond the start of a program", f"{value:.1f} ms", f"{bare:.1f} ms", f"{value:.1f} ms",
+        "< 15 ms", value < 15)
+
+
+SECTIONS = {"pull": section_pull, "layers": section_layers, "push": section_push, "save": section_save,
+            "list": section_list}
+
+
+def main():
+    os.mkdir(BASE)
+    os.mkdir(f"{BASE}/tmp")
+    if USER:
+        for d in (BASE, f"{BASE}/tmp"):
+            shutil.chown(d, USER, USER)
+    registry = start_registry()
+    try:
+        for name in sys.argv[1:] or list(SECTIONS):
+            say(name)
+            SECTIONS[name]()
+            for f in os.listdir(BASE):
+                if ".tar" in f:
+                    os.unlink(f"{BASE}/{f}")
+    finally:
+        registry.terminate()
+        registry.wait()
+        empty_stores("")
+        shutil.rmtree(BASE, ignore_errors=True)
+
+
+main()
