@@ -27,6 +27,7 @@ static void set_network(struct run_opts *o, enum network_kind kind, const char *
 	free(o->network.name);
 	free(o->network.options);
 	o->network.kind = kind;
+	o->network_given = true;
 	o->network.name = name ? xstrdup(name) : NULL;
 	o->network.options = options && *options ? xstrdup(options) : NULL;
 }
@@ -49,8 +50,9 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 	bool is_word = false;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		is_word |= str_eq(head, words[i].name);
-	if (o->network.kind == NETWORK_NAMED && (is_word || str_eq(head, "container") || str_eq(head, "ns")))
-		return bad_network(value, "only networks with a name can be combined", e);
+	bool is_name = !is_word && !str_eq(head, "container") && !str_eq(head, "ns");
+	if (o->network_given && (o->network.kind != NETWORK_NAMED || !is_name))
+		return bad_network(value, "given twice; only networks with a name can be combined", e);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (!str_eq(head, words[i].name))
 			continue;

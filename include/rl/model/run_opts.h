@@ -213,6 +213,7 @@ struct run_opts {
 	char *mac_address;
 	/* Named networks: those after the first, as "NAME[:OPTIONS]", and what is said about the first by options of its own */
 	struct strv more_networks;
+	bool network_given; /* not stored: an option said which */
 	struct strv network_aliases;
 	char *ip, *ip6;
 	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
