@@ -92,6 +92,9 @@ SETTER(add_host)
 SETTER(mac_address)
 SETTER(host_access)
 SETTER(publish)
+SETTER(ip)
+SETTER(ip6)
+SETTER(network_alias)
 SETTER(expose)
 
 static int set_env(const struct opt_def *def, void *target, const char *value, struct err *e)
@@ -185,7 +188,6 @@ static const char spaces[] = "Namespaces";
 
 static const char limits[] = "Limits";
 static const char no_v2[] = "cgroup v2 does not have this setting";
-static const char no_networks[] = "named networks are not supported yet";
 static const char windows[] = "it exists on Windows only";
 
 const struct opt_def run_defs[] = {
@@ -290,8 +292,8 @@ const struct opt_def run_defs[] = {
         VALUE("device", 0, "PATH[:PATH][:rwm]", set_device, files, "give a device of the host", .flags = OPT_REPEAT,
               .complete = COMPLETE_FILE),
 
-        VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME or ns:PATH",
-              .aliases = "net", .flags = OPT_ONCE | OPT_COMMON, CHOICES("none host slirp")),
+        VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME, ns:PATH or a name",
+              .aliases = "net", .flags = OPT_REPEAT | OPT_COMMON, CHOICES("none host slirp")),
         VALUE("publish", 'p', "IP:HOST:PORT", set_publish, network, "lead a port of the host in; PORT alone: any",
               .flags = OPT_REPEAT | OPT_COMMON),
         FLAG("publish-all", 'P', o.publish_all, network, "publish every exposed port on a free port of the host"),
@@ -306,6 +308,9 @@ const struct opt_def run_defs[] = {
         FLAG("no-hostname", 0, o.no_hostname, network, "leave the image's /etc/hostname alone"),
         VALUE("hostname", 'h', "NAME", set_hostname, network, "host name of the container"),
         VALUE("domainname", 0, "NAME", set_domainname, network, "NIS domain name of the container"),
+        VALUE("ip", 0, "ADDRESS", set_ip, network, "address on the first named network"),
+        VALUE("ip6", 0, "ADDRESS", set_ip6, network, "IPv6 address on it"),
+        VALUE("network-alias", 0, "NAME", set_network_alias, network, "another name on it", .flags = OPT_REPEAT),
         VALUE("mac-address", 0, "MAC", set_mac_address, network, "hardware address of the interface"),
         VALUE("host-access", 0, "WHAT", set_host_access, network, "open ports of the host itself: none, all or a list",
               CHOICES("none all")),
@@ -327,7 +332,7 @@ const struct opt_def run_defs[] = {
 	LIMIT_PLACE_ROWS(struct run_target, o.limits, limits),
 
 	REFUSED("link", 0, "links between containers are obsolete; use container:NAME or a network"),
-	REFUSED("link-local-ip", 0, no_networks),
+	REFUSED("link-local-ip", 0, "link-local addresses are not given out"),
 	REFUSED("kernel-memory", 0, "the kernel does not have this limit any more"),
 	REFUSED("isolation", 0, windows),
 	REFUSED("cpu-count", 0, windows),
@@ -340,9 +345,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("gpus", 0, "give the device nodes with --device"),
 	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
 	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
-	REFUSED("network-alias", 0, no_networks),
-	REFUSED("ip", 0, no_networks),
-	REFUSED("ip6", 0, no_networks),
 	REFUSED("memory-swappiness", 0, no_v2),
 	REFUSED("cpu-rt-period", 0, no_v2),
 	REFUSED("cpu-rt-runtime", 0, no_v2),

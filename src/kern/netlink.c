@@ -151,6 +151,8 @@ void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s)
 		(void)put(nl, IFLA_ADDRESS, s->mac, 6);
 	if (s->mtu)
 		put_u32(nl, IFLA_MTU, s->mtu);
+	if (s->master)
+		put_u32(nl, IFLA_MASTER, (uint32_t)s->master);
 	if (s->no_addrgen) {
 		uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
 		struct rtattr *spec = nest(nl, IFLA_AF_SPEC);
@@ -159,6 +161,17 @@ void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s)
 		nest_end(nl, inet6);
 		nest_end(nl, spec);
 	}
+	end(nl, h);
+}
+
+void nl_bridge_add(struct nl *nl, const char *name)
+{
+	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
+	struct nlmsghdr *h = begin(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make a bridge", &info, sizeof(info));
+	put_str(nl, IFLA_IFNAME, name);
+	struct rtattr *linkinfo = nest(nl, IFLA_LINKINFO);
+	put_str(nl, IFLA_INFO_KIND, "bridge");
+	nest_end(nl, linkinfo);
 	end(nl, h);
 }
 

@@ -77,13 +77,14 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd, o->report, o->tz, o->create_dir, o->pod, o->passwd_entry, o->group_entry,
+		o->health_cmd, o->report, o->tz, o->create_dir, o->pod, o->passwd_entry, o->group_entry, o->ip, o->ip6,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
 		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
 		&o->unsetenv, &o->host_users, &o->requires, &o->typed, &o->publish, &o->expose,
+		&o->more_networks, &o->network_aliases,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -228,6 +229,13 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
 		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
 				"publish them where the network is made");
+	if (o->network.kind == NETWORK_NAMED && (o->dns.count || o->host_access.count))
+		return err_set(e, EINVAL,
+			       "%s: not with --network %s, whose way out and resolver are for all containers on it",
+			       o->dns.count ? "--dns" : "--host-access", o->network.name);
+	if (o->network.kind != NETWORK_NAMED && (o->ip || o->ip6 || o->network_aliases.count))
+		return err_hint((err_set(e, EINVAL, "--ip, --ip6 and --network-alias are for networks with a name"), e),
+				"make one with 'rl network create NAME' and give --network NAME");
 	r = port_opt_check_all(&o->publish, e);
 	if (r < 0)
 		return r;

@@ -64,6 +64,8 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STR, pod), FIELD(O, FIELD_BOOL, holder), FIELD(O, FIELD_UINT, pod_share),
 	FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
 	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
+	FIELD(O, FIELD_STRV, more_networks), FIELD(O, FIELD_STRV, network_aliases),
+	FIELD(O, FIELD_STR, ip), FIELD(O, FIELD_STR, ip6),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };
 #undef O

@@ -6,9 +6,11 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/network_rec.h"
 #include "rl/model/port_opt.h"
 #include "rl/model/slirp_opt.h"
 #include "run_opts_int.h"
@@ -25,6 +27,7 @@ static void set_network(struct run_opts *o, enum network_kind kind, const char *
 	free(o->network.name);
 	free(o->network.options);
 	o->network.kind = kind;
+	o->network_given = true;
 	o->network.name = name ? xstrdup(name) : NULL;
 	o->network.options = options && *options ? xstrdup(options) : NULL;
 }
@@ -44,6 +47,12 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 	size_t n = strcspn(value, ":");
 	autofree char *head = xstrndup(value, n);
 	const char *rest = value[n] ? value + n + 1 : NULL;
+	bool is_word = false;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		is_word |= str_eq(head, words[i].name);
+	bool is_name = !is_word && !str_eq(head, "container") && !str_eq(head, "ns");
+	if (o->network_given && (o->network.kind != NETWORK_NAMED || !is_name))
+		return bad_network(value, "given twice; only networks with a name can be combined", e);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (!str_eq(head, words[i].name))
 			continue;
@@ -75,7 +84,15 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 	if (!path_is_plain_name(head))
 		return bad_network(
 		        value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected", e);
-	set_network(o, NETWORK_NAMED, head, rest);
+	struct named_opt named;
+	int r = run_opts_parse_named(value, &named, e);
+	if (r < 0)
+		return r;
+	run_opts_free_named(&named);
+	if (o->network.kind == NETWORK_NAMED)
+		strv_add(&o->more_networks, value);
+	else
+		set_network(o, NETWORK_NAMED, head, rest);
 	return 0;
 }
 
@@ -207,5 +224,90 @@ int run_opts_expose(struct run_opts *o, const char *value, struct err *e)
 	if (r < 0)
 		return err_ctx(e, "--expose");
 	strv_add(&o->expose, value);
+	return 0;
+}
+
+void run_opts_free_named(struct named_opt *n)
+{
+	free(n->name);
+	free(n->ip);
+	free(n->ip6);
+	free(n->mac);
+	free(n->interface);
+	strv_free(&n->aliases);
+}
+
+static int named_value(struct named_opt *n, const char *text, const char *key, const char *value, struct err *e)
+{
+	unsigned char buf[sizeof(struct in6_addr)];
+	if (str_eq(key, "ip") && inet_pton(AF_INET, value, buf) == 1) {
+		run_opts_set_str(&n->ip, value);
+	} else if (str_eq(key, "ip6") && inet_pton(AF_INET6, value, buf) == 1) {
+		run_opts_set_str(&n->ip6, value);
+	} else if (str_eq(key, "mac")) {
+		struct run_opts o;
+		run_opts_init(&o);
+		int r = run_opts_mac_address(&o, value, e);
+		if (r < 0)
+			return r;
+		free(n->mac);
+		n->mac = take_ptr(&o.mac_address);
+	} else if (str_eq(key, "alias") && run_opts_is_host_name(value, DOMAIN_LONGEST)) {
+		strv_add(&n->aliases, value);
+	} else if (str_eq(key, "interface_name") && *value && strlen(value) < IF_NAMESIZE && !strpbrk(value, "/ \t:.") &&
+		   !str_eq(value, "lo")) {
+		run_opts_set_str(&n->interface, value);
+	} else {
+		return err_set(e, EINVAL, "--network '%s': '%s=%s' is none of ip=, ip6=, mac=, alias=, interface_name=", text,
+			       key, value);
+	}
+	return 0;
+}
+
+int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e)
+{
+	size_t len = strcspn(text, ":");
+	struct named_opt n = {.name = xstrndup(text, len)};
+	autostrv struct strv words = STRV_INIT;
+	int r = network_rec_check_name(n.name, e);
+	if (text[len] && text[len + 1])
+		strv_split(&words, text + len + 1, ',');
+	for (size_t i = 0; i < words.count && r >= 0; i++) {
+		char *eq = strchr(words.items[i], '=');
+		if (eq)
+			*eq++ = '\0';
+		r = named_value(&n, text, words.items[i], eq ? eq : "", e);
+	}
+	if (r < 0) {
+		run_opts_free_named(&n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+int run_opts_ip(struct run_opts *o, const char *value, struct err *e)
+{
+	unsigned char buf[sizeof(struct in_addr)];
+	if (inet_pton(AF_INET, value, buf) != 1)
+		return err_set(e, EINVAL, "--ip '%s': not an IPv4 address", value);
+	run_opts_set_str(&o->ip, value);
+	return 0;
+}
+
+int run_opts_ip6(struct run_opts *o, const char *value, struct err *e)
+{
+	unsigned char buf[sizeof(struct in6_addr)];
+	if (inet_pton(AF_INET6, value, buf) != 1)
+		return err_set(e, EINVAL, "--ip6 '%s': not an IPv6 address", value);
+	run_opts_set_str(&o->ip6, value);
+	return 0;
+}
+
+int run_opts_network_alias(struct run_opts *o, const char *value, struct err *e)
+{
+	if (!run_opts_is_host_name(value, DOMAIN_LONGEST))
+		return err_set(e, EINVAL, "--network-alias '%s': not a host name", value);
+	strv_add(&o->network_aliases, value);
 	return 0;
 }

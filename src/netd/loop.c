@@ -185,7 +185,7 @@ static void tune_malloc(void)
 }
 
 /* What a bridge would have learned: libslirp can send to the container before it has heard from it. */
-static void introduce_container(struct netd *n)
+void netd_introduce(struct netd *n)
 {
 	uint8_t frame[128];
 	size_t len = frame_build_arp(&n->policy, frame);
@@ -239,11 +239,21 @@ int loop_init(struct netd *n, struct err *e)
 	n->resolver = resolver_new(n);
 	n->ping = ping_new(n);
 	n->frags = frag_new();
-	introduce_container(n);
+	if (o->shared)
+		n->hosts = hosts_new();
+	else
+		netd_introduce(n);
 	return 0;
 }
 
 /* ---- one round ---- */
+
+void netd_sender(const struct netd *n, struct sender *ret)
+{
+	memcpy(ret->mac, n->policy.mac, NET_MAC_LEN);
+	ret->address = n->policy.address;
+	ret->address6 = n->policy.address6;
+}
 
 static void count_drop(struct netd *n, enum frame_verdict v)
 {
@@ -260,8 +270,20 @@ static void count_drop(struct netd *n, enum frame_verdict v)
 static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 {
 	struct frame_info info;
+	if (n->hosts && !hosts_select(n, frame, len)) {
+		count_drop(n, FRAME_DROP_SOURCE);
+		return;
+	}
 	enum frame_verdict v = frame_check(&n->policy, frame, len, &info);
 	int whole;
+	bool leaves = v == FRAME_PASS || v == FRAME_PING || v == FRAME_FRAGMENT;
+	if (n->opts.internal && leaves && hosts_is_outward(n, frame, &info)) {
+		len = v == FRAME_FRAGMENT ? 0 : frame_build_refusal(frame, &info, FRAME_REASON_NETWORK, n->reply);
+		if (len)
+			netd_send_frame(n, n->reply, len);
+		count_drop(n, FRAME_DROP_DEST);
+		return;
+	}
 	switch (v) {
 	case FRAME_PASS:
 		slirp_input(n->slirp, frame, (int)len);
@@ -328,6 +350,11 @@ static int read_control(struct netd *n, struct err *e)
 		resolver_tcp_servers_came(n->resolver_tcp);
 	} else if (msg->step == NETD_STEP_STATS) {
 		r = sync_send(n->control_fd, NETD_STEP_STATS, &n->stats, sizeof(n->stats), NULL, 0, e);
+	} else if ((msg->step == NETD_STEP_HOST || msg->step == NETD_STEP_HOST_GONE) && n->hosts &&
+		   msg->len == sizeof(struct net_host)) {
+		struct net_host h;
+		memcpy(&h, msg->data, sizeof(h));
+		(msg->step == NETD_STEP_HOST ? hosts_add : hosts_remove)(n, &h);
 	} else {
 		r = err_set(e, EPROTO, "unexpected message %u from rl", msg->step);
 	}

@@ -8,6 +8,7 @@
  *   device.c    reading and writing frames
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
  *   ping.c      echo requests to outside
+ *   hosts.c     who is on a shared network, and what they are called
  *   guard.c     the address policy at the system calls libslirp makes
  *
  * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
@@ -47,6 +48,14 @@ int poll_set_add(struct poll_set *s, int fd, short events);
 void poll_set_deadline(struct poll_set *s, int64_t at_ms);
 int64_t netd_now_ms(void);
 
+/* Whom an answer is for: what is sent later must not go to whoever spoke last. */
+struct sender {
+	uint8_t mac[NET_MAC_LEN];
+	struct in_addr address;
+	struct in6_addr address6;
+};
+
+struct hosts;
 struct resolver;
 struct resolver_tcp;
 struct ping;
@@ -65,6 +74,7 @@ struct netd {
 	struct resolver_tcp *resolver_tcp;
 	struct ping *ping;
 	struct frag_table *frags;
+	struct hosts *hosts; /* NULL unless the network is shared */
 	struct poll_set polls;
 	struct shape shapes[2], *held; /* device.c: an acknowledgement kept back */
 	bool holding;
@@ -93,6 +103,21 @@ void device_hold(struct netd *n);
 void device_release(struct netd *n);
 /* The next frame, at n->frame: its length, 0 when there is none now, -errno when the device is gone. */
 ssize_t device_read(struct netd *n);
+
+void netd_sender(const struct netd *n, struct sender *ret);
+/* libslirp and the frame check know the container that n->policy names. */
+void netd_introduce(struct netd *n);
+
+/* hosts.c */
+struct hosts *hosts_new(void);
+void hosts_add(struct netd *n, const struct net_host *h);
+void hosts_remove(struct netd *n, const struct net_host *h);
+/* Make n->policy the one of the container with this frame's source; false: it is none of ours. */
+bool hosts_select(struct netd *n, const uint8_t *frame, size_t len);
+/* Does this frame, which was found good, leave the network? */
+bool hosts_is_outward(const struct netd *n, const uint8_t *frame, const struct frame_info *i);
+/* Answer a query from the names of the network, into out (DNS_QUERY_MAX + 1024 bytes): the length, 0: not for us. */
+size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint8_t *out);
 
 void guard_init(const struct net_slirp_opts *o);
 

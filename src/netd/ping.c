@@ -34,6 +34,7 @@ struct session {
 	uint8_t ttl;
 	uint8_t address[16];
 	int64_t deadline;
+	struct sender sender;
 };
 
 struct ping {
@@ -79,7 +80,8 @@ static struct session *find(struct ping *p, const struct session *want)
 	struct session *choice = &p->sessions[0];
 	for (size_t i = 0; i < SESSIONS_MAX; i++) {
 		struct session *s = &p->sessions[i];
-		if (s->fd >= 0 && s->family == want->family && s->id == want->id && memcmp(s->address, want->address, 16) == 0)
+		if (s->fd >= 0 && s->family == want->family && s->id == want->id && memcmp(s->address, want->address, 16) == 0 &&
+		    memcmp(s->sender.mac, want->sender.mac, NET_MAC_LEN) == 0)
 			return s;
 		if (s->fd < 0 ? choice->fd >= 0 : choice->fd >= 0 && s->deadline < choice->deadline)
 			choice = s;
@@ -121,6 +123,7 @@ void ping_request(struct ping *p, const uint8_t *frame, const struct frame_info 
 	const uint8_t *icmp = frame + i->l4;
 	bool is4 = i->family == AF_INET;
 	struct session want = {.fd = -1, .poll_index = -1, .family = i->family, .id = (uint16_t)(icmp[4] << 8 | icmp[5])};
+	netd_sender(p->n, &want.sender);
 	int ttl = ip[is4 ? 8 : 7] - 1; /* we are a hop */
 	if (ttl <= 0)
 		return;
@@ -150,9 +153,9 @@ static void read_reply(struct ping *p, struct session *s)
 	icmp[4] = (uint8_t)(s->id >> 8);
 	icmp[5] = (uint8_t)s->id;
 	struct frame_icmp f = {.family = s->family,
-			       .dst_mac = n->policy.mac,
+			       .dst_mac = s->sender.mac,
 			       .src = s->address,
-			       .dst = is4 ? (const void *)&n->policy.address : (const void *)&n->policy.address6};
+			       .dst = is4 ? (const void *)&s->sender.address : (const void *)&s->sender.address6};
 	netd_send_frame(n, n->reply, frame_build_icmp(n->reply, &f, (size_t)len));
 }
 

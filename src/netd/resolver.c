@@ -43,6 +43,7 @@ struct query {
 	int fd; /* -1: a free entry */
 	int poll_index;
 	uint16_t client_port, client_id;
+	struct sender sender;
 	unsigned tries;
 	int64_t started, deadline;
 	const struct net_server *server; /* NULL: waits for the owner's list */
@@ -138,9 +139,9 @@ static void answer(struct resolver *r, struct query *q, size_t len)
 {
 	uint8_t *msg = r->buf + FRAME_UDP_HEADERS;
 	struct netd *n = r->n;
-	struct frame_udp u = {.dst_mac = n->policy.mac,
+	struct frame_udp u = {.dst_mac = q->sender.mac,
 			      .src = n->policy.dns,
-			      .dst = n->policy.address,
+			      .dst = q->sender.address,
 			      .sport = DNS_PORT,
 			      .dport = q->client_port};
 	size_t room = n->opts.mtu - (FRAME_UDP_HEADERS - FRAME_ETH_LEN);
@@ -227,10 +228,11 @@ static struct query *free_entry(struct resolver *r)
 	return oldest;
 }
 
-static bool is_repeated(const struct resolver *r, uint16_t port, uint16_t id)
+static bool is_repeated(const struct resolver *r, const struct sender *s, uint16_t port, uint16_t id)
 {
 	for (size_t i = 0; r->open && i < QUERIES_MAX; i++)
-		if (r->queries[i].msg && r->queries[i].client_port == port && r->queries[i].client_id == id)
+		if (r->queries[i].msg && r->queries[i].client_port == port && r->queries[i].client_id == id &&
+		    memcmp(r->queries[i].sender.mac, s->mac, NET_MAC_LEN) == 0)
 			return true;
 	return false;
 }
@@ -242,17 +244,25 @@ void resolver_query(struct resolver *r, const uint8_t *msg, size_t len, uint16_t
 		r->n->stats.dropped_malformed++;
 		return;
 	}
-	if (is_repeated(r, client_port, dns_id(msg)))
+	struct sender sender;
+	netd_sender(r->n, &sender);
+	if (is_repeated(r, &sender, client_port, dns_id(msg)))
 		return;
 	struct query *q = free_entry(r);
 	*q = (struct query){.fd = -1,
 			    .poll_index = -1,
 			    .client_port = client_port,
 			    .client_id = dns_id(msg),
+			    .sender = sender,
 			    .started = netd_now_ms(),
 			    .msg = xmemdup(msg, len),
 			    .len = len};
 	r->open++;
+	size_t local = hosts_answer(r->n, msg, len, r->buf + FRAME_UDP_HEADERS);
+	if (local) {
+		answer(r, q, local);
+		return;
+	}
 	q->deadline = q->started + NETD_SERVERS_MS;
 	if (resolver_is_fresh(r))
 		ask_next(r, q);

@@ -150,6 +150,15 @@ static void on_query(struct resolver_tcp *t, struct connection *c)
 		finish(t, c);
 		return;
 	}
+	uint8_t *answer = c->answer ? c->answer : xmalloc(PREFIX + DNS_MESSAGE_MAX);
+	c->answer = answer;
+	size_t local = hosts_answer(t->n, c->query + PREFIX, c->query_len - PREFIX, answer + PREFIX);
+	if (local) {
+		answer[0] = (uint8_t)(local >> 8);
+		answer[1] = (uint8_t)local;
+		enter(c, SEND_ANSWER);
+		return;
+	}
 	c->tries = 0;
 	enter(c, WAIT_SERVERS);
 	if (resolver_is_fresh(t->n->resolver))

@@ -51,6 +51,7 @@ void container_close(struct container *c, bool keep_dir)
 	runtime_container_close(&c->run);
 	container_limits_close(c);
 	container_ports_stop(c);
+	container_network_release(c);
 	net_slirp_stop(&c->slirp);
 	struct err e = ERR_INIT;
 	container_volumes_release(c);
@@ -250,6 +251,8 @@ static int prepare_overlapped(void *arg, struct err *e)
 static int setup_network(void *arg, int *ret_fd, int *ret_kind, struct err *e)
 {
 	const struct container *c = arg;
+	if (c->nleases)
+		return net_named_child(c->leases, c->lease_conns, c->nleases, e);
 	if (!c->uses_slirp)
 		return net_lo_up_child(e);
 	struct net_device device = NET_DEVICE_NONE;
@@ -289,7 +292,9 @@ int container_launch(struct container *c, struct err *e)
 	struct plan *plan = NULL;
 	const struct seccomp_filter *filter = c->has_seccomp ? &c->seccomp.filter : NULL;
 	container_limits_add_to_spec(c);
-	int r = container_ports_bind(c, e);
+	int r = container_network_lease(c, e);
+	if (r == 0)
+		r = container_ports_bind(c, e);
 	if (r == 0)
 		r = runtime_plan(&c->spec, c->has_map ? &c->map : NULL, filter, &plan, e);
 	if (r < 0)

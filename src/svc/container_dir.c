@@ -86,6 +86,7 @@ static int fill_resolv_conf(struct container *c, struct err *e)
 	const struct run_opts *o = c->o;
 	autostr struct str host = STR_INIT;
 	autostr struct str out = STR_INIT;
+	autostrv struct strv resolvers = STRV_INIT;
 	char dns[INET_ADDRSTRLEN];
 	host_text("/etc/resolv.conf", &host);
 	struct net_resolv_opts opts = {
@@ -97,6 +98,12 @@ static int fill_resolv_conf(struct container *c, struct err *e)
 	if (c->uses_slirp) {
 		net_addr4_text(c->slirp_opts.dns, dns);
 		opts.nameserver = dns;
+	} else if (c->nleases) {
+		container_network_resolvers(c, &resolvers);
+		snprintf(dns, sizeof(dns), "%s", resolvers.items[0]);
+		strv_remove(&resolvers, 0);
+		opts.nameserver = dns;
+		opts.further = &resolvers;
 	}
 	int r = net_resolv_conf(&opts, &out, e);
 	return r < 0 ? r : write_text(c, "resolv.conf", &out, e);
@@ -117,6 +124,11 @@ static int fill_hosts(struct container *c, struct err *e)
 	if (c->uses_slirp) {
 		net_addr4_text(c->slirp_opts.address, address);
 		net_addr4_text(c->slirp_opts.gateway, gateway);
+		opts.address = address;
+		opts.gateway = gateway;
+	} else if (c->nleases) {
+		net_addr4_text(c->leases[0].host.address, address);
+		net_addr4_text(c->leases[0].gateway, gateway);
 		opts.address = address;
 		opts.gateway = gateway;
 	} else if (o->network.kind == NETWORK_HOST) {

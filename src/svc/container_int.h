@@ -8,6 +8,7 @@
 #define RL_SVC_CONTAINER_INT_H
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_named.h"
 #include "rl/engine/net_ports.h"
 #include "rl/engine/runtime.h"
 #include "rl/engine/seccomp_plan.h"
@@ -73,6 +74,9 @@ struct container {
 	struct net_slirp_opts slirp_opts;
 	struct net_slirp slirp;
 	bool uses_slirp;
+	struct net_lease *leases; /* named networks */
+	int *lease_conns;
+	size_t nleases;
 	struct net_ports ports;   /* bound, until rl-portd has them */
 	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
@@ -195,6 +199,11 @@ void container_close(struct container *c, bool keep_dir);
 int container_build_network(struct container *c, struct err *e) RL_CHECK;
 /* What it has, one line per network (rl/model/endpoint.h). */
 void container_network_describe(const struct container *c, struct strv *out);
+/* Addresses on named networks, before the clone; and let go of them. */
+int container_network_lease(struct container *c, struct err *e) RL_CHECK;
+void container_network_release(struct container *c);
+/* The addresses of its networks' resolvers in the order to ask them; at least one where there are leases. */
+void container_network_resolvers(const struct container *c, struct strv *out);
 /* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
 int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
 int container_ports_start(struct container *c, struct err *e) RL_CHECK;

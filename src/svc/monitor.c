@@ -224,6 +224,7 @@ static void clean_up_run(struct monitor *m)
 	event_timer_stop(&m->loop, &m->stop_timer);
 	monitor_health_stop(m);
 	container_ports_stop(c);
+	container_network_release(c);
 	runtime_container_close(&c->run);
 	container_share_kill_rest(c);
 	c->run = (struct runtime_container)RUNTIME_CONTAINER_NONE;

@@ -99,6 +99,19 @@ struct net_slirp_opts {
 
 	struct net_servers dns_servers;	   /* --dns; none: follow the host's resolv.conf */
 	char resolv_path[NET_PATH_SIZE]; /* /etc/resolv.conf */
+
+	/* A network with several containers (net_named.h): `address` and `mac` are nobody's, who is there is told by
+	 * net_slirp_host. internal: nothing but the network itself and its names can be reached. */
+	bool shared, internal;
+};
+
+/* One container of a shared network, as rl-netd has to know it. Flat. */
+enum { NET_HOST_NAMES = 1024, NET_HOSTS_MAX = 1024 };
+struct net_host {
+	uint8_t mac[NET_MAC_LEN];
+	struct in_addr address;
+	struct in6_addr address6;
+	char names[NET_HOST_NAMES]; /* one behind the other, each with its NUL; an empty one ends the list */
 };
 
 enum net_device_kind {
@@ -148,6 +161,9 @@ int net_slirp_parse(const char *text, struct net_slirp_opts *o, struct err *e) R
 int net_slirp_set_host_access(const struct strv *items, struct net_slirp_opts *o, struct err *e) RL_CHECK;
 /* --dns: each an IPv4 or IPv6 address. */
 int net_slirp_set_dns(const struct strv *addresses, struct net_slirp_opts *o, struct err *e) RL_CHECK;
+/* The subnet of a shared network: gateway as given, the resolver at the last usable address. */
+void net_slirp_set_shared(struct net_slirp_opts *o, struct in_addr network, unsigned prefix, struct in_addr gateway);
+void net_slirp_set_shared6(struct net_slirp_opts *o, const struct in6_addr *network, const struct in6_addr *gateway);
 /* Move a default subnet that clashes with the host's routes (reads the routing table of the calling process's network
  * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier, and done once. */
 int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e) RL_CHECK;
@@ -166,6 +182,8 @@ int net_slirp_attach(struct net_slirp *s, const struct net_device *dev, struct e
 int net_slirp_watch(struct net_slirp *s, const struct net_slirp_opts *o, struct err *e) RL_CHECK;
 /* That fd is readable. -EPIPE (or rl-netd's own error): the network is gone; stop polling. */
 int net_slirp_on_watch(struct net_slirp *s, struct err *e) RL_CHECK;
+/* Shared networks: this container is there now, or (matched by its MAC) no more. */
+int net_slirp_host(struct net_slirp *s, const struct net_host *h, bool present, struct err *e) RL_CHECK;
 /* Counters, asked of rl-netd; waits for its answer. Not while another process uses the control socket. */
 int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err *e) RL_CHECK;
 int net_slirp_control_fd(const struct net_slirp *s);
@@ -193,6 +211,7 @@ int net_sysctl_child(int procfd, struct err *e) RL_CHECK;
 struct net_resolv_opts {
 	const char *host_text;	     /* the host's resolv.conf, or NULL */
 	const char *nameserver;	     /* our resolver inside; NULL: the host's own lines (or `servers`) are kept */
+	const struct strv *further;  /* with `nameserver`: asked when it refuses (networks); may be NULL */
 	const struct strv *servers;  /* --dns where there is no resolver of ours (--network host); may be NULL */
 	const struct strv *search;   /* --dns-search; "." alone: none; NULL or empty: the host's */
 	const struct strv *options;  /* --dns-option; NULL or empty: the host's */

@@ -11,6 +11,8 @@
  * SERVERS         rl       struct net_servers               in answer to it: the host's resolv.conf of this moment
  * STATS           rl       -                                any time; answered by
  * STATS           rl-netd  struct net_slirp_stats
+ * HOST            rl       struct net_host                  shared networks: a container came
+ * HOST_GONE       rl       struct net_host                  it went
  * ERROR           rl-netd  struct err (sync.h)              before it ends because it cannot work
  *
  * End of file on either side ends the other: rl-netd exits, rl reports that the network is gone.
@@ -26,6 +28,8 @@ enum netd_step {
 	NETD_STEP_DEVICE,
 	NETD_STEP_SERVERS,
 	NETD_STEP_STATS,
+	NETD_STEP_HOST,
+	NETD_STEP_HOST_GONE,
 	NETD_STEP_N
 };
 

@@ -70,8 +70,10 @@ struct nl_link_set {
 	bool up;
 	bool no_addrgen;
 	bool no_arp;
+	int master; /* index of a bridge, 0: as it is */
 };
 void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s);
+void nl_bridge_add(struct nl *nl, const char *name);
 /* A veth pair: `name` in the socket's namespace and peer_name in the namespace behind peer_netns_fd. */
 struct nl_veth {
 	const char *name;

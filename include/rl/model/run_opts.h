@@ -83,6 +83,12 @@ struct env_opt {
 
 enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER, NETWORK_NS, NETWORK_NAMED };
 
+/* What stands behind NAME: of a named network. */
+struct named_opt {
+	char *name, *ip, *ip6, *mac, *interface; /* or NULL */
+	struct strv aliases;
+};
+
 struct network_opt {
 	enum network_kind kind;
 	char *name;    /* container, ns path or network name */
@@ -213,6 +219,11 @@ struct run_opts {
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
 	bool no_hosts;
 	char *mac_address;
+	/* Named networks: those after the first, as "NAME[:OPTIONS]", and what is said about the first by options of its own */
+	struct strv more_networks;
+	bool network_given; /* not stored: an option said which */
+	struct strv network_aliases;
+	char *ip, *ip6;
 	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
 	struct strv expose;	 /* --expose, checked; the image's are added at creation */
 	bool publish_all;	 /* -P */
@@ -317,8 +328,15 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_ip(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_ip6(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_network_alias(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
 int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+
+/* "NAME" or "NAME:ip=...,ip6=...,mac=...,alias=...,interface_name=..."; on failure nothing is to be freed. */
+int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e) RL_CHECK;
+void run_opts_free_named(struct named_opt *n);
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
  * after all options. Rules between options (as opposed to values) are cmd's table. */

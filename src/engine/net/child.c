@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "net_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -77,7 +78,7 @@ static int packet_device(const struct net_slirp_opts *o, const struct nl *nl, st
 	return r < 0 ? r : take_fd(&fd);
 }
 
-static int make_device(const struct net_slirp_opts *o, const struct nl *nl, struct net_device *ret, struct err *e)
+int net_device_make(const struct net_slirp_opts *o, const struct nl *nl, struct net_device *ret, struct err *e)
 {
 	struct err tap_error = ERR_INIT;
 	struct err veth_error = ERR_INIT;
@@ -129,7 +130,7 @@ int net_slirp_child(const struct net_slirp_opts *o, struct net_device *ret, stru
 	int r = nl_open(&nl, e);
 	if (r < 0)
 		return err_ctx(e, "network");
-	r = make_device(o, &nl, &dev, e);
+	r = net_device_make(o, &nl, &dev, e);
 	if (r >= 0)
 		r = nl_link_index(&nl, o->ifname, e);
 	if (r >= 0) {

@@ -217,6 +217,12 @@ int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err
 	return err_ctx(e, "network counters");
 }
 
+int net_slirp_host(struct net_slirp *s, const struct net_host *h, bool present, struct err *e)
+{
+	int r = sync_send(s->control_fd, present ? NETD_STEP_HOST : NETD_STEP_HOST_GONE, h, sizeof(*h), NULL, 0, e);
+	return r < 0 ? err_ctx(e, "network helper") : 0;
+}
+
 int net_slirp_control_fd(const struct net_slirp *s)
 {
 	return s->control_fd;

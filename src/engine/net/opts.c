@@ -46,6 +46,27 @@ void net_slirp_opts_init(struct net_slirp_opts *o)
 	set_subnet6(o, 0);
 }
 
+void net_slirp_set_shared(struct net_slirp_opts *o, struct in_addr network, unsigned prefix, struct in_addr gateway)
+{
+	uint32_t first = ntohl(network.s_addr);
+	uint32_t last = first | (uint32_t)(0xffffffffull >> prefix);
+	o->shared = o->cidr_given = o->chosen = true;
+	o->prefix = prefix;
+	o->network = network;
+	o->gateway = gateway;
+	o->dns.s_addr = htonl(last - 1 == ntohl(gateway.s_addr) ? last - 2 : last - 1);
+	o->address.s_addr = 0;
+	o->ipv6 = false;
+}
+
+void net_slirp_set_shared6(struct net_slirp_opts *o, const struct in6_addr *network, const struct in6_addr *gateway)
+{
+	o->ipv6 = true;
+	o->network6 = *network;
+	o->gateway6 = *gateway;
+	o->address6 = (struct in6_addr){0};
+}
+
 int net_slirp_parse(const char *text, struct net_slirp_opts *o, struct err *e)
 {
 	struct slirp_opt said;

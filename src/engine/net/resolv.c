@@ -150,6 +150,8 @@ static int add_servers(struct str *out, const struct net_resolv_opts *o, const s
 {
 	if (o->nameserver) {
 		str_addf(out, "nameserver %s\n", o->nameserver);
+		for (size_t i = 0; o->further && i < o->further->count; i++)
+			str_addf(out, "nameserver %s\n", o->further->items[i]);
 		return 0;
 	}
 	bool given = o->servers && o->servers->count;

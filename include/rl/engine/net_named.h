@@ -1,0 +1,63 @@
+/*
+ * net_named.h - networks with a name: a bridge in a network namespace of its own, containers plugged into it.
+ *
+ * Model: per network there is one namespace with a bridge, held by one process, the holder, which lives as long as a
+ * container is on the network, and one rl-netd, whose device is a port of the bridge: the way out, and the resolver
+ * that knows the containers' names. A container's interface is the end of a veth pair whose other end is a port.
+ *
+ *     holder                                        container's child, own namespaces
+ *     ------------------------------------------    ----------------------------------------------------
+ *     net_named_make      bridge, port of rl-netd
+ *     net_slirp_start, net_slirp_attach
+ *     answers LEASE (from rl)
+ *     answers PLUG        net_named_plug         <-  net_named_child   sends its namespace, configures its end
+ *
+ * Rights: the bridge's and the container's namespaces belong to different user namespaces, neither inside the other. The
+ * holder is in the user's own, the parent and owner of both, and therefore may do as it likes in either; it needs a
+ * netlink socket in the bridge's namespace, which whoever made that namespace hands out.
+ *
+ * Protocol with the holder (base/sync.h messages over its socket):
+ *   step    sender     payload                                        meaning
+ *   LEASE   rl         struct net_lease: what is wanted, zeros: any   keep addresses for a container
+ *   LEASE   holder     struct net_lease                               filled in; kept while the connection lives
+ *   PLUG    child      its network namespace, a pidfd of itself       and from then on while that process lives
+ *   PLUG    holder     -                                              its end of the pair is there
+ *   ERROR   holder     struct err
+ */
+#ifndef RL_ENGINE_NET_NAMED_H
+#define RL_ENGINE_NET_NAMED_H
+
+#include "rl/engine/net.h"
+#include "rl/kern/netlink.h"
+
+enum net_hold_step { NET_HOLD_LEASE = 1, NET_HOLD_PLUG };
+
+/* One container on one network. Flat. */
+struct net_lease {
+	char network[128];
+	char interface[NET_IFNAME_SIZE];
+	struct net_host host; /* addresses, MAC and names */
+	struct in_addr gateway, dns;
+	unsigned prefix, mtu;
+	bool ipv6, internal;
+	struct in6_addr gateway6;
+};
+
+struct net_named {
+	struct nl nl; /* in the bridge's namespace; keeps it alive */
+	int bridge;   /* index */
+	unsigned ports;
+};
+
+/* Holder. A namespace with a bridge and rl-netd's port. `device` is the caller's to close once rl-netd has it. */
+int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct net_device *ret_device,
+		   struct err *e) RL_CHECK;
+/* Holder. The other end of the pair appears in `netns` as lease->interface, down. */
+int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
+void net_named_close(struct net_named *n);
+
+/* Container side: as net_slirp_child. Connections and leases in the order of the interfaces; the first that is not
+ * internal has the default route. */
+int net_named_child(const struct net_lease *leases, const int *conns, size_t n, struct err *e) RL_CHECK;
+
+#endif

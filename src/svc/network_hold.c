@@ -1,0 +1,484 @@
+/*
+ * network_hold.c - the process that holds a network while containers are on it, and how containers come to it.
+ *
+ * Whoever wants addresses takes the lock networks/NAME.lock, connects, and starts a holder where none listens. A holder
+ * whose last container has gone takes the same lock before it stops listening, and does not go when it cannot have it,
+ * so nobody is ever connected to a holder that ends.
+ *
+ * A lease lives as long as the connection it was given on, until the container's child has plugged in; from then on as
+ * long as that process. The child's interface goes with its namespace, and its port with the interface.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "rl/base/event.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "rl/svc/network.h"
+
+enum { STARTER_FD = 3, STEP_READY = 1, FIRST_WAIT_S = 30 };
+
+#define SECOND UINT64_C(1000000000)
+
+struct entry {
+	struct hold *h;
+	struct net_lease lease;
+	bool leased, plugged;
+	struct event_source conn, process;
+	struct entry *next;
+};
+
+struct hold {
+	struct store store;
+	int dirfd; /* networks/ */
+	struct network_rec rec;
+	struct network_addrs addrs;
+	struct net_slirp_opts opts;
+	struct net_slirp slirp;
+	struct net_named net;
+	struct event_loop loop;
+	struct event_source listen, netd;
+	struct event_timer first, look_again;
+	struct entry *entries;
+};
+
+static char *file_of(const char *name, const char *suffix)
+{
+	return xasprintf("%s.%s", name, suffix);
+}
+
+static void socket_address(int dirfd, const char *name, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%.63s.sock", dirfd, name);
+}
+
+static int open_lock(int dirfd, const char *name, struct err *e)
+{
+	autofree char *file = file_of(name, "lock");
+	int fd = openat(dirfd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? err_sys(e, errno, "network %s: lock", name) : fd;
+}
+
+/* ---- the holder's leases ---- */
+
+static int maybe_end(void *arg, struct err *e)
+{
+	struct hold *h = arg;
+	struct sockaddr_un a;
+	(void)e;
+	if (h->entries)
+		return 0;
+	autofd int lock = open_lock(h->dirfd, h->rec.name, NULL);
+	if (lock >= 0 && io_try_lock(lock, true, NULL) != 1) {
+		/* Somebody is on the way here. */
+		event_timer_set(&h->loop, &h->look_again, SECOND / 10, maybe_end, h);
+		return 0;
+	}
+	socket_address(h->dirfd, h->rec.name, &a);
+	(void)unlink(a.sun_path);
+	event_quit(&h->loop, 0);
+	return 0;
+}
+
+static void entry_end(struct entry *x)
+{
+	struct hold *h = x->h;
+	int fds[2] = {x->conn.fd, x->process.fd};
+	if (x->plugged)
+		(void)!net_slirp_host(&h->slirp, &x->lease.host, false, NULL);
+	event_del(&h->loop, &x->conn);
+	event_del(&h->loop, &x->process);
+	close_fd(&fds[0]);
+	close_fd(&fds[1]);
+	for (struct entry **at = &h->entries; *at; at = &(*at)->next)
+		if (*at == x) {
+			*at = x->next;
+			break;
+		}
+	free(x);
+	(void)maybe_end(h, NULL);
+}
+
+static bool is_taken(const struct hold *h, uint32_t address)
+{
+	if (address == h->addrs.gateway || address == ntohl(h->opts.dns.s_addr))
+		return true;
+	for (const struct entry *x = h->entries; x; x = x->next)
+		if (x->leased && x->lease.host.address.s_addr == htonl(address))
+			return true;
+	return false;
+}
+
+static int give_address(const struct hold *h, struct net_host *want, struct err *e)
+{
+	const struct network_addrs *a = &h->addrs;
+	uint32_t asked = ntohl(want->address.s_addr);
+	char text[INET_ADDRSTRLEN];
+	net_addr4_text(want->address, text);
+	if (asked) {
+		uint32_t end = a->network | (uint32_t)(0xffffffffull >> a->prefix);
+		if (asked <= a->network || asked >= end)
+			return err_set(e, EINVAL, "address %s is not in the subnet %s", text, h->rec.subnet);
+		return is_taken(h, asked) ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
+	}
+	for (uint32_t ip = a->first; ip <= a->last; ip++)
+		if (!is_taken(h, ip)) {
+			want->address.s_addr = htonl(ip);
+			return 0;
+		}
+	return err_set(e, EADDRNOTAVAIL, "no address is free in %s",
+		       h->rec.ip_range && *h->rec.ip_range ? h->rec.ip_range : h->rec.subnet);
+}
+
+static int give_address6(const struct hold *h, struct net_host *want, struct err *e)
+{
+	char text[INET6_ADDRSTRLEN];
+	bool asked = !IN6_IS_ADDR_UNSPECIFIED(&want->address6);
+	if (!h->addrs.ipv6)
+		return asked ? err_set(e, EINVAL, "the network has no IPv6") : 0;
+	if (!asked) { /* the same host part as in IPv4, which is free */
+		uint32_t part = htonl(ntohl(want->address.s_addr) - h->addrs.network);
+		want->address6 = h->addrs.network6;
+		memcpy(want->address6.s6_addr + 12, &part, sizeof(part));
+		want->address6.s6_addr[11] = 1; /* out of the way of addresses people choose */
+		return 0;
+	}
+	net_addr6_text(&want->address6, text);
+	if (memcmp(&want->address6, &h->addrs.network6, 8) != 0)
+		return err_set(e, EINVAL, "address %s is not in the subnet %s", text, h->rec.subnet6);
+	bool taken = IN6_ARE_ADDR_EQUAL(&want->address6, &h->addrs.gateway6);
+	for (const struct entry *x = h->entries; x; x = x->next)
+		taken |= x->leased && IN6_ARE_ADDR_EQUAL(&x->lease.host.address6, &want->address6);
+	return taken ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
+}
+
+static int give_mac(const struct hold *h, struct net_host *want, struct err *e)
+{
+	static const uint8_t none[NET_MAC_LEN];
+	if (memcmp(want->mac, none, NET_MAC_LEN) == 0) {
+		io_random(want->mac, NET_MAC_LEN);
+		want->mac[0] = (uint8_t)((want->mac[0] & 0xfc) | 0x02);
+	}
+	for (const struct entry *x = h->entries; x; x = x->next)
+		if (x->leased && memcmp(x->lease.host.mac, want->mac, NET_MAC_LEN) == 0)
+			return err_set(e, EADDRINUSE, "the MAC address is in use");
+	return 0;
+}
+
+static int on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
+{
+	struct hold *h = x->h;
+	struct net_lease l;
+	if (msg->len != sizeof(l) || x->leased)
+		return err_set(e, EPROTO, "malformed request");
+	memcpy(&l, msg->data, sizeof(l));
+	snprintf(l.network, sizeof(l.network), "%s", h->rec.name);
+	l.interface[sizeof(l.interface) - 1] = '\0';
+	if (h->rec.disable_dns)
+		memset(l.host.names, 0, sizeof(l.host.names));
+	int r = give_address(h, &l.host, e);
+	if (r >= 0)
+		r = give_address6(h, &l.host, e);
+	if (r >= 0)
+		r = give_mac(h, &l.host, e);
+	if (r < 0)
+		return r;
+	l.gateway = h->opts.gateway;
+	l.gateway6 = h->opts.gateway6;
+	l.dns = h->opts.dns;
+	l.prefix = h->opts.prefix;
+	l.mtu = h->opts.mtu;
+	l.ipv6 = h->addrs.ipv6;
+	l.internal = h->rec.internal;
+	x->lease = l;
+	x->leased = true;
+	event_timer_stop(&h->loop, &h->first);
+	return sync_send(x->conn.fd, NET_HOLD_LEASE, &l, sizeof(l), NULL, 0, e);
+}
+
+static int on_process(void *arg, uint32_t events, struct err *e)
+{
+	(void)events;
+	(void)e;
+	entry_end(arg);
+	return 0;
+}
+
+static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
+{
+	struct hold *h = x->h;
+	if (msg->nfds != 2 || !x->leased || x->plugged)
+		return err_set(e, EPROTO, "malformed request");
+	int r = net_named_plug(&h->net, &x->lease, msg->fds[0], e);
+	if (r >= 0)
+		r = event_add(&h->loop, &x->process, msg->fds[1], EPOLLIN, on_process, x, e);
+	if (r < 0)
+		return r;
+	close(msg->fds[0]);
+	msg->nfds = 0;
+	x->plugged = true;
+	r = net_slirp_host(&h->slirp, &x->lease.host, true, e);
+	return r < 0 ? r : sync_send(x->conn.fd, NET_HOLD_PLUG, NULL, 0, NULL, 0, e);
+}
+
+static int on_conn(void *arg, uint32_t events, struct err *e)
+{
+	struct entry *x = arg;
+	struct err why = ERR_INIT;
+	(void)events;
+	(void)e;
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	int r = sync_recv(x->conn.fd, "rl", msg, &why);
+	if (r < 0) {
+		int fd = x->conn.fd;
+		event_del(&x->h->loop, &x->conn);
+		close_fd(&fd);
+		if (!x->plugged)
+			entry_end(x);
+		return 0;
+	}
+	if (msg->step == NET_HOLD_LEASE)
+		r = on_lease(x, msg, &why);
+	else if (msg->step == NET_HOLD_PLUG)
+		r = on_plug(x, msg, &why);
+	else
+		r = err_set(&why, EPROTO, "unexpected message %u", msg->step);
+	sync_close_fds(msg);
+	if (r < 0)
+		sync_send_err(x->conn.fd, &why);
+	return 0;
+}
+
+static int on_listen(void *arg, uint32_t events, struct err *e)
+{
+	struct hold *h = arg;
+	(void)events;
+	autofd int fd = accept4(h->listen.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	struct entry *x = xcalloc(1, sizeof(*x));
+	*x = (struct entry){.h = h, .conn = EVENT_SOURCE_INIT, .process = EVENT_SOURCE_INIT};
+	int r = event_add(&h->loop, &x->conn, fd, EPOLLIN, on_conn, x, e);
+	if (r < 0) {
+		free(x);
+		return r;
+	}
+	(void)take_fd(&fd);
+	x->next = h->entries;
+	h->entries = x;
+	return 0;
+}
+
+static int on_netd(void *arg, uint32_t events, struct err *e)
+{
+	struct hold *h = arg;
+	struct err why = ERR_INIT;
+	(void)events;
+	(void)e;
+	if (net_slirp_on_watch(&h->slirp, &why) < 0) {
+		log_debug(LOG_NET, "%s", why.text);
+		event_del(&h->loop, &h->netd); /* the bridge still works */
+	}
+	return 0;
+}
+
+/* ---- the holder's start ---- */
+
+static void set_opts(struct hold *h)
+{
+	struct net_slirp_opts *o = &h->opts;
+	const struct network_addrs *a = &h->addrs;
+	net_slirp_opts_init(o);
+	net_slirp_set_shared(o, (struct in_addr){htonl(a->network)}, a->prefix, (struct in_addr){htonl(a->gateway)});
+	if (a->ipv6)
+		net_slirp_set_shared6(o, &a->network6, &a->gateway6);
+	o->internal = h->rec.internal;
+	for (size_t i = 0; i < h->rec.options.count; i++) {
+		uint64_t mtu;
+		const char *value = str_after(h->rec.options.items[i], "mtu=");
+		value = value ? value : str_after(h->rec.options.items[i], "com.docker.network.driver.mtu=");
+		if (value && str_to_u64(value, NET_MTU_MAX, "mtu", &mtu, NULL) == 0 && mtu >= 1280)
+			o->mtu = (unsigned)mtu;
+	}
+}
+
+static int start_netd(struct hold *h, struct err *e)
+{
+	struct net_device dev = NET_DEVICE_NONE;
+	int r = net_named_make(&h->opts, &h->net, &dev, e);
+	if (r >= 0)
+		r = net_slirp_start(&h->opts, &h->slirp, e);
+	if (r >= 0)
+		r = net_slirp_attach(&h->slirp, &dev, e);
+	close_fd(&dev.fd);
+	int fd = r < 0 ? r : net_slirp_watch(&h->slirp, &h->opts, e);
+	return fd < 0 ? fd : event_add(&h->loop, &h->netd, fd, EPOLLIN, on_netd, h, e);
+}
+
+static int start_listening(struct hold *h, struct err *e)
+{
+	struct sockaddr_un a;
+	autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	socket_address(h->dirfd, h->rec.name, &a);
+	(void)unlink(a.sun_path); /* of a holder that was killed; the starter has the lock */
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 64) < 0)
+		return err_sys(e, errno, "network %s: socket", h->rec.name);
+	int r = event_add(&h->loop, &h->listen, fd, EPOLLIN, on_listen, h, e);
+	if (r >= 0)
+		(void)take_fd(&fd);
+	return r;
+}
+
+static int read_record(struct hold *h, const char *name, struct err *e)
+{
+	autofree char *file = file_of(name, "json");
+	json_t *doc = NULL;
+	int r = json_parse_file(h->dirfd, file, NETWORK_FILE_MAX, &doc, e);
+	autojson json_t *owned = doc;
+	if (r >= 0)
+		r = network_rec_from_json(owned, &h->rec, e);
+	if (r >= 0)
+		r = network_rec_addrs(&h->rec, &h->addrs, e);
+	return r < 0 ? err_ctx(e, "network %s", name) : 0;
+}
+
+static int start(struct hold *h, const char *root, const char *name, struct err *e)
+{
+	int r = store_open(root, false, &h->store, e);
+	h->dirfd = r < 0 ? r : store_dir(&h->store, "networks", e);
+	if (h->dirfd < 0)
+		return h->dirfd;
+	r = read_record(h, name, e);
+	if (r >= 0)
+		r = event_open(&h->loop, e);
+	if (r < 0)
+		return r;
+	set_opts(h);
+	r = start_netd(h, e);
+	return r < 0 ? r : start_listening(h, e);
+}
+
+static void leave_starter(void)
+{
+	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	(void)!chdir("/");
+	prctl(PR_SET_NAME, "rl-network");
+	for (int i = 0; null >= 0 && i < 3; i++)
+		if (i < 2 || !log_on(LOG_NET))
+			(void)dup2(null, i);
+}
+
+int network_hold(const char *root, const char *name, struct err *e)
+{
+	struct hold *h = xcalloc(1, sizeof(*h));
+	*h = (struct hold){.dirfd = -1,
+			   .slirp = NET_SLIRP_NONE,
+			   .net = {.nl = NL_NONE},
+			   .loop = EVENT_LOOP_INIT,
+			   .listen = EVENT_SOURCE_INIT,
+			   .netd = EVENT_SOURCE_INIT};
+	struct err why = ERR_INIT;
+	if (fcntl(STARTER_FD, F_GETFD) < 0)
+		return err_set(e, EINVAL, "this verb is for rl itself");
+	/* Not the starter's child: it may live long and would not reap us. */
+	pid_t pid = fork();
+	if (pid != 0)
+		_exit(pid < 0);
+	int r = io_set_cloexec(STARTER_FD, true, &why);
+	leave_starter();
+	if (r >= 0)
+		r = start(h, root, name, &why);
+	if (r < 0) {
+		sync_send_err(STARTER_FD, &why);
+		net_slirp_stop(&h->slirp);
+		_exit(EXIT_RL_FAILED);
+	}
+	r = sync_send(STARTER_FD, STEP_READY, NULL, 0, NULL, 0, &why);
+	close(STARTER_FD);
+	event_timer_set(&h->loop, &h->first, FIRST_WAIT_S * SECOND, maybe_end, h);
+	if (r >= 0)
+		r = event_run(&h->loop, &why);
+	net_slirp_stop(&h->slirp);
+	_exit(r < 0 ? EXIT_RL_FAILED : 0);
+}
+
+/* ---- the user's side ---- */
+
+static int start_holder(const struct store *s, const char *name, struct err *e)
+{
+	int pair[2];
+	struct proc_child child = PROC_CHILD_NONE;
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	char *argv[] = {
+		(char *)(uintptr_t) "rl",   (char *)(uintptr_t) "--root", s->root, (char *)(uintptr_t) "network",
+		(char *)(uintptr_t) "hold", (char *)(uintptr_t)name,	  NULL};
+	r = proc_spawn(
+		&(struct proc_spawn){
+			.path = "/proc/self/exe", .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
+		&child, e);
+	close(pair[1]);
+	if (r >= 0)
+		r = proc_wait_ok(&child, "the network's holder", e);
+	if (r >= 0)
+		r = sync_expect(pair[0], "the network's holder", STEP_READY, NULL, e);
+	close(pair[0]);
+	return r;
+}
+
+static int connect_holder(const struct store *s, int dirfd, const char *name, struct err *e)
+{
+	struct sockaddr_un a;
+	socket_address(dirfd, name, &a);
+	for (int started = 0;; started++) {
+		autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			return err_sys(e, errno, "socket");
+		if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+			return take_fd(&fd);
+		if (started || (errno != ENOENT && errno != ECONNREFUSED))
+			return err_sys(e, errno, "the network's holder");
+		int r = start_holder(s, name, e);
+		if (r < 0)
+			return r;
+	}
+}
+
+int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn, struct err *e)
+{
+	const char *name = lease->network;
+	autofree char *file = file_of(name, "json");
+	autofd int dir = store_dir(s, "networks", e);
+	if (dir < 0)
+		return dir;
+	if (faccessat(dir, file, F_OK, 0) < 0) {
+		err_set(e, ENOENT, "there is no network '%s'", name);
+		return err_hint(e, "make it with: rl network create %s", name);
+	}
+	autofd int lock = open_lock(dir, name, e);
+	int r = lock < 0 ? lock : io_lock(lock, true, e);
+	autofd int conn = r < 0 ? r : connect_holder(s, dir, name, e);
+	if (conn < 0)
+		return err_ctx(e, "network %s", name);
+	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
+	r = sync_send(conn, NET_HOLD_LEASE, lease, sizeof(*lease), NULL, 0, e);
+	if (r >= 0)
+		r = sync_expect(conn, "the network's holder", NET_HOLD_LEASE, msg, e);
+	if (r >= 0 && msg->len != sizeof(*lease))
+		r = err_set(e, EPROTO, "its holder is of another version of rl");
+	if (r < 0)
+		return err_ctx(e, "network %s", name);
+	memcpy(lease, msg->data, sizeof(*lease));
+	*ret_conn = take_fd(&conn);
+	return 0;
+}
