@@ -43,7 +43,7 @@ LDFLAGS_ALL = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 STATIC = $(shell $(CC) -print-file-name=lib$(1).a)
 
 # One static archive per layer and engine; a program or test lists the archives it may use, lowest last.
-LAYERS := base kern model engine/store engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
+LAYERS := base kern model engine/store engine/copy engine/archive engine/registry engine/runtime engine/net engine/stdio svc cmd
 lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
@@ -64,7 +64,7 @@ $(call lib,$(1)): $(call objs,$(1))
 endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER_RULE,$(l))))
 
-RL_LIBS := $(foreach l,svc engine/runtime engine/store engine/net engine/stdio kern model base,$(call lib,$(l)))
+RL_LIBS := $(foreach l,svc engine/runtime engine/store engine/copy engine/net engine/stdio kern model base,$(call lib,$(l)))
 $(B)/bin/rl: $(call objs,cmd) $(RL_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

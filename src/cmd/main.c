@@ -95,6 +95,7 @@ static int dispatch(char **main_argv, struct err *e)
 	struct opt_args args = OPT_ARGS_INIT;
 	int r = opt_parse(verb_global_opts, OPT_STOP_AT_OPERAND, argv, &g, &args, e);
 	autostrv struct strv words = args.operands;
+	strv_free(&args.typed);
 	if (r < 0)
 		return r;
 	if (g.debug) {

@@ -141,7 +141,7 @@ static int apply(struct parse *p, const struct opt_def *def, const char *value, 
 {
 	bool *given = &p->args->given[def - p->defs];
 	bool on = true;
-	if (!def->metavar) {
+	if (!def->metavar && !((def->flags & OPT_WORDS) && value)) {
 		if (value && !read_bool(value, &on))
 			return err_set(e, EINVAL, "--%s=%s: true or false is expected", def->name, value);
 		value = on ? "true" : "false";
@@ -152,6 +152,7 @@ static int apply(struct parse *p, const struct opt_def *def, const char *value, 
 	if (r < 0)
 		return r;
 	*given = on;
+	strv_addf(&p->args->typed, "--%s=%s", def->name, value);
 	return 0;
 }
 
@@ -277,6 +278,7 @@ int opt_parse(const struct opt_def *defs, unsigned flags, char *const *argv, voi
 void opt_args_free(struct opt_args *args)
 {
 	strv_free(&args->operands);
+	strv_free(&args->typed);
 }
 
 int opt_check_rules(const struct opt_def *defs, const struct opt_rule *rules, const struct opt_args *args,

@@ -347,7 +347,7 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_v2),
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
-	REFUSED("sdnotify", 0, "see 'rl generate systemd'"),
+	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
 	REFUSED("hosts-file", 0, "mount it: -v FILE:/etc/hosts"),
 	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
 	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
@@ -448,6 +448,7 @@ int run_target_finish(struct run_target *t, const char *verb, const struct opt_a
 		strv_add(&o->command, args->operands.items[i]);
 	if (o->rootfs && !o->command.count && !(o->entrypoint_set && o->entrypoint.count))
 		return err_set(e, EINVAL, "%s: a directory has no default command: give one after --rootfs DIR", verb);
+	strv_add_all(&o->typed, &args->typed);
 	int r = finish_platform(t, e);
 	if (r == 0)
 		r = finish_attach(t, e);

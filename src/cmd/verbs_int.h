@@ -7,14 +7,19 @@
 #include "rl/cmd/verb.h"
 
 extern const struct verb verb_attach;
+extern const struct verb verb_build;
+extern const struct verb verb_builder_prune;
 extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
 extern const struct verb verb_container_prune;
+extern const struct verb verb_cp;
 extern const struct verb verb_create;
 extern const struct verb verb_doctor;
 extern const struct verb verb_exec;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;
+extern const struct verb verb_export;
+extern const struct verb verb_generate_systemd;
 extern const struct verb verb_help_cmd;
 extern const struct verb verb_history;
 extern const struct verb verb_image_exists;

@@ -10,6 +10,8 @@
  * remote.c   looking at what a registry has
  * volume.c   archives of volumes                              check*.c  what is broken in the store (check_int.h)
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
+ * fetch.c    for ADD: addresses and archives                 pack_layers.c  the layers of a build, one after the other
+ * tree_stream.c  copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
 #ifndef RL_IMAGE_INT_H
@@ -54,6 +56,8 @@ struct image_ctx {
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
 image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
 	pull_verb, push_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 

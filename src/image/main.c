@@ -130,10 +130,13 @@ static const struct {
 	bool more; /* or any number above */
 } verbs[] = {
 	{"check", check_verb, 0, true},
+	{"tree-to-tar", tree_to_tar_verb, 0, false}, {"tar-to-tree", tar_to_tree_verb, 0, false},
 	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
 	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
 	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false}, {"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false}, {"unpack-tar", unpack_tar_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false}, {"volume-export", volume_export_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };

@@ -77,14 +77,13 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd, o->report, o->tz, o->passwd_entry, o->group_entry,
+		o->health_cmd, o->report, o->tz, o->create_dir, o->passwd_entry, o->group_entry,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
 		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
 		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
-		&o->unsetenv, &o->host_users, &o->requires,
-		&o->publish, &o->expose,
+		&o->unsetenv, &o->host_users, &o->requires, &o->typed, &o->publish, &o->expose,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);

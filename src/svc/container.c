@@ -366,7 +366,7 @@ int container_deliver(struct container *c, int sig)
 	return killed_by;
 }
 
-static int start_and_relay(struct container *c, struct err *e)
+int container_start_and_relay(struct container *c, struct err *e)
 {
 	block_signals();
 	int r = detach_stdin(c->o, e);
@@ -395,7 +395,7 @@ static int run_in_foreground(struct container *c, struct err *e)
 	int r = container_build_spec(c, e);
 	if (r == 0)
 		r = container_limits_make(c, e);
-	return r < 0 ? r : start_and_relay(c, e);
+	return r < 0 ? r : container_start_and_relay(c, e);
 }
 
 static int run_new(struct run_opts *o, const char *store_root, struct str *ret_id, int *ret_status, struct err *e)

@@ -21,6 +21,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
 
 enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_LIMITS, SLOT_COUNT };
@@ -140,6 +141,7 @@ static int on_handshake(struct foreground *f, struct err *e)
 	if (failed < 0)
 		return failed;
 	f->started = true;
+	notify_ready(0);
 	after_start(f);
 	return 0;
 }

@@ -121,6 +121,8 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 int container_launch(struct container *c, struct err *e) RL_CHECK;
 /* The network device, once the child has sent it. */
 int container_hand_over_device(struct container *c, struct err *e) RL_CHECK;
+/* Launch, and relay until the container ends; its exit status. */
+int container_start_and_relay(struct container *c, struct err *e) RL_CHECK;
 int container_write_id_files(struct container *c, bool with_cid, struct err *e) RL_CHECK;
 /* Deliver a signal to PID 1 as its default action demands (DECISIONS 19): returns the signal if the container was
  * killed in its place, 0 otherwise. */
@@ -224,6 +226,8 @@ int container_build_spec(struct container *c, struct err *e) RL_CHECK;
 int container_build_users(struct container *c, struct err *e) RL_CHECK;
 /* container_spec_mounts.c */
 int container_build_mounts(struct container *c, struct err *e) RL_CHECK;
+/* After mounts were added: parents first. */
+void container_sort_mounts(struct container *c);
 
 /* container_foreground.c: relay until the container ends; returns its exit status. */
 int container_foreground(struct container *c, struct err *e) RL_CHECK;

@@ -267,6 +267,8 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 	}
 	if (!cwd)
 		return err_sys(e, errno, "current directory");
+	free(o->create_dir);
+	o->create_dir = xstrdup(cwd);
 	for (size_t i = 0; i < o->nmounts; i++)
 		if (o->mounts[i].kind == MOUNT_KIND_BIND) {
 			make_absolute(&o->mounts[i].source, cwd);

@@ -285,6 +285,11 @@ static void sort_by_depth(struct rtspec *s)
 	}
 }
 
+void container_sort_mounts(struct container *c)
+{
+	sort_by_depth(&c->spec);
+}
+
 /* Those that every container has, or that belong to an instance of a file system of the container's own. */
 static bool is_private_device(const char *name)
 {

@@ -14,6 +14,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/kern/pty.h"
 #include "rl/svc/container.h"
 
@@ -68,6 +69,8 @@ static int start_monitored(struct container *c, unsigned flags, bool is_new, str
 	int r = container_attach_started(pair[0], &init, e);
 	if (r < 0)
 		close(pair[0]);
+	else
+		notify_ready(flags & ATTACH_WANTS_OUTPUT ? 0 : pid);
 	if (!(flags & ATTACH_WANTS_OUTPUT))
 		sigprocmask(SIG_SETMASK, &old, NULL);
 	return r < 0 ? r : pair[0];

@@ -1,4 +1,4 @@
-/* links: svc engine/runtime engine/store engine/net engine/stdio kern model base; libs: -lcap-ng -lseccomp -ljansson */
+/* links: svc engine/runtime engine/store engine/copy engine/net engine/stdio kern model base; libs: -lcap-ng -lseccomp -ljansson */
 /* What `rl info` knows. */
 #include "tap.h"
 

@@ -65,6 +65,8 @@ static void fill(struct run_opts *o)
 	bad |= run_opts_passwd_entry(o, "a:*:1:2:c:/:/bin/sh", &e) | run_opts_group_entry(o, "a:x:1:", &e);
 	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);
 	bad |= run_opts_personality(o, "linux32", &e);
+	strv_add(&o->typed, "--env=A=b");
+	o->create_dir = xstrdup("/home/x");
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);
 	strv_add(&o->cap_add, "CAP_SYS_TIME");

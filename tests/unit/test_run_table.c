@@ -129,7 +129,6 @@ static const struct run_case cases[] = {
 	{"--read-only-tmpfs img", NULL, "needs --read-only"},
 	{"--replace img", NULL, "needs --name"},
 	{"--replace --name a img", "img: | i0 t0 rm0 name=a", NULL},
-	{"--platform linux/s390x img", NULL, "not possible yet"},
 	{"--platform linux img", "img: | i0 t0 rm0", NULL},
 	{"--no-hosts --add-host a:1.2.3.4 img", NULL, "exclude each other"},
 	{"--rootfs / --platform linux/arm64 sh", NULL, "exclude each other"},

@@ -1,4 +1,4 @@
-/* links: svc engine/store engine/runtime engine/net engine/stdio kern model base */
+/* links: svc engine/store engine/copy engine/runtime engine/net engine/stdio kern model base */
 /* Secrets: what --secret says, what is kept, and that nothing stays in memory that is asked to go. */
 #include "rl/svc/secret.h"
 

@@ -1,4 +1,4 @@
-/* links: cmd svc engine/runtime engine/store engine/net engine/stdio kern model base; libs: -lcap-ng -lseccomp -ljansson */
+/* links: cmd svc engine/runtime engine/store engine/copy engine/net engine/stdio kern model base; libs: -lcap-ng -lseccomp -ljansson */
 /* All verbs: their tables are sound, they are found by every name, and their texts name everything. */
 #include "tap.h"
 

@@ -1,4 +1,4 @@
-/* links: svc engine/store engine/runtime engine/net engine/stdio kern model base */
+/* links: svc engine/store engine/copy engine/runtime engine/net engine/stdio kern model base */
 /* Volumes of a store in a directory of the test's own: made, locked, found, removed; and their documents. */
 #include "rl/svc/volume.h"
 

@@ -187,6 +187,7 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
+	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
 };
 
 struct archive_packed {
@@ -205,6 +206,14 @@ struct archive_packed {
  * links found by inode: the same tree gives the same DiffID, and with an explicit level (or zstd, or none) the same
  * blob on every machine. -EBADMSG: a file of the layer is called like a whiteout and cannot be written as one. */
 int archive_pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e) RL_CHECK;
+
+/* ---- trees that are copied (rl/base/tree_wire.h) ---- */
+
+/* The stream as a tar. `root` is the first node's name in it ("." for the contents of a directory). */
+int archive_tree_to_tar(int infd, int outfd, const char *root, struct err *e) RL_CHECK;
+/* A tar, compressed with gzip or zstd or not, as a stream: paths are clean and relative, those with ".." are -EBADMSG. The first node need
+ * not be a directory, nor need parents be there. */
+int archive_tar_to_tree(int infd, int outfd, struct err *e) RL_CHECK;
 
 /* ---- bytes that are packed already ---- */
 

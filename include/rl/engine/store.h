@@ -144,6 +144,7 @@ struct store_work {
 	char *name; /* below tmp/ */
 	int dirfd;  /* the directory; holds the lock that tells the living from the crashed */
 	int pinsfd;
+	bool synced; /* the caller syncs the file system itself, before it publishes and after: nothing is synced here */
 };
 
 int store_work_begin(const struct store *s, struct store_work *ret_work, struct err *e) RL_CHECK;

@@ -20,6 +20,11 @@
  *                           (members as in struct image_commit, rl/svc/image_commit.h)
  *     export                descriptor 4 is a JSON request {"dirs":[...],"trust_records":bool,"exclude":[...]}, 5 is
  *                           where the tar goes
+ *     pack-layers           the layers of a build as they come (rl/model/build_proto.h)
+ *     fetch URL             --output FILE; http and https
+ *     unpack-tar FILE|-     --output DIR, which is empty; by the confined unpacker
+ *     tree-to-tar           --name ROOT; a tree (rl/base/tree_wire.h) from descriptor 4 as a tar to 5
+ *     tar-to-tree           a tar from 4 as a tree to 5
  *     volume-export DIR     --output FILE|-
  *     volume-import FILE|- DIR
  *     unpack-image DIGEST   make the layers of the image with this manifest present for the map

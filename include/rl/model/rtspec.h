@@ -28,6 +28,8 @@ enum rt_mount_kind {
 	RT_CGROUP,
 	RT_DEV,	    /* a tmpfs with the standard device nodes and links */
 	RT_OVERLAY, /* source is the lower directory; writes are thrown away */
+	RT_LAYERS,  /* `subpath` of what `lowers` show together, read-only; source is an empty directory of ours */
+	RT_FILE,    /* a file that exists in memory only, with what `fd` holds; source is an empty directory of ours */
 };
 
 struct rt_mount {
@@ -41,11 +43,13 @@ struct rt_mount {
 	char *options;	  /* file system options, or NULL */
 	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
 	char *upper, *work; /* RT_OVERLAY */
-	struct strv lowers; /* RT_OVERLAY without source: directories to stack, top first */
+	struct strv lowers; /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
 	bool over_link;	  /* a symlink that leads to nothing is replaced, not refused */
 	char *subpath;	  /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
 	bool chown;	  /* :U, the source is given to the payload's user */
 	bool copy_up;	  /* tmpfs: fill with what the image has there */
+	int fd; /* RT_FILE: borrowed */
+	uint32_t uid, gid, mode;
 };
 
 struct rt_device {

@@ -174,6 +174,8 @@ struct run_opts {
 	struct strv requires;	 /* containers started before this one */
 	int personality;	 /* of personality(2), -1: as it is */
 	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	struct strv typed;	 /* what was asked for, "--name=value", to ask for it again */
+	char *create_dir;	 /* where: relative names in it are relative to this */
 	bool rmi;		 /* remove the image afterwards */
 
 	/* file systems */

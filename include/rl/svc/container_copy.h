@@ -36,4 +36,23 @@ struct container_commit_opts {
 int container_commit(const struct container_commit_opts *o, const struct image_ui *ui, struct image_added *ret_added,
 		     struct err *e) RL_CHECK;
 
+struct container_cp_opts {
+	const char *root;
+	const char *source, *dest; /* CONTAINER:PATH, a path of this machine, or "-" (a tar); at least one is a container's */
+	bool archive;		   /* owners are kept: as the container numbers them */
+	bool follow;		   /* a symlink at the source's end */
+};
+/* docker's rules (rl/engine/copy.h). What runs in the container may change it meanwhile, and can lead nothing out. */
+int container_cp(const struct container_cp_opts *o, struct err *e) RL_CHECK;
+
+struct container_export_opts {
+	const char *root;
+	const char *name;   /* a container's, or an image's where there is no such container */
+	const char *output; /* file, or "-" */
+	const char *format; /* tar (NULL), squashfs, ext4, erofs */
+};
+/* Everything it shows together, mounts left out: as one tar, or as a file system image by a program of the machine. A
+ * file appears when it is whole. */
+int container_export(const struct container_export_opts *o, struct err *e) RL_CHECK;
+
 #endif

@@ -114,6 +114,17 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 	return 0;
 }
 
+/* Merging many layers holds one descriptor per layer and level. */
+static void prepare_process(void)
+{
+	struct rlimit lim;
+	signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+		lim.rlim_cur = lim.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
 /* Runs as the map's root; see userns_spawn. */
 static int pack_child(void *arg)
 {
@@ -121,13 +132,7 @@ static int pack_child(void *arg)
 	struct archive_packed result = {.entries = 0};
 	struct err e = ERR_INIT;
 	log_set_role("pack");
-	signal(SIGPIPE, SIG_IGN);
-	/* Merging many layers holds one descriptor per layer and level. */
-	struct rlimit lim;
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
-		lim.rlim_cur = lim.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &lim);
-	}
+	prepare_process();
 	int r = pack(job->req, &result, &e);
 	if (r == 0)
 		r = sync_send(job->sock, STEP_PACKED, &result, sizeof(result), NULL, 0, &e);
@@ -161,6 +166,11 @@ int archive_pack(const struct archive_pack *req, struct archive_packed *ret, str
 	int r = check_request(req, e);
 	if (r < 0)
 		return r;
+	if (req->in_map) {
+		prepare_process();
+		*ret = (struct archive_packed){.entries = 0};
+		return pack(req, ret, e);
+	}
 	int pair[2];
 	r = sync_pair(pair, e);
 	if (r < 0)

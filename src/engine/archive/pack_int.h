@@ -23,6 +23,8 @@
 
 /* ---- tar ---- */
 
+struct pack_tar;
+
 struct pack_node {
 	const char *path; /* clean, "" for the root */
 	uint32_t mode;	  /* type and permission bits as they shall be in the archive */
@@ -35,6 +37,9 @@ struct pack_node {
 	const char *target; /* symlinks; of hard links: the path linked to */
 	bool hardlink;
 	int fd;			  /* regular files with size: open for reading */
+	/* NULL: data comes from fd; else this puts exactly `size` bytes with pack_tar_bytes */
+	int (*put_data)(struct pack_tar *t, void *arg, uint64_t size, struct err *e);
+	void *put_arg;
 	const struct str *xattrs; /* in the form of a control record's attribute part; may be NULL */
 };
 
@@ -48,6 +53,8 @@ struct pack_tar {
 
 /* All: -ECANCELED when the ring was stopped. */
 int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e) RL_CHECK;
+/* Data of a file; NULL: zeros. */
+int pack_tar_bytes(struct pack_tar *t, const void *data, uint64_t len, struct err *e) RL_CHECK;
 int pack_tar_end(struct pack_tar *t, struct err *e) RL_CHECK;
 
 /* ---- sidecar ---- */

@@ -419,6 +419,8 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 		r = put(t, &h, sizeof(h), e);
 	if (r == 0 && chunks.count)
 		r = put_sparse(t, n, &chunks, &map, e);
+	else if (r == 0 && regular && n->put_data)
+		r = n->put_data(t, n->put_arg, size, e);
 	else if (r == 0 && size)
 		r = put_file_range(t, n->fd, 0, size, e);
 	if (r == 0)
@@ -427,6 +429,11 @@ int pack_tar_node(struct pack_tar *t, const struct pack_node *n, struct err *e)
 		return err_ctx(e, "pack %s", name);
 	t->entries++;
 	return 0;
+}
+
+int pack_tar_bytes(struct pack_tar *t, const void *data, uint64_t len, struct err *e)
+{
+	return put(t, data, len, e);
 }
 
 int pack_tar_end(struct pack_tar *t, struct err *e)

@@ -60,6 +60,9 @@ int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_C
 int apply_mask(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
 
+/* apply_staged.c: RT_LAYERS and RT_FILE */
+int apply_staged(struct apply *a, const struct rt_mount *m, const struct apply_source *source, struct err *e) RL_CHECK;
+
 /* apply_dev.c */
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
 int apply_terminal(struct apply *a, struct err *e) RL_CHECK;

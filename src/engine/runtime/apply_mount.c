@@ -23,7 +23,7 @@
 
 static bool is_ours(enum rt_mount_kind kind)
 {
-	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY;
+	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY && kind != RT_LAYERS && kind != RT_FILE;
 }
 
 static const struct apply_source *source_of(const struct apply *a, const struct rt_mount *m)
@@ -197,6 +197,9 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 		return mount_tmpfs(a, m, e);
 	case RT_OVERLAY:
 		return mount_overlay(a, m, e);
+	case RT_LAYERS:
+	case RT_FILE:
+		return apply_staged(a, m, source_of(a, m), e);
 	case RT_DEV:
 		return apply_dev(a, m, e);
 	case RT_PROC:

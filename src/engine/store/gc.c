@@ -2,7 +2,7 @@
  * gc.c - removal: images, and after them everything nobody needs; left-overs of crashes; see store.h.
  *
  * Reachability, not reference counts. Under the exclusive store lock the roots are read: every record of images/meta
- * (also the built-in images), the pins of living writers, and the file `layers` of every container. What is below
+ * (also the built-in images), the pins of living writers, the file `layers` of every container, and the build cache. What is below
  * blobs/ and layers/ and not marked is renamed into a work directory of ours, which takes microseconds per object, and
  * deleted after the lock is gone. A collector that is killed therefore leaves rubbish in tmp/ and nothing else.
  *
@@ -270,6 +270,20 @@ static int sweep_layers(struct sweep *w, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* cache/build/KEY: steps of builds whose layers may belong to no image. */
+static int mark_cache(const struct store *s, struct marks *m, struct err *e)
+{
+	autodir DIR *d = NULL;
+	int r = open_list(s, "cache/build", &d, e);
+	struct dirent *entry;
+	while (r > 0 && d && (entry = readdir(d))) {
+		autostr struct str text = STR_INIT;
+		if (imgref_is_hex(entry->d_name) && io_read_file(dirfd(d), entry->d_name, PINS_MAX, &text, NULL) >= 0)
+			mark_pins(entry->d_name, text.buf, m);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int mark_and_sweep(const struct store *s, struct store_work *rubbish, struct store_gc_result *result,
 			  struct err *e)
 {
@@ -283,6 +297,8 @@ static int mark_and_sweep(const struct store *s, struct store_work *rubbish, str
 		r = store_each_file(s, "tmp", "pins", true, mark_pins, &marks, e);
 	if (r >= 0)
 		r = store_each_file(s, "containers", STORE_CONTAINER_LAYERS, false, mark_container, &marks, e);
+	if (r >= 0)
+		r = mark_cache(s, &marks, e);
 	marks_sort(&marks);
 	struct sweep w = {.s = s, .marks = &marks, .rubbish = rubbish, .result = result};
 	if (r >= 0)

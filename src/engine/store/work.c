@@ -145,7 +145,7 @@ int store_put_blob(struct store_work *w, const void *data, size_t len, const cha
 	if (fd < 0)
 		return err_sys(e, errno, "create blob %s", digest);
 	r = io_write_all(fd, data, len, e);
-	if (r >= 0 && fsync(fd) < 0)
+	if (r >= 0 && !w->synced && fsync(fd) < 0)
 		r = err_sys(e, errno, "sync");
 	if (r < 0)
 		return err_ctx(e, "blob %s", digest);
@@ -179,7 +179,7 @@ int store_publish_layer(struct store_work *w, const char *name, const char *key,
 	for (int attempt = 0; attempt < 3; attempt++) {
 		if (renameat2(w->dirfd, name, w->store->rootfd, path, RENAME_NOREPLACE) == 0) {
 			autofd int fd = openat(w->store->rootfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (fd >= 0 && fsync(fd) < 0 && errno != EINVAL && errno != ENOSYS)
+			if (fd >= 0 && !w->synced && fsync(fd) < 0 && errno != EINVAL && errno != ENOSYS)
 				return err_sys(e, errno, "sync %s", parent);
 			return 0;
 		}

@@ -1,0 +1,672 @@
+/*
+ * build_copy.c - COPY, ADD and WORKDIR: files written through an overlay of the layers so far into a new upper directory.
+ *
+ * The kernel does what a layer needs: directories on the way are copied up with owner and mode, what is replaced gets
+ * whiteouts. A process that is root in the id map's user namespace and has its own mount namespace writes; the overlay
+ * is mounted there only, so nothing is left mounted however it ends.
+ *
+ * Paths: sources are resolved beneath the descriptor of their context or stage, destinations beneath the overlay's root
+ * (rl/kern/safepath.h): no symlink of a context or of an image leads out. Inside a directory that is copied nothing is
+ * followed; the last component of a destination file is never followed either, but replaced.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "build_int.h"
+#include "build_tree_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/path.h"
+#include "rl/base/sync.h"
+#include "rl/kern/mnt.h"
+#include "rl/kern/safepath.h"
+#include "rl/kern/xattr.h"
+#include "rl/model/user_spec.h"
+
+enum { BUFFER_SIZE = 1 << 20, STEP_COPIED = 1, XATTR_NAMES_MAX = 64 << 10 };
+
+struct copy {
+	struct build_job *j;
+	int sock;
+	int rootfd; /* the overlay */
+	int workfd; /* of the new layer: diff, work, root, source */
+	int sourcefd;
+	const struct ignore *ignore;
+	const struct ignore *exclude;
+	bool keep_owner;
+	bool chown;
+	uint32_t uid, gid;
+	bool chmod;
+	mode_t mode;
+	unsigned depth;
+	char *buffer;
+	bool warned;
+	bool out; /* out of the layers, into a directory of the caller */
+};
+
+/* ---- one object ---- */
+
+static int set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
+{
+	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+		return 0;
+	int errnum = errno;
+	if (errnum != EINVAL || c->j->b->map.form != IDMAP_SINGLE)
+		return err_sys(e, errnum, "owner %u:%u", uid, gid);
+	if (!c->warned)
+		log_warn("owner %u:%u becomes root's: there is only one user id here", uid, gid);
+	c->warned = true;
+	return 0;
+}
+
+static int give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e)
+{
+	uint32_t uid = c->chown ? c->uid : c->keep_owner && st ? st->st_uid : 0;
+	uint32_t gid = c->chown ? c->gid : c->keep_owner && st ? st->st_gid : 0;
+	return uid || gid ? set_owner(c, dirfd, name, uid, gid, e) : 0;
+}
+
+/* File capabilities and the like; what the target does not take is left out, as cp does. */
+static void copy_xattrs(int from, int to)
+{
+	char names[4096];
+	char value[4096];
+	ssize_t n = flistxattr(from, names, sizeof(names));
+	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1) {
+		const char *name = names + at;
+		if (xattr_is_control(name) || str_after(name, "security.selinux"))
+			continue;
+		ssize_t len = fgetxattr(from, name, value, sizeof(value));
+		if (len >= 0 && fsetxattr(to, name, value, (size_t)len, 0) < 0)
+			log_debug(LOG_BUILD, "xattr %s is not copied", name);
+	}
+}
+
+static int copy_data(struct copy *c, int from, int to, off_t size, struct err *e)
+{
+	if (size == 0)
+		return 0;
+	if (size > 65536 && ioctl(to, FICLONE, from) == 0)
+		return 0;
+	for (;;) {
+		ssize_t n = read(from, c->buffer, BUFFER_SIZE);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "read");
+		if (n == 0)
+			return 0;
+		int r = io_write_all(to, c->buffer, (size_t)n, e);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Make room for something that is not a directory. */
+static int make_room(int dirfd, const char *name, struct err *e)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR)
+		return err_set(e, EISDIR, "a directory is in its place");
+	return err_sys(e, errno, "replace what is there");
+}
+
+static int copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name, struct err *e)
+{
+	mode_t mode = c->chmod ? c->mode : st->st_mode & 07777;
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+	autofd int to = openat(todir, name, flags, mode & 0777);
+	if (to < 0 && errno == EEXIST) {
+		int r = make_room(todir, name, e);
+		if (r < 0)
+			return r;
+		to = openat(todir, name, flags, mode & 0777);
+	}
+	if (to < 0)
+		return err_sys(e, errno, "create");
+	int r = copy_data(c, from, to, st->st_size, e);
+	if (r == 0)
+		r = give(c, to, "", st, e);
+	/* After the owner: chown takes set-id bits away. */
+	if (r == 0 && (mode & 07000) && fchmod(to, mode) < 0)
+		r = err_sys(e, errno, "mode");
+	if (r < 0)
+		return r;
+	copy_xattrs(from, to);
+	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
+	return futimens(to, times) < 0 ? err_sys(e, errno, "time") : 0;
+}
+
+static int copy_link(struct copy *c, int fromdir, const char *from_name, const struct stat *st, int todir,
+		     const char *name, struct err *e)
+{
+	char target[4097];
+	ssize_t n = readlinkat(fromdir, from_name, target, sizeof(target) - 1);
+	if (n < 0)
+		return err_sys(e, errno, "readlink");
+	target[n] = '\0';
+	int r = make_room(todir, name, e);
+	if (r < 0)
+		return r;
+	if (symlinkat(target, todir, name) < 0)
+		return err_sys(e, errno, "symlink");
+	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
+	r = give(c, todir, name, st, e);
+	if (r == 0 && utimensat(todir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		r = err_sys(e, errno, "time");
+	return r;
+}
+
+static int copy_fifo(struct copy *c, const struct stat *st, int todir, const char *name, struct err *e)
+{
+	int r = make_room(todir, name, e);
+	if (r < 0)
+		return r;
+	if (mkfifoat(todir, name, (c->chmod ? c->mode : st->st_mode) & 0777) < 0)
+		return err_sys(e, errno, "mkfifo");
+	return give(c, todir, name, st, e);
+}
+
+/* ---- trees ---- */
+
+static char *below(const char *dir, const char *name)
+{
+	return *dir && !str_eq(dir, ".") ? xasprintf("%s/%s", dir, name) : xstrdup(name);
+}
+
+static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		      struct err *e);
+
+/* What is in `from` into `to`. */
+static int copy_contents(struct copy *c, int from, const char *path, const char *shown, int to, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	if (++c->depth > BUILD_DEPTH_MAX)
+		return err_set(e, ELOOP, "directories more than %d deep", BUILD_DEPTH_MAX);
+	int r = build_list_dir(from, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		autofree char *inner = below(path, names.items[i]);
+		autofree char *inner_shown = below(shown, names.items[i]);
+		r = copy_entry(c, from, names.items[i], inner, inner_shown, to, e);
+	}
+	c->depth--;
+	return r;
+}
+
+static int copy_dir_metadata(struct copy *c, int from, const struct stat *st, int to, struct err *e)
+{
+	int r = give(c, to, "", st, e);
+	if (r == 0 && fchmod(to, c->chmod ? c->mode : st->st_mode & 07777) < 0)
+		r = err_sys(e, errno, "mode");
+	if (r == 0)
+		copy_xattrs(from, to);
+	return r;
+}
+
+static int copy_dir(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		    struct err *e)
+{
+	struct stat st;
+	autofd int from = openat(fromdir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0 || fstat(from, &st) < 0)
+		return err_sys(e, errno, "open");
+	if (mkdirat(todir, name, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "mkdir");
+	/* A symlink there that leads to a directory is replaced, not followed. */
+	autofd int to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		int r = make_room(todir, name, e);
+		if (r < 0)
+			return r;
+		if (mkdirat(todir, name, 0700) < 0)
+			return err_sys(e, errno, "mkdir");
+		to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (to < 0)
+		return err_sys(e, errno, "open the new directory");
+	int r = copy_dir_metadata(c, from, &st, to, e);
+	if (r == 0)
+		r = copy_contents(c, from, path, shown, to, e);
+	const struct timespec times[2] = {st.st_mtim, st.st_mtim};
+	if (r == 0 && futimens(to, times) < 0)
+		r = err_sys(e, errno, "time");
+	return r;
+}
+
+static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		      struct err *e)
+{
+	struct stat st;
+	if (fstatat(fromdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, errno, "%s", path);
+	bool is_dir = S_ISDIR(st.st_mode);
+	if (build_is_left_out(c->ignore, path, is_dir) || build_is_left_out(c->exclude, shown, is_dir))
+		return 0;
+	int r = 0;
+	if (is_dir)
+		return copy_dir(c, fromdir, name, path, shown, todir, e);
+	if (S_ISREG(st.st_mode)) {
+		autofd int from = openat(fromdir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		r = from < 0 ? err_sys(e, errno, "read") : copy_file(c, from, &st, todir, name, e);
+	} else if (S_ISLNK(st.st_mode)) {
+		r = copy_link(c, fromdir, name, &st, todir, name, e);
+	} else if (S_ISFIFO(st.st_mode)) {
+		r = copy_fifo(c, &st, todir, name, e);
+	} else {
+		log_debug(LOG_BUILD, "%s is a device or a socket and left out", path);
+	}
+	return r < 0 ? err_ctx(e, "%s", path) : 0;
+}
+
+/* ---- destinations ---- */
+
+/* The directory `path` of the overlay, made where it is missing; what is made belongs to whom the copy belongs. */
+static int open_dest(struct copy *c, const char *path, bool *ret_made, struct err *e)
+{
+	size_t len = strlen(path);
+	*ret_made = false;
+	for (size_t at = 1; at <= len; at++) {
+		if (path[at] != '/' && path[at] != '\0')
+			continue;
+		autofree char *prefix = xstrndup(path, at);
+		autofd int there = safepath_locate(c->rootfd, prefix, NULL);
+		struct stat st;
+		if (there >= 0 && fstat(there, &st) == 0) {
+			if (!S_ISDIR(st.st_mode))
+				return err_set(e, ENOTDIR, "%s is not a directory", prefix);
+			continue;
+		}
+		autofd int made = safepath_mkdirs(c->rootfd, prefix, 0755, e);
+		int r = made < 0 ? made : c->chown ? set_owner(c, made, "", c->uid, c->gid, e) : 0;
+		if (r < 0)
+			return r;
+		*ret_made = true;
+	}
+	autofd int dir = safepath_open(c->rootfd, path, O_RDONLY | O_DIRECTORY, 0, e);
+	return dir < 0 ? err_ctx(e, "%s", path) : take_fd(&dir);
+}
+
+static bool is_directory(int rootfd, const char *path)
+{
+	autofd int fd = safepath_locate(rootfd, path, NULL);
+	struct stat st;
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Where a single file goes: directory and name. */
+static int split_dest(struct copy *c, const char *dest, const char *file, int *ret_dir, char **ret_name, struct err *e)
+{
+	bool made;
+	size_t n = strlen(dest);
+	bool into = dest[n - 1] == '/' || is_directory(c->rootfd, dest);
+	autofree char *clean = path_clean(dest);
+	autofree char *dir = into ? xstrdup(clean) : path_dir(clean);
+	int fd = open_dest(c, dir, &made, e);
+	if (fd < 0)
+		return fd;
+	*ret_dir = fd;
+	*ret_name = xstrdup(into ? file : path_base(clean));
+	return 0;
+}
+
+static char *reopen_path(int fd)
+{
+	char path[32];
+	safepath_fd_path(fd, path);
+	return xstrdup(path);
+}
+
+/* One thing that was named, from `rootfd`. */
+static int copy_named(struct copy *c, int rootfd, const char *path, const char *dest, bool parents, struct err *e)
+{
+	autofd int found = safepath_locate(rootfd, path, e);
+	struct stat st;
+	if (found < 0)
+		return found;
+	if (fstat(found, &st) < 0)
+		return err_sys(e, errno, "stat %s", path);
+	autofree char *self = reopen_path(found);
+	autofree char *to = NULL;
+	if (parents) {
+		autofree char *up = path_dir(path);
+		bool has = !str_eq(up, ".") && !S_ISDIR(st.st_mode);
+		to = S_ISDIR(st.st_mode) ? xasprintf("%s/%s", dest, path)
+		     : has		 ? xasprintf("%s/%s/", dest, up)
+					 : xasprintf("%s/", dest);
+	} else {
+		to = xstrdup(dest);
+	}
+	if (S_ISDIR(st.st_mode)) {
+		autofree char *clean = path_clean(to);
+		bool made = false;
+		autofd int from = open(self, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (from < 0)
+			return err_sys(e, errno, "open %s", path);
+		autofd int dir = open_dest(c, clean, &made, e);
+		int r = dir;
+		if (r >= 0 && made)
+			r = copy_dir_metadata(c, from, &st, dir, e);
+		if (r >= 0)
+			r = copy_contents(c, from, path, "", dir, e);
+		const struct timespec times[2] = {st.st_mtim, st.st_mtim};
+		if (r >= 0 && made && futimens(dir, times) < 0)
+			r = err_sys(e, errno, "time of %s", clean);
+		return r;
+	}
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, EINVAL, "%s is neither file nor directory", path);
+	autofd int from = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (from < 0)
+		return err_sys(e, errno, "read %s", path);
+	autofd int dir = -1;
+	autofree char *name = NULL;
+	int r = split_dest(c, to, path_base(path), &dir, &name, e);
+	if (r >= 0)
+		r = copy_file(c, from, &st, dir, name, e);
+	return r < 0 ? err_ctx(e, "%s", path) : 0;
+}
+
+static int copy_text(struct copy *c, const struct build_source *src, const char *dest, struct err *e)
+{
+	autofd int dir = -1;
+	autofree char *name = NULL;
+	int r = split_dest(c, dest, src->path, &dir, &name, e);
+	if (r >= 0)
+		r = make_room(dir, name, e);
+	if (r < 0)
+		return r;
+	autofd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return err_sys(e, errno, "create %s", name);
+	r = io_write_all(fd, src->text, strlen(src->text), e);
+	if (r >= 0 && c->chmod && fchmod(fd, c->mode) < 0)
+		r = err_sys(e, errno, "mode");
+	return r < 0 ? r : give(c, fd, "", NULL, e);
+}
+
+/* Fetched or unpacked: `src->fd` is a file, or a directory with what an archive held. */
+static int copy_fetched(struct copy *c, const struct build_source *src, const char *dest, struct err *e)
+{
+	struct stat st;
+	if (fstat(src->fd, &st) < 0)
+		return err_sys(e, errno, "stat");
+	autofree char *self = reopen_path(src->fd);
+	if (S_ISDIR(st.st_mode)) {
+		bool made = false;
+		autofree char *clean = path_clean(dest);
+		autofd int from = open(self, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (from < 0)
+			return err_sys(e, errno, "open what was fetched");
+		autofd int dir = open_dest(c, clean, &made, e);
+		bool keep = c->keep_owner;
+		c->keep_owner = src->archive;
+		int r = dir < 0 ? dir : copy_contents(c, from, "", "", dir, e);
+		c->keep_owner = keep;
+		return r;
+	}
+	autofree char *plain = xstrndup(src->path, strcspn(src->path, "?#"));
+	autofd int from = open(self, O_RDONLY | O_CLOEXEC);
+	if (from < 0)
+		return err_sys(e, errno, "open what was fetched");
+	autofd int dir = -1;
+	autofree char *name = NULL;
+	int r = split_dest(c, dest, path_base(plain), &dir, &name, e);
+	if (r >= 0 && (!*name || strchr(name, '/')))
+		r = err_set(e, EINVAL, "the address names no file; give the destination a name");
+	st.st_mode = S_IFREG | 0600;
+	return r < 0 ? r : copy_file(c, from, &st, dir, name, e);
+}
+
+/* ---- the step ---- */
+
+static int copy_source(struct copy *c, struct build_source *src, struct err *e)
+{
+	const struct build_step *st = c->j->step;
+	int r = 0;
+	if (src->kind == BUILD_FROM_HEREDOC)
+		return copy_text(c, src, st->dest, e);
+	if (src->fd >= 0)
+		return copy_fetched(c, src, st->dest, e);
+	if (src->kind == BUILD_FROM_LAYERS)
+		r = build_glob(c->sourcefd, NULL, src->path, &src->found, e);
+	size_t n = strlen(st->dest);
+	if (r >= 0 && src->found.count > 1 && st->dest[n - 1] != '/' && !st->parents)
+		return err_set(e, EINVAL, "%s stands for %zu files: the destination must be a directory: \"%s/\"",
+			       src->path, src->found.count, st->dest);
+	for (size_t i = 0; i < src->found.count && r >= 0; i++)
+		r = copy_named(c, c->sourcefd, src->found.items[i], st->dest, st->parents, e);
+	return r;
+}
+
+static int parse_owner(struct copy *c, const char *text, struct err *e)
+{
+	struct user_spec spec;
+	struct user_ids ids;
+	autostr struct str passwd = STR_INIT;
+	autostr struct str group = STR_INIT;
+	int r = user_spec_parse(text, &spec, e);
+	if (r < 0)
+		return err_ctx(e, "--chown");
+	(void)!safepath_read_file(c->rootfd, "/etc/passwd", USER_SPEC_FILE_MAX, &passwd, NULL);
+	(void)!safepath_read_file(c->rootfd, "/etc/group", USER_SPEC_FILE_MAX, &group, NULL);
+	r = user_spec_resolve(&spec, passwd.buf, passwd.len, group.buf, group.len, &ids, e);
+	if (r < 0)
+		return err_ctx(e, "--chown");
+	c->chown = true;
+	c->uid = ids.uid;
+	/* docker's rule: a number alone is the group's too */
+	c->gid = spec.group.kind == USER_PART_NONE && spec.user.kind == USER_PART_ID ? ids.uid : ids.gid;
+	user_ids_free(&ids);
+	return 0;
+}
+
+/* The same directory as a descriptor of this mount namespace: the kernel stacks no mounts of another one. */
+static int reopen_here(int fd, struct err *e)
+{
+	char self[32];
+	char path[4097];
+	safepath_fd_path(fd, self);
+	ssize_t n = readlink(self, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = '\0';
+	int here = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return here < 0 ? err_sys(e, errno, "open %s", path) : here;
+}
+
+static int mount_stack(const struct build *b, const int *fds, size_t n, int upper, int work, int target, struct err *e)
+{
+	autofree int *lower = xcalloc(n + 2, sizeof(*lower));
+	autofree int *mine = xcalloc(n + 2, sizeof(*mine));
+	memcpy(mine, fds, n * sizeof(*fds));
+	mine[n++] = b->emptyfd;
+	if (n == 1 && upper < 0)
+		mine[n++] = b->skeletonfd; /* a read-only overlay has at least two */
+	size_t opened = 0;
+	int r = 0;
+	for (; opened < n && r >= 0; opened++)
+		r = lower[opened] = reopen_here(mine[opened], e);
+	const struct mnt_overlay o = {
+		.lower = lower, .nlower = n, .upper = upper, .work = work, .is_volatile = upper >= 0};
+	if (r >= 0)
+		r = mnt_overlay(&o, MNT_NODEV | MNT_NOSUID | (upper < 0 ? MNT_RDONLY : 0), target, e);
+	for (size_t i = 0; i < opened; i++)
+		close_fd(&lower[i]);
+	return r;
+}
+
+static int open_sub(int dirfd, const char *name, struct err *e)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "open %s", name) : fd;
+}
+
+static int mount_target(struct copy *c, struct err *e)
+{
+	const struct build_job *j = c->j;
+	autofd int upper = open_sub(c->workfd, "diff", e);
+	autofd int work = upper < 0 ? upper : open_sub(c->workfd, "work", e);
+	autofd int target = work < 0 ? work : open_sub(c->workfd, "root", e);
+	if (target < 0)
+		return target;
+	c->rootfd = mount_stack(j->b, j->lowers, j->step->link ? 0 : j->nlowers, upper, work, target, e);
+	return c->rootfd < 0 ? c->rootfd : 0;
+}
+
+static int mount_source(struct copy *c, struct err *e)
+{
+	const struct build_job *j = c->j;
+	const struct build_step *st = j->step;
+	const size_t *layers = NULL;
+	size_t n = 0;
+	if (st->from_stage >= 0) {
+		layers = j->b->stages[st->from_stage].layers;
+		n = j->b->stages[st->from_stage].nlayers;
+	} else if (st->from_extra >= 0 && j->b->extras[st->from_extra].is_image) {
+		layers = j->b->extras[st->from_extra].layers;
+		n = j->b->extras[st->from_extra].nlayers;
+	} else {
+		c->sourcefd = build_source_root(j->b, st, &c->ignore);
+		return 0;
+	}
+	autofree int *fds = xcalloc(n + 1, sizeof(*fds));
+	for (size_t i = 0; i < n; i++)
+		fds[i] = j->b->layers[layers[n - 1 - i]].dirfd;
+	autofd int target = open_sub(c->workfd, "source", e);
+	if (target < 0)
+		return target;
+	c->keep_owner = true;
+	c->sourcefd = mount_stack(j->b, fds, n, -1, -1, target, e);
+	return c->sourcefd < 0 ? c->sourcefd : 0;
+}
+
+static int copy_all(struct copy *c, struct err *e)
+{
+	struct build_step *st = c->j->step;
+	bool made;
+	c->exclude = &st->exclude;
+	umask(0);
+	c->workfd = reopen_here(c->workfd, e);
+	int r = c->workfd < 0 ? c->workfd : mount_target(c, e);
+	if (r == 0 && st->kind == BUILD_STEP_WORKDIR) {
+		autofd int dir = open_dest(c, st->dest, &made, e);
+		return dir < 0 ? dir : 0;
+	}
+	if (r == 0)
+		r = mount_source(c, e);
+	if (r == 0 && st->chown)
+		r = parse_owner(c, st->chown, e);
+	if (r == 0 && st->chmod) {
+		c->chmod = true;
+		c->mode = (mode_t)strtoul(st->chmod, NULL, 8);
+	}
+	for (size_t i = 0; i < st->nsources && r >= 0; i++)
+		r = copy_source(c, &st->sources[i], e);
+	return r;
+}
+
+/* The whole of the target stage into a directory outside. */
+static int copy_out(struct copy *c, struct err *e)
+{
+	const struct build *b = c->j->b;
+	const struct build_stage *s = c->j->stage;
+	autofree int *fds = xcalloc(s->nlayers + 1, sizeof(*fds));
+	size_t n = 0;
+	c->workfd = reopen_here(c->workfd, e);
+	if (c->workfd < 0)
+		return c->workfd;
+	for (size_t i = s->nlayers; i-- > 0;)
+		fds[n++] = b->layers[s->layers[i]].dirfd;
+	autofd int target = open_sub(c->workfd, "source", e);
+	if (target < 0)
+		return target;
+	umask(022);
+	c->sourcefd = mount_stack(b, fds, n, -1, -1, target, e);
+	if (c->sourcefd < 0)
+		return c->sourcefd;
+	char self[32];
+	safepath_fd_path(c->sourcefd, self);
+	autofd int from = open(self, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0)
+		return err_sys(e, errno, "open the image's root");
+	return copy_contents(c, from, "", "", c->rootfd, e);
+}
+
+/* Root of the map's user namespace, own mount namespace. */
+static int copy_main(void *arg)
+{
+	struct copy *c = arg;
+	struct err e = ERR_INIT;
+	log_set_role("copy");
+	c->buffer = xmalloc(BUFFER_SIZE);
+	int r = c->out ? copy_out(c, &e) : copy_all(c, &e);
+	if (r >= 0)
+		r = sync_send(c->sock, STEP_COPIED, NULL, 0, NULL, 0, &e);
+	if (r < 0)
+		sync_send_err(c->sock, &e);
+	return r < 0;
+}
+
+static int spawn_copy(struct copy *c, struct err *e)
+{
+	int pair[2];
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	autofd int ours = pair[0];
+	autofd int theirs = pair[1];
+	struct proc_child child = PROC_CHILD_NONE;
+	c->sock = theirs;
+	r = userns_spawn(&c->j->b->map, CLONE_NEWNS, copy_main, c, &child, e);
+	if (r < 0)
+		return r;
+	close_fd(&theirs);
+	r = sync_expect(ours, "the copying process", STEP_COPIED, NULL, e);
+	struct err ignored = ERR_INIT;
+	int status = proc_wait(&child, "the copying process", r < 0 ? &ignored : e);
+	if (r == 0 && status)
+		r = status < 0 ? status : err_set(e, ECHILD, "the copying process failed");
+	return r;
+}
+
+int build_copy_out(struct build *b, int dirfd, struct err *e)
+{
+	struct build_job job = {.b = b, .stage = &b->stages[b->target], .work = "out"};
+	struct copy c = {.j = &job, .rootfd = dirfd, .sourcefd = -1, .out = true};
+	if (mkdirat(b->work.dirfd, "out", 0700) < 0 || mkdirat(b->work.dirfd, "out/source", 0700) < 0)
+		return err_sys(e, errno, "make a directory");
+	autofd int workfd = open_sub(b->work.dirfd, "out", e);
+	c.workfd = workfd;
+	return workfd < 0 ? workfd : spawn_copy(&c, e);
+}
+
+int build_copy_child(struct build_job *j, struct err *e)
+{
+	static const char *const dirs[] = {"diff", "work", "root", "source"};
+	struct copy c = {.j = j, .rootfd = -1, .sourcefd = -1};
+	if (mkdirat(j->b->work.dirfd, j->work, 0700) < 0)
+		return err_sys(e, errno, "make %s", j->work);
+	autofd int workfd = open_sub(j->b->work.dirfd, j->work, e);
+	if (workfd < 0)
+		return workfd;
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (mkdirat(workfd, dirs[i], i ? 0700 : 0755) < 0)
+			return err_sys(e, errno, "make %s", dirs[i]);
+	/* the root of the overlay looks like it, whatever our umask is */
+	if (fchmodat(workfd, "diff", 0755, 0) < 0)
+		return err_sys(e, errno, "mode of the new layer");
+	c.workfd = workfd;
+	int r = spawn_copy(&c, e);
+	for (size_t i = 1; i < ARRAY_SIZE(dirs) && r == 0; i++)
+		r = store_remove_tree(workfd, dirs[i], e);
+	return r;
+}
