@@ -13,6 +13,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
+#include "rl/svc/events.h"
 
 /* ---- list ---- */
 
@@ -101,6 +102,8 @@ int image_tag(const char *root, const char *source, const char *target, struct e
 	r = store_find_image(&s, source, &image, e);
 	if (r >= 0) {
 		r = tag_image(&s, &image, name, e);
+		if (r >= 0)
+			events_note(&s, "image", "tag", image.config_digest, name);
 		store_image_free(&image);
 	}
 	store_close(&s);
@@ -117,6 +120,8 @@ int image_untag(const char *root, const char *text, struct err *e)
 	if (r < 0)
 		return r;
 	r = store_untag(&s, name, e);
+	if (r > 0)
+		events_note(&s, "image", "untag", "", name);
 	store_close(&s);
 	return r == 0 ? err_set(e, ENOENT, "untag %s: there is no such name", imgref_familiar(name)) : r < 0 ? r : 0;
 }
@@ -280,6 +285,14 @@ static int collect(const struct store *s, struct image_removed *removed, struct 
 	return 0;
 }
 
+static void note_removed(const struct store *s, const struct image_removed *removed)
+{
+	for (size_t i = 0; i < removed->untagged.count; i++)
+		events_note(s, "image", "untag", "", removed->untagged.items[i]);
+	for (size_t i = 0; i < removed->deleted.count; i++)
+		events_note(s, "image", "remove", removed->deleted.items[i], "");
+}
+
 int image_remove(const char *root, const struct strv *refs, bool force, struct image_removed *ret_removed,
 		 struct err *e)
 {
@@ -300,6 +313,7 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 			log_warn("%s", one.text);
 		}
 	}
+	note_removed(&s, &removed);
 	if (removed.deleted.count) {
 		r = collect(&s, &removed, &first);
 		if (r < 0 && result == 0)
@@ -351,6 +365,7 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	r = store_list(&s, &list, e);
 	if (r >= 0)
 		r = prune_entries(&s, &list, all, &removed, e);
+	note_removed(&s, &removed);
 	if (r >= 0)
 		r = collect(&s, &removed, e);
 	store_list_free(&list);
