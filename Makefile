@@ -220,6 +220,8 @@ check-unit: unit-tests
 	@$(RUN_TESTS) unit
 check-cli: all tests
 	@$(RUN_TESTS) cli
+check-vm: all
+	@tests/vm/run $(B) $(VM_KERNEL)
 try:
 	@$(MAKE) --no-print-directory deps-try
 	@$(submake) all
@@ -304,6 +306,7 @@ help:
 	@echo 'make try              install what is missing, build, run a command in a container and show it'
 	@echo 'make check            install what is missing, build, run all tests (T="cli unit NAME" for some of them)'
 	@echo 'make check-unit       the unit tests only;  make check-cli: the command-line tests only'
+	@echo 'make check-vm         limits under a real systemd, in QEMU (root; VM_KERNEL=a package of a kernel)'
 	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
 	@echo 'make format           let clang-format rewrite the sources'
 	@echo 'make fuzz             every fuzz target for FUZZ_SECONDS=60 (clang); findings become files'

@@ -254,6 +254,8 @@ int cgroup_join(const struct strv *dirs, pid_t pid, struct err *e)
 	snprintf(text, sizeof(text), "%d", (int)pid);
 	for (size_t i = 0; i < dirs->count; i++) {
 		int r = cgroup_write(path_of(dirs->items[i]), "cgroup.procs", text);
+		if (r == -EACCES || r == -EPERM)
+			r = cgroup_scope_attach(path_of(dirs->items[i]), pid);
 		if (r < 0)
 			return err_sys(e, -r, "move process %s into cgroup %s", text, path_of(dirs->items[i]));
 	}

@@ -37,4 +37,7 @@ unsigned cgroup_enable(const char *dir, unsigned wanted, int *ret_errno);
 void cgroup_scope_request(const struct cgroup_ask *a, struct cgroup_job *job, struct str *why);
 int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char **ret_path, struct str *why);
 
+/* From another session than the scope's: systemd moves the process, as only it may. */
+int cgroup_scope_attach(const char *dir, pid_t pid);
+
 #endif

@@ -44,6 +44,7 @@ static const char manager_interface[] = "org.freedesktop.systemd1.Manager";
 	X(sd_bus_message_unref)                                                                                        \
 	X(sd_bus_message_get_error)                                                                                    \
 	X(sd_bus_call_async)                                                                                           \
+	X(sd_bus_call_method)                                                                                          \
 	X(sd_bus_match_signal_async)                                                                                   \
 	X(sd_bus_process)                                                                                              \
 	X(sd_bus_wait)
@@ -235,6 +236,25 @@ int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char 
 	}
 	*ret_path = own;
 	return 1;
+}
+
+int cgroup_scope_attach(const char *dir, pid_t pid)
+{
+	const char *end = strstr(dir, ".scope/");
+	if (!end || !is_there())
+		return -EACCES;
+	const char *unit = end;
+	while (unit > dir && unit[-1] != '/')
+		unit--;
+	struct request *q = xcalloc(1, sizeof(*q));
+	q->unit = xstrndup(unit, (size_t)(end - unit) + strlen(".scope"));
+	int r = load(&q->api) ? connect_bus(q) : -ELIBACC;
+	if (r >= 0)
+		r = q->api.sd_bus_call_method(q->bus, manager, manager_path, manager_interface, "AttachProcessesToUnit",
+					      NULL, NULL, "ssau", q->unit, end + strlen(".scope"), 1, (uint32_t)pid);
+	log_debug(LOG_RUN, "systemd was asked to move process %d into %s: %d", (int)pid, q->unit, r);
+	request_free(q);
+	return r < 0 ? -EACCES : 0;
 }
 
 void cgroup_cancel(struct cgroup_job *job)

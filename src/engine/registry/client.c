@@ -107,8 +107,14 @@ static int load_conf(struct registry *r, struct err *e)
 	}
 	if (n >= 0 && mine_d)
 		n = read_drop_ins(&r->conf, mine_d, e);
-	if (n >= 0 && learned)
-		n = read_conf(&r->conf, learned, e);
+	if (n >= 0 && learned) {
+		/* Root of a user namespace only looks like root: the real one's file is out of reach, and only a comfort. */
+		struct err why = ERR_INIT;
+		n = read_conf(&r->conf, learned, &why);
+		if (n < 0 && n != -EACCES && e)
+			*e = why;
+		n = n == -EACCES ? 0 : n;
+	}
 	return n < 0 ? n : 0;
 }
 

@@ -78,7 +78,10 @@ int role_child_become_root(const struct plan *p, struct err *e)
 	if (!p->map)
 		return 0;
 	/* In a keep-id map the caller is not container root; files must be made as root all the same. */
-	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+	/* With one user id and --userns=keep-id there is no root; the one id has all capabilities as well. */
+	bool no_gid = idmap_gid_to_host(p->map, 0) == IDMAP_UNMAPPED;
+	bool no_uid = idmap_uid_to_host(p->map, 0) == IDMAP_UNMAPPED;
+	if ((!no_gid && setresgid(0, 0, 0) < 0) || (!no_uid && setresuid(0, 0, 0) < 0))
 		return err_sys(e, errno, "become root of the container");
 	return 0;
 }
