@@ -61,7 +61,8 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
 	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
 	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
-	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
+	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STR, pod), FIELD(O, FIELD_BOOL, holder), FIELD(O, FIELD_UINT, pod_share),
+	FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
 	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };

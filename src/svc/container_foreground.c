@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
+#include "rl/svc/events.h"
 
 enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_LIMITS, SLOT_COUNT };
 
@@ -120,6 +121,7 @@ static void after_start(struct foreground *f)
 	container_note_started(c, true);
 	if (container_rec_write_state(&c->rec, &why) < 0)
 		log_debug(LOG_RUN, "%s", why.text);
+	events_container(&c->rec, "start", NULL);
 	container_sweep(&c->store);
 }
 
@@ -258,6 +260,7 @@ int container_foreground(struct container *c, struct err *e)
 		return status;
 	if (f.killed_by)
 		status = EXIT_SIGNAL_BASE + f.killed_by;
+	events_ended(&c->rec, status);
 	autostr struct str why = STR_INIT;
 	container_limits_ended(c, status, &why);
 	if (why.len)

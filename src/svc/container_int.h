@@ -120,8 +120,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
-/* container_start.c: start those of --requires that do not run. */
-int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
+/* container_start.c: start what must run first and does not: those of --requires, the pod. */
+int container_start_required(const char *root, const struct run_opts *o, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -135,6 +135,9 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_pause.c: everything of a running container stands still, or goes on; no mark is made. */
+int container_rec_halt(const struct container_rec *rec, bool still, struct err *e) RL_CHECK;
 
 /* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
  * that was chosen must be theirs; before every start they are opened into the spec. */

@@ -4,9 +4,6 @@
  * Everything that restricts the container is taken from state.json as it was started, not from the image and not from
  * the person's present configuration: namespaces, capabilities, no_new_privs, filter, umask, groups. What the person
  * asks for now may only say what to run, as whom, where, and (privileged) with more capabilities.
- *
- * Control groups: a joined process stays in the caller's. A place for the container's own is container_join, before
- * runtime_join.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -128,6 +125,7 @@ int container_join(const struct container_rec *rec, const struct container_join_
 			.filter = y.has_seccomp ? &y.seccomp.filter : NULL,
 			.stdio = {o->stdio[0], o->stdio[1], o->stdio[2]},
 			.preserve_fds = o->preserve_fds,
+			.cgroups = &rec->state.cgroups,
 		};
 		r = runtime_join(&j, ret_run, e);
 	}

@@ -24,6 +24,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
+#include "rl/svc/events.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
@@ -197,6 +198,7 @@ static int start(struct monitor *m, struct err *e)
 		return r;
 	container_note_started(c, false);
 	monitor_write_state(m);
+	events_container(&c->rec, "start", NULL);
 	if (c->o->timeout)
 		event_timer_set(&m->loop, &m->limit_timer, c->o->timeout * SECOND, on_limit, m);
 	return 0;
@@ -240,6 +242,13 @@ void monitor_maybe_quit(struct monitor *m)
 		event_quit(&m->loop, 0);
 }
 
+static void note_ended(const struct monitor *m)
+{
+	if (m->c->rec.state.oom_killed)
+		events_container(&m->c->rec, "oom", NULL);
+	events_ended(&m->c->rec, m->exit_status);
+}
+
 /* The container is over for good. */
 static void finish(struct monitor *m)
 {
@@ -250,6 +259,7 @@ static void finish(struct monitor *m)
 	s->finished = container_now();
 	s->stopped_by_user = m->stopping || container_want_get(c->dirfd) == WANT_STOP;
 	monitor_write_state(m);
+	note_ended(m);
 	net_slirp_stop(&c->slirp);
 	c->slirp = (struct net_slirp)NET_SLIRP_NONE;
 	log_writer_close(&m->log);
@@ -291,6 +301,7 @@ static void wait_to_restart(struct monitor *m, uint64_t delay)
 	s->exit_code = m->exit_status;
 	s->finished = container_now();
 	monitor_write_state(m);
+	note_ended(m);
 	event_timer_set(&m->loop, &m->restart_timer, delay, start_again, m);
 }
 

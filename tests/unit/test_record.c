@@ -65,6 +65,9 @@ static void fill(struct run_opts *o)
 	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);
 	bad |= run_opts_personality(o, "linux32", &e);
 	strv_add(&o->typed, "--env=A=b");
+	bad |= run_opts_pod(o, "new:p", &e);
+	o->holder = true;
+	o->pod_share = 3;
 	o->create_dir = xstrdup("/home/x");
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);

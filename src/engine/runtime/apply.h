@@ -85,6 +85,9 @@ int apply_exec(struct apply *a, struct err *e) RL_CHECK;
 /* role_init.c: fork; returns in the child only. The parent becomes the reaper and never returns. */
 int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
 
+/* role_hold.c: in place of the exec; returns only failures. */
+int role_hold(struct err *e) RL_CHECK;
+
 /* role_child.c: what the cloned process does; never returns. */
 RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
 /* Its steps that a joined process takes too. */
