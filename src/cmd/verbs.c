@@ -99,6 +99,7 @@ const struct verb *const verb_table[] = {
 	&verb_secret_rm,
 	&verb_secret_exists,
 	&verb_inspect,
+	&verb_doctor,
 	&verb_system_check,
 	&verb_system_df,
 	&verb_system_prune,

@@ -16,6 +16,7 @@ extern const struct verb verb_container_prune;
 extern const struct verb verb_cp;
 extern const struct verb verb_create;
 extern const struct verb verb_events;
+extern const struct verb verb_doctor;
 extern const struct verb verb_exec;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;
