@@ -57,9 +57,10 @@ struct image_ctx {
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
 image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
-	pull_verb, push_verb, push_index_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+	pull_verb, push_verb, push_index_verb, save_verb, tags_verb, unpack_verb, volume_export_verb,
+	volume_import_verb;
 image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
-image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;	      /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -151,6 +152,20 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
 int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
 		     struct err *e) RL_CHECK;
+
+/* ---- layer_claim.c ---- */
+
+/* The right to unpack these layers (DiffIDs in hex) for the map; waits until nobody else does. Look again afterwards
+ * whether they are there. */
+struct layer_claims {
+	int cachefd; /* -1: none */
+	struct strv names;
+	int *fds;
+	size_t count;
+};
+int layer_claims_take(struct image_ctx *c, const struct strv *hexes, struct layer_claims *ret, struct err *e) RL_CHECK;
+/* Harmless without claims. */
+void layer_claims_drop(struct layer_claims *claims);
 
 /* ---- layer_set.c ---- */
 

@@ -132,6 +132,11 @@ static const struct {
 	bool more; /* or any number above */
 } verbs[] = {
 	{"check", check_verb, 0, true},
+	{"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false},
+	{"tar-to-tree", tar_to_tree_verb, 0, false},
+	{"tree-to-tar", tree_to_tar_verb, 0, false},
+	{"unpack-tar", unpack_tar_verb, 1, false},
 	{"commit", commit_verb, 0, false},
 	{"export", export_verb, 0, false},
 	{"import", import_verb, 1, false},
@@ -146,11 +151,6 @@ static const struct {
 	{"tags", tags_verb, 1, false},
 	{"unpack-image", unpack_verb, 1, false},
 	{"volume-export", volume_export_verb, 1, false},
-	{"fetch", fetch_verb, 1, false},
-	{"pack-layers", pack_layers_verb, 0, false},
-	{"tar-to-tree", tar_to_tree_verb, 0, false},
-	{"tree-to-tar", tree_to_tar_verb, 0, false},
-	{"unpack-tar", unpack_tar_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };
 
@@ -296,8 +296,12 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	if (r < 0)
 		collect(c);
 	c->store.index_later = false;
-	int indexed = store_rebuild_index(&c->store, r < 0 ? &ignored : e);
-	return r < 0 ? r : indexed;
+	int indexed = store_rebuild_index(&c->store, &ignored);
+	/* A store that cannot be written was only read. */
+	if (r < 0 || indexed >= 0 || indexed == -EROFS || indexed == -EACCES)
+		return r < 0 ? r : 0;
+	*e = ignored;
+	return indexed;
 }
 
 static void ctx_free(struct image_ctx *c)
