@@ -28,8 +28,8 @@ static const struct opt_def events_defs[] = {
 	 "json, or a template such as '{{.Action}} {{.Name}}'", COMPLETE_CHOICES, "json"},
 	{"stream", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, stream), 0, options,
 	 "go on with what happens (default true)", 0, NULL},
-	{"no-stream", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_stream), 0, options, "only what is known already", 0,
-	 NULL},
+	{"no-stream", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_stream), 0, options, "only what is known already",
+	 0, NULL},
 	OPT_END,
 };
 #undef S
@@ -84,8 +84,7 @@ static void plain_line(const json_t *event, struct str *out)
 	const char *separator = " (";
 	str_addf(out, "%s %s %s %s", json_str_or_null(event, "Time"), json_str_or_null(event, "Type"),
 		 json_str_or_null(event, "Action"), json_str_or_null(event, "ID"));
-	json_object_foreach(json_object_get(event, "Attributes"), key, value)
-	{
+	json_object_foreach (json_object_get(event, "Attributes"), key, value) {
 		str_addf(out, "%s%s=%s", separator, key, json_is_string(value) ? json_string_value(value) : "");
 		separator = ", ";
 	}
@@ -104,7 +103,8 @@ static int print_event(void *arg, const json_t *event, struct err *e)
 	} else if (t->format && *t->format) {
 		autojson json_t *row = json_array();
 		json_array_append_new(row, json_deep_copy(event));
-		r = out_rows(&(struct out_style){.columns = columns, .format = t->format, .no_heading = true}, row, &out, e);
+		r = out_rows(&(struct out_style){.columns = columns, .format = t->format, .no_heading = true}, row,
+			     &out, e);
 	} else {
 		plain_line(event, &out);
 	}
@@ -130,7 +130,8 @@ const struct verb verb_events = {
 	.aliases = "system events",
 	.usage = "[OPTIONS]",
 	.summary = "show what happens to containers and images",
-	.example = "  rl events --since 10m --no-stream\n  rl events --filter event=die --format '{{.Name}} {{.ContainerExitCode}}'",
+	.example = "  rl events --since 10m --no-stream\n  rl events --filter event=die --format '{{.Name}} "
+		   "{{.ContainerExitCode}}'",
 	.opts = events_defs,
 	.opts_size = sizeof(struct events_target),
 	.init = events_init,

@@ -58,22 +58,26 @@ static int set_detach_keys(const struct opt_def *def, void *target, const char *
 static const struct opt_def exec_defs[] = {
 	{"interactive", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, x.o.interactive), 0, options,
 	 "keep standard input open", 0, NULL},
-	{"tty", NULL, 't', NULL, OPT_GENERIC(opt_set_bool, S, x.o.tty), 0, options, "give the command a terminal", 0, NULL},
+	{"tty", NULL, 't', NULL, OPT_GENERIC(opt_set_bool, S, x.o.tty), 0, options, "give the command a terminal", 0,
+	 NULL},
 	{"detach", NULL, 'd', NULL, OPT_GENERIC(opt_set_bool, S, x.o.detach), 0, options,
 	 "return when the command was started", 0, NULL},
-	{"env", NULL, 'e', "NAME[=VALUE]", set_env, 0, OPT_REPEAT, options, "set a variable; NAME or PRE* takes yours", 0,
-	 NULL},
+	{"env", NULL, 'e', "NAME[=VALUE]", set_env, 0, OPT_REPEAT, options, "set a variable; NAME or PRE* takes yours",
+	 0, NULL},
 	{"env-file", NULL, 0, "FILE", set_env_file, 0, OPT_REPEAT, options, "set variables from FILE, one per line",
 	 COMPLETE_FILE, NULL},
-	{"workdir", NULL, 'w', "DIR", set_workdir, 0, 0, options, "directory to start in (default the container's)", 0, NULL},
-	{"user", NULL, 'u', "USER[:GROUP]", set_user, 0, 0, options, "user and group (default the container's)", 0, NULL},
+	{"workdir", NULL, 'w', "DIR", set_workdir, 0, 0, options, "directory to start in (default the container's)", 0,
+	 NULL},
+	{"user", NULL, 'u', "USER[:GROUP]", set_user, 0, 0, options, "user and group (default the container's)", 0,
+	 NULL},
 	{"privileged", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, x.o.privileged), 0, options,
 	 "with all capabilities, without the system call filter", 0, NULL},
-	{"detach-keys", NULL, 0, "KEYS", set_detach_keys, 0, 0, options, "keys that leave a terminal (default ctrl-p,ctrl-q)",
-	 0, NULL},
+	{"detach-keys", NULL, 0, "KEYS", set_detach_keys, 0, 0, options,
+	 "keys that leave a terminal (default ctrl-p,ctrl-q)", 0, NULL},
 	{"preserve-fds", NULL, 0, "N", OPT_GENERIC(opt_set_uint, S, x.preserve_fds), 0, options,
 	 "hand on descriptors 3 to 2 + N", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "in the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "in the container made last", 0,
+	 NULL},
 	OPT_END,
 };
 #undef S
@@ -113,7 +117,8 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		return r;
 	size_t first = t->latest ? 0 : 1;
 	if (args->operands.count <= first) {
-		err_set(e, EINVAL, "exec: %s is missing", args->operands.count < first ? "the container" : "the command");
+		err_set(e, EINVAL, "exec: %s is missing",
+			args->operands.count < first ? "the container" : "the command");
 		return err_hint(e, "usage: rl exec %s", ctx->verb->usage);
 	}
 	for (size_t i = first; i < args->operands.count; i++)

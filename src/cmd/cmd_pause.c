@@ -15,7 +15,8 @@ struct pause_opts {
 static const char options[] = "Options";
 static const struct opt_def pause_defs[] = {
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container that runs", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,
 	 "those that match, as in ps", 0, NULL},
 	{"cidfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_list, S, t.cidfiles), OPT_REPEAT, options,
@@ -69,8 +70,8 @@ static int unpause_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 }
 
 #define VERB_COMMON                                                                                                    \
-	.group = "Containers", .max_operands = OPERANDS_ANY, .opts = pause_defs, .opts_size = sizeof(struct pause_opts), \
-	.release = pause_release, .usage = "[OPTIONS] CONTAINER..."
+	.group = "Containers", .max_operands = OPERANDS_ANY, .opts = pause_defs,                                       \
+	.opts_size = sizeof(struct pause_opts), .release = pause_release, .usage = "[OPTIONS] CONTAINER..."
 
 const struct verb verb_pause = {
 	VERB_COMMON,

@@ -83,16 +83,11 @@ static const struct opt_def ls_defs[] = {
 };
 
 static const struct out_column ls_columns[] = {
-	{"Name", "NAME", false},
-	{"CreatedAt", "CREATED", false},
-	{"Parent", "PARENT", false},
-	{"Branched", "BRANCHES", false},
-	{"Comment", "COMMENT", false},
-	{"ID", "SNAPSHOT ID", true},
-	{"Created", "CREATED", true},
-	{"Current", "CURRENT", true},
-	{"Branches", "BRANCHES", true},
-	OUT_COLUMN_END,
+	{"Name", "NAME", false},	{"CreatedAt", "CREATED", false},
+	{"Parent", "PARENT", false},	{"Branched", "BRANCHES", false},
+	{"Comment", "COMMENT", false},	{"ID", "SNAPSHOT ID", true},
+	{"Created", "CREATED", true},	{"Current", "CURRENT", true},
+	{"Branches", "BRANCHES", true}, OUT_COLUMN_END,
 };
 
 /* What people read beside what programs read. */
@@ -126,9 +121,8 @@ static int ls_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	if (r < 0)
 		return r;
 	add_texts(rows);
-	const struct out_style style = {.columns = ls_columns,
-					.format = o->quiet ? "{{.Name}}" : o->format,
-					.flavour = ctx->flavour};
+	const struct out_style style = {
+		.columns = ls_columns, .format = o->quiet ? "{{.Name}}" : o->format, .flavour = ctx->flavour};
 	r = out_rows(&style, rows, &out, e);
 	return r < 0 ? r : out_flush(&out, e);
 }
@@ -262,8 +256,8 @@ const struct verb verb_snapshot_rm = {
 /* ---- branch ---- */
 
 static const struct opt_def branch_defs[] = {
-	{"no-start", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_start), 0, options, "make it, but do not start it", 0,
-	 NULL},
+	{"no-start", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_start), 0, options, "make it, but do not start it",
+	 0, NULL},
 	OPT_END,
 };
 

@@ -62,6 +62,7 @@ SETTER(timeout)
 SETTER(detach_keys)
 SETTER(name)
 SETTER(restart)
+SETTER(report)
 SETTER(log_driver)
 SETTER(log_opt)
 SETTER(health_cmd)
@@ -233,6 +234,7 @@ const struct opt_def run_defs[] = {
 	      .offset = offsetof(struct run_target, os)),
 	VALUE("variant", 0, "VARIANT", opt_set_string, life, "take the image for this variant of the architecture",
 	      .offset = offsetof(struct run_target, variant)),
+	VALUE("report", 0, "HOW", set_report, life, "say what the run has used: line, json or FILE", CHOICES("line json")),
 	FLAG("explain", 0, o.explain, life, "print what would be done and do nothing"),
 
         VALUE("env", 'e', "NAME[=VALUE]", set_env, process, "set a variable; NAME or PRE* takes yours",

@@ -97,21 +97,22 @@ static int pack_piece(void *arg, int outfd, struct err *e)
 	struct piece *p = arg;
 	const struct commit *k = p->commit;
 	int64_t epoch = json_int_or(k->request, "epoch", -1);
-	return archive_pack(&(struct archive_pack){
-				    .map = &k->c->map,
-				    .kind = k->squash ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
-				    .trust = ARCHIVE_TRUST_LOWER,
-				    .dirfds = p->fds,
-				    .sidecarfds = p->sidecars,
-				    .ndirs = p->nfds,
-				    .outfd = outfd,
-				    .compression = k->compression,
-				    .clamp_mtime = epoch >= 0,
-				    .source_date_epoch = epoch,
-				    .exclude = (const char *const *)strv_argv(&p->exclude),
-				    .scrub = p->take,
-			    },
-			    &p->packed, e);
+	return archive_pack(
+		&(struct archive_pack){
+			.map = &k->c->map,
+			.kind = k->squash ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
+			.trust = ARCHIVE_TRUST_LOWER,
+			.dirfds = p->fds,
+			.sidecarfds = p->sidecars,
+			.ndirs = p->nfds,
+			.outfd = outfd,
+			.compression = k->compression,
+			.clamp_mtime = epoch >= 0,
+			.source_date_epoch = epoch,
+			.exclude = (const char *const *)strv_argv(&p->exclude),
+			.scrub = p->take,
+		},
+		&p->packed, e);
 }
 
 static void found_while_packing(const struct archive_packed *p, struct archive_unpacked *u)
@@ -147,8 +148,8 @@ static int make_layer(struct piece *p, int blobfd, const char *what, struct laye
 		return pack_piece(p, blobfd, e);
 	const struct layer_maker maker = {.make = pack_piece, .arg = p, .teefd = blobfd, .what = what};
 	r = layer_unpack_made(k->c, &k->w, &maker, ret, e);
-	if (r >= 0 && (!str_eq(ret->result.diffid, p->packed.diffid) ||
-		       !str_eq(ret->result.blob_digest, p->packed.blob_digest)))
+	if (r >= 0 &&
+	    (!str_eq(ret->result.diffid, p->packed.diffid) || !str_eq(ret->result.blob_digest, p->packed.blob_digest)))
 		r = err_set(e, EBADMSG, "the layer changed between packer and unpacker");
 	return r;
 }

@@ -44,19 +44,20 @@ static int export_dirs(struct image_ctx *c, const json_t *request, struct err *e
 	autofree int *sidecars = xcalloc(dirs.count + 1, sizeof(int));
 	r = open_all(&dirs, fds, sidecars, &n, e);
 	if (r >= 0)
-		r = archive_pack(&(struct archive_pack){
-					 .map = &c->map,
-					 .kind = ARCHIVE_PACK_MERGED,
-					 .trust = json_bool_or(request, "trust_records", false) ? ARCHIVE_TRUST_RECORDS
-												: ARCHIVE_TRUST_LOWER,
-					 .dirfds = fds,
-					 .sidecarfds = sidecars,
-					 .ndirs = n,
-					 .outfd = IMAGE_PROTO_OUT_FD,
-					 .compression = ARCHIVE_PLAIN,
-					 .exclude = (const char *const *)strv_argv(&exclude),
-				 },
-				 &packed, e);
+		r = archive_pack(
+			&(struct archive_pack){
+				.map = &c->map,
+				.kind = ARCHIVE_PACK_MERGED,
+				.trust = json_bool_or(request, "trust_records", false) ? ARCHIVE_TRUST_RECORDS
+										       : ARCHIVE_TRUST_LOWER,
+				.dirfds = fds,
+				.sidecarfds = sidecars,
+				.ndirs = n,
+				.outfd = IMAGE_PROTO_OUT_FD,
+				.compression = ARCHIVE_PLAIN,
+				.exclude = (const char *const *)strv_argv(&exclude),
+			},
+			&packed, e);
 	for (size_t i = 0; i < n; i++) {
 		close(fds[i]);
 		if (sidecars[i] > 0)

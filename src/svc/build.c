@@ -248,6 +248,9 @@ static int open_empty(struct build *b, const char *name, int *ret_fd, struct err
 static int open_build(struct build *b, const char *root, struct err *e)
 {
 	int r = store_open(root, true, &b->store, e);
+	/* What a killed build has left. */
+	if (r >= 0)
+		(void)!store_sweep(&b->store, NULL);
 	if (r >= 0)
 		r = idmap_detect(false, &b->map, e);
 	if (r >= 0)
@@ -426,6 +429,7 @@ static int build_once(struct build_opts *o, const char *root, struct str *ret_id
 			  .skeletonfd = -1,
 			  .loop = EVENT_LOOP_INIT};
 	int r = open_build(&b, root, e);
+	container_tidy(root);
 	if (r >= 0)
 		r = build_steps(&b, ret_id, e);
 	if (r < 0) {

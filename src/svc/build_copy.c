@@ -354,14 +354,8 @@ static int copy_named(struct copy *c, int rootfd, const char *path, const char *
 		if (from < 0)
 			return err_sys(e, errno, "open %s", path);
 		autofd int dir = open_dest(c, clean, &made, e);
-		int r = dir;
-		if (r >= 0 && made)
-			r = copy_dir_metadata(c, from, &st, dir, e);
-		if (r >= 0)
-			r = copy_contents(c, from, path, "", dir, e);
-		const struct timespec times[2] = {st.st_mtim, st.st_mtim};
-		if (r >= 0 && made && futimens(dir, times) < 0)
-			r = err_sys(e, errno, "time of %s", clean);
+		/* What is in it goes there; the directory itself is ours, as with docker and buildah. */
+		int r = dir < 0 ? dir : copy_contents(c, from, path, "", dir, e);
 		return r;
 	}
 	if (!S_ISREG(st.st_mode))
@@ -409,10 +403,14 @@ static int copy_fetched(struct copy *c, const struct build_source *src, const ch
 		if (from < 0)
 			return err_sys(e, errno, "open what was fetched");
 		autofd int dir = open_dest(c, clean, &made, e);
+		/* The ignore file is about the context, not about what an archive of it holds. */
 		bool keep = c->keep_owner;
+		const struct ignore *ignore = c->ignore;
 		c->keep_owner = src->archive;
+		c->ignore = NULL;
 		int r = dir < 0 ? dir : copy_contents(c, from, "", "", dir, e);
 		c->keep_owner = keep;
+		c->ignore = ignore;
 		return r;
 	}
 	autofree char *plain = xstrndup(src->path, strcspn(src->path, "?#"));
@@ -666,6 +664,8 @@ int build_copy_child(struct build_job *j, struct err *e)
 		return err_sys(e, errno, "mode of the new layer");
 	c.workfd = workfd;
 	int r = spawn_copy(&c, e);
+	if (r == 0)
+		build_job_done(j);
 	for (size_t i = 1; i < ARRAY_SIZE(dirs) && r == 0; i++)
 		r = store_remove_tree(workfd, dirs[i], e);
 	return r;

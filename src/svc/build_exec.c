@@ -23,16 +23,20 @@
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
 
+enum { STEP_DONE = 1 };
+
 struct build_child {
 	struct build *b;
 	struct build_stage *stage;
 	struct proc_child proc;
 	int sock, output;
-	struct event_source ended, out;
+	struct event_source ended, out, said;
+	struct build_child *next_clearing;
 	char work[32];
 	char id[65];
 	size_t lowers; /* how many of stage->layers it stands on */
-	bool out_ended;
+	bool is_done;  /* its result was taken: it only clears up */
+	struct err failure;
 };
 
 static int64_t now_ns(void)
@@ -96,8 +100,14 @@ static RL_NORETURN void child_main(struct build_child *c, int output, int sock)
 	autofree int *lowers = xcalloc(s->nlayers + 1, sizeof(*lowers));
 	for (size_t i = 0; i < s->nlayers; i++)
 		lowers[i] = b->layers[s->layers[s->nlayers - 1 - i]].dirfd;
-	struct build_job job = {
-		.b = b, .stage = s, .step = st, .lowers = lowers, .nlowers = s->nlayers, .work = c->work, .id = c->id};
+	struct build_job job = {.b = b,
+				.stage = s,
+				.step = st,
+				.lowers = lowers,
+				.nlowers = s->nlayers,
+				.work = c->work,
+				.id = c->id,
+				.sock = sock};
 	int r = 0;
 	autofd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
@@ -113,22 +123,21 @@ static void child_free(struct build_child *c)
 {
 	event_del(&c->b->loop, &c->ended);
 	event_del(&c->b->loop, &c->out);
+	event_del(&c->b->loop, &c->said);
 	proc_kill_wait(&c->proc);
 	close_fd(&c->sock);
 	close_fd(&c->output);
-	c->stage->child = NULL;
-	c->b->running--;
+	if (c->stage->child == c) {
+		c->stage->child = NULL;
+		c->b->running--;
+	}
 	free(c);
 }
 
-/* What the child said before it ended. */
-static int child_error(struct build_child *c, struct err *e)
+void build_job_done(const struct build_job *j)
 {
-	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	int r = sync_next(c->sock, "the step", m, e);
-	if (r > 0)
-		sync_close_fds(m);
-	return r < 0 ? r : 0;
+	/* If nobody hears it, the end of this process will do. */
+	(void)!sync_send(j->sock, STEP_DONE, NULL, 0, NULL, 0, NULL);
 }
 
 static void drain(struct build_child *c)
@@ -176,34 +185,86 @@ static int take_result(struct build *b, struct build_stage *s, struct build_chil
 
 static int advance_all(struct build *b, struct err *e);
 
+/* The step's result is there; the child removes its container meanwhile. */
+static int on_done(struct build_child *c, struct err *e)
+{
+	struct build *b = c->b;
+	struct build_stage *s = c->stage;
+	drain(c);
+	event_del(&b->loop, &c->out);
+	int r = take_result(b, s, c, e);
+	c->is_done = true;
+	s->child = NULL;
+	b->running--;
+	c->next_clearing = b->clearing;
+	b->clearing = c;
+	return r < 0 ? r : advance_all(b, e);
+}
+
+static int on_said(void *arg, uint32_t events, struct err *e)
+{
+	struct build_child *c = arg;
+	(void)events;
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_next(c->sock, "the step", m, &c->failure);
+	/* Its end, and with it what became of it, comes through the pidfd. */
+	event_del(&c->b->loop, &c->said);
+	if (r <= 0)
+		return 0;
+	sync_close_fds(m);
+	return m->step == STEP_DONE ? on_done(c, e) : 0;
+}
+
+/* It had done its work and has cleared up now. */
+static void forget_clearing(struct build_child *c)
+{
+	struct build_child **p = &c->b->clearing;
+	struct err why = ERR_INIT;
+	while (*p && *p != c)
+		p = &(*p)->next_clearing;
+	if (*p)
+		*p = c->next_clearing;
+	if (proc_wait_ok(&c->proc, "clearing up after a step", &why) < 0)
+		log_debug(LOG_BUILD, "%s", why.text);
+	child_free(c);
+}
+
 static int on_ended(void *arg, uint32_t events, struct err *e)
 {
 	struct build_child *c = arg;
 	struct build *b = c->b;
 	struct build_stage *s = c->stage;
-	(void)events;
+	/* Before the pidfd is closed: later children have copies of it, and epoll would go on reporting it. */
+	event_del(&b->loop, &c->ended);
+	if (!c->is_done && c->said.fd >= 0) {
+		int heard = on_said(c, events, e);
+		if (heard < 0)
+			return heard;
+	}
+	if (c->is_done) {
+		forget_clearing(c);
+		return 0;
+	}
 	drain(c);
 	struct err said = ERR_INIT;
 	int status = proc_wait(&c->proc, "the step", &said);
-	int r = status < 0 ? status : child_error(c, &said);
-	if (r < 0) {
+	if (c->failure.code)
+		said = c->failure;
+	if (status < 0 || c->failure.code) {
 		const struct build_step *st = &s->steps[s->next];
 		if (e)
 			*e = said;
 		build_show_failed(b, s, st);
 		(void)!build_at(b, st->instr, 0, 1, (unsigned)strcspn(st->instr->text, " "), e);
 		child_free(c);
-		return r;
+		return -said.code;
 	}
-	if (status) {
-		r = step_failed(b, s, status, e);
-		snprintf(b->failed_id, sizeof(b->failed_id), "%s", c->id);
-		child_free(c);
-		return r;
-	}
-	r = take_result(b, s, c, e);
+	if (!status)
+		status = EXIT_RL_FAILED; /* it said nothing of a result */
+	int r = step_failed(b, s, status, e);
+	snprintf(b->failed_id, sizeof(b->failed_id), "%s", c->id);
 	child_free(c);
-	return r < 0 ? r : advance_all(b, e);
+	return r;
 }
 
 static int on_output(void *arg, uint32_t events, struct err *e)
@@ -232,7 +293,8 @@ static int start_child(struct build *b, struct build_stage *s, struct err *e)
 				  .sock = -1,
 				  .output = -1,
 				  .ended = EVENT_SOURCE_INIT,
-				  .out = EVENT_SOURCE_INIT};
+				  .out = EVENT_SOURCE_INIT,
+				  .said = EVENT_SOURCE_INIT};
 	snprintf(c->work, sizeof(c->work), "step-%u", b->counter++);
 	io_random_hex(32, c->id);
 	s->child = c;
@@ -261,6 +323,8 @@ static int start_child(struct build *b, struct build_stage *s, struct err *e)
 	r = c->proc.pidfd < 0 ? c->proc.pidfd : io_set_nonblock(c->output, true, e);
 	if (r >= 0)
 		r = event_add(&b->loop, &c->ended, c->proc.pidfd, EPOLLIN, on_ended, c, e);
+	if (r >= 0)
+		r = event_add(&b->loop, &c->said, c->sock, EPOLLIN, on_said, c, e);
 	return r < 0 ? r : event_add(&b->loop, &c->out, c->output, EPOLLIN, on_output, c, e);
 }
 
@@ -361,6 +425,8 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 
 static void stop_all(struct build *b)
 {
+	while (b->clearing)
+		forget_clearing(b->clearing);
 	for (size_t k = 0; k < b->nstages; k++)
 		if (b->stages[k].child)
 			child_free(b->stages[k].child);

@@ -28,6 +28,8 @@
 /* In the container's own /dev, so that nothing of it is left in the layer. */
 #define BUILD_SCRIPT "/dev/rl-script"
 
+#define BUILD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 enum { BUILD_KEY_SIZE = 65, BUILD_LAYERS_MAX = 498, BUILD_TAIL_MAX = 64 };
 
 /* ---- digests ---- */
@@ -206,6 +208,7 @@ struct build {
 	int emptyfd;
 	struct build_pack *pack;
 	struct build_show *show;
+	struct build_child *clearing; /* children whose result was taken already */
 	struct event_loop loop;
 	unsigned jobs, running, counter;
 	bool has_epoch, set_times;
@@ -281,7 +284,10 @@ struct build_job {
 	size_t nlowers;
 	const char *work; /* name of the new layer's directory in the work directory: diff is made or moved there */
 	const char *id;	  /* of the container of a RUN */
+	int sock; /* to the build */
 };
+/* The layer is complete: the build goes on while the child clears up after itself. */
+void build_job_done(const struct build_job *j);
 int build_run_child(struct build_job *j, struct err *e) RL_CHECK;
 int build_copy_child(struct build_job *j, struct err *e) RL_CHECK;
 /* The target stage's files into a directory, as files of the caller. */

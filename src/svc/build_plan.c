@@ -108,7 +108,8 @@ static int begin_stage(struct build *b, size_t at, struct err *e)
 				  .from = i,
 				  .first = at + 1,
 				  .end = b->file.count,
-				  .base_stage = -1};
+				  .base_stage = -1,
+				  .tail = STR_INIT};
 	if (b->nstages)
 		b->stages[b->nstages - 1].end = at;
 	s->name = xstrdup(i->nwords == 3 ? i->words[2].text : "");
@@ -274,6 +275,13 @@ static json_t *empty_doc(void)
 	return imgspec_config_new(arch, variant, NULL);
 }
 
+static bool stage_has_path(const struct build_stage *s)
+{
+	autostrv struct strv env = STRV_INIT;
+	build_stage_env(s, &env);
+	return strv_env_get(&env, "PATH") != NULL;
+}
+
 static int take_base(struct build *b, struct build_stage *s, struct err *e)
 {
 	const struct build_extra *x = NULL;
@@ -300,6 +308,13 @@ static int take_base(struct build *b, struct build_stage *s, struct err *e)
 		if (r < 0)
 			return build_at(b, s->from, s->from->words[0].line, s->from->words[0].column,
 					(unsigned)strlen(s->from->words[0].text), e);
+	}
+	/* Always set, as docker and buildah do: what RUN finds and what the container finds are the same. */
+	if (!stage_has_path(s)) {
+		json_t *config = build_config_of(s);
+		if (!json_is_array(json_object_get(config, "Env")))
+			json_put(config, "Env", json_array());
+		json_array_append_new(json_object_get(config, "Env"), json_string(BUILD_PATH));
 	}
 	s->base_name = xstrdup(s->scratch ? "" : s->base);
 	if (!s->base_digest)
@@ -383,6 +398,7 @@ void build_plan_free(struct build *b)
 		free(s->base_layers);
 		free(s->layers);
 		json_decref(s->doc);
+		str_free(&s->tail);
 		strv_free(&s->args);
 		strv_free(&s->shell);
 	}

@@ -38,7 +38,49 @@ static int add_stub(int dirfd, const char *target, bool is_dir, struct err *e)
 	return fd < 0 ? fd : 0;
 }
 
-static int make_skeleton(struct container *c, const struct build_step *st, struct err *e)
+/* A secret or an agent that is not required may be missing: then nothing is mounted. */
+static bool is_given(const struct build *b, const struct build_mount *m)
+{
+	const struct build_secret *list = m->kind == BUILD_MOUNT_SECRET ? b->secrets : b->ssh;
+	size_t n = m->kind == BUILD_MOUNT_SECRET ? b->nsecrets : b->nssh;
+	if (m->kind != BUILD_MOUNT_SECRET && m->kind != BUILD_MOUNT_SSH)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(list[i].id, m->id))
+			return true;
+	return false;
+}
+
+static bool is_file_in(int rootfd, const char *path, bool *ret_found)
+{
+	struct stat st;
+	autofd int fd = safepath_locate(rootfd, path, NULL);
+	*ret_found = fd >= 0 && fstat(fd, &st) == 0;
+	return *ret_found && !S_ISDIR(st.st_mode);
+}
+
+/* Is a file going to be mounted there? Of a stack the topmost layer that has the path is asked. */
+static bool mounts_file(const struct build *b, const struct build_mount *m)
+{
+	bool found = false;
+	if (m->kind == BUILD_MOUNT_SECRET || m->kind == BUILD_MOUNT_SSH)
+		return true;
+	if (m->kind != BUILD_MOUNT_BIND || !m->source)
+		return false;
+	const struct build_stage *s = m->stage >= 0 ? &b->stages[m->stage] : NULL;
+	const struct build_extra *x = m->extra >= 0 ? &b->extras[m->extra] : NULL;
+	if (!s && !(x && x->is_image))
+		return is_file_in(x ? x->rootfd : b->context.rootfd, m->source, &found);
+	const size_t *layers = s ? s->layers : x->layers;
+	for (size_t i = s ? s->nlayers : x->nlayers; i-- > 0;) {
+		bool is_file = is_file_in(b->layers[layers[i]].dirfd, m->source, &found);
+		if (found)
+			return is_file;
+	}
+	return false;
+}
+
+static int make_skeleton(const struct build *b, struct container *c, const struct build_step *st, struct err *e)
 {
 	static const char *const dirs[] = {"/proc", "/sys", "/dev"};
 	static const char *const files[] = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
@@ -54,13 +96,18 @@ static int make_skeleton(struct container *c, const struct build_step *st, struc
 		r = add_stub(fd, files[i], false, e);
 	for (size_t i = 0; i < st->nmounts && r >= 0; i++) {
 		const struct build_mount *m = &st->mounts[i];
-		bool is_file = m->kind == BUILD_MOUNT_SECRET || m->kind == BUILD_MOUNT_SSH;
-		if (m->target && !str_after(m->target, "/dev/"))
+		bool is_file = mounts_file(b, m);
+		if (m->target && !str_after(m->target, "/dev/") && is_given(b, m))
 			r = add_stub(fd, m->target, !is_file, e);
 	}
-	for (size_t i = 0; i < c->o->nmounts && r >= 0; i++)
-		if (!str_after(c->o->mounts[i].target, "/dev/"))
-			r = add_stub(fd, c->o->mounts[i].target, true, e);
+	for (size_t i = 0; i < c->o->nmounts && r >= 0; i++) {
+		const struct mount_opt *m = &c->o->mounts[i];
+		struct stat sb;
+		bool is_file = m->kind == MOUNT_KIND_BIND && m->source && stat(m->source, &sb) == 0 &&
+			       !S_ISDIR(sb.st_mode);
+		if (!str_after(m->target, "/dev/"))
+			r = add_stub(fd, m->target, !is_file, e);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -353,7 +400,7 @@ static void fill_record(struct build_job *j, struct container *c)
 	for (size_t i = 0; i < j->nlowers; i++)
 		strv_add_owned(&rc->layers, fd_path(j->lowers[i]));
 	strv_addf(&rc->layers, "%s/skeleton", c->dir);
-	strv_add(&rc->labels, "rl.build=1");
+	strv_add(&rc->labels, CONTAINER_BUILD_LABEL);
 }
 
 static int prepare(struct build_job *j, struct container *c, struct err *e)
@@ -384,7 +431,7 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	fill_record(j, c);
-	r = make_skeleton(c, j->step, e);
+	r = make_skeleton(b, c, j->step, e);
 	if (r == 0)
 		r = container_build_spec(c, e);
 	if (r == 0)
@@ -412,6 +459,8 @@ int build_run_child(struct build_job *j, struct err *e)
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
 	if (status == 0)
 		r = take_upper(j, &c, e);
+	if (status == 0 && r == 0)
+		build_job_done(j);
 	bool keep = j->b->o->keep_failed && status > 0;
 	container_close(&c, keep);
 	return r < 0 ? r : status;

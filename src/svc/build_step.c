@@ -285,7 +285,7 @@ static void fill_env(struct build *b, const struct build_stage *s, struct build_
 			strv_add(&st->secret_env, b->build_args.items[k]);
 	}
 	if (!strv_env_get(&st->env, "PATH"))
-		strv_add(&st->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		strv_add(&st->env, BUILD_PATH);
 }
 
 static void fill_command(const struct build_stage *s, struct build_step *st)

@@ -122,7 +122,8 @@ static int base_config(const struct container_stack *k, bool needs_image, const 
 		return 0;
 	}
 	if (needs_image && rc->image_manifest)
-		err_set(e, ENOENT, "the image of container %s (%.19s) is not in the store any more", rc->name, rc->image_id);
+		err_set(e, ENOENT, "the image of container %s (%.19s) is not in the store any more", rc->name,
+			rc->image_id);
 	else if (needs_image)
 		err_set(e, EINVAL, "container %s was not made from an image", rc->name);
 	if (needs_image)

@@ -240,8 +240,8 @@ static int receive_end(void *arg, struct err *e)
 	return r.place.rootfd < 0 ? r.place.rootfd : copy_receive(&r, e);
 }
 
-static int start_end(const struct side *s, const struct idmap *host_map, int (*fn)(void *arg, struct err *e), struct cp *c,
-		     struct inside_job *job, struct err *e)
+static int start_end(const struct side *s, const struct idmap *host_map, int (*fn)(void *arg, struct err *e),
+		     struct cp *c, struct inside_job *job, struct err *e)
 {
 	struct inside i = {.fn = fn, .arg = c, .what = "the copy"};
 	if (s->kind == SIDE_LOCAL) {
@@ -367,7 +367,8 @@ int container_cp(const struct container_cp_opts *o, struct err *e)
 	bool same = r >= 0 && c.from.kind == SIDE_CONTAINER && c.to.kind == SIDE_CONTAINER &&
 		    str_eq(c.from.container, c.to.container);
 	if (same)
-		r = err_set(e, EINVAL, "cp: both paths are in container %s; 'rl exec' can copy there", c.from.container);
+		r = err_set(e, EINVAL, "cp: both paths are in container %s; 'rl exec' can copy there",
+			    c.from.container);
 	for (int attempt = 0; r >= 0; attempt++) {
 		struct err why = ERR_INIT;
 		r = open_side(&c, &c.from, &why);

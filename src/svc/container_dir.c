@@ -221,10 +221,11 @@ static int is_garbage(const struct store *s, int parent, const char *name, int *
 	if (io_try_lock(fd, true, NULL) != 1)
 		return 0;
 	if (recorded) {
-		/* --rm, and nobody looks after it; a detached one may go on by itself. */
+		/* --rm, and nobody looks after it; a detached one may go on by itself, one that was only created is to be
+		 * started. A step of a build is never only created. */
 		autorec struct container_rec rec = CONTAINER_REC_INIT;
 		if (container_store_find(s, name, &rec, NULL) < 0 || container_rec_is_alive(&rec) ||
-		    rec.status == RECORD_CREATED)
+		    (rec.status == RECORD_CREATED && !strv_has(&rec.config.labels, CONTAINER_BUILD_LABEL)))
 			return 0;
 	}
 	*ret_lock = take_fd(&fd);

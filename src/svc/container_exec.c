@@ -41,7 +41,7 @@ struct exec {
 	bool has_tty, tty_ended, kept, detached;
 };
 
-static const int passed_on[] = {SIGHUP,	 SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM,
+static const int passed_on[] = {SIGHUP,	 SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,  SIGALRM, SIGTERM,
 				SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGPIPE};
 
 static int open_signals(struct err *e)
@@ -240,7 +240,8 @@ static int exec_in(const struct container_rec *rec, const struct container_exec_
 	const struct container_join_opts jo = {
 		.args = &o->args,
 		.o = &o->o,
-		.stdio = {o->o.interactive && !o->o.detach ? -1 : null, o->o.detach ? null : -1, o->o.detach ? null : -1},
+		.stdio = {o->o.interactive && !o->o.detach ? -1 : null, o->o.detach ? null : -1,
+			  o->o.detach ? null : -1},
 		.preserve_fds = o->preserve_fds,
 		.outlives_caller = o->o.detach || can_be_left(&x),
 	};

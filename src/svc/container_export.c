@@ -45,7 +45,8 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(formats) == EXPORT_FORMAT_N, "a row for every format");
 
-struct export {
+struct export
+{
 	enum export_format format;
 	char *program;
 	struct container_stack k; /* of a container; else only its store is open */
@@ -216,7 +217,8 @@ static int write_tar(const struct export *x, int fd, struct err *e)
 	autostrv struct strv verb = STRV_INIT;
 	strv_add(&verb, "export");
 	const int fds[] = {requestfd, fd};
-	return image_program_feed(&x->k.store, x->has_map ? &x->map : &identity, &verb, fds, ARRAY_SIZE(fds), NULL, NULL, e);
+	return image_program_feed(&x->k.store, x->has_map ? &x->map : &identity, &verb, fds, ARRAY_SIZE(fds), NULL,
+				  NULL, e);
 }
 
 /* A program of the machine at work; what it says is heard only if it fails. */
@@ -270,7 +272,8 @@ struct squashfs {
 static int run_squashfs(void *arg, struct err *e)
 {
 	const struct squashfs *q = arg;
-	static const char *const words[] = {"-", "/proc/self/fd/3", "-tar", "-noappend", "-quiet", "-no-progress", "-root-mode"};
+	static const char *const words[] = {"-",      "/proc/self/fd/3", "-tar",      "-noappend",
+					    "-quiet", "-no-progress",	 "-root-mode"};
 	autostrv struct strv argv = STRV_INIT;
 	struct stat st;
 	struct maker m;
@@ -290,11 +293,10 @@ static int write_squashfs(const struct export *x, struct err *e)
 		return err_sys(e, errno, "pipe");
 	struct squashfs q = {.x = x, .from = ends[0], .to = ends[1]};
 	struct inside_job job = INSIDE_JOB_NONE;
-	int r = inside_start(&(struct inside){.map = x->has_map ? &x->map : NULL,
-					      .fn = run_squashfs,
-					      .arg = &q,
-					      .what = "the export"},
-			     &job, e);
+	int r = inside_start(
+		&(struct inside){
+			.map = x->has_map ? &x->map : NULL, .fn = run_squashfs, .arg = &q, .what = "the export"},
+		&job, e);
 	close(ends[0]);
 	if (r < 0) {
 		close(ends[1]);

@@ -22,6 +22,9 @@
 
 enum { CONTAINER_ID_SIZE = 65 };
 
+/* Of the containers of RUN steps. */
+#define CONTAINER_BUILD_LABEL "rl.build=1"
+
 /* Its cgroups, and the watch that stands in for a memory limit where there are none (container_limits.c). */
 struct container_limits {
 	struct cgroup_job job;
@@ -33,6 +36,14 @@ struct container_limits {
 	int timer;	       /* timerfd of the watch, -1 */
 	unsigned ticks;
 	bool oom;	       /* this run was ended for its memory */
+};
+
+/* What --report tells (container_report.c). */
+struct container_usage {
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	bool has_rusage;     /* of PID 1 and all it has waited for */
+	double user, system; /* seconds */
+	uint64_t peak;	     /* bytes of the largest process */
 };
 
 struct container {
@@ -61,6 +72,7 @@ struct container {
 	size_t nvolumes;
 	struct runtime_container run;
 	struct container_limits limits;
+	struct container_usage usage;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
 	size_t nshared;
@@ -146,6 +158,8 @@ int container_share_resolve(struct container *c, struct err *e) RL_CHECK;
 int container_share_check_map(struct container *c, struct err *e) RL_CHECK;
 int container_share_open(struct container *c, struct err *e) RL_CHECK;
 void container_share_close(struct container *c);
+/* After the end: a pid namespace that is not the container's own does not end with it. */
+void container_share_kill_rest(struct container *c);
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {
@@ -185,6 +199,13 @@ enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
 int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
 			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
 /* options and image config to the spec. */
+/* container_report.c: with --report only, else nothing. The payload runs; PID 1 has ended and is not yet reaped; it is
+ * reaped, and what it wrote still there. The text, whole lines, is for standard error (it goes to the file, if that was
+ * asked for, and *ret_text stays empty). `why` is not NULL if it is known. */
+void container_report_started(struct container *c);
+void container_report_reaping(struct container *c);
+void container_report(struct container *c, int status, const char *why, struct str *ret_text);
+
 /* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
  * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
 void container_limits_init(struct container_limits *l);

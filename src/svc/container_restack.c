@@ -65,7 +65,8 @@ static int move_dir(const char *from, const char *to, struct err *e)
 	if (errno != EACCES && errno != EPERM)
 		return err_sys(e, errno, "move %s to %s", from, to);
 	int r = idmap_detect(false, &map, e);
-	return r < 0 ? r : inside_run(&(struct inside){.map = &map, .fn = rename_inside, .arg = &m, .what = "the move"}, e);
+	return r < 0 ? r
+		     : inside_run(&(struct inside){.map = &map, .fn = rename_inside, .arg = &m, .what = "the move"}, e);
 }
 
 struct new_upper {
@@ -238,7 +239,8 @@ int container_restack(struct container_rec *rec, const char *move_to, const char
 	if (r < 0) {
 		struct err ignored = ERR_INIT;
 		if (go_back(rec, &j, upper, &ignored) < 0)
-			err_hint(e, "the next command on this container tries to undo what was begun (%s)", ignored.text);
+			err_hint(e, "the next command on this container tries to undo what was begun (%s)",
+				 ignored.text);
 		return r;
 	}
 	strv_free(&old);

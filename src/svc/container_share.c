@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/engine/procs.h"
 
 struct shared {
 	const char *option;
@@ -54,11 +56,11 @@ static bool is_same_map(const struct record_map *a, const struct record_map *b)
 /* What cannot be where the network is another's. */
 static int check_network(const struct run_opts *o, struct err *e)
 {
-	const char *option = o->dns.count	  ? "--dns"
-			     : o->dns_search.count ? "--dns-search"
-			     : o->add_hosts.count  ? "--add-host"
+	const char *option = o->dns.count	    ? "--dns"
+			     : o->dns_search.count  ? "--dns-search"
+			     : o->add_hosts.count   ? "--add-host"
 			     : o->host_access.count ? "--host-access"
-						   : NULL;
+						    : NULL;
 	if (o->network.kind != NETWORK_CONTAINER || !option)
 		return 0;
 	return err_set(e, EINVAL, "%s: not with --network container:%s, whose files and network are used", option,
@@ -179,4 +181,11 @@ void container_share_close(struct container *c)
 		close_fd(&c->shared_fds[--c->nshared]);
 	free(c->net_dir);
 	c->net_dir = NULL;
+}
+
+void container_share_kill_rest(struct container *c)
+{
+	struct err why = ERR_INIT;
+	if (c->run.mount_ns[0] && procs_kill_rest(c->run.mount_ns, &why) < 0)
+		log_warn("%s", why.text);
 }

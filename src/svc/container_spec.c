@@ -152,8 +152,8 @@ static void build_sysctls(struct container *c)
 			last = RL_MAX(last, c->map.gid[i].inside + (c->map.gid[i].count - 1));
 	if (last > 2147483647)
 		last = 2147483647;
-	strv_addf(&s->sysctls, "net.ipv4.ping_group_range=0 %u", last);
-	strv_add(&s->sysctls, "net.ipv4.ip_unprivileged_port_start=0");
+	strv_addf(&s->sysctls, "-net.ipv4.ping_group_range=0 %u", last);
+	strv_add(&s->sysctls, "-net.ipv4.ip_unprivileged_port_start=0");
 }
 
 int container_build_spec(struct container *c, struct err *e)

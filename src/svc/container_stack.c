@@ -120,9 +120,9 @@ void container_stack_close_fds(const struct container_stack *k, int *fds)
 
 void container_stack_mount_points(const struct container_stack *k, struct strv *out)
 {
-	static const char *const standard[] = {"/proc",		"/dev",		    "/sys",	  "/etc/resolv.conf",
-					       "/etc/hostname", "/etc/hosts",	    "/run/secrets", "/etc/mtab",
-					       "/run/.containerenv"};
+	static const char *const standard[] = {
+		"/proc",      "/dev",	      "/sys",	   "/etc/resolv.conf",	"/etc/hostname",
+		"/etc/hosts", "/run/secrets", "/etc/mtab", "/run/.containerenv"};
 	for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
 		strv_add(out, standard[i]);
 	const struct run_opts *o = &k->rec.config.o;
@@ -217,8 +217,8 @@ int container_stack_placeholders(const struct container_stack *k, struct strv *o
 	return r < 0 ? r : 0;
 }
 
-int container_stack_run(const struct container_stack *k, int clone_flags, int (*fn)(void *arg, struct err *e), void *arg,
-			const char *what, struct err *e)
+int container_stack_run(const struct container_stack *k, int clone_flags, int (*fn)(void *arg, struct err *e),
+			void *arg, const char *what, struct err *e)
 {
 	return inside_run(&(struct inside){.map = k->has_map ? &k->map : NULL,
 					   .clone_flags = clone_flags,

@@ -45,7 +45,7 @@ void container_stack_mount_points(const struct container_stack *k, struct strv *
  * files. */
 int container_stack_placeholders(const struct container_stack *k, struct strv *out, struct err *e) RL_CHECK;
 /* Run fn as root of the container's map. */
-int container_stack_run(const struct container_stack *k, int clone_flags, int (*fn)(void *arg, struct err *e), void *arg,
-			const char *what, struct err *e) RL_CHECK;
+int container_stack_run(const struct container_stack *k, int clone_flags, int (*fn)(void *arg, struct err *e),
+			void *arg, const char *what, struct err *e) RL_CHECK;
 
 #endif

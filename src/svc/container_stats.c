@@ -37,7 +37,8 @@ static void read_network(pid_t pid, uint64_t *ret_in, uint64_t *ret_out)
 		unsigned long long in;
 		unsigned long long out;
 		line += *line == '\n';
-		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &in, &out) != 3 || str_eq(name, "lo"))
+		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &in, &out) != 3 ||
+		    str_eq(name, "lo"))
 			continue;
 		*ret_in += in;
 		*ret_out += out;
@@ -90,7 +91,8 @@ static void measure(const struct container_rec *rec, struct container_stats_row 
 	take_cgroup(rec, row);
 }
 
-int container_stats(const char *root, const struct strv *names, bool all, struct container_stats *ret_stats, struct err *e)
+int container_stats(const char *root, const struct strv *names, bool all, struct container_stats *ret_stats,
+		    struct err *e)
 {
 	struct store s;
 	struct container_list l = {.items = NULL};

@@ -62,7 +62,8 @@ static void append(const struct store *s, json_t *line)
 	if (text.len > LINE_MAX_BYTES)
 		return;
 	autofd int dir = store_dir(s, dir_name, &why);
-	autofd int fd = dir < 0 ? -1 : openat(dir, log_name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autofd int fd = dir < 0 ? -1
+				: openat(dir, log_name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		log_debug(LOG_STORE, "events: %s", dir < 0 ? why.text : strerrorname_np(errno));
 		return;
@@ -134,8 +135,8 @@ static const char *const filter_names[] = {"type", "event", "container", "image"
 static const struct {
 	const char *theirs, *ours;
 } synonyms[] = {
-	{"died", "die"},	    {"destroy", "remove"},   {"rm", "remove"},	  {"delete", "remove"},
-	{"exec_start", "exec"},	    {"exec_died", "exec_die"}, {"exec_create", "exec"}, {"loadfromarchive", "load"},
+	{"died", "die"},	{"destroy", "remove"},	   {"rm", "remove"},	    {"delete", "remove"},
+	{"exec_start", "exec"}, {"exec_died", "exec_die"}, {"exec_create", "exec"}, {"loadfromarchive", "load"},
 };
 
 static int check_filters(const struct strv *filters, struct err *e)
@@ -359,7 +360,8 @@ int events_read(const char *root, const struct events_opts *o, int (*fn)(void *a
 	reader.dir = dir;
 	if (dir < 0)
 		r = dir;
-	else if (o->follow && (inotify < 0 || inotify_add_watch(inotify, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0))
+	else if (o->follow &&
+		 (inotify < 0 || inotify_add_watch(inotify, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0))
 		r = err_sys(e, errno, "follow the events");
 	if (r == 0)
 		r = read_file(&reader, old_name, e);

@@ -23,8 +23,8 @@
 struct inside {
 	const struct idmap *map; /* run as root of a new user namespace with this map; NULL: in ours */
 	int clone_flags;	 /* with map: further namespaces (CLONE_NEWNS) */
-	int pidfd;		 /* > 0: join the namespaces of this process instead; map and clone_flags are not used */
-	bool join_user;		 /* with pidfd: its user namespace too, and be root there */
+	int pidfd;	/* > 0: join the namespaces of this process instead; map and clone_flags are not used */
+	bool join_user; /* with pidfd: its user namespace too, and be root there */
 	int (*fn)(void *arg, struct err *e); /* 0 or -errno */
 	void *arg;
 	const char *what; /* for messages: "the copy" */

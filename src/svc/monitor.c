@@ -97,6 +97,7 @@ static int on_limit(void *arg, struct err *e)
 	struct monitor *m = arg;
 	(void)e;
 	m->killed_by = SIGKILL;
+	m->timed_out = true;
 	monitor_deliver(m, SIGKILL);
 	return 0;
 }
@@ -188,11 +189,13 @@ static int start(struct monitor *m, struct err *e)
 {
 	struct container *c = m->c;
 	m->killed_by = 0;
+	m->timed_out = false;
 	int r = launch(m, e);
 	if (r < 0)
 		return r;
 	m->started_ns = event_now_ns();
 	container_limits_started(c);
+	container_report_started(c);
 	r = watch_limits(m, e);
 	if (r < 0)
 		return r;
@@ -222,6 +225,7 @@ static void clean_up_run(struct monitor *m)
 	monitor_health_stop(m);
 	container_ports_stop(c);
 	runtime_container_close(&c->run);
+	container_share_kill_rest(c);
 	c->run = (struct runtime_container)RUNTIME_CONTAINER_NONE;
 	monitor_stdio_drain(m);
 }
@@ -354,6 +358,10 @@ static void tell_why(struct monitor *m)
 	autostr struct str text = STR_INIT;
 	container_limits_ended(m->c, m->exit_status, &text);
 	s->oom_killed = m->c->limits.oom;
+	autostr struct str report = STR_INIT;
+	container_report(m->c, m->exit_status, m->timed_out ? "timeout" : s->oom_killed ? "oom" : NULL, &report);
+	if (report.len)
+		monitor_send(m, ATTACH_WANTS_OUTPUT, ATTACH_ERR, report.buf, report.len);
 	if (!text.len)
 		return;
 	free(s->error);
@@ -365,6 +373,7 @@ static void tell_why(struct monitor *m)
 static void on_end(struct monitor *m)
 {
 	struct err why = ERR_INIT;
+	container_report_reaping(m->c);
 	int status = runtime_reap(&m->c->run, &why);
 	if (status < 0) {
 		log_debug(LOG_RUN, "%s", why.text);

@@ -29,8 +29,10 @@ static int choose_name(const struct snapshots *v, const char *asked, char **ret_
 {
 	const struct snapshot *there;
 	if (asked && !path_is_plain_name(asked))
-		return err_set(e, EINVAL, "'%s' is no name of a snapshot: letters, digits, '_', '.' and '-', beginning with a "
-					  "letter or digit", asked);
+		return err_set(e, EINVAL,
+			       "'%s' is no name of a snapshot: letters, digits, '_', '.' and '-', beginning with a "
+			       "letter or digit",
+			       asked);
 	if (asked && snapshots_find(v, asked, &there, NULL) == 0)
 		return err_set(e, EEXIST, "this container has a snapshot '%s' already", asked);
 	if (asked) {
@@ -116,9 +118,11 @@ static int create_running(struct container_stack *k, const struct snapshot *sn, 
 		return r;
 	if (!hold.is_frozen && !allow_unfrozen) {
 		container_hold_end(&hold);
-		err_set(e, EBUSY, "container %s runs, and has no cgroup in which all of it could be stopped at one moment",
+		err_set(e, EBUSY,
+			"container %s runs, and has no cgroup in which all of it could be stopped at one moment",
 			k->rec.config.name);
-		return err_hint(e, "stop it first; with --allow-unfrozen its processes are stopped one after the other");
+		return err_hint(e,
+				"stop it first; with --allow-unfrozen its processes are stopped one after the other");
 	}
 	r = copy_running(k, sn, e);
 	container_hold_end(&hold);

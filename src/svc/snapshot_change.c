@@ -103,7 +103,8 @@ static int new_record(struct container *c, const struct container_rec *old, cons
 	return 0;
 }
 
-static int make_branch(struct container *c, const struct at_hand *h, const char *new_name, const char *root, struct err *e)
+static int make_branch(struct container *c, const struct at_hand *h, const char *new_name, const char *root,
+		       struct err *e)
 {
 	autostrv struct strv layers = STRV_INIT;
 	strv_add(&layers, h->sn->diff);
@@ -125,7 +126,8 @@ static int make_branch(struct container *c, const struct at_hand *h, const char 
 	struct root_like like = {.dirfd = c->dirfd, .like = h->sn->diff};
 	r = idmap_detect(false, &map, e);
 	if (r >= 0)
-		r = inside_run(&(struct inside){.map = &map, .fn = make_root_like, .arg = &like, .what = "the branch"}, e);
+		r = inside_run(&(struct inside){.map = &map, .fn = make_root_like, .arg = &like, .what = "the branch"},
+			       e);
 	if (r >= 0 && new_name) {
 		c->rec.config.name = xstrdup(new_name);
 		r = container_name_claim(&c->store, new_name, c->id, e);
@@ -146,8 +148,10 @@ int snapshot_branch(const char *root, const char *container, const char *name, c
 	struct at_hand h;
 	struct container c;
 	if (new_name && !path_is_plain_name(new_name))
-		return err_set(e, EINVAL, "'%s' is no container name: letters, digits, '_', '.' and '-', beginning with a "
-					  "letter or digit", new_name);
+		return err_set(e, EINVAL,
+			       "'%s' is no container name: letters, digits, '_', '.' and '-', beginning with a "
+			       "letter or digit",
+			       new_name);
 	int r = take_up(root, container, name, false, &h, e);
 	if (r < 0)
 		return r;
@@ -171,15 +175,18 @@ static int check_parent(const struct at_hand *h, const struct snapshot *parent, 
 	if (r < 0)
 		return r;
 	if (user)
-		return err_set(e, EBUSY, "container %s stands on snapshot '%s', which would change", user, parent->name);
+		return err_set(e, EBUSY, "container %s stands on snapshot '%s', which would change", user,
+			       parent->name);
 	for (size_t i = 0; i < h->all.count; i++) {
 		const struct snapshot *other = &h->all.items[i];
 		if (strv_has(&other->layers, parent->diff) && !strv_has(&other->layers, h->sn->diff) && other != h->sn)
-			return err_set(e, EBUSY, "snapshot '%s' stands on '%s', which would change", other->name, parent->name);
+			return err_set(e, EBUSY, "snapshot '%s' stands on '%s', which would change", other->name,
+				       parent->name);
 	}
 	bool on_parent = strv_has(&rc->layers, parent->diff);
 	if (on_parent && !strv_has(&rc->layers, h->sn->diff))
-		return err_set(e, EBUSY, "the container itself stands on snapshot '%s', which would change", parent->name);
+		return err_set(e, EBUSY, "the container itself stands on snapshot '%s', which would change",
+			       parent->name);
 	if (on_parent && container_rec_is_alive(&h->k.rec)) {
 		err_set(e, EBUSY, "container %s is %s", rc->name, record_status_name(h->k.rec.status));
 		return err_hint(e, "stop it first: its layers cannot be exchanged under it");
@@ -284,8 +291,7 @@ int snapshot_merge(const char *root, const char *container, const char *name, st
 	int r = take_up(root, container, name, true, &h, e);
 	if (r < 0)
 		return r;
-	const struct snapshot *found =
-		h.sn->layers.count ? snapshots_of_layer(&h.all, h.sn->layers.items[0]) : NULL;
+	const struct snapshot *found = h.sn->layers.count ? snapshots_of_layer(&h.all, h.sn->layers.items[0]) : NULL;
 	struct snapshot *parent = NULL;
 	for (size_t i = 0; i < h.all.count; i++)
 		if (&h.all.items[i] == found)

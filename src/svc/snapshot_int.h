@@ -19,8 +19,8 @@ struct snapshot {
 	char *comment;
 	int64_t created;
 	struct strv layers; /* below it, TOP first */
-	char *dir;  /* snapshots/ID, absolute */
-	char *diff; /* its layer, absolute */
+	char *dir;	    /* snapshots/ID, absolute */
+	char *diff;	    /* its layer, absolute */
 };
 
 struct snapshots {
@@ -46,7 +46,7 @@ int snapshot_delete(const struct store *s, const struct snapshot *sn, struct err
 /* flock of snapshots/. */
 int snapshots_lock(const struct store *s, bool exclusive, struct err *e) RL_CHECK;
 /* Name of a container but `except_id` that stands on this layer, malloc'd; NULL if there is none. */
-int snapshot_user(const struct store *s, const char *diff, const char *except_id, char **ret_name, struct err *e)
-	RL_CHECK;
+int snapshot_user(const struct store *s, const char *diff, const char *except_id, char **ret_name,
+		  struct err *e) RL_CHECK;
 
 #endif

@@ -24,6 +24,13 @@ output_is "hosts is the other's" 1 rl run --rm --network container:x busybox gre
 output_is "the exit status comes through" 9 sh -c 'rl run --rm $0 --pid container:x busybox sh -c "exit 9"; echo $?' "--network=none"
 output_is "a signal ends one that does not catch it" 143 sh -c 'rl run --rm --network none --pid container:x busybox sleep 10008 & wait_pid=$!; until rl exec x ps | grep -q "[s]leep 10008"; do :; done; kill -TERM $wait_pid; wait $wait_pid; echo $?'
 
+rl run --rm $N --pid container:x busybox sh -c 'sleep 10030 & setsid sleep 10031 & exit 0'
+output_is "what it leaves in a shared pid namespace is killed" "" rl exec x sh -c 'ps | grep "[s]leep 1003"; :'
+rl run -d --rm $N --pid host --name hp busybox sh -c 'sleep 10032 & setsid sleep 10033 & sleep 10034' >/dev/null
+wait_for "its processes" 60 sh -c 'test $(pgrep -cf "^sleep 1003[234]") = 3'
+rl stop -t 0 hp >/dev/null
+is "also in the host's" "$(pgrep -cf '^sleep 1003')" 0
+
 # --- life ---
 rl run -d --network container:x --pid container:x --name y busybox sleep 10009 >/dev/null
 is "a detached one shares as well" "$(ns y net) $(ns y pid)" "$(ns x net) $(ns x pid)"
@@ -34,7 +41,7 @@ is "top shows its own processes only" "$(rl top y args | tail -n +2)" "sleep 100
 rl rename x xx
 ok "a rename of the other changes nothing" rl restart -t 0 y
 rl pause y >/dev/null
-is "pause stops its own processes only" "$(rl top xx state | tail -n 1 | tr -d ' ')" S
+is "pause stops its own processes only" "$(rl top xx pid state | awk '$1 == 1 {print $2}')" S
 rl unpause y >/dev/null
 rl run -d --network container:y --name w busybox sleep 10010 >/dev/null
 is "sharing goes on from one that shares" "$(ns w net)" "$(ns xx net)"
@@ -66,6 +73,31 @@ rl run -d $N --init --name i busybox sleep 10013 >/dev/null
 isnt "also of a container with --init" "$(ns i net)" "<no value>"
 is "ps --ns has a row for each" "$(rl ps --ns --noheading | wc -l)" "$(rl ps -q | wc -l)"
 is "with the inode" "$(rl ps --ns --filter name=xx --format '{{.net}}')" "$(ns xx net | tr -dc 0-9)"
+# --- a command of the host in them ---
+host() { readlink "/proc/self/ns/$1"; }
+of() { rl nsenter xx "--$1" -- readlink "/proc/self/ns/$1"; }
+for n in net uts ipc user; do is "nsenter --$n" "$(of $n)" "$(ns xx $n)"; done
+is "the host's program sees the host's files" "$(rl nsenter xx --net -- cat /etc/hostname)" "$(cat /etc/hostname)"
+is "other namespaces stay the host's" "$(rl nsenter xx --net -- readlink /proc/self/ns/uts)" "$(host uts)"
+is "it has the privileges that are needed" "$(rl nsenter xx --net -- sh -c 'grep CapEff /proc/self/status' | tr -d '\t')" "$(rl run --rm $N --privileged busybox grep CapEff /proc/self/status | tr -d '\t')"
+output_is "--mnt is the container's root" /only-y rl nsenter y --mnt -- ls /only-y
+is "--pid: it is a process of the container" "$(rl nsenter xx --pid --mnt -- sh -c 'readlink /proc/self/ns/pid')" "$(ns xx pid)"
+is "--all is all" "$(rl nsenter xx --all -- sh -c 'for n in cgroup ipc mnt net pid user uts; do readlink /proc/self/ns/$n; done' | sort)" "$(for n in cgroup ipc mnt net pid user uts; do ns xx $n; done | sort)"
+output_is "a container with --init is entered" "$(ns i net)" rl nsenter i --net -- readlink /proc/self/ns/net
+status_is "the status comes through" 6 rl nsenter xx --net -- sh -c 'exit 6'
+must_fail "127 for a command that is not there" --status 127 rl nsenter xx --net -- /no/such
+must_fail "no namespace is refused" --status 125 --stderr 'for example' rl nsenter xx -- true
+if [ "${RL_IDMAP:-}" != single ]; then
+	output_is "the caller stays the caller in a keep-id container" "$(id -u)" rl nsenter k --net -- id -u
+fi
+output_is "an environment variable comes along" yes env COMES=yes rl nsenter xx --uts -- sh -c 'echo $COMES'
+rl nsenter xx --net -- sleep 10020 &
+pid=$!
+sleeping() { pgrep -f '^sleep 10020$'; }
+wait_for "the command" 60 sleeping
+kill -KILL $pid; wait $pid 2>/dev/null
+gone() { ! pgrep -f '^sleep 10020$'; }
+ok "it ends with rl" wait_for "its end" 60 gone
 rl rm -fa >/dev/null
 leftovers "nothing is left running or mounted"
 done_testing

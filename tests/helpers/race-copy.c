@@ -95,10 +95,13 @@ static bool receive_once(int rootfd, const char *path)
 		exit(1);
 	tree_out_init(&out, ends[1]);
 	const struct tree_node dir = {.uid = getuid(), .gid = getgid(), .mode = S_IFDIR | 0755, .path = "", .link = ""};
-	const struct tree_node sub = {.uid = getuid(), .gid = getgid(), .mode = S_IFDIR | 0755, .path = "d", .link = ""};
-	const struct tree_node file = {.uid = getuid(), .gid = getgid(), .mode = S_IFREG | 0644, .path = "d/f", .link = ""};
-	if (tree_out_node(&out, &dir, &e) < 0 || tree_out_node(&out, &sub, &e) < 0 || tree_out_node(&out, &file, &e) < 0 ||
-	    tree_out_data(&out, "written", 7, &e) < 0 || tree_out_file_end(&out, &e) < 0 || tree_out_end(&out, &e) < 0)
+	const struct tree_node sub = {
+		.uid = getuid(), .gid = getgid(), .mode = S_IFDIR | 0755, .path = "d", .link = ""};
+	const struct tree_node file = {
+		.uid = getuid(), .gid = getgid(), .mode = S_IFREG | 0644, .path = "d/f", .link = ""};
+	if (tree_out_node(&out, &dir, &e) < 0 || tree_out_node(&out, &sub, &e) < 0 ||
+	    tree_out_node(&out, &file, &e) < 0 || tree_out_data(&out, "written", 7, &e) < 0 ||
+	    tree_out_file_end(&out, &e) < 0 || tree_out_end(&out, &e) < 0)
 		exit(1);
 	tree_out_free(&out);
 	close(ends[1]);
@@ -154,14 +157,15 @@ int main(int argc, char **argv)
 		(void)!io_remove_tree(AT_FDCWD, top, NULL);
 		return tap_done();
 	}
-	tap_ok(files > rounds / 10 && received > rounds / 100, "%u files were sent and %u trees received in %u rounds", files,
-	       received, rounds);
+	tap_ok(files > rounds / 10 && received > rounds / 100, "%u files were sent and %u trees received in %u rounds",
+	       files, received, rounds);
 	tap_is_int(leaked, 0, "nothing outside of the root was read");
 	autostr struct str text = STR_INIT;
 	struct err e = ERR_INIT;
 	struct stat st;
 	tap_ok(io_read_file(topfd, "outside/f", 100, &text, &e) == 0 && str_eq(text.buf, secret) &&
-		       fstatat(topfd, "outside", &st, 0) == 0 && st.st_nlink == 3 && fstatat(topfd, "outside/d", &st, 0) < 0,
+		       fstatat(topfd, "outside", &st, 0) == 0 && st.st_nlink == 3 &&
+		       fstatat(topfd, "outside/d", &st, 0) < 0,
 	       "and nothing was written there");
 	(void)!io_remove_tree(AT_FDCWD, top, NULL);
 	return tap_done();

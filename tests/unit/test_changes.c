@@ -97,17 +97,24 @@ int main(void)
 	strv_add(&hidden, "/etc/hosts");
 	strv_add(&hidden, "/proc");
 	strv_add(&hidden, "/sub/deep");
-	check((const int[]){f_one, f_base}, 1, 2, NULL, "C/a A/a/new D/a/x", "one layer: added, deleted, an untouched copy is none");
+	check((const int[]){f_one, f_base}, 1, 2, NULL, "C/a A/a/new D/a/x",
+	      "one layer: added, deleted, an untouched copy is none");
 	check((const int[]){f_two, f_one, f_base}, 2, 3, NULL, "D/a C/b A/b/q D/b/z", "two layers count as one");
-	check((const int[]){f_two, f_one, f_base}, 1, 3, NULL, "D/a C/b A/b/q D/b/z", "the upper one alone, with the other below");
-	check((const int[]){f_undone, f_one, f_base}, 2, 3, NULL, "C/a D/a/x", "what came and went between own layers is nothing");
+	check((const int[]){f_two, f_one, f_base}, 1, 3, NULL, "D/a C/b A/b/q D/b/z",
+	      "the upper one alone, with the other below");
+	check((const int[]){f_undone, f_one, f_base}, 2, 3, NULL, "C/a D/a/x",
+	      "what came and went between own layers is nothing");
 	check((const int[]){f_mounts, f_base}, 1, 2, &hidden, "", "places of mounts are no changes");
-	check((const int[]){f_mounts, f_base}, 1, 2, NULL, "C/etc A/etc/hosts A/proc A/sub A/sub/deep", "unless nothing was mounted there");
+	check((const int[]){f_mounts, f_base}, 1, 2, NULL, "C/etc A/etc/hosts A/proc A/sub A/sub/deep",
+	      "unless nothing was mounted there");
 	check((const int[]){f_base}, 1, 1, NULL, "A/a A/a/x A/a/y A/b A/b/z A/etc", "over nothing all is new");
-	compare((const int[]){f_one, f_base, f_base}, 2, 3, "C/a A/a/new D/a/x", "two stacks: the one has a layer more");
+	compare((const int[]){f_one, f_base, f_base}, 2, 3, "C/a A/a/new D/a/x",
+		"two stacks: the one has a layer more");
 	compare((const int[]){f_base, f_one, f_base}, 1, 3, "C/a D/a/new A/a/x", "or the other");
-	compare((const int[]){f_two, f_one, f_base, f_one, f_base}, 3, 5, "D/a C/b A/b/q D/b/z", "they share all but one");
-	compare((const int[]){f_one, f_base, f_two, f_base}, 2, 4, "A/a A/a/new A/a/y C/b D/b/q A/b/z", "each has one of its own");
+	compare((const int[]){f_two, f_one, f_base, f_one, f_base}, 3, 5, "D/a C/b A/b/q D/b/z",
+		"they share all but one");
+	compare((const int[]){f_one, f_base, f_two, f_base}, 2, 4, "A/a A/a/new A/a/y C/b D/b/q A/b/z",
+		"each has one of its own");
 	compare((const int[]){f_base, f_base}, 1, 2, "", "a stack is like itself");
 	struct err e = ERR_INIT;
 	if (io_remove_tree(AT_FDCWD, top, &e) < 0)

@@ -86,7 +86,8 @@ static void test_hostile(void)
 	}
 	tap_is_int(bad, 0, "paths that are not plain are refused");
 	const struct tree_node through[] = {{.mode = S_IFREG | 0644, .path = "link/evil", .link = ""}};
-	tap_ok(receive_nodes(through, 1, true) < 0 && faccessat(to, "evil", F_OK, 0) < 0, "a symlink on the way is not followed");
+	tap_ok(receive_nodes(through, 1, true) < 0 && faccessat(to, "evil", F_OK, 0) < 0,
+	       "a symlink on the way is not followed");
 	const struct tree_node own[] = {{.mode = S_IFLNK | 0777, .path = "own", .link = "/"},
 					{.mode = S_IFREG | 0644, .path = "own/evil", .link = ""}};
 	tap_ok(receive_nodes(own, 2, true) < 0 && faccessat(to, "evil", F_OK, 0) < 0, "not even one that came before");
@@ -115,15 +116,17 @@ int main(void)
 	to = openat(dir, "to", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (io_write_file(from, "d/f", "one", 3, 0640, &e) < 0 || linkat(from, "d/f", from, "d/sub/g", 0) < 0 ||
 	    symlinkat("f", from, "d/l") < 0 || mknodat(from, "d/p", S_IFIFO | 0600, 0) < 0 ||
-	    mknodat(from, "d/s", S_IFSOCK | 0600, 0) < 0 || symlinkat("/d", from, "abs") < 0 || fchmodat(from, "d/sub", 0555, 0) < 0)
+	    mknodat(from, "d/s", S_IFSOCK | 0600, 0) < 0 || symlinkat("/d", from, "abs") < 0 ||
+	    fchmodat(from, "d/sub", 0555, 0) < 0)
 		return 1;
 	tap_is_int(transfer("/d", "/d", "d"), 0, "a directory becomes what is not there");
 	tap_ok(has("d/f", "one") && fstatat(to, "d/f", &st, 0) == 0 && fstatat(to, "d/sub/g", &other, 0) == 0 &&
 		       st.st_ino == other.st_ino && (st.st_mode & 07777) == 0640,
 	       "with files, modes and hard links");
-	tap_ok(fstatat(to, "d/sub", &st, 0) == 0 && (st.st_mode & 07777) == 0555, "a read-only directory is filled first");
-	tap_ok(fstatat(to, "d/l", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) && fstatat(to, "d/p", &st, 0) == 0 &&
-		       S_ISFIFO(st.st_mode),
+	tap_ok(fstatat(to, "d/sub", &st, 0) == 0 && (st.st_mode & 07777) == 0555,
+	       "a read-only directory is filled first");
+	tap_ok(fstatat(to, "d/l", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+		       fstatat(to, "d/p", &st, 0) == 0 && S_ISFIFO(st.st_mode),
 	       "links and fifos are themselves");
 	tap_ok(faccessat(to, "d/s", F_OK, AT_SYMLINK_NOFOLLOW) < 0, "sockets are left out");
 	tap_ok(transfer("/d", "/d", "d") == 0 && has("d/d/f", "one"), "into a directory that is there it goes below");

@@ -100,6 +100,17 @@ int main(void)
 	tap_ok(strncmp(text, "joined-host\n0\n", 14) == 0, "it is in the namespaces, as root of them (%s)", text);
 	rtspec_init(&s);
 	tap_is_int(run(pidfd, "exec /no/such/file", -1, &s, &e), 127, "the shell's own failure is a status");
+	struct runtime_container host = RUNTIME_CONTAINER_NONE;
+	autostrv struct strv words = STRV_INIT;
+	strv_split(&words, "/bin/sh|-c|test $(hostname) = joined-host && exit 8", '|');
+	struct runtime_enter enter = {
+		.pidfd = pidfd,
+		.namespaces = 1U << RT_NS_USER | 1U << RT_NS_UTS,
+		.argv = strv_argv(&words),
+	};
+	int entered = runtime_enter(&enter, &host, &e);
+	tap_is_int(entered == 0 ? runtime_reap(&host, &e) : entered, 8, "a command of the host enters what is chosen");
+	runtime_container_close(&host);
 	rtspec_init(&s);
 	s.cwd = NULL;
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;

@@ -53,12 +53,15 @@ int main(void)
 	struct err e = ERR_INIT;
 	top = tap_tmpdir();
 	autofree char *owned = top;
-	static const char *const base[] = {"dd",    "fd/1", "fd/2", "dgone", "fgone/x", "df",	"ff/x", "fplain", "dopq",
-					   "fopq/o", "dback", "fback/old", "dkeep", "fkeep/k", NULL};
-	static const char *const lower[] = {"dd",	"fd/2",	 "fd/3", "dnew",   "fnew/n", "wgone", "ff",    "wback",
-					    "oopq", "fopq/l", "fboth", "fswap", "dturn", "fturn/x", "dlow", "flow/a", NULL};
-	static const char *const upper[] = {"dd",    "wd/1",   "fd/4",	 "wd/3",  "dnew", "fnew/m", "dback", "fback/new", "dopq", "fopq/u",
-					    "fboth", "dswap", "fswap/in", "wplain", "fturn", "olow", "flow/b", NULL};
+	static const char *const base[] = {"dd",    "fd/1",	 "fd/2",   "dgone",   "fgone/x",
+					   "df",    "ff/x",	 "fplain", "dopq",    "fopq/o",
+					   "dback", "fback/old", "dkeep",  "fkeep/k", NULL};
+	static const char *const lower[] = {"dd",    "fd/2",	"fd/3", "dnew",	  "fnew/n", "wgone",
+					    "ff",    "wback",	"oopq", "fopq/l", "fboth",  "fswap",
+					    "dturn", "fturn/x", "dlow", "flow/a", NULL};
+	static const char *const upper[] = {"dd",	"wd/1",	     "fd/4",  "wd/3",	"dnew",	  "fnew/m",
+					    "dback",	"fback/new", "dopq",  "fopq/u", "fboth",  "dswap",
+					    "fswap/in", "wplain",    "fturn", "olow",	"flow/b", NULL};
 	static const char *const nothing[] = {NULL};
 	autofd int f_base = layer("base", base);
 	autofd int f_lower = layer("lower", lower);

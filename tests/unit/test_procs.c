@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,7 +53,15 @@ int main(void)
 	tap_ok(has(&l, first) && has(&l, getpid()), "with the children");
 	tap_ok(!has(&l, getppid()), "and not everybody who shares our mount namespace");
 	procs_free(&l);
-	kill(first, SIGKILL);
+	char ns[PROCS_NS_SIZE] = "";
+	char own[PROCS_NS_SIZE] = "";
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)first);
+	tap_ok(readlink(path, ns, sizeof(ns) - 1) > 0 && readlink("/proc/self/ns/mnt", own, sizeof(own) - 1) > 0,
+	       "the two mount namespaces have names");
+	tap_is_int(procs_kill_rest(own, &e), 0, "our own is left alone");
+	tap_ok(kill(first, 0) == 0, "also what else was there");
+	tap_is_int(procs_kill_rest(ns, &e), 0, "what is in the other is killed");
 	waitpid(first, NULL, 0);
 	tap_is_int(procs_of(first, &l, &e), -ESRCH, "one that is gone is an error");
 	close(ready[0]);

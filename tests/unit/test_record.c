@@ -38,6 +38,7 @@ static void fill(struct run_opts *o)
 	o->timeout = 44;
 	o->sig_proxy = false;
 	o->detach_keys = xstrdup("ctrl-a");
+	o->report = xstrdup("/r.json");
 	bad |= run_opts_log_driver(o, "k8s-file", &e) | run_opts_log_opt(o, "max-size=10m", &e);
 	bad |= run_opts_log_opt(o, "max-file=3", &e) | run_opts_health_cmd(o, "true", &e);
 	bad |= run_opts_health_interval(o, "3s", &e) | run_opts_health_timeout(o, "4s", &e);

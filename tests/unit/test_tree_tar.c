@@ -19,16 +19,23 @@ static int tree(void)
 	struct tree_out o;
 	int fd = memfd_create("tree", MFD_CLOEXEC);
 	const struct tree_node dir = {.mode = S_IFDIR | 0755, .path = "", .mtime = 100};
-	const struct tree_node file = {
-		.mode = S_IFREG | 04755, .uid = 3000000, .gid = 7, .size = 5, .path = "n\xc3\xb6/\xff", .mtime = 5, .mtime_ns = 6};
+	const struct tree_node file = {.mode = S_IFREG | 04755,
+				       .uid = 3000000,
+				       .gid = 7,
+				       .size = 5,
+				       .path = "n\xc3\xb6/\xff",
+				       .mtime = 5,
+				       .mtime_ns = 6};
 	const struct tree_node grown = {.mode = S_IFREG | 0644, .size = 2, .path = "grown"};
 	const struct tree_node shrunk = {.mode = S_IFREG | 0644, .size = 9, .path = "shrunk"};
 	const struct tree_node hard = {.mode = S_IFREG | 0644, .hardlink = true, .path = "hard", .link = "grown"};
 	tree_out_init(&o, fd);
-	if (tree_out_node(&o, &dir, &e) < 0 || tree_out_node(&o, &file, &e) < 0 || tree_out_data(&o, "hello", 5, &e) < 0 ||
-	    tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &grown, &e) < 0 || tree_out_data(&o, "more", 4, &e) < 0 ||
-	    tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &shrunk, &e) < 0 || tree_out_data(&o, "less", 4, &e) < 0 ||
-	    tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &hard, &e) < 0 || tree_out_end(&o, &e) < 0)
+	if (tree_out_node(&o, &dir, &e) < 0 || tree_out_node(&o, &file, &e) < 0 ||
+	    tree_out_data(&o, "hello", 5, &e) < 0 || tree_out_file_end(&o, &e) < 0 ||
+	    tree_out_node(&o, &grown, &e) < 0 || tree_out_data(&o, "more", 4, &e) < 0 ||
+	    tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &shrunk, &e) < 0 ||
+	    tree_out_data(&o, "less", 4, &e) < 0 || tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &hard, &e) < 0 ||
+	    tree_out_end(&o, &e) < 0)
 		exit(1);
 	tree_out_free(&o);
 	lseek(fd, 0, SEEK_SET);

@@ -21,12 +21,13 @@ static int make(size_t *ret_size)
 	autofree char *big = xcalloc(1, 300000);
 	memset(big, 'b', 300000);
 	const struct tree_node dir = {.mode = S_IFDIR | 0755, .path = "", .link = NULL, .mtime = -5, .mtime_ns = 7};
-	const struct tree_node file = {.mode = S_IFREG | 0644, .uid = 1, .gid = 2, .size = 9, .path = "a b/\n", .link = ""};
+	const struct tree_node file = {
+		.mode = S_IFREG | 0644, .uid = 1, .gid = 2, .size = 9, .path = "a b/\n", .link = ""};
 	const struct tree_node link = {.mode = S_IFLNK | 0777, .path = "l", .link = "to/../x"};
 	tree_out_init(&o, fd);
-	if (tree_out_node(&o, &dir, &e) < 0 || tree_out_node(&o, &file, &e) < 0 || tree_out_data(&o, big, 300000, &e) < 0 ||
-	    tree_out_hole(&o, (uint64_t)1 << 40, &e) < 0 || tree_out_file_end(&o, &e) < 0 ||
-	    tree_out_node(&o, &link, &e) < 0 || tree_out_end(&o, &e) < 0)
+	if (tree_out_node(&o, &dir, &e) < 0 || tree_out_node(&o, &file, &e) < 0 ||
+	    tree_out_data(&o, big, 300000, &e) < 0 || tree_out_hole(&o, (uint64_t)1 << 40, &e) < 0 ||
+	    tree_out_file_end(&o, &e) < 0 || tree_out_node(&o, &link, &e) < 0 || tree_out_end(&o, &e) < 0)
 		return -1;
 	tree_out_free(&o);
 	*ret_size = (size_t)lseek(fd, 0, SEEK_CUR);

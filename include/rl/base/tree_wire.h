@@ -30,8 +30,8 @@ struct tree_node {
 	uint32_t minor;
 	uint32_t mtime_ns;
 	int64_t mtime;
-	uint64_t size; /* what stat said; the data that follows may be more or less */
-	bool hardlink; /* to the path in `link`, which came before; no data follows */
+	uint64_t size;	  /* what stat said; the data that follows may be more or less */
+	bool hardlink;	  /* to the path in `link`, which came before; no data follows */
 	const char *path; /* relative to the first node, "" for that itself */
 	const char *link; /* of symlinks and hard links, else "" */
 };

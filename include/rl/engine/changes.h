@@ -28,7 +28,7 @@
 enum change_kind { CHANGE_ADDED = 'A', CHANGE_MODIFIED = 'C', CHANGE_DELETED = 'D' };
 
 struct change {
-	char kind; /* enum change_kind */
+	char kind;  /* enum change_kind */
 	char *path; /* absolute */
 };
 

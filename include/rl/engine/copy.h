@@ -50,7 +50,7 @@ struct copy_receive {
 	bool archive;	  /* a tar stream: paths are relative to the target, which must be a directory */
 	bool keep_owner;  /* owners as they come; otherwise root in a container, ourselves on this machine */
 	const struct idmap *from_host; /* NULL, or: owners that come are this machine's ids */
-	bool drop_setid;  /* setuid and setgid bits are not made */
+	bool drop_setid;	       /* setuid and setgid bits are not made */
 	int infd;
 };
 int copy_receive(const struct copy_receive *c, struct err *e) RL_CHECK;

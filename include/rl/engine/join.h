@@ -25,9 +25,8 @@
  *     status = runtime_reap(&c, e);                                      // or runtime_container_close: kills
  * Ownership: as in runtime.h; *ret_c is a struct runtime_container whose pid is the joined process.
  * Role: the caller (rl or a monitor), as the ordinary user that started the container, with one thread.
- * Control groups: the joiner moves itself into the container's, so that nothing of the command runs outside. Where the
- * kernel refuses that (a login session's process may not move itself below the user manager: DECISIONS 26), the command
- * runs in the caller's, with a warning.
+ * Control groups: the joined process is in those of `cgroups`, and so never outside of the container's limits; in the
+ * caller's where that is NULL. -EACCES or -EPERM where the caller may not move it there.
  * Sources: setns(2) (pidfd since Linux 5.8), pid_namespaces(7), ptrace(2) "access mode checking".
  */
 #ifndef RL_ENGINE_JOIN_H
@@ -39,14 +38,24 @@ struct runtime_join {
 	int pidfd;	     /* of a process of the container, verified by the caller */
 	unsigned namespaces; /* 1 << enum rt_ns_kind of those to enter; the others are the caller's */
 	const struct rtspec *spec;
-	const struct idmap *map;		  /* of the container, or NULL: the caller's user namespace */
+	const struct idmap *map;	     /* of the container, or NULL: the caller's user namespace */
 	const struct seccomp_filter *filter; /* NULL: none */
 	int stdio[3];			     /* become 0 to 2; -1: the caller's stay */
 	unsigned preserve_fds;		     /* so many from 3 up stay open */
-	const struct strv *cgroups;		     /* of the container (rl/kern/cgroup.h), or NULL */
+	const struct strv *cgroups;	     /* of the container (rl/kern/cgroup.h), or NULL */
 };
 
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e) RL_CHECK;
+
+/* A command of the host in namespaces of a container: nothing else of the container is applied to it. It keeps the
+ * caller's ids and environment, and has every capability in the user namespace it enters (ambient, so that they pass
+ * the exec). With the mount namespace, root and working directory are the container's. It dies with the caller. */
+struct runtime_enter {
+	int pidfd;
+	unsigned namespaces;
+	char *const *argv;
+};
+int runtime_enter(const struct runtime_enter *n, struct runtime_container *ret_c, struct err *e) RL_CHECK;
 
 /* A pidfd of the oldest child of PID 1, for containers whose PID 1 is our reaper (spec->init): that one never executed
  * anything, so the kernel protects it even from us. `init_pidfd` is PID 1's, verified. -ESRCH if there is none. */

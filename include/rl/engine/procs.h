@@ -38,6 +38,12 @@ struct procs_list {
 int procs_of(pid_t first, struct procs_list *ret_list, struct err *e) RL_CHECK;
 void procs_free(struct procs_list *l);
 
+/* SIGKILL to whatever is in this mount namespace ("mnt:[4026532100]", as runtime_container has it), after the first
+ * process has ended: where the pid namespace is shared, the kernel does not do it. Nothing is done to our own. -EBUSY if
+ * some do not go. */
+enum { PROCS_NS_SIZE = 64 };
+int procs_kill_rest(const char *mount_ns, struct err *e) RL_CHECK;
+
 /* What only /proc/PID/status says. */
 struct procs_status {
 	uint32_t euid, egid, ruid, rgid; /* host ids */

@@ -64,6 +64,7 @@ struct runtime_container {
 	int pty;	/* master, with spec->terminal, once it came */
 	int net_device; /* of net_setup, until the caller takes it; -1 */
 	int net_kind;
+	char mount_ns[64]; /* the kernel's name of it, where the pid namespace is not the container's own; else "" */
 	struct proc_child keeper;
 	int keeper_pipe;
 };

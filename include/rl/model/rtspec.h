@@ -131,7 +131,7 @@ struct rtspec {
 	struct rt_ns ns[RT_NS_COUNT];
 	char *hostname;
 	char *domainname;
-	struct strv sysctls;	/* "key=value" */
+	struct strv sysctls;	/* "key=value"; with a "-" in front it may fail (sysctl.d(5)) */
 };
 
 void rtspec_init(struct rtspec *s);

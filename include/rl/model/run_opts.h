@@ -137,6 +137,7 @@ struct run_opts {
 	bool sig_proxy;          /* true */
 	char *detach_keys;       /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
+	char *report; /* "line", "json" or a file; NULL: none */
 	enum log_driver log_driver;
 	uint64_t log_max_size;	 /* bytes of one file, 0: without end */
 	unsigned log_max_file;	 /* files kept, 1 at least */
@@ -275,6 +276,7 @@ int run_opts_detach_keys(struct run_opts *o, const char *value, struct err *e) R
 int run_opts_name(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_restart(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* logs and health checks: run_opts_life.c */
+int run_opts_report(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_log_driver(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* max-size=, max-file=, tag= */
 int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL_CHECK;

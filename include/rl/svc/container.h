@@ -54,6 +54,10 @@ struct container_exec_opts {
 int container_exec(const char *root, const char *name, const struct container_exec_opts *o, int *ret_status,
 		   struct err *e) RL_CHECK;
 
+/* A command of the host in namespaces ("net", "mnt", "pid", ...) of a running container, unconfined. */
+int container_nsenter(const char *root, const char *name, const struct strv *namespaces, char *const *argv,
+		      int *ret_status, struct err *e) RL_CHECK;
+
 /* Run its health check now and count it. *ret_code: 0 healthy, else not; *ret_output: what the check said. */
 int container_healthcheck(const char *root, const char *name, int *ret_code, struct str *ret_output, struct err *e)
 	RL_CHECK;

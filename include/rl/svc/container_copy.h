@@ -26,8 +26,8 @@ int container_diff(const char *root, const char *name, json_t **ret_changes, str
 struct container_commit_opts {
 	const char *root;
 	const char *container;
-	const char *image;   /* reference, or NULL */
-	const struct strv *changes; /* Dockerfile instructions */
+	const char *image;	      /* reference, or NULL */
+	const struct strv *changes;   /* Dockerfile instructions */
 	const char *message, *author; /* or NULL */
 	const char *format;	      /* oci (NULL), docker */
 	bool pause;		      /* stop a running container's processes meanwhile */
@@ -38,9 +38,10 @@ int container_commit(const struct container_commit_opts *o, const struct image_u
 
 struct container_cp_opts {
 	const char *root;
-	const char *source, *dest; /* CONTAINER:PATH, a path of this machine, or "-" (a tar); at least one is a container's */
-	bool archive;		   /* owners are kept: as the container numbers them */
-	bool follow;		   /* a symlink at the source's end */
+	const char *source,
+		*dest; /* CONTAINER:PATH, a path of this machine, or "-" (a tar); at least one is a container's */
+	bool archive;  /* owners are kept: as the container numbers them */
+	bool follow;   /* a symlink at the source's end */
 };
 /* docker's rules (rl/engine/copy.h). What runs in the container may change it meanwhile, and can lead nothing out. */
 int container_cp(const struct container_cp_opts *o, struct err *e) RL_CHECK;

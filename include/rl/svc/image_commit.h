@@ -46,25 +46,25 @@
 
 /* One directory that becomes one layer. */
 struct image_layer_dir {
-	const char *path; /* absolute; root of the writable layer */
-	bool take;	  /* see above */
-	const struct strv *exclude; /* paths below it (no leading slash) left out with everything in them, or NULL */
-	const char *created_by;	    /* of its history entry */
+	const char *path;	      /* absolute; root of the writable layer */
+	bool take;		      /* see above */
+	const struct strv *exclude;   /* paths below it (no leading slash) left out with everything in them, or NULL */
+	const char *created_by;	      /* of its history entry */
 	const char *comment, *author; /* or NULL */
 };
 
 struct image_commit {
-	const char *base;	   /* manifest digest of an image of the store (built-in ones too), NULL: from scratch */
+	const char *base; /* manifest digest of an image of the store (built-in ones too), NULL: from scratch */
 	const struct strv *lowers; /* unpacked layers below the first directory, absolute, TOP first; NULL: none */
 	const struct image_layer_dir *dirs; /* BOTTOM first, each on top of the one before */
 	size_t ndirs;
 	bool squash;
-	json_t *config;		  /* borrowed; not changed */
-	const char *name;	  /* reference to give it (as typed), or NULL */
-	const char *format;	  /* "oci" (NULL) or "docker" */
-	const char *compression;  /* "gzip" (NULL), "zstd", "none" */
-	const char *created;	  /* RFC 3339, of the config and the history entries; NULL: now */
-	bool clamp_mtime;	  /* times in the blob later than source_date_epoch become it; then nothing is taken but copied */
+	json_t *config;		 /* borrowed; not changed */
+	const char *name;	 /* reference to give it (as typed), or NULL */
+	const char *format;	 /* "oci" (NULL) or "docker" */
+	const char *compression; /* "gzip" (NULL), "zstd", "none" */
+	const char *created;	 /* RFC 3339, of the config and the history entries; NULL: now */
+	bool clamp_mtime; /* times in the blob later than source_date_epoch become it; then nothing is taken but copied */
 	int64_t source_date_epoch;
 };
 

@@ -26,16 +26,16 @@
 
 struct snapshot_create_opts {
 	const char *root, *container;
-	const char *name;      /* NULL: snapN */
-	const char *comment;   /* or NULL */
-	bool allow_unfrozen;   /* a running container without a freezer: its processes are stopped one after the other */
+	const char *name;    /* NULL: snapN */
+	const char *comment; /* or NULL */
+	bool allow_unfrozen; /* a running container without a freezer: its processes are stopped one after the other */
 };
 int snapshot_create(const struct snapshot_create_opts *o, struct str *ret_name, struct err *e) RL_CHECK;
 /* Array of {"Name","ID","Created"(ns),"Parent","Current"(bool),"Branches":[names],"Comment"}, oldest first. */
 int snapshot_list(const char *root, const char *container, json_t **ret_rows, struct err *e) RL_CHECK;
 /* What the container has changed since, as container_diff shows it. */
-int snapshot_diff(const char *root, const char *container, const char *name, json_t **ret_changes, struct err *e)
-	RL_CHECK;
+int snapshot_diff(const char *root, const char *container, const char *name, json_t **ret_changes,
+		  struct err *e) RL_CHECK;
 /* The container's files are those of the snapshot; what was written since is lost. */
 int snapshot_rollback(const char *root, const char *container, const char *name, struct err *e) RL_CHECK;
 /* A new container like this one on the snapshot's files. new_name NULL: one is made up. *ret_id gets its id. */

@@ -132,9 +132,9 @@ static int take_data(struct tar *t, struct tree_out *out, uint64_t size, struct 
 
 static int take_entry(struct tar *t, const struct entry *en, struct tree_out *out, struct err *e)
 {
-	static const uint32_t types[] = {[ENTRY_FILE] = S_IFREG,     [ENTRY_DIR] = S_IFDIR, [ENTRY_SYMLINK] = S_IFLNK,
-					 [ENTRY_HARDLINK] = S_IFREG, [ENTRY_CHR] = S_IFCHR, [ENTRY_BLK] = S_IFBLK,
-					 [ENTRY_FIFO] = S_IFIFO};
+	static const uint32_t types[] = {
+		[ENTRY_FILE] = S_IFREG, [ENTRY_DIR] = S_IFDIR, [ENTRY_SYMLINK] = S_IFLNK, [ENTRY_HARDLINK] = S_IFREG,
+		[ENTRY_CHR] = S_IFCHR,	[ENTRY_BLK] = S_IFBLK, [ENTRY_FIFO] = S_IFIFO};
 	autostr struct str path = STR_INIT;
 	autostr struct str link = STR_INIT;
 	int r = clean_path(en->path, &path, e);
@@ -153,7 +153,9 @@ static int take_entry(struct tar *t, const struct entry *en, struct tree_out *ou
 		.size = en->size,
 		.hardlink = en->type == ENTRY_HARDLINK,
 		.path = path.buf,
-		.link = en->type == ENTRY_HARDLINK ? link.buf : en->type == ENTRY_SYMLINK ? en->target : "",
+		.link = en->type == ENTRY_HARDLINK  ? link.buf
+			: en->type == ENTRY_SYMLINK ? en->target
+						    : "",
 	};
 	r = tree_out_node(out, &n, e);
 	if (r >= 0 && en->type == ENTRY_FILE)

@@ -35,10 +35,10 @@ struct made_dir {
 struct receiver {
 	const struct copy_receive *c;
 	struct tree_in in;
-	int dirfd;   /* the directory the target is in, or is */
-	char *name;  /* of the stream's root in it; "": it is the directory itself */
-	int rootfd;  /* the directory of the stream's root, once there is one; -1 */
-	char *near;  /* path of nearfd in the stream */
+	int dirfd;  /* the directory the target is in, or is */
+	char *name; /* of the stream's root in it; "": it is the directory itself */
+	int rootfd; /* the directory of the stream's root, once there is one; -1 */
+	char *near; /* path of nearfd in the stream */
 	int nearfd;
 	struct made_dir *dirs;
 	size_t ndirs;

@@ -168,9 +168,9 @@ static int send_symlink(struct sender *s, int dirfd, const char *name, const str
 
 static bool is_virtual(int fd)
 {
-	static const uint32_t magics[] = {PROC_SUPER_MAGIC,	SYSFS_MAGIC,	     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-					  DEVPTS_SUPER_MAGIC,	MQUEUE_MAGIC,	     DEBUGFS_MAGIC,	 TRACEFS_MAGIC,
-					  SECURITYFS_MAGIC,	BPF_FS_MAGIC};
+	static const uint32_t magics[] = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,  CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+					  DEVPTS_SUPER_MAGIC, MQUEUE_MAGIC, DEBUGFS_MAGIC,	TRACEFS_MAGIC,
+					  SECURITYFS_MAGIC,   BPF_FS_MAGIC};
 	struct statfs fs;
 	if (fstatfs(fd, &fs) < 0)
 		return false;
@@ -271,7 +271,8 @@ static int send_root(struct sender *s, const struct copy_send *c, struct err *e)
 		return tree_out_node(&s->out, &n, e);
 	}
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
-		autofd int fd = copy_open(&c->place, c->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW), e);
+		autofd int fd = copy_open(&c->place, c->path,
+					  O_RDONLY | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW), e);
 		if (fd < 0)
 			return fd;
 		if (fstat(fd, &st) < 0)

@@ -45,8 +45,9 @@ struct apply {
 /* apply.c: run the operations of stages first..last. */
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
-/* apply_root.c */
+/* apply_overlay.c */
 int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
+/* apply_root.c */
 int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
 int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
 int apply_open_host(struct apply *a, struct err *e) RL_CHECK;

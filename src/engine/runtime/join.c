@@ -58,20 +58,15 @@ static int place_stdio(const int stdio[3], struct err *e)
 	return 0;
 }
 
-static void enter_cgroups(const struct strv *dirs)
-{
-	struct err why = ERR_INIT;
-	if (dirs && dirs->count && cgroup_join(dirs, getpid(), &why) < 0)
-		log_warn("the command is not under the container's limits: %s", why.text);
-}
-
 static int before_entry(void *arg, struct err *e)
 {
 	struct joining *g = arg;
 	const struct runtime_join *j = g->j;
 	close_fd(&g->other_end);
-	enter_cgroups(j->cgroups);
-	int r = place_stdio(j->stdio, e);
+	/* While cgroupfs of the host is in sight; what the joiner clones is where the joiner is. */
+	int r = j->cgroups ? cgroup_join(j->cgroups, getpid(), e) : 0;
+	if (r == 0)
+		r = place_stdio(j->stdio, e);
 	if (r == 0)
 		r = role_child_close_on_exec_from(3 + (int)j->preserve_fds, e);
 	return r < 0 ? r : join_prepare(j->spec, e);

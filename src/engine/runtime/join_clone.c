@@ -21,8 +21,8 @@
 int join_ns_flag(enum rt_ns_kind kind)
 {
 	static const int flags[] = {
-		[RT_NS_USER] = CLONE_NEWUSER, [RT_NS_MOUNT] = CLONE_NEWNS, [RT_NS_PID] = CLONE_NEWPID,
-		[RT_NS_NET] = CLONE_NEWNET,   [RT_NS_IPC] = CLONE_NEWIPC,  [RT_NS_UTS] = CLONE_NEWUTS,
+		[RT_NS_USER] = CLONE_NEWUSER,	  [RT_NS_MOUNT] = CLONE_NEWNS, [RT_NS_PID] = CLONE_NEWPID,
+		[RT_NS_NET] = CLONE_NEWNET,	  [RT_NS_IPC] = CLONE_NEWIPC,  [RT_NS_UTS] = CLONE_NEWUTS,
 		[RT_NS_CGROUP] = CLONE_NEWCGROUP,
 	};
 	_Static_assert(ARRAY_SIZE(flags) == RT_NS_COUNT, "a flag for every namespace");

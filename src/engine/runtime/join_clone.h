@@ -15,17 +15,17 @@
 #include "rl/model/rtspec.h"
 
 struct join_entry {
-	int fd;		    /* a pidfd, or a namespace if `namespaces` is one */
+	int fd;		     /* a pidfd, or a namespace if `namespaces` is one */
 	unsigned namespaces; /* 1 << enum rt_ns_kind */
 };
 
 struct join_clone {
 	struct join_entry entries[RT_NS_COUNT]; /* entered in order: whoever brings the user namespace first */
 	size_t nentries;
-	uint64_t clone_flags;			/* new namespaces of the child */
-	int sync;				/* the child's end: carries the joiner's errors too */
+	uint64_t clone_flags;			 /* new namespaces of the child */
+	int sync;				 /* the child's end: carries the joiner's errors too */
 	int (*before)(void *arg, struct err *e); /* in the joiner, still in the caller's namespaces; or NULL */
-	void (*child)(void *arg);		/* in the child; does not return */
+	void (*child)(void *arg);		 /* in the child; does not return */
 	void *arg;
 };
 

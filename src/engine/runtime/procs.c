@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,10 @@
 
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
+#include "rl/base/proc.h"
 #include "rl/base/str.h"
 
-enum { LINK_SIZE = 64, DEPTH_MAX = 4096 };
+enum { LINK_SIZE = PROCS_NS_SIZE, DEPTH_MAX = 4096, KILL_PASSES_MAX = 100 };
 
 enum belonging { UNKNOWN, MEMBER, STRANGER };
 
@@ -60,9 +62,9 @@ static bool parse_stat(const char *text, struct procs_entry *p)
 		return false;
 	snprintf(p->comm, sizeof(p->comm), "%.*s", (int)(close - open - 1), open + 1);
 	/* Fields 3 to 24; see proc(5). */
-	int n = sscanf(close + 1, " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld %*d %llu %llu %lld",
-		       &p->state, &p->ppid, &p->pgid, &p->sid, &p->tty, &utime, &stime, &nice, &threads, &start, &vsize,
-		       &rss);
+	int n = sscanf(
+		close + 1, " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld %*d %llu %llu %lld",
+		&p->state, &p->ppid, &p->pgid, &p->sid, &p->tty, &utime, &stime, &nice, &threads, &start, &vsize, &rss);
 	if (n != 12)
 		return false;
 	p->user_ticks = utime;
@@ -152,7 +154,8 @@ static bool is_member(struct scan *s, struct procs_entry *p)
 			break;
 		}
 		path[n++] = p;
-		if (p->pid == s->first || (s->mount_ns[0] && mount_ns_of(s->procfd, p->pid, ns) && str_eq(ns, s->mount_ns))) {
+		if (p->pid == s->first ||
+		    (s->mount_ns[0] && mount_ns_of(s->procfd, p->pid, ns) && str_eq(ns, s->mount_ns))) {
 			answer = MEMBER;
 			break;
 		}
@@ -194,6 +197,44 @@ int procs_of(pid_t first, struct procs_list *ret_list, struct err *e)
 	free(s.belongs);
 	*ret_list = s.all;
 	return 0;
+}
+
+/* Returns how many were there. */
+static int kill_pass(int procfd, const char *mount_ns, struct err *e)
+{
+	struct scan s = {.procfd = procfd};
+	int r = scan_all(&s, e);
+	int found = 0;
+	for (size_t i = 0; r == 0 && i < s.all.count; i++) {
+		const struct procs_entry *p = &s.all.items[i];
+		char ns[LINK_SIZE];
+		if (p->state == 'Z' || p->state == 'X')
+			continue;
+		autofd int pidfd = proc_pidfd_open(p->pid, NULL);
+		/* Held, then looked at: it is this very process that is in the namespace. */
+		if (pidfd < 0 || !mount_ns_of(procfd, p->pid, ns) || !str_eq(ns, mount_ns))
+			continue;
+		found++;
+		(void)!proc_pidfd_signal(pidfd, SIGKILL, NULL);
+	}
+	procs_free(&s.all);
+	return r < 0 ? r : found;
+}
+
+int procs_kill_rest(const char *mount_ns, struct err *e)
+{
+	char own[LINK_SIZE];
+	autofd int procfd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (procfd < 0)
+		return err_sys(e, errno, "open /proc");
+	if (!mount_ns_of(procfd, getpid(), own) || str_eq(own, mount_ns))
+		return 0;
+	for (int pass = 0; pass < KILL_PASSES_MAX; pass++) {
+		int n = kill_pass(procfd, mount_ns, e);
+		if (n <= 0)
+			return n;
+	}
+	return err_set(e, EBUSY, "processes of the container do not end");
 }
 
 void procs_free(struct procs_list *l)

@@ -27,6 +27,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/procs.h"
 #include "steps.h"
 
 /* rl blocks signals to read them from a descriptor; the payload starts with none blocked and default actions. */
@@ -97,9 +98,21 @@ static int wait_mapped(struct apply *a, struct err *e)
 	return 0;
 }
 
+/* By this what is left of the container is found when the pid namespace does not end with it. */
+static int tell_mount_ns(const struct apply *a, struct err *e)
+{
+	char name[PROCS_NS_SIZE];
+	if (a->plan->spec->ns[RT_NS_PID].mode == RT_NS_NEW)
+		return 0;
+	ssize_t n = readlink("/proc/self/ns/mnt", name, sizeof(name) - 1);
+	return n < 0 ? 0 : sync_send(a->sync, STEP_MOUNT_NS, name, (size_t)n, NULL, 0, e);
+}
+
 static int child(struct apply *a, struct err *e)
 {
 	int r = role_child_close_on_exec_from(3, e);
+	if (r == 0)
+		r = tell_mount_ns(a, e);
 	if (r == 0)
 		r = apply_stages(a, STAGE_EARLY, STAGE_EARLY, e);
 	if (r == 0)

@@ -6,6 +6,9 @@
  *                           unmapped; only with a net_setup that makes one
  * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    bool: the child was moved into a
  *                           has returned; the child may act as container root  cgroup after the clone
+ * STEP_NOTE        child    a lesser rung is used; at most a few             text for the person, no NUL
+ * STEP_MOUNT_NS    child    at its beginning, where the pid namespace is not    name of its mount namespace
+ *                           the container's own
  * STEP_PTY         child    after pivot_root, with a terminal                one descriptor (pty master)
  * (error)          child    any operation failed; the child then exits       struct err
  * (end of file)    child    the payload was executed: the socket is close-on-exec
@@ -19,6 +22,8 @@ enum runtime_step {
 	STEP_NET_DEVICE = 1,
 	STEP_MAPPED,
 	STEP_PTY,
+	STEP_NOTE,
+	STEP_MOUNT_NS,
 };
 
 #endif

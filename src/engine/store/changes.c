@@ -244,7 +244,8 @@ static bool same_set(const struct dirset *a, const struct dirset *b)
 	struct stat y;
 	bool same = a->n == b->n;
 	for (size_t i = 0; same && i < a->n; i++)
-		same = fstat(a->fds[i], &x) == 0 && fstat(b->fds[i], &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+		same = fstat(a->fds[i], &x) == 0 && fstat(b->fds[i], &y) == 0 && x.st_ino == y.st_ino &&
+		       x.st_dev == y.st_dev;
 	return same;
 }
 
@@ -272,8 +273,8 @@ static bool is_same_object(const struct dirset *a, const struct dirset *b, const
 	return n == link_text(b, name, two, sizeof(two)) && n >= 0 && memcmp(one, two, (size_t)n) == 0;
 }
 
-static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path,
-		       unsigned depth, bool *ret_placed, struct err *e);
+static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path, unsigned depth,
+		       bool *ret_placed, struct err *e);
 
 static int compare_name(struct walk *w, const struct dirset *a, const struct dirset *b, const char *dir,
 			const char *name, unsigned depth, bool *ret_placed, struct err *e)
@@ -320,8 +321,8 @@ static int compare_name(struct walk *w, const struct dirset *a, const struct dir
 	return 0;
 }
 
-static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path,
-		       unsigned depth, bool *ret_placed, struct err *e)
+static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path, unsigned depth,
+		       bool *ret_placed, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
 	int r = read_names(a, &names, e);
