@@ -318,6 +318,14 @@ static int lock_fd(int fd, int operation, struct err *e)
 	return 1;
 }
 
+bool io_can_lock(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK || errno == EINTR;
+	(void)!flock(fd, LOCK_UN);
+	return true;
+}
+
 int io_lock(int fd, bool exclusive, struct err *e)
 {
 	int r = lock_fd(fd, exclusive ? LOCK_EX : LOCK_SH, e);

@@ -53,6 +53,7 @@ static const struct out_column plain_columns[] = {
         {"Bytes", "BYTES", true},
         {"Broken", "BROKEN", true},
         {"BuiltIn", "BUILT IN", true},
+        {"ReadOnly", "R/O", true},
         OUT_COLUMN_END,
 };
 
@@ -68,6 +69,7 @@ static const struct out_column digest_columns[] = {
         {"Bytes", "BYTES", true},
         {"Broken", "BROKEN", true},
         {"BuiltIn", "BUILT IN", true},
+        {"ReadOnly", "R/O", true},
         OUT_COLUMN_END,
 };
 
@@ -199,7 +201,8 @@ static json_t *make_row(const struct store_entry *i, const struct cmd_ctx *ctx, 
 	json_put_str(row, "Size", text);
 	json_put_int(row, "Bytes", i->size);
 	json_put_bool(row, "Broken", i->broken);
-	json_put_bool(row, "BuiltIn", i->builtin);
+	json_put_bool(row, "BuiltIn", i->builtin && !i->shared);
+	json_put_bool(row, "ReadOnly", i->builtin);
 	image_text_name_free(&name);
 	return row;
 }

@@ -40,6 +40,7 @@ SETTER(group_entry)
 SETTER(hostuser)
 SETTER(requires)
 SETTER(personality)
+SETTER(pod)
 SETTER(secret)
 SETTER(image_volume)
 SETTER(device)
@@ -61,6 +62,7 @@ SETTER(timeout)
 SETTER(detach_keys)
 SETTER(name)
 SETTER(restart)
+SETTER(report)
 SETTER(log_driver)
 SETTER(log_opt)
 SETTER(health_cmd)
@@ -222,6 +224,7 @@ const struct opt_def run_defs[] = {
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
 	VALUE("requires", 0, "CONTAINER", set_requires, life, "containers to start before this one", .flags = OPT_REPEAT),
+	VALUE("pod", 0, "POD", set_pod, life, "run in this pod; new:NAME makes one"),
 	FLAG("rmi", 0, o.rmi, life, "remove the container and then the image, if nothing else uses it"),
 	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout, stderr (all of the output is)",
 	      .flags = OPT_REPEAT, CHOICES("stdin stdout stderr")),
@@ -231,6 +234,7 @@ const struct opt_def run_defs[] = {
 	      .offset = offsetof(struct run_target, os)),
 	VALUE("variant", 0, "VARIANT", opt_set_string, life, "take the image for this variant of the architecture",
 	      .offset = offsetof(struct run_target, variant)),
+	VALUE("report", 0, "HOW", set_report, life, "say what the run has used: line, json or FILE", CHOICES("line json")),
 	FLAG("explain", 0, o.explain, life, "print what would be done and do nothing"),
 
         VALUE("env", 'e', "NAME[=VALUE]", set_env, process, "set a variable; NAME or PRE* takes yours",
@@ -364,7 +368,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("subuidname", 0, "the map follows from /etc/subuid; see --userns"),
 	REFUSED("subgidname", 0, "the map follows from /etc/subgid; see --userns"),
 	REFUSED("use-api-socket", 0, "there is no daemon and no socket"),
-	REFUSED("pod", 0, "pods are not supported yet"),
 	REFUSED("uidmap", 0, "the map follows from /etc/subuid; see --userns"),
 	REFUSED("gidmap", 0, "the map follows from /etc/subgid; see --userns"),
 	OPT_END,

@@ -443,6 +443,16 @@ static int check_garbage(struct check *k, struct err *e)
 	return 0;
 }
 
+/* Without locks nobody can be told from the dead. */
+static int without_locks(struct check *k, int r, struct err *e)
+{
+	if (r != -ENOLCK)
+		return r < 0 ? r : 0;
+	image_note(k->c, "left-overs: %s", e->text);
+	err_clear(e);
+	return 0;
+}
+
 static int check_leftovers(struct check *k, struct err *e)
 {
 	autostrv struct strv paths = STRV_INIT;
@@ -482,9 +492,9 @@ static int check_store(struct check *k, struct err *e)
 	if (r >= 0)
 		r = check_all_layers(k, e);
 	if (r >= 0 && whole)
-		r = check_leftovers(k, e);
+		r = without_locks(k, check_leftovers(k, e), e);
 	if (r >= 0 && whole)
-		r = check_garbage(k, e);
+		r = without_locks(k, check_garbage(k, e), e);
 	if (r >= 0)
 		r = check_index(k, e);
 	/* Why something cannot be looked at has been told. */

@@ -33,31 +33,34 @@
 struct image_ctx {
 	struct store store;
 	struct idmap map;
-	int sock;	      /* to rl */
-	const char *program;  /* our own file, for the confined roles */
-	struct strv args;     /* operands */
-	char *name, *message; /* --name, --message, or NULL */
-	struct strv changes;  /* --change */
+	int sock;		    /* to rl */
+	const char *root, *builtin; /* --root, --builtin: the store */
+	const char *program;	    /* our own file, for the confined roles */
+	struct strv args;	    /* operands */
+	char *name, *message;	    /* --name, --message, or NULL */
+	struct strv changes;	    /* --change */
 	struct registry_opts
-		registry;	 /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;		 /* --platform, or NULL */
-	const char *output;	 /* --output: file or directory, "-" standard output */
-	const char *format;	 /* --format, or NULL */
-	const char *compression; /* --compression, or NULL */
-	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
-	int level;		 /* --compression-level, 0: the default */
-	bool append;		 /* --append: an OCI layout that is there already gets one more image */
-	bool force;		 /* --force-compression */
-	bool all_tags;		 /* --all-tags */
-	bool only_newer;	 /* --newer: nothing is done if the store has what the registry has */
+		registry;	   /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		   /* --platform, or NULL */
+	const char *output;	   /* --output: file or directory, "-" standard output */
+	const char *format;	   /* --format, or NULL */
+	const char *compression;   /* --compression, or NULL */
+	const char *which;	   /* --which: tag or name of one image of an archive, or NULL: all */
+	int level;		   /* --compression-level, 0: the default */
+	bool raw;		   /* --raw: the document itself */
+	bool append;		   /* --append: an OCI layout that is there already gets one more image */
+	bool force;		   /* --force-compression */
+	bool all_tags;		   /* --all-tags */
+	bool only_newer;	   /* --newer: nothing is done if the store has what the registry has */
 	bool repair, quick, local; /* --repair, --quick, --local: of check */
 };
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
 image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
-	pull_verb, push_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+	pull_verb, push_verb, push_index_verb, save_verb, tags_verb, unpack_verb, volume_export_verb,
+	volume_import_verb;
 image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
-image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;	      /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 
@@ -149,6 +152,20 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
 int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
 		     struct err *e) RL_CHECK;
+
+/* ---- layer_claim.c ---- */
+
+/* The right to unpack these layers (DiffIDs in hex) for the map; waits until nobody else does. Look again afterwards
+ * whether they are there. */
+struct layer_claims {
+	int cachefd; /* -1: none */
+	struct strv names;
+	int *fds;
+	size_t count;
+};
+int layer_claims_take(struct image_ctx *c, const struct strv *hexes, struct layer_claims *ret, struct err *e) RL_CHECK;
+/* Harmless without claims. */
+void layer_claims_drop(struct layer_claims *claims);
 
 /* ---- layer_set.c ---- */
 

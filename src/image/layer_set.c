@@ -26,6 +26,7 @@
 
 #include "image_int.h"
 #include "rl/base/json.h"
+#include "rl/base/log.h"
 #include "rl/base/mem.h"
 
 enum { JOBS_MAX = 4, PROGRESS_MS = 100, INFO_MAX = 64 << 10, KICK = UINT32_MAX };
@@ -60,6 +61,7 @@ struct layer_set {
 	size_t running, window;
 	int epollfd, kickfd;
 	bool changed;
+	struct layer_claims claims; /* nobody else unpacks what we do */
 };
 
 static void set_layer(struct layer_set *set, size_t i, const char *key, int64_t unpacked)
@@ -120,6 +122,26 @@ static int find_present(struct layer_set *set, struct err *e)
 		}
 	}
 	return 0;
+}
+
+/* What is missing is ours to unpack, or was unpacked by somebody else while we waited. */
+static int claim_missing(struct layer_set *set, struct err *e)
+{
+	autostrv struct strv hexes = STRV_INIT;
+	for (size_t i = 0; i < set->record->nlayers; i++)
+		if (set->slots[i].state == LAYER_MISSING)
+			strv_add(&hexes, set->record->layers[i].diff_id + 7);
+	if (!hexes.count)
+		return 0;
+	int r = layer_claims_take(set->c, &hexes, &set->claims, e);
+	for (size_t i = 0; i < set->record->nlayers; i++)
+		set->slots[i].state = LAYER_MISSING;
+	if (r >= 0)
+		r = find_present(set, e);
+	for (size_t i = 0; r >= 0 && i < set->record->nlayers; i++)
+		if (set->slots[i].state == LAYER_MISSING)
+			log_debug(LOG_STORE, "to unpack: %s", set->record->layers[i].diff_id);
+	return r;
 }
 
 /* ---- feeds ---- */
@@ -407,7 +429,7 @@ int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_recor
 {
 	struct layer_set *set = xcalloc(1, sizeof(*set));
 	*set = (struct layer_set){
-		.c = c, .w = w, .record = record, .window = window_size(), .epollfd = -1, .kickfd = -1};
+		.c = c, .w = w, .record = record, .window = window_size(), .epollfd = -1, .kickfd = -1, .claims = {.cachefd = -1}};
 	set->slots = xcalloc(record->nlayers + 1, sizeof(*set->slots));
 	for (size_t i = 0; i < record->nlayers; i++) {
 		set->slots[i].blobfd = -1;
@@ -421,6 +443,8 @@ int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_recor
 		r = err_sys(e, errno, "epoll");
 	if (r == 0)
 		r = find_present(set, e);
+	if (r == 0)
+		r = claim_missing(set, e);
 	if (r < 0) {
 		layer_set_close(set);
 		return r;
@@ -443,6 +467,7 @@ void layer_set_close(struct layer_set *set)
 			free(s->feed);
 		}
 	}
+	layer_claims_drop(&set->claims);
 	close_fd(&set->epollfd);
 	close_fd(&set->kickfd);
 	free(set->slots);

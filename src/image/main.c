@@ -130,147 +130,107 @@ static const struct {
 	bool more; /* or any number above */
 } verbs[] = {
 	{"check", check_verb, 0, true},
-	{"tree-to-tar", tree_to_tar_verb, 0, false}, {"tar-to-tree", tar_to_tree_verb, 0, false},
-	{"commit", commit_verb, 0, false},	 {"export", export_verb, 0, false},
-	{"import", import_verb, 1, false},	 {"inspect", inspect_verb, 1, false}, {"load", load_verb, 1, false},
-	{"login", login_verb, 1, false},	 {"logout", logout_verb, 1, false},   {"pull", pull_verb, 1, false},
-	{"push", push_verb, 2, false},		 {"save", save_verb, 1, true},	      {"tags", tags_verb, 1, false},
-	{"unpack-image", unpack_verb, 1, false}, {"fetch", fetch_verb, 1, false},
-	{"pack-layers", pack_layers_verb, 0, false}, {"unpack-tar", unpack_tar_verb, 1, false},
-	{"unpack-image", unpack_verb, 1, false}, {"volume-export", volume_export_verb, 1, false},
+	{"fetch", fetch_verb, 1, false},
+	{"pack-layers", pack_layers_verb, 0, false},
+	{"tar-to-tree", tar_to_tree_verb, 0, false},
+	{"tree-to-tar", tree_to_tar_verb, 0, false},
+	{"unpack-tar", unpack_tar_verb, 1, false},
+	{"commit", commit_verb, 0, false},
+	{"export", export_verb, 0, false},
+	{"import", import_verb, 1, false},
+	{"inspect", inspect_verb, 1, false},
+	{"load", load_verb, 1, false},
+	{"login", login_verb, 1, false},
+	{"logout", logout_verb, 1, false},
+	{"pull", pull_verb, 1, false},
+	{"push", push_verb, 2, false},
+	{"push-index", push_index_verb, 2, false},
+	{"save", save_verb, 1, true},
+	{"tags", tags_verb, 1, false},
+	{"unpack-image", unpack_verb, 1, false},
+	{"volume-export", volume_export_verb, 1, false},
 	{"volume-import", volume_import_verb, 2, false},
 };
 
-struct options {
-	const char *root, *builtin;
+enum option_kind { OPTION_BORROWED, OPTION_OWNED, OPTION_LIST, OPTION_NUMBER, OPTION_TRUTH, OPTION_FLAG };
+
+#define OPTION(name, kind, member)                                                                                     \
+	{                                                                                                              \
+		(name), (kind), offsetof(struct image_ctx, member)                                                     \
+	}
+static const struct {
+	const char *name;
+	enum option_kind kind;
+	size_t offset;
+} option_table[] = {
+	OPTION("all-tags", OPTION_FLAG, all_tags),
+	OPTION("append", OPTION_FLAG, append),
+	OPTION("authfile", OPTION_BORROWED, registry.authfile),
+	OPTION("builtin", OPTION_BORROWED, builtin),
+	OPTION("cert-dir", OPTION_BORROWED, registry.cert_dir),
+	OPTION("change", OPTION_LIST, changes),
+	OPTION("compression", OPTION_BORROWED, compression),
+	OPTION("compression-level", OPTION_NUMBER, level),
+	OPTION("force-compression", OPTION_FLAG, force),
+	OPTION("format", OPTION_BORROWED, format),
+	OPTION("local", OPTION_FLAG, local),
+	OPTION("message", OPTION_OWNED, message),
+	OPTION("name", OPTION_OWNED, name),
+	OPTION("newer", OPTION_FLAG, only_newer),
+	OPTION("output", OPTION_BORROWED, output),
+	OPTION("platform", OPTION_OWNED, platform),
+	OPTION("quick", OPTION_FLAG, quick),
+	OPTION("raw", OPTION_FLAG, raw),
+	OPTION("repair", OPTION_FLAG, repair),
+	OPTION("retry", OPTION_NUMBER, registry.retries),
+	OPTION("root", OPTION_BORROWED, root),
+	OPTION("tls-verify", OPTION_TRUTH, registry.tls_verify),
+	OPTION("which", OPTION_BORROWED, which),
 };
 
-static int parse_options(int argc, char **argv, struct image_ctx *c, struct options *o, struct err *e)
+static void set_option(struct image_ctx *c, size_t i, const char *value)
 {
-	enum {
-		OPT_ROOT = 256,
-		OPT_BUILTIN,
-		OPT_NAME,
-		OPT_MESSAGE,
-		OPT_CHANGE,
-		OPT_AUTHFILE,
-		OPT_CERT_DIR,
-		OPT_TLS_VERIFY,
-		OPT_RETRY,
-		OPT_PLATFORM,
-		OPT_ALL_TAGS,
-		OPT_NEWER,
-		OPT_OUTPUT,
-		OPT_FORMAT,
-		OPT_COMPRESSION,
-		OPT_LEVEL,
-		OPT_WHICH,
-		OPT_FORCE,
-		OPT_APPEND,
-		OPT_REPAIR,
-		OPT_QUICK,
-		OPT_LOCAL,
-	};
-	static const struct option options[] = {
-		{"root", required_argument, NULL, OPT_ROOT},
-		{"builtin", required_argument, NULL, OPT_BUILTIN},
-		{"name", required_argument, NULL, OPT_NAME},
-		{"message", required_argument, NULL, OPT_MESSAGE},
-		{"change", required_argument, NULL, OPT_CHANGE},
-		{"authfile", required_argument, NULL, OPT_AUTHFILE},
-		{"cert-dir", required_argument, NULL, OPT_CERT_DIR},
-		{"tls-verify", required_argument, NULL, OPT_TLS_VERIFY},
-		{"retry", required_argument, NULL, OPT_RETRY},
-		{"platform", required_argument, NULL, OPT_PLATFORM},
-		{"all-tags", no_argument, NULL, OPT_ALL_TAGS},
-		{"newer", no_argument, NULL, OPT_NEWER},
-		{"output", required_argument, NULL, OPT_OUTPUT},
-		{"format", required_argument, NULL, OPT_FORMAT},
-		{"compression", required_argument, NULL, OPT_COMPRESSION},
-		{"compression-level", required_argument, NULL, OPT_LEVEL},
-		{"which", required_argument, NULL, OPT_WHICH},
-		{"force-compression", no_argument, NULL, OPT_FORCE},
-		{"append", no_argument, NULL, OPT_APPEND},
-		{"repair", no_argument, NULL, OPT_REPAIR},
-		{"quick", no_argument, NULL, OPT_QUICK},
-		{"local", no_argument, NULL, OPT_LOCAL},
-		{NULL, 0, NULL, 0},
-	};
+	char *member = (char *)c + option_table[i].offset;
+	switch (option_table[i].kind) {
+	case OPTION_BORROWED:
+		*(const char **)(void *)member = value;
+		break;
+	case OPTION_OWNED:
+		free(*(char **)(void *)member);
+		*(char **)(void *)member = xstrdup(value);
+		break;
+	case OPTION_LIST:
+		strv_add((struct strv *)(void *)member, value);
+		break;
+	case OPTION_NUMBER:
+		*(int *)(void *)member = (int)strtol(value, NULL, 10);
+		break;
+	case OPTION_TRUTH:
+		*(int *)(void *)member = str_eq(value, "true");
+		break;
+	case OPTION_FLAG:
+		*(bool *)(void *)member = true;
+		break;
+	}
+}
+
+static int parse_options(int argc, char **argv, struct image_ctx *c, struct err *e)
+{
+	struct option options[ARRAY_SIZE(option_table) + 1] = {{.name = NULL}};
+	for (size_t i = 0; i < ARRAY_SIZE(option_table); i++)
+		options[i] = (struct option){
+			.name = option_table[i].name,
+			.has_arg = option_table[i].kind == OPTION_FLAG ? no_argument : required_argument,
+			.val = 256 + (int)i,
+		};
 	opterr = 0;
 	for (;;) {
 		int option = getopt_long(argc, argv, "", options, NULL);
 		if (option < 0)
 			break;
-		switch (option) {
-		case OPT_ROOT:
-			o->root = optarg;
-			break;
-		case OPT_BUILTIN:
-			o->builtin = optarg;
-			break;
-		case OPT_NAME:
-			c->name = xstrdup(optarg);
-			break;
-		case OPT_MESSAGE:
-			c->message = xstrdup(optarg);
-			break;
-		case OPT_CHANGE:
-			strv_add(&c->changes, optarg);
-			break;
-		case OPT_AUTHFILE:
-			c->registry.authfile = optarg;
-			break;
-		case OPT_CERT_DIR:
-			c->registry.cert_dir = optarg;
-			break;
-		case OPT_TLS_VERIFY:
-			c->registry.tls_verify = str_eq(optarg, "true");
-			break;
-		case OPT_RETRY:
-			c->registry.retries = (int)strtol(optarg, NULL, 10);
-			break;
-		case OPT_PLATFORM:
-			c->platform = xstrdup(optarg);
-			break;
-		case OPT_ALL_TAGS:
-			c->all_tags = true;
-			break;
-		case OPT_NEWER:
-			c->only_newer = true;
-			break;
-		case OPT_OUTPUT:
-			c->output = optarg;
-			break;
-		case OPT_FORMAT:
-			c->format = optarg;
-			break;
-		case OPT_COMPRESSION:
-			c->compression = optarg;
-			break;
-		case OPT_LEVEL:
-			c->level = (int)strtol(optarg, NULL, 10);
-			break;
-		case OPT_APPEND:
-			c->append = true;
-			break;
-		case OPT_FORCE:
-			c->force = true;
-			break;
-		case OPT_WHICH:
-			c->which = optarg;
-			break;
-		case OPT_REPAIR:
-			c->repair = true;
-			break;
-		case OPT_QUICK:
-			c->quick = true;
-			break;
-		case OPT_LOCAL:
-			c->local = true;
-			break;
-		default:
+		if (option < 256)
 			return err_set(e, EINVAL, "%s: unknown or incomplete option", argv[optind - 1]);
-		}
+		set_option(c, (size_t)option - 256, optarg);
 	}
 	for (int i = optind; i < argc; i++)
 		strv_add(&c->args, argv[i]);
@@ -303,23 +263,22 @@ static void collect(const struct image_ctx *c)
 
 static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 {
-	struct options o = {0};
 	size_t v = 0;
 	while (v < ARRAY_SIZE(verbs) && !str_eq(verbs[v].name, argv[1]))
 		v++;
 	if (v == ARRAY_SIZE(verbs))
 		return err_set(e, EINVAL, "rl-image has no verb \"%s\"", argv[1]);
-	int r = parse_options(argc - 1, argv + 1, c, &o, e);
+	int r = parse_options(argc - 1, argv + 1, c, e);
 	if (r >= 0 && (verbs[v].more ? c->args.count < verbs[v].operands : c->args.count != verbs[v].operands))
 		r = err_set(e, EINVAL, "%s takes %zu operand", argv[1], verbs[v].operands);
 	if (r >= 0)
 		r = receive_map(c, e);
 	if (r >= 0)
-		r = store_open(o.root, true, &c->store, e);
+		r = store_open(c->root, true, &c->store, e);
 	if (r < 0)
 		return r;
 	free(c->store.builtin);
-	c->store.builtin = o.builtin ? xstrdup(o.builtin) : NULL;
+	c->store.builtin = c->builtin ? xstrdup(c->builtin) : NULL;
 	struct err ignored = ERR_INIT;
 	/* A check tells what is there, and mends in its own order. */
 	if (verbs[v].fn == check_verb)
@@ -332,8 +291,12 @@ static int run_verb(struct image_ctx *c, int argc, char **argv, struct err *e)
 	if (r < 0)
 		collect(c);
 	c->store.index_later = false;
-	int indexed = store_rebuild_index(&c->store, r < 0 ? &ignored : e);
-	return r < 0 ? r : indexed;
+	int indexed = store_rebuild_index(&c->store, &ignored);
+	/* A store that cannot be written was only read. */
+	if (r < 0 || indexed >= 0 || indexed == -EROFS || indexed == -EACCES)
+		return r < 0 ? r : 0;
+	*e = ignored;
+	return indexed;
 }
 
 static void ctx_free(struct image_ctx *c)

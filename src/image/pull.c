@@ -23,6 +23,7 @@
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 #include "rl/model/imgref.h"
 
 struct fetch {
@@ -165,7 +166,7 @@ static int make_jobs(struct pull *p, struct err *e)
 	for (size_t i = 0; i < p->nfetches; i++) {
 		if (p->fetches[i].fd < 0)
 			continue;
-		int r = attach_feed(p, &p->fetches[i], e);
+		int r = p->layers ? attach_feed(p, &p->fetches[i], e) : 0;
 		if (r < 0)
 			return r;
 		p->blob_fetch[p->nblobs++] = &p->fetches[i];
@@ -217,9 +218,9 @@ static int fetch_blobs(struct pull *p, const struct store_record *record, struct
 	/* What did arrive before an error or a signal stays in its partial file. */
 	const struct registry_transfer t = {.progress = tell_transfer,
 					    .progress_arg = p,
-					    .watch = step_layers,
+					    .watch = p->layers ? step_layers : NULL,
 					    .watch_arg = p,
-					    .watch_fd = layer_set_fd(p->layers)};
+					    .watch_fd = p->layers ? layer_set_fd(p->layers) : -1};
 	return registry_fetch_all(p->repo, p->blobs, p->nblobs, &t, e);
 }
 
@@ -228,7 +229,7 @@ static int publish_all(struct pull *p, struct err *e)
 	int r = 0;
 	for (size_t i = 0; i < p->nblobs && r >= 0; i++)
 		r = publish_partial(p, p->blob_fetch[i], e);
-	return r < 0 ? r : layer_set_publish(p->layers, e);
+	return r < 0 || !p->layers ? r : layer_set_publish(p->layers, e);
 }
 
 /* Documents of the registry to record and blobs of the store. */
@@ -278,6 +279,20 @@ static void pull_close(struct pull *p)
 	store_work_end(&p->w);
 }
 
+/* Where user namespaces are refused altogether the layers stay packed: images can be pulled, inspected, saved and pushed
+ * without ever being run. */
+static int open_layers(struct pull *p, struct store_record *record, struct err *e)
+{
+	int r = layer_set_open(p->c, &p->w, record, &p->layers, e);
+	if (r < 0 || probe_userns() == 0)
+		return r;
+	image_note(p->c, "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs "
+			 "the image will unpack them");
+	layer_set_close(p->layers);
+	p->layers = NULL;
+	return 0;
+}
+
 static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const struct registry_image *img,
 			  const char *name, struct err *e)
 {
@@ -290,10 +305,10 @@ static int pull_documents(struct image_ctx *c, struct registry_repo *repo, const
 	autofree char *origin = imgref_repository(name);
 	r = p.cachefd < 0 ? p.cachefd : store_documents(&p, img, origin, &record, e);
 	if (r >= 0)
-		r = layer_set_open(c, &p.w, &record, &p.layers, e);
+		r = open_layers(&p, &record, e);
 	if (r >= 0)
 		r = fetch_blobs(&p, &record, e);
-	if (r >= 0)
+	if (r >= 0 && p.layers)
 		r = layer_set_finish(p.layers, e);
 	if (r >= 0)
 		r = publish_all(&p, e);

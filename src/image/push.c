@@ -245,19 +245,40 @@ static int find_mount(struct push *p, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int push_to(struct push *p, struct registry_repo *repo, struct err *e)
+static int send_all(struct push *p, struct registry_repo *repo, const char *which, char ret_digest[STORE_DIGEST_SIZE],
+		    struct err *e)
 {
 	const struct registry_transfer t = {.progress = tell_transfer, .progress_arg = p};
-	struct store_record pushed = p->record;
 	int r = registry_push_all(repo, p->uploads, p->count, &t, e);
+	return r < 0 ? r
+		     : registry_push_manifest(repo, which, p->media_type, p->manifest.buf, p->manifest.len, ret_digest,
+					      e);
+}
+
+/* The image with this manifest, as it will be sent. */
+static int prepare(struct push *p, const char *manifest, struct err *e)
+{
+	int r = image_find_record(p->c, manifest, &p->record, e);
 	if (r >= 0)
-		r = registry_push_manifest(repo, p->dest.tag ? p->dest.tag : p->dest.digest, p->media_type,
-					   p->manifest.buf, p->manifest.len, pushed.manifest, e);
+		r = image_pin_record(&p->w, &p->record, e);
 	if (r < 0)
 		return r;
-	autofree char *name = imgref_format(&p->dest);
-	image_tell_added(p->c, &pushed, name);
-	return 0;
+	name_things(p);
+	r = find_mount(p, e);
+	if (r >= 0)
+		r = make_manifest(p, e);
+	return r < 0 ? r : open_blobs(p, e);
+}
+
+static int open_destination(struct push *p, struct registry **reg, struct registry_repo **repo, struct err *e)
+{
+	int r = registry_open(&p->c->registry, reg, e);
+	if (r < 0)
+		return r;
+	r = registry_repo_open(*reg, p->dest.domain, p->dest.path, REGISTRY_PUSH, repo, e);
+	if (r < 0)
+		registry_close(*reg);
+	return r;
 }
 
 static int push_image(struct push *p, const char *from, const char *to, struct err *e)
@@ -272,28 +293,39 @@ static int push_image(struct push *p, const char *from, const char *to, struct e
 	if (r >= 0)
 		r = imgref_parse(to, &p->dest, e);
 	if (r >= 0)
-		r = image_find_record(p->c, p->image.manifest_digest, &p->record, e);
+		r = prepare(p, p->image.manifest_digest, e);
 	if (r >= 0)
-		r = image_pin_record(&p->w, &p->record, e);
-	if (r >= 0)
-		name_things(p);
-	if (r >= 0)
-		r = find_mount(p, e);
-	if (r >= 0)
-		r = make_manifest(p, e);
-	if (r >= 0)
-		r = open_blobs(p, e);
-	if (r >= 0)
-		r = registry_open(&p->c->registry, &reg, e);
+		r = open_destination(p, &reg, &repo, e);
 	if (r < 0)
 		return r;
-	r = registry_repo_open(reg, p->dest.domain, p->dest.path, REGISTRY_PUSH, &repo, e);
-	if (r >= 0) {
-		r = push_to(p, repo, e);
-		registry_repo_close(repo);
-	}
+	struct store_record pushed = p->record;
+	r = send_all(p, repo, p->dest.tag ? p->dest.tag : p->dest.digest, pushed.manifest, e);
+	registry_repo_close(repo);
 	registry_close(reg);
-	return r;
+	if (r < 0)
+		return r;
+	autofree char *name = imgref_format(&p->dest);
+	image_tell_added(p->c, &pushed, name);
+	return 0;
+}
+
+static void push_close(struct push *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		close_fd(&p->uploads[i].fd);
+	for (size_t i = 0; p->packed && i < p->record.nlayers; i++)
+		if (p->packed[i])
+			close(p->packed[i]);
+	free(p->packed);
+	free(p->what);
+	free(p->upload_what);
+	free(p->uploads);
+	free(p->mount_from);
+	str_free(&p->manifest);
+	store_record_free(&p->record);
+	store_image_free(&p->image);
+	imgref_free(&p->dest);
+	store_work_end(&p->w);
 }
 
 /* Operands: the image, and where to ("" if its name says that). */
@@ -304,20 +336,92 @@ int push_verb(struct image_ctx *c, struct err *e)
 	if (r < 0)
 		return r;
 	r = push_image(&p, c->args.items[0], c->args.items[1], e);
-	for (size_t i = 0; i < p.count; i++)
-		close_fd(&p.uploads[i].fd);
-	for (size_t i = 0; p.packed && i < p.record.nlayers; i++)
-		if (p.packed[i])
-			close(p.packed[i]);
-	free(p.packed);
-	free(p.what);
-	free(p.upload_what);
-	free(p.uploads);
-	free(p.mount_from);
-	str_free(&p.manifest);
-	store_record_free(&p.record);
-	store_image_free(&p.image);
-	imgref_free(&p.dest);
-	store_work_end(&p.w);
+	push_close(&p);
 	return r < 0 ? err_ctx(e, "push %s", c->args.items[0]) : 0;
+}
+
+/* ---- an index ---- */
+
+/* One image of it, known by its digest there; what the index says of it is put right. */
+static int push_entry(struct image_ctx *c, struct registry_repo *repo, const char *dest, json_t *entry,
+		      const struct imgspec_desc *d, struct err *e)
+{
+	struct push p = {.c = c, .manifest = STR_INIT};
+	char digest[STORE_DIGEST_SIZE];
+	char reported[STORE_DIGEST_SIZE];
+	int r = store_work_begin(&c->store, &p.w, e);
+	if (r < 0)
+		return r;
+	memcpy(p.image.manifest_digest, d->digest, sizeof(p.image.manifest_digest));
+	r = imgref_parse(dest, &p.dest, e);
+	if (r >= 0)
+		r = prepare(&p, d->digest, e);
+	if (r >= 0) {
+		image_digest(p.manifest.buf, p.manifest.len, digest);
+		r = send_all(&p, repo, digest, reported, e);
+	}
+	if (r >= 0) {
+		json_put_str(entry, "digest", digest);
+		json_put_int(entry, "size", (int64_t)p.manifest.len);
+		json_put_str(entry, "mediaType", p.media_type);
+	}
+	push_close(&p);
+	return r < 0 ? err_ctx(e, "image %.19s", d->digest) : 0;
+}
+
+static int push_index(struct image_ctx *c, json_t *doc, const struct imgspec_index *x, struct err *e)
+{
+	struct push where = {.c = c, .manifest = STR_INIT};
+	struct registry *reg = NULL;
+	struct registry_repo *repo = NULL;
+	struct store_record told = {0};
+	const char *dest = c->args.items[1];
+	bool docker = c->format && str_eq(c->format, "v2s2");
+	const char *type = docker ? IMGSPEC_DOCKER_LIST : IMGSPEC_OCI_INDEX;
+	/* One kind of document throughout: not every registry takes a mixture. */
+	if (!c->format)
+		c->format = "oci";
+	int r = imgref_parse(dest, &where.dest, e);
+	if (r >= 0 && !where.dest.tag)
+		r = err_set(e, EINVAL, "%s: an index is pushed to a tag", dest);
+	if (r >= 0)
+		r = open_destination(&where, &reg, &repo, e);
+	if (r < 0) {
+		imgref_free(&where.dest);
+		return r;
+	}
+	json_t *entries = json_object_get(doc, "manifests");
+	for (size_t i = 0; i < x->nmanifests && r >= 0; i++)
+		r = push_entry(c, repo, dest, json_array_get(entries, i), &x->manifests[i], e);
+	json_put_str(doc, "mediaType", type);
+	autostr struct str text = STR_INIT;
+	json_print(doc, false, &text);
+	if (r >= 0)
+		r = registry_push_manifest(repo, where.dest.tag, type, text.buf, text.len, told.manifest, e);
+	if (r >= 0) {
+		autofree char *name = imgref_format(&where.dest);
+		image_tell_added(c, &told, name);
+	}
+	registry_repo_close(repo);
+	registry_close(reg);
+	imgref_free(&where.dest);
+	return r;
+}
+
+/* Operands: the document of the index, whose entries the store has, and where to. */
+int push_index_verb(struct image_ctx *c, struct err *e)
+{
+	autojson json_t *doc = NULL;
+	struct imgspec_index x = {0};
+	enum imgspec_kind kind;
+	const char *text = c->args.items[0];
+	int r = imgspec_kind(text, strlen(text), IMGSPEC_OCI_INDEX, &kind, &doc, e);
+	if (r >= 0 && kind != IMGSPEC_INDEX)
+		r = err_set(e, EBADMSG, "the document is no index");
+	if (r >= 0)
+		r = imgspec_index_parse(doc, &x, e);
+	if (r >= 0)
+		r = push_index(c, doc, &x, e);
+	imgspec_index_free(&x);
+	return r < 0 ? err_ctx(e, "push index to %s", c->args.items[1]) : 0;
 }

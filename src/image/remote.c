@@ -138,9 +138,24 @@ static int inspect_at(struct image_ctx *c, struct registry_repo *repo, const str
 	return r;
 }
 
+/* The manifest or index that a reference names, as it is; verified to be one. */
+static int raw_at(struct image_ctx *c, struct registry_repo *repo, const struct imgref *ref, struct err *e)
+{
+	struct registry_manifest m = REGISTRY_MANIFEST_INIT;
+	autojson json_t *doc = NULL;
+	enum imgspec_kind kind;
+	int r = registry_get_manifest(repo, ref->digest[0] ? ref->digest : ref->tag, &m, e);
+	if (r >= 0)
+		r = imgspec_kind(m.body.buf, m.body.len, m.media_type, &kind, &doc, e);
+	if (r >= 0)
+		image_tell_text(c, m.body.buf);
+	registry_manifest_free(&m);
+	return r;
+}
+
 int inspect_verb(struct image_ctx *c, struct err *e)
 {
-	int r = at_repository(c, inspect_at, e);
+	int r = at_repository(c, c->raw ? raw_at : inspect_at, e);
 	return r < 0 ? err_ctx(e, "inspect %s", c->args.items[0]) : 0;
 }
 

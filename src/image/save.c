@@ -312,7 +312,7 @@ int save_verb(struct image_ctx *c, struct err *e)
 	int r = parse_format(c->format ? c->format : format_names[SAVE_DOCKER_ARCHIVE], &s.format, e);
 	if (r < 0)
 		return r;
-	r = store_work_begin(&c->store, &s.w, e);
+	r = store_work_begin_reading(&c->store, &s.w, e);
 	if (r < 0)
 		return r;
 	s.images = xcalloc(c->args.count + 1, sizeof(*s.images));

@@ -12,10 +12,21 @@
 
 #include "rl/base/mem.h"
 
-int emptyroot_enter(struct err *e)
+/* Outer filters may know only mount(2), or only what came after it: whichever of the two works is used. */
+static int make_private(struct err *e)
 {
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(e, errno, "make the mounts private");
+	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		return 0;
+	int errnum = errno;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return 0;
+	return err_sys(e, errnum, "make the mounts private");
+}
+
+/* A descriptor of the new mount's root, attached at "/". */
+static int attach_by_new_calls(struct err *e)
+{
 	autofd int fs = (int)syscall(SYS_fsopen, "tmpfs", 1 /* FSOPEN_CLOEXEC */);
 	if (fs < 0)
 		return err_sys(e, errno, "open tmpfs");
@@ -29,6 +40,34 @@ int emptyroot_enter(struct err *e)
 		return err_sys(e, errno, "mount a tmpfs");
 	if (syscall(SYS_move_mount, mnt, "", AT_FDCWD, "/", 4 /* F_EMPTY_PATH */) < 0)
 		return err_sys(e, errno, "attach the empty root");
+	return take_fd(&mnt);
+}
+
+/* On any directory there is: its place goes with the old root. */
+static int attach_by_mount(void)
+{
+	static const char *const places[] = {"/proc", "/tmp", "/dev", "/usr"};
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (mount("tmpfs", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			  "size=4k,nr_inodes=4,mode=0700") == 0)
+			return open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return -1;
+}
+
+int emptyroot_enter(struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = make_private(e);
+	if (r < 0)
+		return r;
+	autofd int mnt = attach_by_new_calls(&why);
+	if (mnt < 0)
+		mnt = attach_by_mount();
+	if (mnt < 0) {
+		if (e)
+			*e = why;
+		return -why.code;
+	}
 	if (fchdir(mnt) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return err_sys(e, errno, "change to the empty root");
 	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
@@ -50,9 +89,13 @@ int emptyroot_limit(int what, unsigned long long value, struct err *e)
 
 int emptyroot_close(struct err *e)
 {
-	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_sys(e, errno, "make the empty root read-only");
-	return 0;
+	struct mount_attr attr = {.attr_set = 1 | 2 | 4 | 8}; /* RDONLY NOSUID NODEV NOEXEC */
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
+		return 0;
+	int errnum = errno;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attr, sizeof(attr)) == 0)
+		return 0;
+	return err_sys(e, errnum, "make the empty root read-only");
 }
 
 int emptyroot_keep_caps(unsigned long long mask, struct err *e)

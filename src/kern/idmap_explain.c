@@ -6,6 +6,7 @@
  * copy_namespaces() of the kernel, Debian's and Ubuntu's patches for the two sysctls.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,16 @@ static void explain_refusal(int errnum, struct err *e)
 		        e,
 		        "a security policy (SELinux, AppArmor) refuses user namespaces: `dmesg` or the audit log names "
 		        "it");
+}
+
+bool idmap_try_again(int errnum, unsigned *tries)
+{
+	enum { TRIES_MAX = 60, WAIT_MS = 5 };
+	bool again = errnum == ENOSPC && ++*tries <= TRIES_MAX && probe_sysctl("user/max_user_namespaces", 1) != 0;
+	if (again)
+		(void)!poll(NULL, 0, WAIT_MS);
+	errno = errnum; /* the caller reports it */
+	return again;
 }
 
 int idmap_explain_clone(int errnum, struct err *e)

@@ -252,7 +252,10 @@ int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg),
 	autofd int theirs = socks[1];
 	struct proc_child child = PROC_CHILD_NONE;
 	const unsigned long flags = (unsigned long)clone_flags | CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD;
-	child.pid = (pid_t)syscall(SYS_clone, flags, NULL, &child.pidfd, NULL, NULL);
+	unsigned tries = 0;
+	do
+		child.pid = (pid_t)syscall(SYS_clone, flags, NULL, &child.pidfd, NULL, NULL);
+	while (child.pid < 0 && idmap_try_again(errno, &tries));
 	if (child.pid < 0)
 		return idmap_explain_clone(errno, e);
 	if (child.pid == 0) {

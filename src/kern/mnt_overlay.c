@@ -77,6 +77,56 @@ static int mount_short_names(const struct mnt_overlay *o, const char *tail, unsi
 	return r;
 }
 
+static long config(int fs, unsigned cmd, const char *key, const char *value)
+{
+	return syscall(SYS_fsconfig, fs, cmd, key, value, 0);
+}
+
+/* The layers one by one (lowerdir+, Linux 6.7), else as one string of at most 255 bytes: a dozen layers. */
+static int config_lower(int fs, const struct mnt_overlay *o)
+{
+	autostr struct str all = STR_INIT;
+	char path[32];
+	for (size_t i = 0; i < o->nlower; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", o->lower[i]);
+		if (config(fs, FSCONFIG_SET_STRING, "lowerdir+", path) < 0)
+			break;
+		if (i + 1 == o->nlower)
+			return 0;
+	}
+	for (size_t i = 0; i < o->nlower; i++)
+		str_addf(&all, "%s/proc/self/fd/%d", i ? ":" : "", o->lower[i]);
+	return (int)config(fs, FSCONFIG_SET_STRING, "lowerdir", all.buf);
+}
+
+/* For outer filters that refuse mount(2) and know nothing of the calls that came after it. */
+static int mount_by_new_calls(const struct mnt_overlay *o, unsigned attrs, int targetfd)
+{
+	char upper[32];
+	char work[32];
+	autofd int fs = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
+	if (fs < 0 || config_lower(fs, o) < 0)
+		return -errno;
+	snprintf(upper, sizeof(upper), "/proc/self/fd/%d", o->upper);
+	snprintf(work, sizeof(work), "/proc/self/fd/%d", o->work);
+	if (o->upper >= 0 && (config(fs, FSCONFIG_SET_STRING, "upperdir", upper) < 0 ||
+			      config(fs, FSCONFIG_SET_STRING, "workdir", work) < 0))
+		return -errno;
+	if (o->upper >= 0 && o->is_volatile && config(fs, FSCONFIG_SET_FLAG, "volatile", NULL) < 0)
+		return -errno;
+	if (config(fs, FSCONFIG_SET_FLAG, "userxattr", NULL) < 0 || config(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
+		return -errno;
+	autofd int fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attrs);
+	if (fd < 0 || syscall(SYS_move_mount, fd, "", targetfd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool is_refused_call(int errnum)
+{
+	return errnum == EPERM || errnum == ENOSYS || errnum == EACCES;
+}
+
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e)
 {
 	if (o->nlower == 0 || o->nlower > OVL_LOWER_MAX)
@@ -98,8 +148,11 @@ int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struc
 		for (size_t i = 0; i < o->nlower; i++)
 			str_addf(&options, "%s/proc/self/fd/%d", i ? ":" : "", o->lower[i]);
 		str_adds(&options, tail.buf);
-		if (mount("overlay", path, "overlay", flags, options.buf) < 0)
-			return explain(errno, o->nlower, e);
+		if (mount("overlay", path, "overlay", flags, options.buf) < 0) {
+			int errnum = errno;
+			if (!is_refused_call(errnum) || mount_by_new_calls(o, attrs, targetfd) < 0)
+				return explain(errnum, o->nlower, e);
+		}
 	}
 	log_debug(LOG_MNT, "overlay of %zu lower layers%s mounted", o->nlower, o->upper >= 0 ? " and an upper one" : "");
 	/* The target descriptor names what is below the mount. */

@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
+#include "rl/kern/idmap.h"
 
 /* Files of /proc are small, except mountinfo on machines with thousands of mounts. */
 enum { PROC_FILE_MAX = 16 * 1024 * 1024 };
@@ -46,6 +49,22 @@ long long probe_status(const char *field)
 			return (long long)strtoull(line + n + 1, NULL, str_after(field, "Cap") ? 16 : 10);
 	}
 	return -1;
+}
+
+int probe_userns(void)
+{
+	unsigned tries = 0;
+	int status = 0;
+	do {
+		pid_t pid = fork();
+		if (pid < 0)
+			return errno;
+		if (pid == 0)
+			_exit(unshare(CLONE_NEWUSER) == 0 ? 0 : errno);
+		if (waitpid(pid, &status, 0) < 0)
+			return errno;
+	} while (idmap_try_again(WEXITSTATUS(status), &tries));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
 }
 
 bool probe_is_chrooted(void)

@@ -87,7 +87,7 @@ int tree_is_empty(int dirfd, struct err *e)
 
 /* ---- copying ---- */
 
-static void copy_xattrs(int from, int to)
+static void copy_xattrs(const struct walk *w, int from, int to)
 {
 	autostr struct str names = STR_INIT;
 	if (xattr_list(from, &names, NULL) < 0)
@@ -95,7 +95,7 @@ static void copy_xattrs(int from, int to)
 	for (size_t at = 0; at < names.len; at += strlen(names.buf + at) + 1) {
 		const char *name = names.buf + at;
 		autostr struct str value = STR_INIT;
-		if (xattr_is_control(name) || xattr_get(from, name, &value, NULL) != 1)
+		if ((xattr_is_control(name) && !(w->flags & TREE_LAYER)) || xattr_get(from, name, &value, NULL) != 1)
 			continue;
 		if (xattr_set(to, name, value.buf, value.len) < 0)
 			log_debug(LOG_STORE, "xattr %s is not copied", name);
@@ -103,14 +103,14 @@ static void copy_xattrs(int from, int to)
 }
 
 /* Owner first: a change of owner clears set-id bits and file capabilities. */
-static int copy_meta(int from, int to, const struct stat *st, struct err *e)
+static int copy_meta(const struct walk *w, int from, int to, const struct stat *st, struct err *e)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 	if (fchown(to, st->st_uid, st->st_gid) < 0 && errno != EPERM && errno != EINVAL)
 		return err_sys(e, errno, "set the owner");
 	if (fchmod(to, st->st_mode & 07777) < 0)
 		return err_sys(e, errno, "set the mode");
-	copy_xattrs(from, to);
+	copy_xattrs(w, from, to);
 	if (futimens(to, times) < 0)
 		return err_sys(e, errno, "set the times");
 	return 0;
@@ -202,7 +202,7 @@ static int copy_file(struct walk *w, int from, int to, const char *name, struct 
 	w->stats.bytes += (uint64_t)st.st_size;
 	int r = copy_bytes(in, out, e);
 	if (r == 0)
-		r = copy_meta(in, out, &st, e);
+		r = copy_meta(w, in, out, &st, e);
 	if (r == 0)
 		remember_link(w, &st, out, name);
 	return r;
@@ -307,7 +307,7 @@ static int copy_dir(struct walk *w, int from, int to, int depth, struct err *e)
 	int r = read_names(from, &names, e);
 	for (size_t i = 0; i < names.count && r == 0; i++)
 		r = copy_entry(w, from, to, names.items[i], depth, e);
-	return r < 0 ? r : copy_meta(from, to, &st, e);
+	return r < 0 ? r : copy_meta(w, from, to, &st, e);
 }
 
 int tree_copy(int from, int to, unsigned flags, struct tree_stats *ret_stats, struct err *e)

@@ -77,7 +77,7 @@ void run_opts_free(struct run_opts *o)
 		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
 		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
 		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd, o->tz, o->create_dir, o->passwd_entry, o->group_entry,
+		o->health_cmd, o->report, o->tz, o->create_dir, o->pod, o->passwd_entry, o->group_entry,
 	};
 	struct strv *const vectors[] = {
 		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
@@ -92,6 +92,11 @@ void run_opts_free(struct run_opts *o)
 	free_arrays(o);
 	limit_opts_free(&o->limits);
 	run_opts_init(o);
+}
+
+void run_opts_set(char **slot, const char *value)
+{
+	run_opts_set_str(slot, value);
 }
 
 void run_opts_set_str(char **slot, const char *value)
@@ -228,5 +233,8 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return r;
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
+	if (o->detach && o->report && (str_eq(o->report, "line") || str_eq(o->report, "json")))
+		return err_set(e, EINVAL, "--report %s: nobody is there to read it when a detached container ends; give a file",
+			       o->report);
 	return limit_opts_check(&o->limits, e);
 }

@@ -25,7 +25,7 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_STRV, annotations), FIELD_ENUM(O, stop_signal, 0, 64), FIELD(O, FIELD_UINT, stop_timeout),
 	FIELD(O, FIELD_UINT, timeout), FIELD(O, FIELD_BOOL, sig_proxy), FIELD(O, FIELD_STR, detach_keys),
 	FIELD_ENUM(O, log_driver, LOG_DRIVER_JSON, LOG_DRIVER_PASSTHROUGH), FIELD(O, FIELD_U64, log_max_size),
-	FIELD(O, FIELD_UINT, log_max_file), FIELD(O, FIELD_STRV, log_opts), FIELD(O, FIELD_STR, health_cmd),
+	FIELD(O, FIELD_UINT, log_max_file), FIELD(O, FIELD_STRV, log_opts), FIELD(O, FIELD_STR, health_cmd), FIELD(O, FIELD_STR, report),
 	FIELD(O, FIELD_I64, health_interval), FIELD(O, FIELD_I64, health_timeout),
 	FIELD(O, FIELD_I64, health_start_period), FIELD(O, FIELD_I64, health_start_interval), FIELD(O, FIELD_INT, health_retries),
 	FIELD(O, FIELD_BOOL, no_healthcheck), FIELD_ENUM(O, health_on_failure, HEALTH_ACTION_NONE, HEALTH_ACTION_STOP),
@@ -61,7 +61,8 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_BOOL, unsetenv_all), FIELD(O, FIELD_STR, tz), FIELD(O, FIELD_BOOL, no_passwd),
 	FIELD(O, FIELD_STR, passwd_entry), FIELD(O, FIELD_STR, group_entry), FIELD(O, FIELD_STRV, host_users),
 	FIELD(O, FIELD_STRV, requires), FIELD_ENUM(O, personality, -1, INT32_MAX), FIELD(O, FIELD_BOOL, no_hostname),
-	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
+	FIELD(O, FIELD_BOOL, rmi), FIELD(O, FIELD_STR, pod), FIELD(O, FIELD_BOOL, holder), FIELD(O, FIELD_UINT, pod_share),
+	FIELD(O, FIELD_STRV, typed), FIELD(O, FIELD_STR, create_dir),
 	FIELD(O, FIELD_STRV, publish), FIELD(O, FIELD_STRV, expose), FIELD(O, FIELD_BOOL, publish_all),
 	FIELD_ENUM(O, image_volumes, IMAGE_VOLUMES_ANONYMOUS, IMAGE_VOLUMES_IGNORE),
 };

@@ -162,3 +162,13 @@ int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err
 	}
 	return err_set(e, EINVAL, "--health-on-failure '%s': none, kill, restart or stop is expected", value);
 }
+
+int run_opts_report(struct run_opts *o, const char *value, struct err *e)
+{
+	/* A mistyped word must not become a file. */
+	if (!str_eq(value, "line") && !str_eq(value, "json") && !strchr(value, '/') && !strchr(value, '.'))
+		return err_set(e, EINVAL, "--report '%s': line, json or the name of a file (with a '/' or a '.') is expected",
+			       value);
+	run_opts_set_str(&o->report, value);
+	return 0;
+}

@@ -148,3 +148,12 @@ void run_opts_expand(const char *text, const struct strv *env, struct str *out)
 		text = name + n + braces;
 	}
 }
+
+int run_opts_pod(struct run_opts *o, const char *value, struct err *e)
+{
+	const char *name = str_after(value, "new:");
+	if (!path_is_plain_name(name ? name : value))
+		return err_set(e, EINVAL, "--pod '%s': the name of a pod, or new:NAME, is expected", value);
+	run_opts_set_str(&o->pod, value);
+	return 0;
+}

@@ -24,6 +24,7 @@
 #include "rl/kern/pty.h"
 #include "rl/kern/selfexe.h"
 #include "rl/svc/image_platform.h"
+#include "rl/svc/pod.h"
 
 void container_init(struct container *c)
 {
@@ -177,7 +178,7 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
-	if (r == 0 && !c->o->rootfs) {
+	if (r == 0 && !c->o->rootfs && !c->o->holder) {
 		struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
 		r = image_ensure_platform(&c->store, c->o->image, c->o->pull, c->o->platform,
 					  c->has_map ? &c->map : &identity, NULL, &c->image, e);
@@ -402,7 +403,9 @@ static int run_new(struct run_opts *o, const char *store_root, struct str *ret_i
 {
 	struct container c;
 	container_init(&c);
-	int r = container_start_required(store_root, &o->requires, e);
+	int r = o->pod ? pod_adopt(store_root, o, e) : 0;
+	if (r == 0)
+		r = container_start_required(store_root, o, e);
 	if (r == 0)
 		r = container_prepare_new(&c, o, store_root, e);
 	if (r == 0 && needs_monitor(&c))
@@ -442,7 +445,9 @@ int container_create(struct run_opts *o, const char *store_root, struct str *ret
 {
 	struct container c;
 	container_init(&c);
-	int r = container_prepare_new(&c, o, store_root, e);
+	int r = o->pod ? pod_adopt(store_root, o, e) : 0;
+	if (r == 0)
+		r = container_prepare_new(&c, o, store_root, e);
 	for (size_t i = 0; r == 0 && i < c.o->requires.count; i++) {
 		autorec struct container_rec other = CONTAINER_REC_INIT;
 		r = container_store_find(&c.store, c.o->requires.items[i], &other, e);
@@ -450,7 +455,7 @@ int container_create(struct run_opts *o, const char *store_root, struct str *ret
 			err_ctx(e, "--requires");
 	}
 	/* What is wrong with the options is said now, not at the first start. */
-	if (r == 0)
+	if (r == 0 && !c.o->pod) /* what is to be shared may not be there yet */
 		r = container_build_spec(&c, e);
 	if (r == 0)
 		r = container_dir_record(&c, e);

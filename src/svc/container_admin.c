@@ -17,6 +17,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/svc/container.h"
+#include "rl/svc/events.h"
 
 enum { KILL_PATIENCE_S = 10 };
 
@@ -78,6 +79,7 @@ static void record_unknown_end(const struct container_rec *rec)
 	now.state.exit_code = RECORD_EXIT_UNKNOWN;
 	now.state.finished = container_now();
 	(void)!container_rec_write_state(&now, NULL);
+	events_ended(&now, RECORD_EXIT_UNKNOWN);
 }
 
 /* Until the container is not alive and nobody looks after it any more: 1; 0 when `deadline` passes first. */
@@ -115,6 +117,9 @@ static int kill_all(struct container_rec *rec, struct err *e)
 {
 	for (int round = 0; round < 2; round++) {
 		signal_init(rec, SIGKILL);
+		/* A frozen group of cgroup v1 takes not even that. */
+		if (rec->status == RECORD_PAUSED && rec->state.cgroups.count)
+			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
 		int r = wait_ended(rec, container_now() + KILL_PATIENCE_S * SECOND, e);
 		if (r != 0)
@@ -140,7 +145,7 @@ static int stop_rec(struct container_rec *rec, int timeout, int sig, struct err 
 		signal_init(rec, sig ? sig : rec->config.stop_signal);
 		/* A container that stands still sees the signal only when it goes on. */
 		if (rec->status == RECORD_PAUSED)
-			(void)!runtime_continue_all(rec->state.init.pid, NULL);
+			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
 		r = wait_ended(rec, container_now() + timeout * SECOND, e);
 	}
@@ -159,6 +164,8 @@ int container_stop(const char *root, const char *name, int timeout, int sig, str
 	if (r < 0)
 		return r;
 	r = stop_rec(&t.rec, timeout, sig, e);
+	if (r == 0)
+		events_container(&t.rec, "stop", NULL);
 	close_target(&t);
 	return r;
 }
@@ -186,6 +193,11 @@ int container_kill(const char *root, const char *name, int sig, struct err *e)
 		if (r == 0 && runtime_signal_is_lost(t.rec.state.init.pid, sig))
 			log_debug(LOG_RUN, "PID 1 has the default action for signal %d: the kernel drops it", sig);
 	}
+	if (r >= 0) {
+		char number[16];
+		snprintf(number, sizeof(number), "%d", sig);
+		events_container(&t.rec, "kill", "signal", number, NULL);
+	}
 	close_target(&t);
 	return r < 0 ? r : 0;
 }
@@ -203,7 +215,7 @@ static int restart_by_monitor(struct container_rec *rec, int timeout, struct err
 	bool killed = timeout == 0;
 	signal_init(rec, killed ? SIGKILL : rec->config.stop_signal);
 	if (rec->status == RECORD_PAUSED)
-		(void)!runtime_continue_all(rec->state.init.pid, NULL);
+		(void)!container_rec_halt(rec, false, NULL);
 	poke(rec);
 	for (;;) {
 		struct container_watch w;
@@ -309,6 +321,10 @@ int container_remove(const char *root, const char *name, bool force, bool volume
 	struct err why = ERR_INIT;
 	autorec struct container_rec rec = CONTAINER_REC_INIT;
 	r = container_store_find(&s, name, &rec, &why);
+	if (r == 0 && rec.config.o.holder) {
+		err_set(&why, EINVAL, "%s is a pod", rec.config.name);
+		r = err_hint(&why, "'rl pod rm %s' removes it", rec.config.name);
+	}
 	if (r == 0)
 		r = container_remove_rec(&rec, force, volumes, &why);
 	else if (force && r != -EEXIST && remove_broken(&s, name, NULL) == 0)
@@ -450,6 +466,8 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 		r = container_rec_write_config(&t.rec, e);
 	if (claimed)
 		container_name_release(&t.s, r == 0 ? old : new_name, t.rec.config.id);
+	if (claimed && r == 0)
+		events_container(&t.rec, "rename", "oldName", old, NULL);
 	close_target(&t);
 	return r;
 }

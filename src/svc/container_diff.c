@@ -20,6 +20,7 @@ enum { LIST_MAX = 1 << 30 };
 
 struct diff {
 	struct changes_req req;
+	bool compares;
 	int outfd;
 };
 
@@ -27,7 +28,7 @@ static int write_changes(void *arg, struct err *e)
 {
 	const struct diff *d = arg;
 	struct change_list l;
-	int r = changes_find(&d->req, &l, e);
+	int r = d->compares ? changes_compare(&d->req, &l, e) : changes_find(&d->req, &l, e);
 	if (r < 0)
 		return r;
 	autostr struct str out = STR_INIT;
@@ -52,7 +53,7 @@ static json_t *to_json(const struct str *text)
 	return list;
 }
 
-int container_stack_diff(const struct container_stack *k, size_t ntop, const int *fds, size_t nfds,
+int container_stack_diff(const struct container_stack *k, bool compares, size_t ntop, const int *fds, size_t nfds,
 			 json_t **ret_changes, struct err *e)
 {
 	autostrv struct strv hidden = STRV_INIT;
@@ -64,6 +65,7 @@ int container_stack_diff(const struct container_stack *k, size_t ntop, const int
 	autofd int from = ends[0];
 	struct diff d = {
 		.req = {.top = fds, .ntop = ntop, .below = fds + ntop, .nbelow = nfds - ntop, .hidden = &hidden},
+		.compares = compares,
 		.outfd = ends[1],
 	};
 	struct inside_job job = INSIDE_JOB_NONE;
@@ -99,7 +101,7 @@ int container_diff(const char *root, const char *name, json_t **ret_changes, str
 	if (r >= 0)
 		r = container_stack_open_fds(&k, &fds, e);
 	if (r >= 0)
-		r = container_stack_diff(&k, k.mine.count, fds, k.mine.count + k.image.count, ret_changes, e);
+		r = container_stack_diff(&k, false, k.mine.count, fds, k.mine.count + k.image.count, ret_changes, e);
 	container_stack_close_fds(&k, fds);
 	container_stack_close(&k);
 	return r < 0 ? r : 0;

@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_snapshot.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/svc/events.h"
 
 static const char ephemeral_mark[] = "ephemeral";
 
@@ -149,6 +151,8 @@ int container_dir_record(struct container *c, struct err *e)
 	if (r == 0)
 		r = container_rec_write_config(&c->rec, e);
 	c->is_recorded = r == 0;
+	if (r == 0)
+		events_container(&c->rec, "create", NULL);
 	return r;
 }
 
@@ -177,7 +181,8 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 	autofd int fd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "container %.12s", id);
-	if (unlinkat(fd, "config.json", 0) < 0 && errno != ENOENT)
+	bool existed = unlinkat(fd, "config.json", 0) == 0;
+	if (!existed && errno != ENOENT)
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (name)
 		container_name_release(s, name, id);
@@ -185,7 +190,11 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 		container_names_release_id(s, id);
 	if (renameat(parent, id, parent, doomed) < 0)
 		return err_sys(e, errno, "remove container %.12s", id);
-	return store_remove_tree(parent, doomed, e);
+	if (existed)
+		events_note(s, "container", "remove", id, name ? name : "");
+	int r = store_remove_tree(parent, doomed, e);
+	container_snapshots_sweep(s);
+	return r;
 }
 
 int container_dir_remove(struct container *c, struct err *e)
@@ -247,8 +256,8 @@ static void sweep_one(const struct store *s, int parent, const char *name)
 void container_sweep(const struct store *s)
 {
 	autofd int parent = store_dir(s, "containers", NULL);
-	if (parent < 0)
-		return;
+	if (parent < 0 || !io_can_lock(parent))
+		return; /* without locks nobody can be told from the dead */
 	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
 	if (!d)

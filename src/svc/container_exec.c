@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #include "rl/base/mem.h"
 #include "rl/engine/stdio.h"
 #include "rl/svc/container.h"
+#include "rl/svc/events.h"
 
 enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_INPUT, SLOT_MASTER, SLOT_COUNT };
 enum { KEEPER_AFTER_MS = 20 };
@@ -210,6 +212,19 @@ static int run_joined(struct exec *x, struct err *e)
 	return status;
 }
 
+/* After the fact, so that the command does not wait for it. */
+static void note(const struct container_rec *rec, const struct exec *x, int status)
+{
+	char text[16];
+	if (status < 0)
+		return;
+	events_container(rec, "exec", NULL);
+	if (x->o->o.detach || x->detached)
+		return;
+	snprintf(text, sizeof(text), "%d", status);
+	events_container(rec, "exec_die", "exitCode", text, NULL);
+}
+
 static int exec_in(const struct container_rec *rec, const struct container_exec_opts *o, struct err *e)
 {
 	struct exec x = {.o = o, .run = RUNTIME_CONTAINER_NONE, .signalfd = -1};
@@ -234,6 +249,7 @@ static int exec_in(const struct container_rec *rec, const struct container_exec_
 		r = run_joined(&x, e);
 	if (x.has_tty)
 		tty_relay_stop(&x.tty);
+	note(rec, &x, r);
 	runtime_container_close(&x.run);
 	return r;
 }

@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
+#include "rl/svc/events.h"
 
 enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_LIMITS, SLOT_COUNT };
 
@@ -34,6 +35,7 @@ struct foreground {
 	bool has_tty;
 	bool tty_ended; /* every slave of the pty is closed */
 	bool started;
+	bool timed_out;
 	int killed_by; /* the signal whose default action we carried out, 0 */
 	struct timespec deadline;
 };
@@ -117,9 +119,11 @@ static void after_start(struct foreground *f)
 			log_debug(LOG_NET, "the resolver is not followed: %s", why.text);
 	}
 	container_limits_started(c);
+	container_report_started(c);
 	container_note_started(c, true);
 	if (container_rec_write_state(&c->rec, &why) < 0)
 		log_debug(LOG_RUN, "%s", why.text);
+	events_container(&c->rec, "start", NULL);
 	container_sweep(&c->store);
 }
 
@@ -212,6 +216,7 @@ static int loop(struct foreground *f, struct err *e)
 		if (n == 0) {
 			log_warn("the time limit of %u s is over", c->o->timeout);
 			f->killed_by = SIGKILL;
+			f->timed_out = true;
 			return proc_pidfd_signal(c->run.pidfd, SIGKILL, e);
 		}
 		if (n < 0)
@@ -248,6 +253,7 @@ int container_foreground(struct container *c, struct err *e)
 	f.deadline.tv_sec += c->o->timeout;
 	int r = loop(&f, e);
 	int status = r;
+	container_report_reaping(c);
 	if (r >= 0)
 		status = runtime_reap(&c->run, e);
 	if (f.has_tty) {
@@ -258,10 +264,14 @@ int container_foreground(struct container *c, struct err *e)
 		return status;
 	if (f.killed_by)
 		status = EXIT_SIGNAL_BASE + f.killed_by;
+	events_ended(&c->rec, status);
 	autostr struct str why = STR_INIT;
 	container_limits_ended(c, status, &why);
 	if (why.len)
 		log_warn("%s", why.buf);
+	autostr struct str report = STR_INIT;
+	container_report(c, status, f.timed_out ? "timeout" : c->limits.oom ? "oom" : NULL, &report);
+	(void)!io_write_all(STDERR_FILENO, report.buf, report.len, NULL);
 	if (!c->o->rm)
 		note_ended(c, status);
 	return status;

@@ -11,9 +11,10 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/engine/runtime.h"
+#include "rl/kern/cgroup.h"
 
 /* In a process that no signal of the terminal reaches. */
-__attribute__((noreturn)) static void guard_main(int pipefd, int pidfd, pid_t init)
+__attribute__((noreturn)) static void guard_main(int pipefd, int pidfd, const struct container_rec *rec)
 {
 	char byte;
 	sigset_t all;
@@ -23,8 +24,8 @@ __attribute__((noreturn)) static void guard_main(int pipefd, int pidfd, pid_t in
 	while (read(pipefd, &byte, 1) < 0 && errno == EINTR)
 		;
 	/* As long as PID 1 is there, or its pid not reaped, the number is its own. */
-	if (proc_pidfd_signal(pidfd, 0, NULL) == 0)
-		(void)!runtime_continue_all(init, NULL);
+	if (proc_pidfd_signal(pidfd, 0, NULL) == 0 && cgroup_freeze(&rec->state.cgroups, false, NULL) != 1)
+		(void)!runtime_continue_all(rec->state.init.pid, NULL);
 	_exit(0);
 }
 
@@ -41,7 +42,7 @@ int container_hold_begin(const struct container_rec *rec, struct container_hold 
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(ends[1]);
-		guard_main(ends[0], pidfd, rec->state.init.pid);
+		guard_main(ends[0], pidfd, rec);
 	}
 	int errnum = errno;
 	close(ends[0]);
@@ -50,7 +51,8 @@ int container_hold_begin(const struct container_rec *rec, struct container_hold 
 		return err_sys(e, errnum, "fork");
 	}
 	struct container_hold h = {.guard = {.pid = pid, .pidfd = -1}, .pipefd = ends[1]};
-	int r = runtime_stop_all(rec->state.init.pid, e);
+	h.is_frozen = rec->state.cgroups.count && cgroup_freeze(&rec->state.cgroups, true, NULL) == 1;
+	int r = h.is_frozen ? 0 : runtime_stop_all(rec->state.init.pid, e);
 	if (r < 0) {
 		container_hold_end(&h);
 		return err_ctx(e, "pause container %s", rec->config.name);

@@ -38,6 +38,14 @@ struct container_limits {
 	bool oom;	       /* this run was ended for its memory */
 };
 
+/* What --report tells (container_report.c). */
+struct container_usage {
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	bool has_rusage;     /* of PID 1 and all it has waited for */
+	double user, system; /* seconds */
+	uint64_t peak;	     /* bytes of the largest process */
+};
+
 struct container {
 	const struct run_opts *o; /* &rec.config.o */
 	struct container_rec rec; /* its dirfd and dir are those below */
@@ -64,6 +72,7 @@ struct container {
 	size_t nvolumes;
 	struct runtime_container run;
 	struct container_limits limits;
+	struct container_usage usage;
 	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
 	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
 	size_t nshared;
@@ -123,8 +132,8 @@ int container_write_id_files(struct container *c, bool with_cid, struct err *e) 
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
-/* container_start.c: start those of --requires that do not run. */
-int container_start_required(const char *root, const struct strv *names, struct err *e) RL_CHECK;
+/* container_start.c: start what must run first and does not: those of --requires, the pod. */
+int container_start_required(const char *root, const struct run_opts *o, struct err *e) RL_CHECK;
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;
@@ -138,6 +147,9 @@ int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *
 void container_watch_close(struct container_watch *w);
 /* Wait until nobody holds the directory's lock any more (a monitor on its way out), and take it. */
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e) RL_CHECK;
+
+/* container_pause.c: everything of a running container stands still, or goes on; no mark is made. */
+int container_rec_halt(const struct container_rec *rec, bool still, struct err *e) RL_CHECK;
 
 /* container_share.c: namespaces of other containers. At creation names become ids and --userns follows from them; the map
  * that was chosen must be theirs; before every start they are opened into the spec. */
@@ -185,6 +197,13 @@ enum { CONTAINER_SECCOMP_MAX = 4 << 20 };
 int container_seccomp_plan(const struct store *s, const struct str *profile, const char *what, uint64_t caps,
 			   struct seccomp_plan *ret_plan, struct err *e) RL_CHECK;
 /* options and image config to the spec. */
+/* container_report.c: with --report only, else nothing. The payload runs; PID 1 has ended and is not yet reaped; it is
+ * reaped, and what it wrote still there. The text, whole lines, is for standard error (it goes to the file, if that was
+ * asked for, and *ret_text stays empty). `why` is not NULL if it is known. */
+void container_report_started(struct container *c);
+void container_report_reaping(struct container *c);
+void container_report(struct container *c, int status, const char *why, struct str *ret_text);
+
 /* container_limits.c. In the order of a life: asked for as early as possible; made before the monitor is forked (systemd
  * moves the asking process into the scope) and after the spec is built (it gets rlimits where cgroups are missing). */
 void container_limits_init(struct container_limits *l);

@@ -4,9 +4,6 @@
  * Everything that restricts the container is taken from state.json as it was started, not from the image and not from
  * the person's present configuration: namespaces, capabilities, no_new_privs, filter, umask, groups. What the person
  * asks for now may only say what to run, as whom, where, and (privileged) with more capabilities.
- *
- * Control groups: a joined process stays in the caller's. A place for the container's own is container_join, before
- * runtime_join.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,6 +104,23 @@ int container_rec_open_member(const struct container_rec *rec, struct err *e)
 	return rec->state.join.init ? runtime_open_member(rec->state.init.pid, init, e) : take_fd(&init);
 }
 
+/* From another session than the container's, systemd's tree cannot be entered (DECISIONS 26). */
+static int join_within_limits(const struct container_rec *rec, struct runtime_join *j, struct runtime_container *ret_run,
+			      struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = runtime_join(j, ret_run, &why);
+	bool refused = j->cgroups && (r == -EACCES || r == -EPERM) && strstr(why.text, "cgroup");
+	if (refused && !rec->config.o.limits.required) {
+		log_warn("the command runs outside of the container's limits: %s", why.text);
+		j->cgroups = NULL;
+		return runtime_join(j, ret_run, e);
+	}
+	if (r < 0 && e)
+		*e = why;
+	return r;
+}
+
 int container_join(const struct container_rec *rec, const struct container_join_opts *o,
 		   struct runtime_container *ret_run, struct err *e)
 {
@@ -120,7 +134,7 @@ int container_join(const struct container_rec *rec, const struct container_join_
 	bool open = o->o && o->o->privileged && raise_privileges(rec, &y.spec);
 	int r = open ? 0 : fill_seccomp(rec, &y, e);
 	if (r == 0) {
-		const struct runtime_join j = {
+		struct runtime_join j = {
 			.pidfd = member,
 			.namespaces = rec->state.join.namespaces,
 			.spec = &y.spec,
@@ -128,8 +142,9 @@ int container_join(const struct container_rec *rec, const struct container_join_
 			.filter = y.has_seccomp ? &y.seccomp.filter : NULL,
 			.stdio = {o->stdio[0], o->stdio[1], o->stdio[2]},
 			.preserve_fds = o->preserve_fds,
+			.cgroups = rec->state.cgroups.count ? &rec->state.cgroups : NULL,
 		};
-		r = runtime_join(&j, ret_run, e);
+		r = join_within_limits(rec, &j, ret_run, e);
 	}
 	seccomp_plan_free(&y.seccomp);
 	rtspec_free(&y.spec);

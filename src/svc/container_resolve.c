@@ -280,6 +280,8 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 	make_absolute(&o->rootfs, cwd);
 	make_absolute(&o->cidfile, cwd);
 	make_absolute(&o->pidfile, cwd);
+	if (o->report && !str_eq(o->report, "line") && !str_eq(o->report, "json"))
+		make_absolute(&o->report, cwd);
 	if (o->seccomp && !str_eq(o->seccomp, "unconfined"))
 		make_absolute(&o->seccomp, cwd);
 	if (o->network.kind == NETWORK_NS)

@@ -182,6 +182,8 @@ int container_select_list(const struct store *s, const struct container_selectio
 	size_t n = 0;
 	for (size_t i = 0; i < l->count && n < most; i++) {
 		const struct container_rec *c = &l->items[i];
+		if (!c->broken && c->config.o.holder)
+			continue; /* pods are seen by 'rl pod' */
 		bool shown = c->broken ? shows_stopped(sel) && !(sel->filters && sel->filters->count)
 				       : (shows_stopped(sel) || container_rec_is_alive(c)) && passes(&x, c);
 		keep[i] = shown;

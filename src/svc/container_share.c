@@ -76,6 +76,8 @@ int container_share_resolve(struct container *c, struct err *e)
 		if (!list[i].name)
 			continue;
 		r = container_store_find(&c->store, *list[i].name, &other, e);
+		if (r == 0 && other.config.o.holder && list[i].kind == RT_NS_PID)
+			r = err_set(e, EINVAL, "a pod's processes cannot be shared");
 		if (r < 0)
 			return err_ctx(e, "%s", list[i].option);
 		free(*list[i].name);

@@ -133,6 +133,12 @@ static const char *familiar_image(const char *image)
 	return rest ? rest : image;
 }
 
+/* As it was typed, as docker shows it; the name that matched is in the record for filters. */
+static const char *shown_image(const struct record_config *rc)
+{
+	return rc->o.image && *rc->o.image ? rc->o.image : familiar_image(rc->image);
+}
+
 static void put_row_times(json_t *row, const struct container_rec *c, int64_t now)
 {
 	char text[FMT_SIZE];
@@ -198,7 +204,7 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	if (!no_trunc)
 		shorten(&command, 18);
 	char *quoted = xasprintf("\"%s\"", command.buf);
-	json_put_str(row, "Image", familiar_image(rc->image));
+	json_put_str(row, "Image", shown_image(rc));
 	json_put_str(row, "ImageID", rc->image_id ? rc->image_id : "");
 	json_put_str(row, "Command", quoted);
 	free(quoted);
@@ -208,6 +214,7 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 	container_ports_text(c, &ports);
 	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
+	json_put_str(row, "Pod", rc->o.pod ? rc->o.pod : "");
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
 	json_put_str(row, "Networks", network_name(&rc->o));
@@ -353,7 +360,7 @@ static json_t *config_object(const struct container_rec *c)
 		json_put(out, "Entrypoint", strings(&o->entrypoint));
 	else
 		json_put(out, "Entrypoint", json_null());
-	json_put_str(out, "Image", familiar_image(rc->image));
+	json_put_str(out, "Image", shown_image(rc));
 	json_put_str(out, "WorkingDir", rc->cwd);
 	json_put(out, "Labels", label_object(&rc->labels));
 	autostr struct str signal = STR_INIT;

@@ -21,8 +21,8 @@ int container_restack_write_layers(const struct container_rec *rec, struct err *
 /* Remove frozen layers that no container stands on and no container's list names. Cheap when there are none. */
 void container_snapshots_sweep(const struct store *s);
 
-/* container_diff.c: what the first ntop of the directories change in the others. */
-int container_stack_diff(const struct container_stack *k, size_t ntop, const int *fds, size_t nfds,
+/* container_diff.c: what the first ntop of the directories change in the others, or how the two stacks differ. */
+int container_stack_diff(const struct container_stack *k, bool compares, size_t ntop, const int *fds, size_t nfds,
 			 json_t **ret_changes, struct err *e) RL_CHECK;
 
 #endif

@@ -26,6 +26,7 @@ static void build_process(struct container *c)
 	strv_add_all(&s->env, &rc->env);
 	s->cwd = xstrdup(rc->cwd);
 	s->make_cwd = true;
+	s->hold = o->holder;
 	s->user_text = xstrdup(rc->user);
 	s->init = o->init;
 	s->terminal = o->tty;
@@ -49,6 +50,10 @@ static void build_process(struct container *c)
 static int build_caps(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
+	if (o->holder) {
+		c->spec.caps = 0;
+		return 0;
+	}
 	uint64_t base = o->privileged ? caps_all_kernel() : CAPS_DOCKER_DEFAULT;
 	return caps_adjust(base, &o->cap_add, &o->cap_drop, &c->spec.caps, e);
 }
@@ -147,8 +152,8 @@ static void build_sysctls(struct container *c)
 			last = RL_MAX(last, c->map.gid[i].inside + (c->map.gid[i].count - 1));
 	if (last > 2147483647)
 		last = 2147483647;
-	strv_addf(&s->sysctls, "net.ipv4.ping_group_range=0 %u", last);
-	strv_add(&s->sysctls, "net.ipv4.ip_unprivileged_port_start=0");
+	strv_addf(&s->sysctls, "-net.ipv4.ping_group_range=0 %u", last);
+	strv_add(&s->sysctls, "-net.ipv4.ip_unprivileged_port_start=0");
 }
 
 int container_build_spec(struct container *c, struct err *e)

@@ -348,6 +348,11 @@ static int build_root(struct container *c, struct err *e)
 	/* Any directory that surely exists will do; over the upper one nothing is hidden that is needed by name later. In a map
 	 * without the caller, container root cannot even search the caller's directories: there it is /tmp. */
 	s->mount_dir = c->o->userns == USERNS_NOMAP ? xstrdup("/tmp") : path_join(c->dir, "upper");
+	if (o->holder) {
+		s->rootfs = path_join(c->dir, "upper");
+		s->root_read_only = true;
+		return 0;
+	}
 	if (o->rootfs && !o->rootfs_overlay) {
 		s->rootfs = realpath(o->rootfs, NULL);
 		if (!s->rootfs)
@@ -371,7 +376,7 @@ static int build_root(struct container *c, struct err *e)
 int container_build_mounts(struct container *c, struct err *e)
 {
 	int r = build_root(c, e);
-	if (r < 0)
+	if (r < 0 || c->o->holder)
 		return r;
 	add_standard(c);
 	r = add_time_zone(c, e);

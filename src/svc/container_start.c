@@ -23,8 +23,8 @@ static void forget(struct container *c)
 {
 	c->rec.dirfd = -1;
 	c->rec.dir = NULL;
-	cgroup_made_free(&c->limits.made);
 	container_share_close(c);
+	cgroup_made_free(&c->limits.made);
 	image_run_free(&c->image);
 	container_volumes_release(c);
 	container_rec_free(&c->rec);
@@ -197,7 +197,7 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 static int start_rec(const char *root, struct container_rec *rec, const struct container_attach_opts *o,
 		     int *ret_status, struct err *e)
 {
-	int required = container_rec_is_alive(rec) ? 0 : container_start_required(root, &rec->config.o.requires, e);
+	int required = container_rec_is_alive(rec) ? 0 : container_start_required(root, &rec->config.o, e);
 	autofd int op = required < 0 ? required : container_rec_lock(rec, e);
 	if (op < 0)
 		return op;
@@ -222,15 +222,18 @@ static int start_rec(const char *root, struct container_rec *rec, const struct c
 	return o->attach ? serve_attached(conn, o, tty, keys, ret_status, e) : 0;
 }
 
-int container_start_required(const char *root, const struct strv *names, struct err *e)
+static int start_first(const char *root, const char *name, const char *option, struct err *e)
 {
-	int r = 0;
-	for (size_t i = 0; i < names->count && r == 0; i++) {
-		int status;
-		r = container_start(root, names->items[i], &(struct container_attach_opts){.attach = false}, &status, e);
-		if (r < 0)
-			err_ctx(e, "--requires");
-	}
+	int status;
+	int r = container_start(root, name, &(struct container_attach_opts){.attach = false}, &status, e);
+	return r < 0 ? err_ctx(e, "%s", option) : 0;
+}
+
+int container_start_required(const char *root, const struct run_opts *o, struct err *e)
+{
+	int r = o->pod ? start_first(root, o->pod, "--pod", e) : 0;
+	for (size_t i = 0; i < o->requires.count && r == 0; i++)
+		r = start_first(root, o->requires.items[i], "--requires", e);
 	return r;
 }
 

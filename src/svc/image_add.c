@@ -7,6 +7,7 @@
 #include "image_int.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
+#include "rl/svc/events.h"
 #include "rl/svc/image_platform.h"
 
 /* A name on the command line must not be taken for an option of rl-image, and "-" alone is standard input. */
@@ -17,6 +18,12 @@ static void add_source(struct strv *verb, const char *source)
 		strv_addf(verb, "./%s", source);
 	else
 		strv_add(verb, source);
+}
+
+static void note_added(const struct store *s, const char *action, const struct image_list *list)
+{
+	for (size_t i = 0; list && i < list->count; i++)
+		events_note(s, "image", action, list->items[i].id, list->items[i].name);
 }
 
 static int open_and_run(const char *root, bool single, const struct strv *verb, const char *source,
@@ -30,6 +37,8 @@ static int open_and_run(const char *root, bool single, const struct strv *verb, 
 	if (r < 0)
 		return r;
 	r = image_program_run(&s, &map, verb, str_eq(source, "-"), ui, ret_list, e);
+	if (r >= 0)
+		note_added(&s, verb->items[0], ret_list);
 	store_close(&s);
 	return r;
 }
@@ -124,7 +133,10 @@ int image_pull_into(const struct store *s, const struct idmap *map, const struct
 	const char *name = str_after(o->name, "docker://");
 	strv_add(&verb, "--");
 	strv_add(&verb, name ? name : o->name);
-	return image_program_run(s, map, &verb, false, ui, ret_list, e);
+	int r = image_program_run(s, map, &verb, false, ui, ret_list, e);
+	if (r >= 0)
+		note_added(s, "pull", ret_list);
+	return r;
 }
 
 /* The image is in the store and the policy is content with that: 1, and it is in the list. */

@@ -13,6 +13,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
+#include "rl/svc/events.h"
 
 /* ---- list ---- */
 
@@ -77,6 +78,10 @@ static int tag_image(const struct store *s, const struct store_image *image, con
 {
 	if (!image->builtin)
 		return store_tag(s, name, image->manifest_digest, e);
+	if (image->shared) {
+		err_set(e, EPERM, "image %s is in an additional store, which is only read", image->name);
+		return err_hint(e, "make it your own first: rl save NAME | rl load");
+	}
 	struct idmap map;
 	autostrv struct strv verb = STRV_INIT;
 	int r = idmap_detect(false, &map, e);
@@ -101,6 +106,8 @@ int image_tag(const char *root, const char *source, const char *target, struct e
 	r = store_find_image(&s, source, &image, e);
 	if (r >= 0) {
 		r = tag_image(&s, &image, name, e);
+		if (r >= 0)
+			events_note(&s, "image", "tag", image.config_digest, name);
 		store_image_free(&image);
 	}
 	store_close(&s);
@@ -117,6 +124,8 @@ int image_untag(const char *root, const char *text, struct err *e)
 	if (r < 0)
 		return r;
 	r = store_untag(&s, name, e);
+	if (r > 0)
+		events_note(&s, "image", "untag", "", name);
 	store_close(&s);
 	return r == 0 ? err_set(e, ENOENT, "untag %s: there is no such name", imgref_familiar(name)) : r < 0 ? r : 0;
 }
@@ -224,7 +233,8 @@ static int remove_by_id(const struct store *s, const char *text, bool force, str
 	if (r < 0)
 		return r;
 	if (image.builtin) {
-		r = err_set(e, EPERM, "image %s is built into rl and cannot be removed", text);
+		r = err_set(e, EPERM, "image %s is %s and cannot be removed", text,
+			    image.shared ? "in an additional store, which is only read," : "built into rl");
 	} else {
 		r = store_names(s, image.manifest_digest, &names, e);
 		if (r >= 0 && names.count > 1 && !force) {
@@ -280,6 +290,14 @@ static int collect(const struct store *s, struct image_removed *removed, struct 
 	return 0;
 }
 
+static void note_removed(const struct store *s, const struct image_removed *removed)
+{
+	for (size_t i = 0; i < removed->untagged.count; i++)
+		events_note(s, "image", "untag", "", removed->untagged.items[i]);
+	for (size_t i = 0; i < removed->deleted.count; i++)
+		events_note(s, "image", "remove", removed->deleted.items[i], "");
+}
+
 int image_remove(const char *root, const struct strv *refs, bool force, struct image_removed *ret_removed,
 		 struct err *e)
 {
@@ -290,6 +308,11 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 	int r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
+	r = store_can_remove(&s, e);
+	if (r < 0) {
+		store_close(&s);
+		return r;
+	}
 	for (size_t i = 0; i < refs->count; i++) {
 		struct err one = ERR_INIT;
 		r = remove_one(&s, refs->items[i], force, &removed, &one);
@@ -300,6 +323,7 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 			log_warn("%s", one.text);
 		}
 	}
+	note_removed(&s, &removed);
 	if (removed.deleted.count) {
 		r = collect(&s, &removed, &first);
 		if (r < 0 && result == 0)
@@ -314,13 +338,23 @@ int image_remove(const char *root, const struct strv *refs, bool force, struct i
 
 /* ---- prune ---- */
 
-static int prune_entries(const struct store *s, const struct store_list *list, bool all, struct image_removed *removed,
+/* What has no name may be about to get one: a pull publishes the image first. */
+static int prune_unnamed(const struct store *s, const struct store_entry *entry, struct image_removed *removed,
 			 struct err *e)
+{
+	int r = *entry->manifest_digest ? store_prune_image(s, entry->manifest_digest, e) : 0;
+	if (r > 0)
+		strv_add(&removed->deleted, *entry->config_digest ? entry->config_digest : entry->manifest_digest);
+	return r < 0 ? r : 0;
+}
+
+static int prune_entries(const struct store *s, const struct store_list *list, bool all, image_filter_fn *fn, void *arg,
+			 struct image_removed *removed, struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < list->count; i++) {
 		const struct store_entry *entry = &list->items[i];
-		if (entry->builtin || (*entry->name && !all))
+		if (entry->builtin || (*entry->name && !all) || (fn && !fn(entry, arg)))
 			continue;
 		struct err why = ERR_INIT;
 		r = check_unused(s, entry->manifest_digest, entry->name, &why);
@@ -335,12 +369,13 @@ static int prune_entries(const struct store *s, const struct store_list *list, b
 		if (*entry->name)
 			r = untag_one(s, entry->name, removed, e);
 		if (r >= 0)
-			r = drop_unnamed(s, entry->manifest_digest, entry->config_digest, removed, e);
+			r = prune_unnamed(s, entry, removed, e);
 	}
 	return r;
 }
 
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
+int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *arg, struct image_removed *ret_removed,
+			 struct err *e)
 {
 	struct store s;
 	struct store_list list = {0};
@@ -348,9 +383,12 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	int r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
-	r = store_list(&s, &list, e);
+	r = store_can_remove(&s, e);
 	if (r >= 0)
-		r = prune_entries(&s, &list, all, &removed, e);
+		r = store_list(&s, &list, e);
+	if (r >= 0)
+		r = prune_entries(&s, &list, all, fn, arg, &removed, e);
+	note_removed(&s, &removed);
 	if (r >= 0)
 		r = collect(&s, &removed, e);
 	store_list_free(&list);
@@ -361,4 +399,9 @@ int image_prune(const char *root, bool all, struct image_removed *ret_removed, s
 	}
 	*ret_removed = removed;
 	return 0;
+}
+
+int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
+{
+	return image_prune_filtered(root, all, NULL, NULL, ret_removed, e);
 }

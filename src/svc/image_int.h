@@ -29,6 +29,14 @@ int image_program_feed(const struct store *s, const struct idmap *map, const str
 /* A request as rl-image reads it from descriptor 4. */
 int image_request_fd(const json_t *doc, struct err *e) RL_CHECK;
 
+/* The manifest or index that a registry has under a name (no transport in front), as it is. */
+int image_raw_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+		     struct err *e) RL_CHECK;
+/* image_prune of those entries that `fn` says true to; NULL: all. */
+typedef bool image_filter_fn(const struct store_entry *entry, void *arg);
+int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *arg, struct image_removed *ret_removed,
+			 struct err *e) RL_CHECK;
+
 /* The options of rl-image for a registry; credentials go through the environment, where other users cannot read them. */
 void image_add_registry(struct strv *verb, const struct image_registry *r);
 /* load into an open store; `source` with or without a transport. */

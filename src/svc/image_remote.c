@@ -165,17 +165,31 @@ int image_logout(const char *root, const char *key, const struct image_registry 
 	return ask(root, &verb, NULL, NULL, &nothing, e);
 }
 
-int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
-			 struct err *e)
+static int inspect(const char *root, const char *name, const struct image_registry *registry, bool raw,
+		   json_t **ret_doc, struct err *e)
 {
 	autostrv struct strv verb = STRV_INIT;
 	autostr struct str text = STR_INIT;
 	strv_add(&verb, "inspect");
 	image_add_registry(&verb, registry);
+	if (raw)
+		strv_add(&verb, "--raw");
 	strv_add(&verb, "--");
 	strv_add(&verb, without_transport(name));
 	int r = ask(root, &verb, NULL, NULL, &text, e);
 	return r < 0 ? r : json_parse(text.buf, text.len, "the answer of rl-image", ret_doc, e);
+}
+
+int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+			 struct err *e)
+{
+	return inspect(root, name, registry, false, ret_doc, e);
+}
+
+int image_raw_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
+		     struct err *e)
+{
+	return inspect(root, name, registry, true, ret_doc, e);
 }
 
 int image_remote_tags(const char *root, const char *name, const struct image_registry *registry, char **ret_name,

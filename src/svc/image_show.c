@@ -139,7 +139,8 @@ static json_t *inspect_document(const struct shown *x)
 		put_copy(doc, "Labels", inner, "Labels");
 	put_copy(doc, "History", config, "history");
 	json_put_str(doc, "ManifestType", x->record.media_type);
-	json_put_bool(doc, "BuiltIn", x->image.builtin);
+	json_put_bool(doc, "BuiltIn", x->image.builtin && !x->image.shared);
+	json_put_bool(doc, "ReadOnly", x->image.builtin);
 	return doc;
 }
 

@@ -24,6 +24,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/pty.h"
+#include "rl/svc/events.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
@@ -96,6 +97,7 @@ static int on_limit(void *arg, struct err *e)
 	struct monitor *m = arg;
 	(void)e;
 	m->killed_by = SIGKILL;
+	m->timed_out = true;
 	monitor_deliver(m, SIGKILL);
 	return 0;
 }
@@ -187,16 +189,19 @@ static int start(struct monitor *m, struct err *e)
 {
 	struct container *c = m->c;
 	m->killed_by = 0;
+	m->timed_out = false;
 	int r = launch(m, e);
 	if (r < 0)
 		return r;
 	m->started_ns = event_now_ns();
 	container_limits_started(c);
+	container_report_started(c);
 	r = watch_limits(m, e);
 	if (r < 0)
 		return r;
 	container_note_started(c, false);
 	monitor_write_state(m);
+	events_container(&c->rec, "start", NULL);
 	if (c->o->timeout)
 		event_timer_set(&m->loop, &m->limit_timer, c->o->timeout * SECOND, on_limit, m);
 	return 0;
@@ -240,6 +245,13 @@ void monitor_maybe_quit(struct monitor *m)
 		event_quit(&m->loop, 0);
 }
 
+static void note_ended(const struct monitor *m)
+{
+	if (m->c->rec.state.oom_killed)
+		events_container(&m->c->rec, "oom", NULL);
+	events_ended(&m->c->rec, m->exit_status);
+}
+
 /* The container is over for good. */
 static void finish(struct monitor *m)
 {
@@ -250,6 +262,7 @@ static void finish(struct monitor *m)
 	s->finished = container_now();
 	s->stopped_by_user = m->stopping || container_want_get(c->dirfd) == WANT_STOP;
 	monitor_write_state(m);
+	note_ended(m);
 	net_slirp_stop(&c->slirp);
 	c->slirp = (struct net_slirp)NET_SLIRP_NONE;
 	log_writer_close(&m->log);
@@ -291,6 +304,7 @@ static void wait_to_restart(struct monitor *m, uint64_t delay)
 	s->exit_code = m->exit_status;
 	s->finished = container_now();
 	monitor_write_state(m);
+	note_ended(m);
 	event_timer_set(&m->loop, &m->restart_timer, delay, start_again, m);
 }
 
@@ -343,6 +357,10 @@ static void tell_why(struct monitor *m)
 	autostr struct str text = STR_INIT;
 	container_limits_ended(m->c, m->exit_status, &text);
 	s->oom_killed = m->c->limits.oom;
+	autostr struct str report = STR_INIT;
+	container_report(m->c, m->exit_status, m->timed_out ? "timeout" : s->oom_killed ? "oom" : NULL, &report);
+	if (report.len)
+		monitor_send(m, ATTACH_WANTS_OUTPUT, ATTACH_ERR, report.buf, report.len);
 	if (!text.len)
 		return;
 	free(s->error);
@@ -354,6 +372,7 @@ static void tell_why(struct monitor *m)
 static void on_end(struct monitor *m)
 {
 	struct err why = ERR_INIT;
+	container_report_reaping(m->c);
 	int status = runtime_reap(&m->c->run, &why);
 	if (status < 0) {
 		log_debug(LOG_RUN, "%s", why.text);

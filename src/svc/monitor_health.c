@@ -16,6 +16,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/svc/events.h"
 
 enum { OUTPUT_MAX = 4096, CODE_NO_RESULT = -1 };
 
@@ -99,7 +100,8 @@ static void set_status(struct monitor *m, const char *status)
 static void judge(struct monitor *m, int code)
 {
 	struct record_health *h = &m->c->rec.state.health;
-	bool was_unhealthy = h->status && str_eq(h->status, "unhealthy");
+	autofree char *before = xstrdup(h->status ? h->status : "");
+	bool was_unhealthy = str_eq(before, "unhealthy");
 	note(m, code);
 	if (code == 0) {
 		h->failing_streak = 0;
@@ -110,6 +112,8 @@ static void judge(struct monitor *m, int code)
 			set_status(m, "unhealthy");
 	}
 	monitor_write_state(m);
+	if (!str_eq(before, h->status ? h->status : ""))
+		events_container(&m->c->rec, "health_status", "health_status", h->status, NULL);
 	answer(m, code, m->check_text.buf);
 	if (!was_unhealthy && h->status && str_eq(h->status, "unhealthy"))
 		act(m);

@@ -79,6 +79,7 @@ struct monitor {
 	bool ended;	/* the last run is over; only clients have to be served */
 	int exit_status;
 	int killed_by;
+	bool timed_out;
 	bool stopping;	/* a signal told the monitor to end it */
 
 	int saved_stderr; /* the starter's, until the start is reported */

@@ -416,32 +416,15 @@ static bool passes(const char *root, const struct store_entry *entry, const stru
 	return true;
 }
 
-/* One by one: an image that a container uses stays, and is no error. */
-static int prune_images(const struct system_prune_opts *o, const struct prune_filter *f, struct image_removed *removed,
-			struct err *e)
+struct prune_arg {
+	const char *root;
+	const struct prune_filter *filter;
+};
+
+static bool is_prunable(const struct store_entry *entry, void *arg)
 {
-	struct store_list list = {0};
-	int r = image_entries(o->root, NULL, &list, e);
-	for (size_t i = 0; r >= 0 && i < list.count; i++) {
-		const struct store_entry *entry = &list.items[i];
-		autostrv struct strv one = STRV_INIT;
-		struct image_removed gone = {.bytes = 0};
-		struct err why = ERR_INIT;
-		if (entry->builtin || (*entry->name && !o->all) || !passes(o->root, entry, f))
-			continue;
-		strv_add(&one, *entry->name ? entry->name : entry->config_digest);
-		r = image_remove(o->root, &one, false, &gone, &why);
-		strv_add_all(&removed->untagged, &gone.untagged);
-		strv_add_all(&removed->deleted, &gone.deleted);
-		removed->bytes += gone.bytes;
-		image_removed_free(&gone);
-		if (r == -EBUSY || r == -ENOENT)
-			r = 0;
-		else if (r < 0 && e)
-			*e = why;
-	}
-	store_list_free(&list);
-	return r < 0 ? r : 0;
+	const struct prune_arg *a = arg;
+	return passes(a->root, entry, a->filter);
 }
 
 /* What is there before and after says more than adding up what went: layers are shared. */
@@ -461,11 +444,12 @@ static int prune_all(const struct system_prune_opts *o, const struct prune_filte
 	struct store_gc_result result = {0};
 	int64_t before = room(o->root);
 	uint64_t volume_bytes = 0;
+	struct prune_arg arg = {o->root, f};
 	int r = container_prune(o->root, &o->filters, &p->containers, e);
 	if (r >= 0 && o->volumes)
 		r = volume_prune(o->root, false, &o->filters, &p->volumes, &volume_bytes, e);
 	if (r >= 0)
-		r = prune_images(o, f, &p->images, e);
+		r = image_prune_filtered(o->root, o->all, is_prunable, &arg, &p->images, e);
 	if (r >= 0)
 		r = store_open(o->root, true, &s, e);
 	if (r < 0)

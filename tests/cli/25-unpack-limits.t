@@ -1,6 +1,7 @@
 #!/bin/bash
 # Archives that are too much: endless, bombs, a million markers, huge files, a full file system. Each ends soon, within
 # its memory, with one clear line.
+# deadline: 400
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 
 maxrss() { sed -n 's/^maxrss_kib=//p' <<<"$1"; }

@@ -24,6 +24,22 @@ evil=$!
 unlike "control characters in a command line are not printed" "$(rl top c args)" $'\033'
 kill $evil 2>/dev/null; wait $evil 2>/dev/null
 
+# --- stats ---
+rl exec -d c sh -c 'while :; do :; done'
+busy=$(rl stats --no-stream --format '{{.CPUPerc}}' c)
+like "stats shows the use of the processor" "$busy" '^[1-9][0-9]*\.[0-9]+%$'
+like "its heading is docker's" "$(rl stats --no-stream | head -n 1)" 'CONTAINER ID +NAME +CPU % +MEM USAGE / LIMIT +MEM % +NET I/O +BLOCK I/O +PIDS'
+is "every running container has a row" "$(rl stats --no-stream | wc -l)" 4
+like "memory is that of its processes" "$(rl stats --no-stream --format '{{.MemUsage}}' c)" '^[0-9.]+(KiB|MiB) / [0-9.]+GiB$'
+is "processes are counted" "$(rl stats --no-stream --format '{{.PIDs}}' c)" "$(rl top c | tail -n +2 | wc -l)"
+is "json is an array" "$(rl stats --no-stream --format json c | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["Name"])')" c
+rl create $N --name idle busybox true >/dev/null
+is "-a shows those that do not run" "$(rl stats --no-stream -a --format '{{.Name}}' | sort | tr '\n' ' ')" "c i idle other "
+rl rm idle >/dev/null
+is "without --no-stream it goes on" "$(rl stats --format '{{.Name}}' c | head -n 2 | tr '\n' ' ')" "c c "
+must_fail "one that is not there is refused" --status 125 rl stats --no-stream nosuch
+rl exec c sh -c 'kill $(ps | grep "[w]hile" | awk "{print \$1}")'
+
 # --- pause ---
 states() { rl top "$1" state | tail -n +2 | sort -u | tr -d '\n '; }
 output_is "pause succeeds" c rl pause c

@@ -26,6 +26,8 @@ if [ -n "$pids" ] && [ -w "$pids$(own pids)" ]; then
 	output_is "the cgroup namespace begins at the container's cgroup" "/" run --pids-limit 50 busybox \
 		sh -c "grep :pids: /proc/self/cgroup | cut -d: -f3"
 	ok "a container with a limit runs" rl run -d --name live --network none --pids-limit 30 busybox sleep 1000
+	output_is "exec is inside of the limit" 2 rl exec live sh -c "cat /proc/self/cgroup | grep -c ':\\(pids\\|freezer\\):/\$'"
+	like "and cannot get past it" "$(rl exec live sh -c 'n=0; while [ $n -lt 60 ]; do sleep 1 & n=$((n+1)); done; wait' 2>&1)" "can't fork"
 	ok "update changes it" rl update --pids-limit 77 live
 	is "at once" "$(cat "$dir"/rl-*/pids.max)" 77
 	kill -9 "$(rl inspect -f '{{.State.MonitorPid}}' live)"

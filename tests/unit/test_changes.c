@@ -62,6 +62,20 @@ static void check(const int *fds, size_t ntop, size_t n, const struct strv *hidd
 	tap_is_str(got.buf, want, sentence);
 }
 
+static void compare(const int *fds, size_t ntop, size_t n, const char *want, const char *sentence)
+{
+	struct err e = ERR_INIT;
+	struct change_list l = {.count = 0};
+	autostr struct str got = STR_INIT;
+	const struct changes_req req = {.top = fds, .ntop = ntop, .below = fds + ntop, .nbelow = n - ntop};
+	if (changes_compare(&req, &l, &e) < 0)
+		str_adds(&got, e.text);
+	for (size_t i = 0; i < l.count; i++)
+		str_addf(&got, "%s%c%s", i ? " " : "", l.items[i].kind, l.items[i].path);
+	change_list_free(&l);
+	tap_is_str(got.buf, want, sentence);
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -90,6 +104,11 @@ int main(void)
 	check((const int[]){f_mounts, f_base}, 1, 2, &hidden, "", "places of mounts are no changes");
 	check((const int[]){f_mounts, f_base}, 1, 2, NULL, "C/etc A/etc/hosts A/proc A/sub A/sub/deep", "unless nothing was mounted there");
 	check((const int[]){f_base}, 1, 1, NULL, "A/a A/a/x A/a/y A/b A/b/z A/etc", "over nothing all is new");
+	compare((const int[]){f_one, f_base, f_base}, 2, 3, "C/a A/a/new D/a/x", "two stacks: the one has a layer more");
+	compare((const int[]){f_base, f_one, f_base}, 1, 3, "C/a D/a/new A/a/x", "or the other");
+	compare((const int[]){f_two, f_one, f_base, f_one, f_base}, 3, 5, "D/a C/b A/b/q D/b/z", "they share all but one");
+	compare((const int[]){f_one, f_base, f_two, f_base}, 2, 4, "A/a A/a/new A/a/y C/b D/b/q A/b/z", "each has one of its own");
+	compare((const int[]){f_base, f_base}, 1, 2, "", "a stack is like itself");
 	struct err e = ERR_INIT;
 	if (io_remove_tree(AT_FDCWD, top, &e) < 0)
 		return 1;

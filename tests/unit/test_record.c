@@ -38,6 +38,7 @@ static void fill(struct run_opts *o)
 	o->timeout = 44;
 	o->sig_proxy = false;
 	o->detach_keys = xstrdup("ctrl-a");
+	o->report = xstrdup("/r.json");
 	bad |= run_opts_log_driver(o, "k8s-file", &e) | run_opts_log_opt(o, "max-size=10m", &e);
 	bad |= run_opts_log_opt(o, "max-file=3", &e) | run_opts_health_cmd(o, "true", &e);
 	bad |= run_opts_health_interval(o, "3s", &e) | run_opts_health_timeout(o, "4s", &e);
@@ -65,6 +66,9 @@ static void fill(struct run_opts *o)
 	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);
 	bad |= run_opts_personality(o, "linux32", &e);
 	strv_add(&o->typed, "--env=A=b");
+	bad |= run_opts_pod(o, "new:p", &e);
+	o->holder = true;
+	o->pod_share = 3;
 	o->create_dir = xstrdup("/home/x");
 	o->shm_size = UINT64_MAX;
 	bad |= run_opts_device(o, "/dev/null:/dev/x:r", &e);

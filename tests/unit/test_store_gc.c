@@ -41,6 +41,24 @@ static void test_images(void)
 	store_gc_result_free(&gc);
 }
 
+static void test_prune(void)
+{
+	struct err e = ERR_INIT;
+	struct store_work w;
+	char m[STORE_DIGEST_SIZE];
+	fixture_image(&f, NULL, 0x60, 0x600, 1);
+	fixture_digest(0x60, m);
+	fixture_must(store_work_begin(&f.s, &w, &e), &e);
+	fixture_must(store_pin_blob(&w, m, -1, &e), &e);
+	tap_is_int(store_prune_image(&f.s, m, &e), 0, "an image a living writer has to do with is not pruned");
+	store_work_end(&w);
+	fixture_must(store_tag(&f.s, "docker.io/library/p:1", m, &e), &e);
+	tap_is_int(store_prune_image(&f.s, m, &e), 0, "nor one that has a name");
+	fixture_must(store_untag(&f.s, "docker.io/library/p:1", &e), &e);
+	tap_is_int(store_prune_image(&f.s, m, &e), 1, "any other is");
+	tap_ok(!fixture_has(&f, FIXTURE_META, 0x60), "and its record gone");
+}
+
 static void test_writer(void)
 {
 	struct err e = ERR_INIT;
@@ -158,6 +176,7 @@ int main(void)
 	tap_plan_later();
 	fixture_open(&f);
 	test_images();
+	test_prune();
 	test_writer();
 	test_containers();
 	test_damage();

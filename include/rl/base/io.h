@@ -42,6 +42,8 @@ int io_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
 /* Whole-file advisory locks (flock(2)): they vanish with the last descriptor, so a crash releases them.
  * io_lock waits; io_try_lock returns 1 when taken, 0 when somebody else holds it. File systems that refuse locks
  * (-ENOLCK, -EOPNOTSUPP) are reported as success with a debug line: single writers still work there. */
+/* Where that is so nobody can be told from the dead, and nothing may be removed because its lock is free: */
+bool io_can_lock(int fd); /* fd is not locked yet */
 int io_lock(int fd, bool exclusive, struct err *e) RL_CHECK;
 int io_try_lock(int fd, bool exclusive, struct err *e) RL_CHECK;
 

@@ -46,6 +46,10 @@ struct changes_req {
 	const struct strv *hidden; /* absolute paths, or NULL */
 };
 
+/* The same between two stacks, whatever they have in common: what `top` shows and `below` does not is added, and so on.
+ * Directories that are the same in both are not entered; files are told apart by owner, mode, size, time and links by
+ * text. */
+int changes_compare(const struct changes_req *req, struct change_list *ret_list, struct err *e) RL_CHECK;
 int changes_find(const struct changes_req *req, struct change_list *ret_list, struct err *e) RL_CHECK;
 
 #endif

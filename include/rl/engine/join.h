@@ -25,7 +25,8 @@
  *     status = runtime_reap(&c, e);                                      // or runtime_container_close: kills
  * Ownership: as in runtime.h; *ret_c is a struct runtime_container whose pid is the joined process.
  * Role: the caller (rl or a monitor), as the ordinary user that started the container, with one thread.
- * Control groups: the joined process is in the caller's.
+ * Control groups: the joined process is in those of `cgroups`, and so never outside of the container's limits; in the
+ * caller's where that is NULL. -EACCES or -EPERM where the caller may not move it there.
  * Sources: setns(2) (pidfd since Linux 5.8), pid_namespaces(7), ptrace(2) "access mode checking".
  */
 #ifndef RL_ENGINE_JOIN_H
@@ -41,6 +42,7 @@ struct runtime_join {
 	const struct seccomp_filter *filter; /* NULL: none */
 	int stdio[3];			     /* become 0 to 2; -1: the caller's stay */
 	unsigned preserve_fds;		     /* so many from 3 up stay open */
+	const struct strv *cgroups;	     /* of the container (rl/kern/cgroup.h), or NULL */
 };
 
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e) RL_CHECK;

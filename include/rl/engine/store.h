@@ -10,6 +10,9 @@
  * images/meta/MANIFEST-HEX.json is the record of one image: its blobs, its config, its layers and the key under which
  * each layer is unpacked. An image exists exactly if its record does; a name only points to it.
  *
+ * Additional stores (RL_ADDITIONAL_STORES, or additionalimagestores in storage.conf) are stores of this form that are
+ * only read: searched after our own and before the built-in images, their layers used where they are.
+ *
  * Rules: an object exists exactly if its final name exists (made in tmp/, synced, renamed). Readers take no lock.
  * Writers of new objects work in a directory of their own below tmp/ (struct store_work), which they hold flock()ed as
  * long as they live, and list there what they need ("pins"). Pinning and publishing hold the store lock shared for
@@ -41,6 +44,7 @@ struct store {
 	char *root;	  /* absolute path */
 	int rootfd;	  /* O_DIRECTORY */
 	char *builtin;	  /* read-only OCI layout searched last, or NULL (share/rl/images) */
+	bool alone;	  /* neither built-in images nor additional stores are looked at */
 	bool index_later; /* who makes several changes calls store_rebuild_index itself, once, at the end */
 };
 
@@ -59,7 +63,8 @@ struct store_image {
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
 						  layers that depend on the ones below (DECISIONS 7) */
 	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
-	bool builtin;			       /* blobs are in the built-in layout */
+	bool builtin;			       /* not ours: blobs are in the built-in layout or an additional store */
+	bool shared;			       /* in an additional store */
 };
 
 /* One name (or one image without a name) of the store. */
@@ -69,7 +74,8 @@ struct store_entry {
 	char config_digest[STORE_DIGEST_SIZE];
 	char *created; /* RFC 3339 as the config says, "" if it does not */
 	int64_t size;  /* bytes of the unpacked layers, of the blobs where that is not known */
-	bool builtin;
+	bool builtin;  /* not ours: built in, or of an additional store */
+	bool shared;   /* of an additional store */
 	bool broken; /* the record of the name cannot be read or leads nowhere */
 };
 
@@ -95,6 +101,9 @@ int store_layer_dirs(const struct store *s, const struct store_image *i, const c
 /* Hold the store lock shared: nothing is removed until the returned descriptor is closed. `rl run` takes it before it
  * looks for the layers and lets go when its container's `layers` file names them. */
 int store_lease(const struct store *s, struct err *e) RL_CHECK;
+
+/* 0 if things can be removed from this store; -ENOLCK where nobody could tell what the living need. */
+int store_can_remove(const struct store *s, struct err *e) RL_CHECK;
 
 /* Name of the file in a container's directory that keeps its layers alive: absolute paths, one per line. */
 #define STORE_CONTAINER_LAYERS "layers"
@@ -122,7 +131,9 @@ struct store_record {
 	struct strv extra; /* further blobs to keep (an index it was chosen from): digests */
 	char *origin;	   /* repository it was pulled from (DOMAIN/PATH), or NULL */
 	struct strv maps;  /* keys of the id maps it was unpacked for: a layer missing there is damage */
-	bool builtin;	   /* its blobs are in the built-in layout; kept only for the keys of its layers */
+	bool builtin;	   /* its blobs are in the built-in layout or an additional store; kept only for the keys of its
+			      layers */
+	bool shared;	   /* found in an additional store */
 };
 
 void store_record_free(struct store_record *r);
@@ -148,6 +159,9 @@ struct store_work {
 };
 
 int store_work_begin(const struct store *s, struct store_work *ret_work, struct err *e) RL_CHECK;
+/* For who only reads and pins what it reads: on a store that cannot be written, where nobody removes anything either,
+ * there are no pins. */
+int store_work_begin_reading(const struct store *s, struct store_work *ret_work, struct err *e) RL_CHECK;
 /* Removes what was not published. Safe on a zeroed or ended work. */
 void store_work_end(struct store_work *w);
 
@@ -176,6 +190,8 @@ int store_untag(const struct store *s, const char *name, struct err *e) RL_CHECK
 int store_names(const struct store *s, const char *manifest_digest, struct strv *ret_names, struct err *e) RL_CHECK;
 /* Remove the record; its names must be gone. Follow with store_gc. */
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
+/* The same for who tidies up: 0 if it has a name after all, or a living writer is about to give it one; 1 removed. */
+int store_prune_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
 /* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
@@ -205,7 +221,7 @@ int store_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
  * damaged are left out (debug line). */
 typedef int store_layout_fn(const char *name, struct store_record *record, void *arg);
 int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
-/* The same for the built-in layout; 0 if there is none. */
+/* The same for the images of additional stores and then for the built-in layout. */
 int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
 
 #endif

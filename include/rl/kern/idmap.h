@@ -103,6 +103,10 @@ void idmap_cancel(struct idmap_job *job);
 /* Fill *e for a clone or unshare with CLONE_NEWUSER (and other CLONE_NEW* flags) that failed with `errnum`: the text
  * names the cause, the hint the remedy (sysctls, outer seccomp filter, chroot). Returns -errnum. */
 int idmap_explain_clone(int errnum, struct err *e) RL_CHECK;
+/* A clone or unshare with CLONE_NEWUSER failed with `errnum`: true if trying again may help. The kernel counts a user
+ * namespace some milliseconds longer than it lives, so under a tight limit (user.max_user_namespaces) the one that our own
+ * last child had may stand in the way. Waits a little; *tries begins with 0. Keeps errno. */
+bool idmap_try_again(int errnum, unsigned *tries);
 /* If this machine's AppArmor takes the capabilities from new user namespaces, attach the remedy to *e (which is filled
  * already, with an EPERM or EACCES from a map write or from the first mount) and return true. */
 bool idmap_hint_restricted(struct err *e);

@@ -22,6 +22,9 @@ long probe_sysctl(const char *name, long missing);
  * -1 when it cannot be told. */
 long long probe_status(const char *field);
 
+/* Make a user namespace in a child that ends at once: 0, or the errno. */
+int probe_userns(void);
+
 /* Nothing is mounted on our own "/": the caller sits in a chroot (the kernel refuses it user namespaces). False also
  * when it cannot be told. */
 bool probe_is_chrooted(void);

@@ -26,6 +26,7 @@ enum { TREE_DEPTH_MAX = 400 };
 
 enum tree_flags {
 	TREE_REPLACE = 1 << 0, /* merge: directories are entered, everything else of the same name is replaced */
+	TREE_LAYER = 1 << 1,   /* a layer as it is: control xattrs too (whiteouts are copied anyway) */
 };
 
 struct tree_stats {

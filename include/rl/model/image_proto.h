@@ -9,10 +9,12 @@
  *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
  *     load FILE|DIR|-       --which NAME (one image of it; all otherwise); names come from the archive
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
- *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N;
+ *                           --name NAME (instead of its own)  --append (to a layout that is there)
+ *     push IMAGE DEST       --format oci|v2s2  --compression gzip|zstd|none  --compression-level N  --force-compression;
  *                           DEST "" is the image's name
  *     login REGISTRY, logout REGISTRY   ("" for all); login answers where the credentials are, or whose they are
- *     inspect REF           --platform; answers a JSON document
+ *     push-index JSON DEST  --format; the index and the images of the store that are its entries
+ *     inspect REF           --platform; answers a JSON document; with --raw the manifest or index itself
  *     tags REF              answers the repository and its tags, one per line
  *     commit                --name REF  --format oci|docker  --compression gzip|zstd|none; descriptor 4 is a JSON request:
  *                           {"config":{...},"base":"sha256:...","lowers":[...],"squash":bool,"created":"...","epoch":n,

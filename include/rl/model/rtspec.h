@@ -98,6 +98,7 @@ struct rtspec {
 	bool terminal;
 	unsigned short rows, columns; /* of the terminal; 0 0: unknown */
 	bool init;		/* a reaper of ours is PID 1 */
+	bool hold;		/* nothing is executed: PID 1 only holds the namespaces; no args */
 	bool outlives_parent;	/* no parent-death signal: a detached container goes on without its monitor */
 	uint64_t caps;		/* bounding set; also effective and permitted for uid 0 */
 	bool no_new_privs;
@@ -130,7 +131,7 @@ struct rtspec {
 	struct rt_ns ns[RT_NS_COUNT];
 	char *hostname;
 	char *domainname;
-	struct strv sysctls;	/* "key=value" */
+	struct strv sysctls;	/* "key=value"; with a "-" in front it may fail (sysctl.d(5)) */
 };
 
 void rtspec_init(struct rtspec *s);

@@ -137,6 +137,7 @@ struct run_opts {
 	bool sig_proxy;          /* true */
 	char *detach_keys;       /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
+	char *report; /* "line", "json" or a file; NULL: none */
 	enum log_driver log_driver;
 	uint64_t log_max_size;	 /* bytes of one file, 0: without end */
 	unsigned log_max_file;	 /* files kept, 1 at least */
@@ -173,6 +174,9 @@ struct run_opts {
 	struct strv requires;	 /* containers started before this one */
 	int personality;	 /* of personality(2), -1: as it is */
 	bool no_hostname;	 /* leave the image's /etc/hostname alone */
+	char *pod;		 /* --pod: "NAME" or "new:NAME", in a record the pod's id */
+	bool holder;		 /* this is a pod (rl/svc/pod.h) */
+	unsigned pod_share;	 /* of a pod: RUN_OPTS_POD_* */
 	struct strv typed;	 /* what was asked for, "--name=value", to ask for it again */
 	char *create_dir;	 /* where: relative names in it are relative to this */
 	bool rmi;		 /* remove the image afterwards */
@@ -216,6 +220,10 @@ struct run_opts {
 enum {
 	RUN_OPTS_FILE_MAX = 1 << 20, /* what callers read of --env-file and --label-file at most */
 	RUN_OPTS_DETACH_MAX = 16,    /* keys of a detach sequence */
+	RUN_OPTS_POD_NET = 1,	     /* what a pod shares */
+	RUN_OPTS_POD_IPC = 2,
+	RUN_OPTS_POD_UTS = 4,
+	RUN_OPTS_POD_SHARE = RUN_OPTS_POD_NET | RUN_OPTS_POD_IPC | RUN_OPTS_POD_UTS,
 };
 
 void run_opts_init(struct run_opts *o);
@@ -268,6 +276,7 @@ int run_opts_detach_keys(struct run_opts *o, const char *value, struct err *e) R
 int run_opts_name(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_restart(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* logs and health checks: run_opts_life.c */
+int run_opts_report(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_log_driver(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* max-size=, max-file=, tag= */
 int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -322,6 +331,10 @@ int run_opts_requires(struct run_opts *o, const char *value, struct err *e) RL_C
 int run_opts_personality(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* `text` with $NAME and ${NAME} replaced by what `env` ("NAME=value" items) says, or nothing. */
 void run_opts_expand(const char *text, const struct strv *env, struct str *out);
+
+int run_opts_pod(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* --pod */
+/* Replace an owned string. */
+void run_opts_set(char **slot, const char *value);
 
 /* Shared grammars. */
 /* A signal as "TERM", "SIGTERM", "15", "RTMIN+3": its number. */

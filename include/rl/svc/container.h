@@ -116,6 +116,25 @@ int container_inspect(const char *root, const char *name, bool size, json_t **re
 int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text, struct err *e)
 	RL_CHECK;
 
+struct container_stats_row {
+	char id[65];
+	char *name;
+	bool running;
+	uint64_t at_ns;	 /* when it was measured, CLOCK_MONOTONIC */
+	uint64_t cpu_ns; /* of all its processes since their start */
+	uint64_t memory, limit; /* bytes */
+	uint64_t net_in, net_out, block_in, block_out;
+	unsigned pids;
+};
+struct container_stats {
+	struct container_stats_row *rows;
+	size_t count;
+};
+/* What the named containers use now; without names every running one, or every one. */
+int container_stats(const char *root, const struct strv *names, bool all, struct container_stats *ret_stats,
+		    struct err *e) RL_CHECK;
+void container_stats_free(struct container_stats *st);
+
 struct container_logs_opts {
 	bool follow;
 	bool timestamps;

@@ -56,14 +56,22 @@ int confine_unshare(int targetfd, struct err *e)
 {
 	if (fchdir(targetfd) < 0)
 		return err_sys(e, errno, "enter the target directory");
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
-		return idmap_explain_clone(errno, e);
-	return 0;
+	unsigned tries = 0;
+	int r;
+	do
+		r = unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+	while (r < 0 && idmap_try_again(errno, &tries));
+	return r < 0 ? idmap_explain_clone(errno, e) : 0;
 }
 
 static int open_tree_of(const char *path, unsigned long attrs, struct err *e)
 {
 	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0 && errno == ENOSYS && *path == '/') {
+		/* A lower directory: it is only read, the mount of its own is a second line. */
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? err_sys(e, errno, "open %s", path) : fd;
+	}
 	if (fd < 0)
 		return err_sys(e, errno, "clone the mount of %s", path);
 	struct mount_attr attr = {.attr_set = attrs};
@@ -111,16 +119,54 @@ static int become_root(const struct idmap *map, struct err *e)
 	return 0;
 }
 
+/* Outer filters may know only mount(2), or only what came after it: whichever of the two works is used. */
+static int make_private(struct err *e)
+{
+	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		return 0;
+	int errnum = errno;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return 0;
+	return err_sys(e, errnum, "make mounts private");
+}
+
+static int mount_cwd_by_mount(struct err *e)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/cwd", path, sizeof(path) - 1);
+	if (n < 0 || mount(".", ".", NULL, MS_BIND, NULL) < 0)
+		return err_sys(e, errno, "mount the target directory");
+	path[n] = '\0';
+	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fchdir(fd) < 0)
+		return err_sys(e, errno, "enter the target's mount");
+	if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_sys(e, errno, "set mount attributes of the target");
+	return take_fd(&fd);
+}
+
+/* The target as a mount of its own, entered. */
+static int mount_cwd(struct err *e)
+{
+	struct err why = ERR_INIT;
+	autofd int tree = open_tree_of(".", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &why);
+	if (tree < 0)
+		return mount_cwd_by_mount(e);
+	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(e, errno, "mount the target directory");
+	return take_fd(&tree);
+}
+
 /* The current directory becomes "/" and the only mount. */
 static int pivot_into_cwd(struct err *e)
 {
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(e, errno, "make mounts private");
-	autofd int tree = open_tree_of(".", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
+	int r = make_private(e);
+	if (r < 0)
+		return r;
+	autofd int tree = mount_cwd(e);
 	if (tree < 0)
 		return tree;
-	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_sys(e, errno, "mount the target directory");
 	if (fchdir(tree) < 0)
 		return err_sys(e, errno, "enter the target's mount");
 	if (syscall(SYS_pivot_root, ".", ".") < 0)

@@ -180,6 +180,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return no_new_privs(e);
 	case OP_DEATH_SIGNAL:
 		return death_signal(a, e);
+	case OP_HOLD:
+		return role_hold(e);
 	case OP_EXEC:
 		return apply_exec(a, e);
 	}

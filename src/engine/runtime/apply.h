@@ -45,8 +45,9 @@ struct apply {
 /* apply.c: run the operations of stages first..last. */
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
-/* apply_root.c */
+/* apply_overlay.c */
 int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
+/* apply_root.c */
 int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
 int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
 int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
@@ -84,6 +85,9 @@ int apply_exec(struct apply *a, struct err *e) RL_CHECK;
 
 /* role_init.c: fork; returns in the child only. The parent becomes the reaper and never returns. */
 int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
+
+/* role_hold.c: in place of the exec; returns only failures. */
+int role_hold(struct err *e) RL_CHECK;
 
 /* role_child.c: what the cloned process does; never returns. */
 RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);

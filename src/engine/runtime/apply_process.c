@@ -33,7 +33,7 @@ static int open_procfs(struct apply *a, struct err *e)
 	return a->procfd < 0 ? a->procfd : 0;
 }
 
-int apply_sysctl(struct apply *a, const char *assignment, struct err *e)
+static int set_sysctl(struct apply *a, const char *assignment, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
 	const char *value = strchr(assignment, '=');
@@ -48,6 +48,17 @@ int apply_sysctl(struct apply *a, const char *assignment, struct err *e)
 	if (r == 0)
 		r = open_procfs(a, e);
 	return r < 0 ? r : limits_write_sysctl(a->procfd, path, value + 1, e);
+}
+
+int apply_sysctl(struct apply *a, const char *assignment, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (*assignment != '-')
+		return set_sysctl(a, assignment, e);
+	/* Ours, for comfort: an outer container may have frozen /proc/sys. */
+	if (set_sysctl(a, assignment + 1, &why) < 0)
+		log_debug(LOG_RUN, "%s", why.text);
+	return 0;
 }
 
 int apply_oom_score(struct apply *a, struct err *e)

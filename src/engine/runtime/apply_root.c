@@ -89,20 +89,6 @@ int apply_open_host(struct apply *a, struct err *e)
 	return r < 0 ? r : open_mount_sources(a, e);
 }
 
-int apply_root_overlay(struct apply *a, struct err *e)
-{
-	const struct rtspec *s = a->plan->spec;
-	const struct mnt_overlay o = {
-		.lower = a->layerfds,
-		.nlower = s->layers.count,
-		.upper = a->upperfd,
-		.work = a->workfd,
-		.is_volatile = s->is_volatile,
-	};
-	a->rootfd = mnt_overlay(&o, MNT_NODEV, a->mountfd, e);
-	return a->rootfd < 0 ? a->rootfd : 0;
-}
-
 int apply_root_bind(struct apply *a, const char *dir, struct err *e)
 {
 	a->rootfd = mnt_bind(a->rootfs, "", true, 0, 0, a->mountfd, e);

@@ -32,6 +32,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/kern/cgroup.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/safepath.h"
 #include "steps.h"
@@ -62,7 +63,10 @@ static int before_entry(void *arg, struct err *e)
 	struct joining *g = arg;
 	const struct runtime_join *j = g->j;
 	close_fd(&g->other_end);
-	int r = place_stdio(j->stdio, e);
+	/* While cgroupfs of the host is in sight; what the joiner clones is where the joiner is. */
+	int r = j->cgroups ? cgroup_join(j->cgroups, getpid(), e) : 0;
+	if (r == 0)
+		r = place_stdio(j->stdio, e);
 	if (r == 0)
 		r = role_child_close_on_exec_from(3 + (int)j->preserve_fds, e);
 	return r < 0 ? r : join_prepare(j->spec, e);

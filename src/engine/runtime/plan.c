@@ -124,13 +124,13 @@ static void plan_security(struct plan *p)
 		add(p, STAGE_SECURITY, OP_NO_NEW_PRIVS);
 	if (p->filter && s->no_new_privs)
 		add(p, STAGE_SECURITY, OP_SECCOMP);
-	add(p, STAGE_SECURITY, OP_EXEC);
+	add(p, STAGE_SECURITY, s->hold ? OP_HOLD : OP_EXEC);
 }
 
 int runtime_plan(const struct rtspec *spec, const struct idmap *map, const struct seccomp_filter *filter,
 		 struct plan **ret_plan, struct err *e)
 {
-	if (!spec->args.count || !spec->args.items[0][0])
+	if (!spec->hold && (!spec->args.count || !spec->args.items[0][0]))
 		return err_hint((err_set(e, EINVAL, "no command: the image names none"), e),
 				"give one after the image: rl run IMAGE COMMAND");
 	struct plan *p = xcalloc(1, sizeof(*p));
@@ -319,6 +319,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_DEATH_SIGNAL:
 		str_adds(out, "die with rl");
+		break;
+	case OP_HOLD:
+		str_adds(out, "stay and hold the namespaces");
 		break;
 	case OP_EXEC:
 		str_adds(out, "exec");

@@ -58,6 +58,7 @@ enum op_kind {
 	OP_IDENTITY,	 /* groups, gid, uid, capabilities */
 	OP_NO_NEW_PRIVS,
 	OP_DEATH_SIGNAL,
+	OP_HOLD, /* in place of the exec */
 	OP_EXEC,
 };
 

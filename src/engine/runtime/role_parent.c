@@ -159,11 +159,14 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 	uint64_t flags = clone_flags(spec);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
 	bool placed = false;
+	unsigned tries = 0;
 	bool joins = plan_needs_joiner(spec);
 	if (joins)
 		r = clone_joined(s, pair, &c, e);
 	else
-		c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
+		do
+			c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
+		while (c.pid < 0 && (flags & CLONE_NEWUSER) && idmap_try_again(errno, &tries));
 	if (c.pid == 0) {
 		close(pair[0]);
 		role_child_main(s, pair[1]);
@@ -226,6 +229,10 @@ int runtime_on_message(struct runtime_container *c, struct err *e)
 	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY)
 		return take_device(c, m, e);
 	sync_close_fds(m);
+	if (m->step == STEP_NOTE) {
+		log_warn("%.*s", (int)RL_MIN(m->len, (size_t)ERR_TEXT_SIZE), (const char *)m->data);
+		return 1;
+	}
 	return err_set(e, EPROTO, "%s sent step %u", first_process, m->step);
 }
 

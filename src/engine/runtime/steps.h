@@ -6,6 +6,7 @@
  *                           unmapped; only with a net_setup that makes one
  * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    bool: the child was moved into a
  *                           has returned; the child may act as container root  cgroup after the clone
+ * STEP_NOTE        child    a lesser rung is used; at most a few             text for the person, no NUL
  * STEP_PTY         child    after pivot_root, with a terminal                one descriptor (pty master)
  * (error)          child    any operation failed; the child then exits       struct err
  * (end of file)    child    the payload was executed: the socket is close-on-exec
@@ -19,6 +20,7 @@ enum runtime_step {
 	STEP_NET_DEVICE = 1,
 	STEP_MAPPED,
 	STEP_PTY,
+	STEP_NOTE,
 };
 
 #endif

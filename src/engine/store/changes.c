@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -235,6 +236,107 @@ static int walk_dir(struct walk *w, const struct dirset *top, const struct dirse
 	return r < 0 ? r : 0;
 }
 
+/* ---- two stacks ---- */
+
+static bool same_set(const struct dirset *a, const struct dirset *b)
+{
+	struct stat x;
+	struct stat y;
+	bool same = a->n == b->n;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = fstat(a->fds[i], &x) == 0 && fstat(b->fds[i], &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+	return same;
+}
+
+/* The text of a symlink in the topmost directory that has the name. */
+static ssize_t link_text(const struct dirset *s, const char *name, char *buf, size_t size)
+{
+	ssize_t n = -1;
+	for (size_t i = 0; i < s->n && n < 0; i++)
+		n = readlinkat(s->fds[i], name, buf, size);
+	return n;
+}
+
+static bool is_same_object(const struct dirset *a, const struct dirset *b, const char *name, const struct stat *x,
+			   const struct stat *y)
+{
+	if (x->st_ino == y->st_ino && x->st_dev == y->st_dev)
+		return true;
+	if (differs(x, y) || x->st_size != y->st_size || x->st_rdev != y->st_rdev)
+		return false;
+	if (!S_ISLNK(x->st_mode))
+		return same_time(x, y);
+	char one[PATH_MAX];
+	char two[PATH_MAX];
+	ssize_t n = link_text(a, name, one, sizeof(one));
+	return n == link_text(b, name, two, sizeof(two)) && n >= 0 && memcmp(one, two, (size_t)n) == 0;
+}
+
+static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path,
+		       unsigned depth, bool *ret_placed, struct err *e);
+
+static int compare_name(struct walk *w, const struct dirset *a, const struct dirset *b, const char *dir,
+			const char *name, unsigned depth, bool *ret_placed, struct err *e)
+{
+	autofree char *path = xasprintf("%s/%s", dir, name);
+	struct stat x = {.st_mode = 0};
+	struct stat y = {.st_mode = 0};
+	int in_a = look(a, name, &x, e);
+	int in_b = in_a < 0 ? in_a : look(b, name, &y, e);
+	if (in_b < 0)
+		return in_b;
+	if (!in_a) {
+		if (in_b)
+			add(w, CHANGE_DELETED, path);
+		return 0;
+	}
+	if (!S_ISDIR(x.st_mode)) {
+		if (!in_b && S_ISREG(x.st_mode) && x.st_size == 0 && is_hidden(w, path))
+			*ret_placed = true;
+		else if (!in_b || !is_same_object(a, b, name, &x, &y))
+			add(w, in_b ? CHANGE_MODIFIED : CHANGE_ADDED, path);
+		return 0;
+	}
+	autodirset struct dirset a_in = {.n = 0};
+	autodirset struct dirset b_in = {.n = 0};
+	bool placed = false;
+	if (depth >= DEPTH_MAX)
+		return err_sys(e, ELOOP, "%.64s...: too deep", path);
+	int r = descend(a, name, &a_in, e);
+	if (r >= 0 && in_b && S_ISDIR(y.st_mode))
+		r = descend(b, name, &b_in, e);
+	if (r < 0 || same_set(&a_in, &b_in))
+		return r;
+	size_t mine = add(w, in_b ? CHANGE_MODIFIED : CHANGE_ADDED, path);
+	r = compare_dir(w, &a_in, &b_in, path, depth + 1, &placed, e);
+	if (r < 0 || w->list.count > mine + 1)
+		return r;
+	if (!in_b && (placed || is_hidden(w, path))) {
+		take_back(w);
+		*ret_placed = true;
+	} else if (in_b && !differs(&x, &y) && (placed || same_time(&x, &y))) {
+		take_back(w);
+	}
+	return 0;
+}
+
+static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path,
+		       unsigned depth, bool *ret_placed, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	int r = read_names(a, &names, e);
+	if (r >= 0)
+		r = read_names(b, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s", *path ? path : "/");
+	if (names.count)
+		qsort(names.items, names.count, sizeof(*names.items), by_text);
+	for (size_t i = 0; i < names.count && r >= 0; i++)
+		if (!i || !str_eq(names.items[i], names.items[i - 1]))
+			r = compare_name(w, a, b, path, names.items[i], depth, ret_placed, e);
+	return r;
+}
+
 static int open_set(const int *dirs, size_t n, struct dirset *ret, struct err *e)
 {
 	ret->fds = xcalloc(n + 1, sizeof(int));
@@ -247,7 +349,7 @@ static int open_set(const int *dirs, size_t n, struct dirset *ret, struct err *e
 	return 0;
 }
 
-int changes_find(const struct changes_req *req, struct change_list *ret_list, struct err *e)
+static int find(const struct changes_req *req, bool compares, struct change_list *ret_list, struct err *e)
 {
 	struct walk w = {.req = req};
 	autodirset struct dirset top = {.n = 0};
@@ -257,11 +359,22 @@ int changes_find(const struct changes_req *req, struct change_list *ret_list, st
 	if (r >= 0)
 		r = open_set(req->below, req->nbelow, &below, e);
 	if (r >= 0)
-		r = walk_dir(&w, &top, &below, "", 0, &placed, e);
+		r = compares ? compare_dir(&w, &top, &below, "", 0, &placed, e)
+			     : walk_dir(&w, &top, &below, "", 0, &placed, e);
 	if (r < 0) {
 		change_list_free(&w.list);
 		return r;
 	}
 	*ret_list = w.list;
 	return 0;
+}
+
+int changes_find(const struct changes_req *req, struct change_list *ret_list, struct err *e)
+{
+	return find(req, false, ret_list, e);
+}
+
+int changes_compare(const struct changes_req *req, struct change_list *ret_list, struct err *e)
+{
+	return find(req, true, ret_list, e);
 }

@@ -59,6 +59,7 @@ static void list_add_record(struct store_list *l, const char *name, const struct
 	memcpy(entry->config_digest, r->config, STORE_DIGEST_SIZE);
 	entry->size = store_record_size(r);
 	entry->builtin = r->builtin;
+	entry->shared = r->shared;
 }
 
 static bool list_has_name(const struct store_list *l, const char *name)
@@ -82,6 +83,7 @@ static int add_builtin(const char *name, struct store_record *record, void *arg)
 		return 0;
 	/* Once it was unpacked, our own record knows its size. */
 	bool known = store_record_read(a->s, record->manifest, &own, NULL) >= 0;
+	own.shared = record->shared;
 	list_add_record(a->l, name, known && own.builtin ? &own : record);
 	store_record_free(&own);
 	return 0;
@@ -256,6 +258,7 @@ static int find_own_id(struct wanted *w, struct err *e)
 {
 	struct store own = *w->s;
 	own.builtin = NULL;
+	own.alone = true;
 	struct store_list list = {0};
 	int r = store_list(&own, &list, e);
 	if (r < 0)
@@ -303,6 +306,7 @@ static int find_builtin(struct wanted *w, struct err *e)
 	/* Our own record of it, if there is one, knows the keys of layers that are not self-contained. */
 	struct store_record own = {0};
 	if (store_record_read(w->s, w->manifest, &own, NULL) >= 0) {
+		own.shared = w->record.shared;
 		store_record_free(&w->record);
 		w->record = own;
 	}
@@ -397,7 +401,10 @@ int store_find_image(const struct store *s, const char *text, struct store_image
 		wanted_free(&w);
 		return r;
 	}
-	struct store_image image = {.name = take_ptr(&w.name), .config = take_ptr(&config), .builtin = w.builtin};
+	struct store_image image = {.name = take_ptr(&w.name),
+				    .config = take_ptr(&config),
+				    .builtin = w.builtin,
+				    .shared = w.record.shared};
 	memcpy(image.manifest_digest, w.manifest, sizeof(w.manifest));
 	memcpy(image.config_digest, w.record.config, sizeof(image.config_digest));
 	image.keys_known = true;
@@ -420,17 +427,20 @@ int store_layer_dirs(const struct store *s, const struct store_image *i, const c
 	}
 	for (size_t n = 0; n < i->layer_keys.count; n++) {
 		char path[STORE_PATH_SIZE];
-		struct stat st;
+		struct stat st = {0};
 		snprintf(path, sizeof(path), "layers/%s/%s/diff", key, i->layer_keys.items[n]);
-		if (fstatat(s->rootfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			if (errno != ENOENT)
-				return err_sys(e, errno, "stat %s/%s", s->root, path);
+		bool there = fstatat(s->rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		if (!there && errno != ENOENT)
+			return err_sys(e, errno, "stat %s/%s", s->root, path);
+		char *dir = there && S_ISDIR(st.st_mode) ? xasprintf("%s/%s", s->root, path)
+							 : store_shared_layer(s, path);
+		if (!dir) {
 			*ret_missing = n;
 			return 1;
 		}
+		strv_add_owned(&dirs, dir);
 	}
-	for (size_t n = i->layer_keys.count; n-- > 0;)
-		strv_addf(&dirs, "%s/layers/%s/%s/diff", s->root, key, i->layer_keys.items[n]);
-	strv_add_all(ret_dirs, &dirs);
+	for (size_t n = dirs.count; n-- > 0;)
+		strv_add(ret_dirs, dirs.items[n]);
 	return 0;
 }

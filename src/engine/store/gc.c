@@ -433,6 +433,15 @@ int store_remove_tree(int dirfd, const char *path, struct err *e)
 	return io_remove_tree(dirfd, path, e);
 }
 
+static int unlink_record(const struct store *s, const char *manifest_digest, struct err *e)
+{
+	char path[STORE_PATH_SIZE];
+	snprintf(path, sizeof(path), STORE_META "/%s.json", store_hex(manifest_digest));
+	if (unlinkat(s->rootfd, path, 0) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "remove the record of image %s", manifest_digest);
+	return 0;
+}
+
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e)
 {
 	autofd int lockfd = -1;
@@ -444,12 +453,30 @@ int store_remove_image(const struct store *s, const char *manifest_digest, struc
 		return r;
 	if (names.count)
 		return err_set(e, EBUSY, "image %s has the name %s", manifest_digest, imgref_familiar(names.items[0]));
-	char path[STORE_PATH_SIZE];
-	snprintf(path, sizeof(path), STORE_META "/%s.json", store_hex(manifest_digest));
-	if (unlinkat(s->rootfd, path, 0) < 0 && errno != ENOENT)
-		return err_sys(e, errno, "remove the record of image %s", manifest_digest);
+	r = unlink_record(s, manifest_digest, e);
 	close_fd(&lockfd);
-	return store_index_changed(s, e);
+	return r < 0 ? r : store_index_changed(s, e);
+}
+
+int store_prune_image(const struct store *s, const char *manifest_digest, struct err *e)
+{
+	autofd int lockfd = -1;
+	autostrv struct strv names = STRV_INIT;
+	struct marks pins = {0};
+	int r = store_lock(s, true, true, &lockfd, e);
+	if (r >= 0)
+		r = store_names(s, manifest_digest, &names, e);
+	if (r >= 0)
+		r = store_each_file(s, "tmp", "pins", true, mark_pins, &pins, e);
+	bool spare = names.count || strv_has(&pins.blobs, store_hex(manifest_digest));
+	marks_free(&pins);
+	if (r < 0 || spare)
+		return r < 0 ? r : 0;
+	r = unlink_record(s, manifest_digest, e);
+	close_fd(&lockfd);
+	if (r >= 0)
+		r = store_index_changed(s, e);
+	return r < 0 ? r : 1;
 }
 
 struct users {

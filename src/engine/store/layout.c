@@ -128,9 +128,12 @@ int store_layout_each(int dirfd, store_layout_fn *fn, void *arg, struct err *e)
 
 int store_builtin_each(const struct store *s, store_layout_fn *fn, void *arg, struct err *e)
 {
+	int r = store_shared_images(s, fn, arg, e);
+	if (r)
+		return r;
 	autofd int dirfd = store_builtin_open(s);
 	if (dirfd < 0)
 		return 0;
-	int r = store_layout_each(dirfd, fn, arg, e);
+	r = store_layout_each(dirfd, fn, arg, e);
 	return r < 0 ? err_ctx(e, "built-in images %s", s->builtin) : r;
 }

@@ -115,13 +115,35 @@ int store_dir(const struct store *s, const char *name, struct err *e)
 	return fd < 0 ? err_ctx(e, "store %s", s->root) : fd;
 }
 
-int store_lock(const struct store *s, bool exclusive, bool wait, int *ret_fd, struct err *e)
+static int open_lock(const struct store *s, struct err *e)
 {
-	autofd int fd = openat(s->rootfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(s->rootfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && (errno == EROFS || errno == EACCES || errno == EPERM))
 		fd = openat(s->rootfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "open the lock of store %s", s->root) : fd;
+}
+
+static int no_locks(const struct store *s, struct err *e)
+{
+	err_set(e, ENOLCK, "the file system of store %s has no locks, so nothing can be removed safely", s->root);
+	err_hint(e, "put the store on a local file system with --root, or mount this one with locks");
+	return -ENOLCK;
+}
+
+int store_can_remove(const struct store *s, struct err *e)
+{
+	autofd int fd = open_lock(s, e);
+	return fd < 0 ? fd : io_can_lock(fd) ? 0 : no_locks(s, e);
+}
+
+int store_lock(const struct store *s, bool exclusive, bool wait, int *ret_fd, struct err *e)
+{
+	autofd int fd = open_lock(s, e);
 	if (fd < 0)
-		return err_sys(e, errno, "open the lock of store %s", s->root);
+		return fd;
+	/* Adding works without locks for one user at a time. Removing does not. */
+	if (exclusive && !io_can_lock(fd))
+		return no_locks(s, e);
 	if (!wait) {
 		int r = io_try_lock(fd, exclusive, e);
 		if (r <= 0)
@@ -171,6 +193,10 @@ int store_open_blob(const struct store *s, const char *digest, int64_t size, str
 	char path[STORE_PATH_SIZE];
 	snprintf(path, sizeof(path), STORE_BLOBS "/%s", store_hex(digest));
 	autofd int fd = openat(s->rootfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && !s->alone) {
+		fd = store_shared_blob(s, digest, size);
+		errno = ENOENT;
+	}
 	if (fd < 0 && errno == ENOENT && s->builtin) {
 		autofd int dirfd = store_builtin_open(s);
 		if (dirfd >= 0)

@@ -5,6 +5,7 @@
  * refs.c    images/refs: one record per name, index.json  find.c    from what a person typed to an image
  * layout.c  OCI layouts of others (the built-in one)      work.c    writers: tmp/, pins, publishing
  * gc.c      what nobody needs, and what crashes left     check.c   what is damaged (rl/engine/store_check.h)
+ * shared.c  stores of others, read only
  */
 #ifndef RL_ENGINE_STORE_INT_H
 #define RL_ENGINE_STORE_INT_H
@@ -71,6 +72,15 @@ int store_each_file(const struct store *s, const char *dir, const char *file, bo
 		    void *arg, struct err *e) RL_CHECK;
 /* index.json as the records have it. */
 int store_index_document(const struct store *s, json_t **ret_doc, struct err *e) RL_CHECK;
+
+/* Stores of others (shared.c). The callback goes on with 0; what else it returns ends the walk and is returned. */
+typedef int store_shared_fn(const struct store *shared, void *arg, struct err *e);
+int store_shared_each(const struct store *s, store_shared_fn *fn, void *arg, struct err *e) RL_CHECK;
+/* Their images, marked as not ours. */
+int store_shared_images(const struct store *s, store_layout_fn *fn, void *arg, struct err *e) RL_CHECK;
+/* Descriptor of a blob that one of them has, or -1; the absolute path of a layer ("layers/KEY/HEX/diff"), or NULL. */
+int store_shared_blob(const struct store *s, const char *digest, int64_t size);
+char *store_shared_layer(const struct store *s, const char *path);
 
 /* Temporary names beside records, left by the dead. The caller holds the store lock exclusively. */
 int store_remove_temporaries(const struct store *s, struct err *e) RL_CHECK;

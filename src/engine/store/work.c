@@ -51,6 +51,19 @@ int store_work_begin(const struct store *s, struct store_work *ret_work, struct 
 	return 0;
 }
 
+int store_work_begin_reading(const struct store *s, struct store_work *ret_work, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = store_work_begin(s, ret_work, &why);
+	if (r == -EROFS || r == -EACCES) {
+		*ret_work = (struct store_work){.store = s, .dirfd = -1, .pinsfd = -1};
+		return 0;
+	}
+	if (r < 0 && e)
+		*e = why;
+	return r;
+}
+
 void store_work_end(struct store_work *w)
 {
 	if (!w->store || !w->name)
@@ -73,7 +86,7 @@ static int write_pin(struct store_work *w, const char *line, int *ret_lockfd, st
 	int r = store_lock(w->store, false, true, ret_lockfd, e);
 	if (r < 0)
 		return r;
-	return io_write_all(w->pinsfd, line, strlen(line), e);
+	return w->pinsfd < 0 ? 0 : io_write_all(w->pinsfd, line, strlen(line), e);
 }
 
 int store_pin_blob(struct store_work *w, const char *digest, int64_t size, struct err *e)
@@ -113,9 +126,10 @@ int store_pin_layer(struct store_work *w, const char *key, const char *hex, stru
 	r = write_pin(w, line, &lockfd, e);
 	if (r < 0)
 		return r;
-	if (faccessat(w->store->rootfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : err_sys(e, errno, "stat %s", path);
+	struct stat st;
+	if (fstatat(w->store->rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return S_ISDIR(st.st_mode);
+	return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, errno, "stat %s", path);
 }
 
 /* ---- publishing ---- */
@@ -156,7 +170,8 @@ int store_put_blob(struct store_work *w, const void *data, size_t len, const cha
 static int displace(struct store_work *w, const char *path, struct err *e)
 {
 	autofree char *diff = xasprintf("%s/diff", path);
-	if (faccessat(w->store->rootfd, diff, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	struct stat st;
+	if (fstatat(w->store->rootfd, diff, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
 		return 0;
 	char random[17];
 	io_random_hex(8, random);

@@ -1,0 +1,206 @@
+/*
+ * apply_overlay.c - the root from image layers, on the first rung that holds (DECISIONS 14).
+ *
+ *   overlay   upper and work in the container's directory
+ *   memory    the same lower layers, upper and work on a tmpfs of this mount namespace: where the store lies on an
+ *             overlay or a network file system. What is written is lost at the end, so for --rm only
+ *   copy      the layers are put on top of each other into the container's own directory, by reflink where the file
+ *             system can, and that directory is the root. Done once; `copied` in the work directory says that it was
+ *
+ * Each is chosen by trying it with the very directories. The parent is told, and tells the person.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/sync.h"
+#include "rl/kern/mnt.h"
+#include "rl/kern/tree.h"
+#include "rl/kern/xattr.h"
+#include "steps.h"
+
+static const char copied_mark[] = "copied";
+
+static int say(struct apply *a, const char *text, struct err *e)
+{
+	return sync_send(a->sync, STEP_NOTE, text, strlen(text), NULL, 0, e);
+}
+
+/* ---- memory ---- */
+
+static int make_in(int dir, const char *name)
+{
+	if (mkdirat(dir, name, 0755) < 0)
+		return -1;
+	return openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int mount_in_memory(struct apply *a, struct mnt_overlay *o, struct err *e)
+{
+	/* On the work directory, which this overlay does not use; a quarter of the machine's memory at most. */
+	autofd int tmpfs = mnt_new("tmpfs", "size=25%,mode=755", 0, a->workfd, e);
+	if (tmpfs < 0)
+		return tmpfs;
+	autofd int upper = make_in(tmpfs, "upper");
+	autofd int work = make_in(tmpfs, "work");
+	if (upper < 0 || work < 0)
+		return err_sys(e, errno, "make a writable layer in memory");
+	o->upper = upper;
+	o->work = work;
+	return mnt_overlay(o, MNT_NODEV, a->mountfd, e);
+}
+
+/* ---- copy ---- */
+
+static bool is_whiteout(int dir, const char *name)
+{
+	struct stat st;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
+}
+
+static bool is_opaque(int dir)
+{
+	char value[2];
+	return fgetxattr(dir, XATTR_OVL_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
+}
+
+static int names_of(int dir, struct strv *out, struct err *e)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return err_sys(e, errno, "read a layer");
+	struct dirent *entry;
+	while ((entry = readdir(d)))
+		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
+			strv_add(out, entry->d_name);
+	return 0;
+}
+
+static int empty_dir(int dir, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	int r = names_of(dir, &names, e);
+	for (size_t i = 0; i < names.count && r == 0; i++)
+		r = io_remove_tree(dir, names.items[i], e);
+	return r;
+}
+
+/* What the layer hides of those below it, removed from the copy of those. With `after`: the marks of whiteouts
+ * themselves, which the copy has taken over as the device nodes they are. */
+static int hide(int layer, int to, bool after, int depth, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	if (depth > TREE_DEPTH_MAX)
+		return err_set(e, ELOOP, "a layer is nested too deep");
+	int r = names_of(layer, &names, e);
+	if (r == 0 && !after && is_opaque(layer))
+		r = empty_dir(to, e);
+	for (size_t i = 0; i < names.count && r == 0; i++) {
+		const char *name = names.items[i];
+		if (is_whiteout(layer, name)) {
+			r = io_remove_tree(to, name, e);
+			continue;
+		}
+		autofd int from = openat(layer, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		autofd int below = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (from >= 0 && below >= 0)
+			r = hide(from, below, after, depth + 1, e);
+		else if (!after && below >= 0)
+			r = io_remove_tree(to, name, e); /* a file where a directory was */
+		else if (!after && from >= 0 && unlinkat(to, name, 0) < 0 && errno != ENOENT)
+			r = err_sys(e, errno, "replace %s", name);
+	}
+	return r;
+}
+
+static int copy_layers(struct apply *a, int to, struct err *e)
+{
+	struct tree_stats stats;
+	for (size_t i = a->plan->spec->layers.count; i-- > 0;) {
+		autofd int layer = openat(a->layerfds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (layer < 0)
+			return err_sys(e, errno, "open a layer");
+		int r = hide(layer, to, false, 0, e);
+		if (r == 0)
+			r = tree_copy(layer, to, TREE_REPLACE, &stats, e);
+		if (r == 0)
+			r = hide(layer, to, true, 0, e);
+		if (r < 0)
+			return err_ctx(e, "copy the image");
+	}
+	return 0;
+}
+
+static int mount_copy(struct apply *a, struct err *e)
+{
+	autofd int to = openat(a->upperfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (to < 0)
+		return err_sys(e, errno, "open the writable layer");
+	if (faccessat(a->workfd, copied_mark, F_OK, 0) < 0) {
+		/* What a copy that was interrupted has left is not of this image only. */
+		int r = empty_dir(to, e);
+		if (r == 0)
+			r = copy_layers(a, to, e);
+		if (r == 0)
+			r = io_write_file(a->workfd, copied_mark, "", 0, 0600, e);
+		if (r < 0)
+			return r;
+	}
+	return mnt_bind(a->upperfd, "", false, MNT_NODEV, 0, a->mountfd, e);
+}
+
+/* ---- the rungs ---- */
+
+/* Worth another rung: the file system or a policy says no. Not: a layer is missing, memory is short. */
+static bool is_refusal(int code)
+{
+	return code == EINVAL || code == EPERM || code == EACCES || code == ENODEV || code == ENOSYS ||
+	       code == EOPNOTSUPP || code == ELOOP || code == EIO;
+}
+
+int apply_root_overlay(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	struct err first = ERR_INIT;
+	struct err why = ERR_INIT;
+	struct mnt_overlay o = {
+		.lower = a->layerfds,
+		.nlower = s->layers.count,
+		.upper = a->upperfd,
+		.work = a->workfd,
+		.is_volatile = s->is_volatile,
+	};
+	bool copied = a->workfd >= 0 && faccessat(a->workfd, copied_mark, F_OK, 0) == 0;
+	int fd = copied ? -1 : mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
+	bool may_fall = copied || (fd < 0 && is_refusal(first.code) && a->upperfd >= 0 && o.nlower <= OVL_LOWER_MAX);
+	int r = 0;
+	if (fd < 0 && may_fall && !copied && s->is_volatile) {
+		fd = mount_in_memory(a, &o, &why);
+		if (fd >= 0)
+			r = say(a, "the store cannot hold a writable layer of an overlay: what the container writes is kept "
+				   "in memory", e);
+	}
+	if (fd < 0 && may_fall) {
+		if (!copied)
+			r = say(a, "overlays are refused here: the image is copied for this container", e);
+		fd = mount_copy(a, &why);
+	}
+	if (fd < 0) {
+		if (e)
+			*e = copied ? why : first;
+		if (may_fall && !copied)
+			err_hint(e, "copying the image failed too: %.200s", why.text);
+		return e ? -e->code : fd;
+	}
+	a->rootfd = fd;
+	return r;
+}

@@ -1,0 +1,134 @@
+#!/bin/bash
+# The ladder: each restriction is made in a mount namespace (or user namespace) of its own, and the same pass over the
+# verbs is made under it as an ordinary user. Every cell must be what rl-restricted(7) says; that page's table is made
+# by tests/helpers/ladder-page from the `# cell` lines of this test. Root only, because root makes the restrictions.
+. "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+. "$HELPERS/registry.sh"
+
+user=${RL_TEST_USER:-rltest}
+id "$user" >/dev/null 2>&1 || skip_all "there is no ordinary user"
+uid=$(id -u "$user") gid=$(id -g "$user")
+# Where the ordinary user can get at it, unlike T.
+base=$(mktemp -d /tmp/ladder-XXXXXX) && chmod 755 "$base" || skip_all "no directory in /tmp"
+on_finish "rm -rf --one-file-system $base"
+start_registry plain || skip_all "no registry can be started"
+table=$T/table
+: >"$table"
+page=$RL_TEST_STAGE/prefix/share/man/man7/rl-restricted.7.gz
+
+# stage NAME SETUP [LAUNCHER]: SETUP is shell text run as root in a new mount namespace, with $d (a directory of the
+# user's), $home and $store set, which it may change; LAUNCHER is put before the pass, as the user.
+stage() {
+	local name=$1 setup=$2 launcher=${3:-} d=$base/$1
+	mkdir -p "$d/files" "$d/home" && chown -R "$uid:$gid" "$d"
+	cat >"$d/stage.sh" <<SH
+set -e
+d=$d home=$d/home store=$d/home/store uid=$uid gid=$gid
+$setup
+cd $d/files
+exec setpriv --reuid \$uid --regid \$gid --clear-groups env -i PATH="$PATH" \${home:+HOME="\$home"} \${store:+RL_ROOT="\$store"} \
+	$launcher bash "$HELPERS/ladder-suite" $d/files $PORT
+SH
+	timeout 500 unshare -m --propagation private bash "$d/stage.sh" >"$d/result" 2>"$d/trouble"
+	local broken=0 verb result text cells=0
+	while IFS=$'\t' read -r verb result text; do
+		cells=$((cells + 1))
+		printf '%s\t%s\t%s\t%s\n' "$name" "$verb" "$result" "$text" >>"$table"
+		case $result in BROKEN*) broken=1; diag "$name: $verb: $result $text" ;; esac
+	done <"$d/result"
+	[ $cells -gt 10 ] || { diag "$name: only $cells verbs: $(head -3 "$d/trouble")"; broken=1; }
+	is "$name: every verb works, or is refused with a message" $broken 0
+	umount -R "$d/home" 2>/dev/null
+	chown -R "$uid:$gid" "$d" 2>/dev/null
+}
+cell() { awk -F'\t' -v s="$1" -v v="$2" '$1 == s && $2 == v { print $3 }' "$table"; }
+text() { awk -F'\t' -v s="$1" -v v="$2" '$1 == s && $2 == v { print $4 }' "$table"; }
+
+stage none ''
+is "none: a container runs" "$(cell none run)" yes
+stage no-newuidmap 'mount --bind /dev/null /usr/bin/newuidmap; mount --bind /dev/null /usr/bin/newgidmap'
+is "no-newuidmap: a container runs with one user id" "$(cell no-newuidmap run)" rung
+stage no-subids 'mount --bind /dev/null /etc/subuid; mount --bind /dev/null /etc/subgid'
+is "no-subids: a container runs with one user id" "$(cell no-subids run)" rung
+like "no-subids: which is said" "$(text no-subids run)" 'only one user id'
+stage no-passwd 'uid=54321 gid=54321; chown -R 54321:54321 $d'
+is "no-passwd: a container runs for a user without passwd entry" "$(cell no-passwd run)" rung
+stage no-tun 'mount -t tmpfs none /dev/net'
+is "no-tun: the network works by a veth pair" "$(cell no-tun network)" yes
+stage tun 'mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 10 200'
+is "tun: the network works by a TAP device" "$(cell tun network)" yes
+stage store-on-overlay 'mkdir $d/l $d/u; mount -t tmpfs none $d/u; mkdir $d/u/u $d/u/w
+	mount -t overlay -o lowerdir=$d/l,upperdir=$d/u/u,workdir=$d/u/w none $home; chown $uid:$gid $home'
+is "store-on-overlay: a container with --rm writes to memory" "$(cell store-on-overlay write)" rung
+is "store-on-overlay: one that stays gets a copy of the image" "$(cell store-on-overlay start)" rung
+stage store-without-xattrs 'mount -t ramfs none $home; chown $uid:$gid $home'
+like "store-without-xattrs: a container runs" "$(cell store-without-xattrs run)" '^(yes|rung)$'
+stage masked-proc 'mount --bind /dev/null /proc/interrupts'
+is "masked-proc: a container sees the outer /proc, read-only" "$(cell masked-proc run)" yes
+stage read-only-sys 'mount -o remount,bind,ro /sys; mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys'
+is "read-only-sys: a container runs" "$(cell read-only-sys run)" yes
+stage no-home 'home=; store=$d/store; mkdir $store; chown $uid:$gid $store'
+is "no-home: a container runs without HOME and XDG_RUNTIME_DIR" "$(cell no-home run)" yes
+stage home-noexec 'mount -t tmpfs -o noexec,nosuid,nodev none $home; chown $uid:$gid $home'
+like "home-noexec: run works or is refused in words" "$(cell home-noexec run)" '^(yes|rung|no)$'
+stage home-read-only 'mount --bind $home $home; mount -o remount,bind,ro $home'
+is "home-read-only: a container is refused" "$(cell home-read-only run)" no
+like "home-read-only: with the directory and the cause" "$(text home-read-only run)" 'home.*[Rr]ead-only'
+stage home-full 'mount -t tmpfs -o size=64k none $home; chown $uid:$gid $home; head -c 1m /dev/zero >$home/full 2>/dev/null || :'
+like "home-full: refused in words, or works without writing" "$(cell home-full import)" '^no$'
+stage mount-refused '' 'enosys --errno EPERM mount'
+is "mount-refused: a filter that knows only mount(2) does not hinder" "$(cell mount-refused run)" rung
+stage new-calls-refused '' 'enosys fsopen,fsmount,open_tree,move_mount,mount_setattr,openat2,clone3,close_range'
+is "new-calls-refused: nor one that knows nothing newer" "$(cell new-calls-refused run)" rung
+stage notify-refused '' 'enosys --errno EPERM keyctl,add_key,landlock_create_ruleset,bpf,perf_event_open,memfd_create'
+is "notify-refused: keyring, Landlock and memfd are not needed" "$(cell notify-refused run)" rung
+stage one-userns '' "unshare -Ur bash -c 'echo 1 >/proc/sys/user/max_user_namespaces; exec \"\$@\"' sh"
+is "one-userns: one user namespace is enough" "$(cell one-userns run)" rung
+stage no-userns '' "unshare -Ur bash -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec \"\$@\"' sh"
+is "no-userns: containers are refused" "$(cell no-userns run)" no
+like "no-userns: with the limit" "$(text no-userns run)" 'max_user_namespaces'
+for verb in inspect images save pull push; do
+	like "no-userns: $verb works" "$(cell no-userns $verb)" "^(yes|rung)$"
+done
+stage nested-userns '' 'unshare -Ur unshare -Ur'
+is "nested-userns: two user namespaces around it do not hinder" "$(cell nested-userns run)" rung
+
+# rl inside rl inside rl: the tools come from the host, the store is a directory of each container's own.
+nested() {
+	local n=$1
+	shift
+	local mounts=(-v "$RL_TEST_STAGE:$RL_TEST_STAGE:ro" -v /usr:/usr:ro --mount type=bind,src=/usr/lib64,dst=/lib64,ro
+		--mount type=bind,src=/usr/lib,dst=/lib,ro)
+	[ "$n" = 0 ] && { "$@"; return; }
+	rl run --rm --network none --security-opt unmask=ALL --security-opt seccomp=unconfined "${mounts[@]}" -e "PATH=$PATH" busybox \
+		/usr/bin/bash -c "$(declare -f nested); RL_TEST_STAGE=$RL_TEST_STAGE; nested $((n - 1)) $(printf '%q ' "$@")"
+}
+export -f nested
+export RL_TEST_STAGE
+d=$base/nested
+mkdir -p "$d" && chown "$uid:$gid" "$d"
+as_user() { setpriv --reuid "$uid" --regid "$gid" --clear-groups env -i PATH="$PATH" HOME="$d" RL_ROOT="$d/store" RL_TEST_STAGE="$RL_TEST_STAGE" bash -c "$(declare -f nested); $1"; }
+output_is "rl in rl runs a container" deep as_user 'nested 1 rl run --rm --network none busybox echo deep'
+output_is "rl in rl in rl too" deeper as_user 'nested 2 rl run --rm --network none busybox echo deeper'
+
+# The outer procfs, where it is shown, cannot be used to write to processes of the same user outside.
+if [ "$(cell masked-proc run)" = yes ]; then
+	setpriv --reuid "$uid" --regid "$gid" --clear-groups sleep 1000 & victim=$!
+	on_finish "kill $victim"
+	out=$(unshare -m --propagation private bash -c "mount --bind /dev/null /proc/interrupts; exec setpriv --reuid $uid --regid $gid --clear-groups \
+		env -i PATH=$PATH HOME=$d RL_ROOT=$d/store rl run --rm --network none busybox sh -c '
+		for f in /proc/$victim/*; do [ -f \$f ] && (echo 1 >\$f) 2>/dev/null && echo WROTE \$f; done; ls /proc | grep -c ^$victim\$'" 2>/dev/null)
+	is "masked-proc: an outer process is seen, and none of its files can be written" "$out" 1
+fi
+
+# What the manual says is what was found.
+if [ -f "$page" ]; then
+	zcat "$page" | awk '/^\.It .* Ta / { sub(/^\.It /, ""); gsub(/ Ta /, "\t"); print }' >"$T/page"
+	wrong=$(awk -F'\t' 'NR == FNR { if ($1 == "restriction") for (i = 2; i <= NF; i++) head[i] = $i; else for (i = 2; i <= NF; i++) want[$1, head[i]] = $i; next }
+		{ r = $3; if (want[$1, $2] != r) print $1, $2 ": " r ", the page says " want[$1, $2] }' "$T/page" "$table")
+	is "every cell is as rl-restricted(7) says" "$wrong" ""
+else
+	fail "rl-restricted(7) is installed"
+fi
+sed "s/^/# cell /" "$table"
+done_testing
