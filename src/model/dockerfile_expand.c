@@ -237,10 +237,12 @@ static int braces(struct expansion *x, bool quoted, struct err *e)
 	else
 		return err_set(e, EINVAL, "\"%.80s\": '%s%c' is no way to change a variable", x->whole,
 			       colon ? ":" : "", isprint((unsigned char)c) ? c : '?');
-	if (r >= 0 && *x->p != '}')
+	if (r < 0)
+		return r; /* perhaps at the end of the text: not a step further */
+	if (*x->p != '}')
 		return err_set(e, EINVAL, "\"%.80s\": ${ is not closed", x->whole);
 	x->p++;
-	return r;
+	return 0;
 }
 
 /* At a '$'. */
@@ -276,7 +278,7 @@ static int single_quotes(struct expansion *x, struct err *e)
 static int double_quotes(struct expansion *x, struct err *e)
 {
 	int r = 0;
-	for (x->p++; *x->p && *x->p != '"' && r >= 0;) {
+	for (x->p++; r >= 0 && *x->p && *x->p != '"';) {
 		if (*x->p == '$') {
 			r = dollar(x, true, e);
 			continue;
@@ -286,16 +288,18 @@ static int double_quotes(struct expansion *x, struct err *e)
 			x->p++;
 		r = add(x, x->p++, 1, true, e);
 	}
-	if (r >= 0 && *x->p != '"')
+	if (r < 0)
+		return r;
+	if (*x->p != '"')
 		return err_set(e, EINVAL, "\"%.80s\": a \" is not closed", x->whole);
 	x->p++;
-	return r;
+	return 0;
 }
 
 static int expand_until(struct expansion *x, const char *stops, bool quoted, struct err *e)
 {
 	int r = 0;
-	while (*x->p && !strchr(stops, *x->p) && r >= 0) {
+	while (r >= 0 && *x->p && !strchr(stops, *x->p)) {
 		if (!x->quotes_are_text && *x->p == '\'') {
 			r = single_quotes(x, e);
 		} else if (!x->quotes_are_text && *x->p == '"') {

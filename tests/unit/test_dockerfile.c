@@ -182,7 +182,8 @@ static void expansion(void)
 		       cases[i].want, out.buf, e.text);
 		str_free(&out);
 	}
-	static const char *const wrong[] = {"${", "${a", "${a:=b}", "'a", "\"a", "${none:?needed}", "${}", "${a:-${b}"};
+	static const char *const wrong[] = {
+		"${", "${a", "${a:=b}", "'a", "\"a", "${none:?needed}", "${}", "${a:-${b}", "x${none:-$/y${none//a"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		struct str out = STR_INIT;
 		tap_ok(dockerfile_expand(wrong[i], &v, &out, NULL) < 0, "%s is refused", wrong[i]);
