@@ -253,7 +253,6 @@ bench:
 	@$(MAKE) --no-print-directory deps-bench
 	@$(submake) all tests
 	@tests/perf/bench.sh $(B)
-	@tests/perf/build.sh $(B)
 
 # --- Debian packages
 DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjansson-dev libmount-dev libslirp-dev \

@@ -61,17 +61,22 @@ def spread(values):
 
 
 def timed(commands, rounds=ROUNDS, runs=5, warmup=1):
-    """commands: {name: (argv, env)}. Returns {name: [median of each round, in ms]} and {name: [all samples]}."""
+    """commands: {name: (argv, env)} or (argv, env, argv to run before each time).
+
+    Returns {name: [median of each round, in ms]} and {name: [all samples]}.
+    """
     per_round = {n: [] for n in commands}
     samples = {n: [] for n in commands}
     with tempfile.TemporaryDirectory(dir=STAGE) as d:
         os.chmod(d, 0o777)
         for i in range(rounds):
             order = list(commands.items())
-            for name, (argv, env) in order if i % 2 == 0 else reversed(order):
+            for name, (argv, env, *before) in order if i % 2 == 0 else reversed(order):
                 out = f"{d}/{i}.json"
                 quoted = " ".join(map(quote, argv))
-                r = run(["hyperfine", "-N", "-w", str(warmup), "-r", str(runs), "--export-json", out, quoted], env)
+                prepare = [w for b in before for w in ("--prepare", " ".join(map(quote, b)))]
+                r = run(["hyperfine", "-N", "-w", str(warmup), "-r", str(runs), "--export-json", out, *prepare, quoted],
+                        env)
                 if r.returncode:
                     sys.exit(f"bench: {name}: {r.stderr.strip()[-400:]}")
                 with open(out) as f:
@@ -177,11 +182,17 @@ def section_network():
 PODMAN_ENV = {"TMPDIR": "/tmp"}
 
 
-def section_podman():
+def podman_image():
+    """podman gets the same busybox, as image "bench"."""
     r = run(["sh", "-c", "mkdir -p ~/.config/containers && printf '[storage]\\ndriver = \"overlay\"\\n' "
              f">~/.config/containers/storage.conf && tar -C {own_rootfs()} -c . | podman import - bench"], PODMAN_ENV)
     if r.returncode:
         note(f"podman does not work here: {r.stderr.strip().splitlines()[-1:]}")
+    return r.returncode == 0
+
+
+def section_podman():
+    if not podman_image():
         return
     for title, ours, network, bar in (("podman, no network / rl", RL_NONE, "none", 25),
                                       ("podman, slirp4netns / rl, default network", RL_NET, "slirp4netns", 18)):
@@ -327,17 +338,43 @@ def section_throughput():
         note(f"net.sh failed: {r.stderr.strip()[-200:]}")
 
 
-def section_images():
-    r = subprocess.run([f"{TOP}/tests/perf/images.sh", BUILD], stdout=subprocess.PIPE, text=True)
+def from_script(name):
+    """Rows, and notes, from a script that writes one line of JSON for each. It says its notes aloud itself."""
+    r = subprocess.run([f"{TOP}/tests/perf/{name}", BUILD], stdout=subprocess.PIPE, text=True)
     for line in r.stdout.splitlines():
-        rows.append(json.loads(line))
+        said = json.loads(line)
+        if "note" in said:
+            notes.append(said["note"])
+        else:
+            rows.append(said)
     if r.returncode:
-        note(f"images.sh failed with status {r.returncode}")
+        note(f"{name} failed with status {r.returncode}")
+
+
+def section_containers():
+    from_script("containers.sh")
+
+
+def section_images():
+    from_script("images.sh")
+
+
+def section_build():
+    """build.sh runs as a user of its own, from the installed tree."""
+    r = subprocess.run([f"{TOP}/tests/perf/build.sh", f"{STAGE}/prefix", "1" if QUICK else "3"], stdout=subprocess.PIPE,
+                       text=True)
+    for line in r.stdout.splitlines():
+        if m := re.match(r"(.+?)\s+rl\s+([\d.]+) ms\s+buildah\s+([\d.]+) ms\s+ratio\s+([\d.]+)\s+\(bar ([\d.]+)\)", line):
+            row(f"build, {m[1]}: buildah / rl", f"{m[2]} ms", f"{m[3]} ms", m[4], f">= {m[5]}", float(m[4]) >= float(m[5]))
+        elif m := re.match(r"(.+): ([\d.]+)( MiB)? \(bar ([\d.]+)\)", line):
+            row(f"build, {m[1]}", "-", "-", f"{m[2]}{m[3] or ''}", f"<= {m[4]}", float(m[2]) <= float(m[4]))
+    if r.returncode:
+        note(f"build.sh failed with status {r.returncode}")
 
 
 SECTIONS = {"start": section_start, "network": section_network, "podman": section_podman, "memory": section_memory,
-            "import": section_import, "throughput": section_throughput,
-            "images": section_images}
+            "import": section_import, "throughput": section_throughput, "containers": section_containers,
+            "images": section_images, "build": section_build}
 
 
 def table():
@@ -378,4 +415,5 @@ def main():
     print(f"\n{path}")
 
 
-main()
+if __name__ == "__main__":
+    main()
