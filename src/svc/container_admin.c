@@ -87,7 +87,7 @@ static int wait_ended(struct container_rec *rec, int64_t deadline, struct err *e
 {
 	for (;;) {
 		struct container_watch w;
-		int r = container_watch_open(rec, &w, e);
+		int r = container_watch_open_ends(rec, &w, e);
 		if (r == 0)
 			r = container_rec_reload(rec, e);
 		if (r == -ENOENT) {

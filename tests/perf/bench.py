@@ -184,7 +184,8 @@ PODMAN_ENV = {"TMPDIR": "/tmp"}
 
 def podman_image():
     """podman gets the same busybox, as image "bench"."""
-    r = run(["sh", "-c", "mkdir -p ~/.config/containers && printf '[storage]\\ndriver = \"overlay\"\\n' "
+    r = run(["sh", "-c", "mkdir -p ~/.config/containers && printf '[storage]\\ndriver = \"overlay\"\\nrunroot = \"%s\"\\n"
+             "graphroot = \"%s\"\\n' /tmp/podman-run-$(id -u)/containers ~/.local/share/containers/storage "
              f">~/.config/containers/storage.conf && tar -C {own_rootfs()} -c . | podman import - bench"], PODMAN_ENV)
     if r.returncode:
         note(f"podman does not work here: {r.stderr.strip().splitlines()[-1:]}")
