@@ -87,9 +87,10 @@ static int wait_ended(struct container_rec *rec, int64_t deadline, struct err *e
 {
 	for (;;) {
 		struct container_watch w;
-		int r = container_watch_open_ends(rec, &w, e);
-		if (r == 0)
-			r = container_rec_reload(rec, e);
+		container_watch_open_ends(rec, &w);
+		int r = container_rec_reload(rec, e);
+		if (r < 0)
+			container_watch_close(&w);
 		if (r == -ENOENT) {
 			/* Removed (--rm): that is an end too. */
 			if (e)
@@ -103,7 +104,9 @@ static int wait_ended(struct container_rec *rec, int64_t deadline, struct err *e
 			return 1;
 		}
 		int64_t left = (deadline - container_now()) / 1000000;
-		r = left > 0 ? container_watch_wait(&w, (int)RL_MIN(left + 1, INT64_C(1000000)), e) : 0;
+		/* Neither opened, yet the record says alive: it is newer than what was tried. Look again soon. */
+		int64_t longest = w.pids[0] < 0 && w.pids[1] < 0 ? 5 : 1000000;
+		r = left > 0 ? container_watch_wait(&w, (int)RL_MIN(left + 1, longest), e) : 0;
 		container_watch_close(&w);
 		if (r < 0)
 			return r;

@@ -153,10 +153,10 @@ struct container_watch {
 };
 int container_watch_open(const struct container_rec *rec, struct container_watch *ret_watch, struct err *e) RL_CHECK;
 /*
- * The same for who waits only until the processes have ended: without inotify while one of them lives, because the close
- * of an inotify descriptor waits for the kernel's grace period, 10 to 40 ms.
+ * The same for who waits only until the processes have ended: without inotify, because the close of its descriptor waits
+ * for the kernel's grace period, 10 to 40 ms. With both processes gone there is nothing to wait for.
  */
-int container_watch_open_ends(const struct container_rec *rec, struct container_watch *ret_watch, struct err *e) RL_CHECK;
+void container_watch_open_ends(const struct container_rec *rec, struct container_watch *ret_watch);
 /* Something may have changed (files of the directory, a process ended): 1; 0 after timeout_ms (-1: none). Afterwards
  * reload the record and, if processes changed, open the watch anew. */
 int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *e) RL_CHECK;

@@ -30,15 +30,13 @@ int container_watch_open(const struct container_rec *rec, struct container_watch
 	return 0;
 }
 
-int container_watch_open_ends(const struct container_rec *rec, struct container_watch *ret_watch, struct err *e)
+void container_watch_open_ends(const struct container_rec *rec, struct container_watch *ret_watch)
 {
-	struct container_watch w = {.rec = rec, .inotify = -1};
-	w.pids[0] = container_rec_open_init(rec, NULL);
-	w.pids[1] = container_rec_open_monitor(rec, NULL);
-	if (w.pids[0] < 0 && w.pids[1] < 0)
-		return container_watch_open(rec, ret_watch, e);
-	*ret_watch = w;
-	return 0;
+	*ret_watch = (struct container_watch){
+		.rec = rec,
+		.inotify = -1,
+		.pids = {container_rec_open_init(rec, NULL), container_rec_open_monitor(rec, NULL)},
+	};
 }
 
 int container_watch_wait(struct container_watch *w, int timeout_ms, struct err *e)

@@ -81,5 +81,14 @@ python3 killed.py
 ok "a container in the foreground dies with a killed rl" eventually gone
 is "and its end is recorded" "$(rl inspect -f '{{.State.ExitCode}}' own)" 137
 rl rm own >/dev/null
+
+# The close of an inotify descriptor waits for a grace period of the kernel, 10 to 40 ms.
+if have strace; then
+	rl run -d --name polled $N busybox sleep 1000 >/dev/null
+	strace -f -e trace=inotify_init1 -o calls rl rm -f polled >/dev/null 2>&1
+	is "an rm -f waits for the end by pidfds, without inotify" "$(rl ps -aq | wc -l) $(grep -c inotify_init1 calls)" "0 0"
+else
+	skip "an rm -f waits for the end by pidfds, without inotify" "strace is not installed"
+fi
 leftovers "no process or mount stays"
 done_testing
