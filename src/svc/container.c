@@ -110,8 +110,9 @@ static int choose_map(struct container *c, struct err *e)
 	if (o->userns == USERNS_HOST && geteuid() == 0)
 		return 0;
 	if (o->userns == USERNS_HOST)
-		return err_hint((err_set(e, EPERM, "--userns=host: an ordinary user has no privileges to give"), e),
-				"leave the option out: a user namespace is what makes containers possible without root");
+		return err_hint(
+			(err_set(e, EPERM, "--userns=host: an ordinary user has no privileges to give"), e),
+			"leave the option out: a user namespace is what makes containers possible without root");
 	int r = idmap_detect(false, &c->map, e);
 	if (r < 0)
 		return r;
@@ -489,7 +490,8 @@ int container_explain(struct run_opts *o, const char *store_root, struct str *re
 		r = container_build_spec(&c, e);
 	struct plan *plan = NULL;
 	if (r == 0)
-		r = runtime_plan(&c.spec, c.has_map ? &c.map : NULL, c.has_seccomp ? &c.seccomp.filter : NULL, &plan, e);
+		r = runtime_plan(&c.spec, c.has_map ? &c.map : NULL, c.has_seccomp ? &c.seccomp.filter : NULL, &plan,
+				 e);
 	if (r == 0)
 		runtime_plan_print(plan, ret_text);
 	runtime_plan_free(plan);
