@@ -472,6 +472,8 @@ int container_create(struct run_opts *o, const char *store_root, struct str *ret
 	if (r == 0 && !c.o->pod) /* what is to be shared may not be there yet */
 		r = container_build_spec(&c, e);
 	if (r == 0)
+		r = container_dir_await_start(&c, e);
+	if (r == 0)
 		r = container_dir_record(&c, e);
 	if (r == 0)
 		r = container_write_id_files(&c, true, e);

@@ -95,6 +95,8 @@ struct container {
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
 int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
+/* Made by `create`: with --rm, it is not garbage before it was started. To be called before it is recorded. */
+int container_dir_await_start(struct container *c, struct err *e) RL_CHECK;
 /* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
 /* config.json and the list of layers: from here on the container exists. Done by container_dir_fill where it is not yet. */
