@@ -1,3 +1,9 @@
+/*
+ * rtspec.c - the runtime spec as data: made with safe defaults, filled by growing its arrays, freed as a whole.
+ *
+ * Everything a spec points at is its own copy; descriptors in it are borrowed. What frees must know every member: a new
+ * one is added here and in rtspec_free at once.
+ */
 #include "rl/model/rtspec.h"
 
 #include <stdlib.h>
