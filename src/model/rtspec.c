@@ -1,8 +1,7 @@
 /*
  * rtspec.c - the runtime spec as data: made with safe defaults, filled by growing its arrays, freed as a whole.
  *
- * Everything a spec points at is its own copy; descriptors in it are borrowed. What frees must know every member: a new
- * one is added here and in rtspec_free at once.
+ * Everything a spec points at is its own copy, which rtspec_free knows; the descriptors in it belong to the caller.
  */
 #include "rl/model/rtspec.h"
 
