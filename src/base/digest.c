@@ -7,7 +7,6 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-
 /* libcrypto's digest calls fail only without memory or without the algorithm; there is nothing to recover then. */
 static void must(int ok)
 {

@@ -15,7 +15,7 @@ static int normal_code(int code)
 	return code ? code : EIO;
 }
 
-int (err_set)(struct err *e, int code, const char *fmt, ...)
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
 	code = normal_code(code);
 	if (!e)
@@ -30,7 +30,7 @@ int (err_set)(struct err *e, int code, const char *fmt, ...)
 	return -code;
 }
 
-int (err_sys)(struct err *e, int errnum, const char *fmt, ...)
+int(err_sys)(struct err *e, int errnum, const char *fmt, ...)
 {
 	errnum = normal_code(errnum);
 	if (!e)
@@ -51,7 +51,7 @@ int (err_sys)(struct err *e, int errnum, const char *fmt, ...)
 	return -errnum;
 }
 
-int (err_ctx)(struct err *e, const char *fmt, ...)
+int(err_ctx)(struct err *e, const char *fmt, ...)
 {
 	if (!e)
 		return -EIO;
@@ -72,7 +72,7 @@ int (err_ctx)(struct err *e, const char *fmt, ...)
 	return -normal_code(e->code);
 }
 
-int (err_hint)(struct err *e, const char *fmt, ...)
+int(err_hint)(struct err *e, const char *fmt, ...)
 {
 	if (!e)
 		return -EIO;
@@ -85,7 +85,7 @@ int (err_hint)(struct err *e, const char *fmt, ...)
 	return -normal_code(e->code);
 }
 
-int (err_status)(struct err *e, int exit_status)
+int(err_status)(struct err *e, int exit_status)
 {
 	if (!e)
 		return -EIO;

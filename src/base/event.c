@@ -42,7 +42,7 @@ void event_close(struct event_loop *loop)
 }
 
 int event_add(struct event_loop *loop, struct event_source *src, int fd, uint32_t events,
-              int (*fn)(void *arg, uint32_t events, struct err *e), void *arg, struct err *e)
+	      int (*fn)(void *arg, uint32_t events, struct err *e), void *arg, struct err *e)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = src};
 	bool always = false;
@@ -111,7 +111,7 @@ void event_timer_stop(struct event_loop *loop, struct event_timer *timer)
 }
 
 void event_timer_set(struct event_loop *loop, struct event_timer *timer, uint64_t delay_ns,
-                     int (*fn)(void *arg, struct err *e), void *arg)
+		     int (*fn)(void *arg, struct err *e), void *arg)
 {
 	event_timer_stop(loop, timer);
 	uint64_t now = event_now_ns();
@@ -138,7 +138,7 @@ static int read_signals(void *arg, uint32_t events, struct err *e)
 }
 
 int event_signals(struct event_loop *loop, const sigset_t *set,
-                  int (*fn)(void *arg, const struct signalfd_siginfo *info, struct err *e), void *arg, struct err *e)
+		  int (*fn)(void *arg, const struct signalfd_siginfo *info, struct err *e), void *arg, struct err *e)
 {
 	autofd int fd = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)

@@ -100,15 +100,15 @@ static const struct {
 	const char *name;
 	uint64_t ns;
 } duration_units[] = {
-        /* longest names first: "ms" must not be read as minutes */
-        {"ns", 1},
-        {"us", 1000},
-        {"\xc2\xb5s", 1000},
-        {"ms", 1000000},
-        {"s", UINT64_C(1000000000)},
-        {"m", UINT64_C(60000000000)},
-        {"h", UINT64_C(3600000000000)},
-        {"d", UINT64_C(86400000000000)},
+	/* longest names first: "ms" must not be read as minutes */
+	{"ns", 1},
+	{"us", 1000},
+	{"\xc2\xb5s", 1000},
+	{"ms", 1000000},
+	{"s", UINT64_C(1000000000)},
+	{"m", UINT64_C(60000000000)},
+	{"h", UINT64_C(3600000000000)},
+	{"d", UINT64_C(86400000000000)},
 };
 
 int fmt_parse_duration(const char *text, const char *what, uint64_t *ret_ns, struct err *e)
@@ -120,7 +120,7 @@ int fmt_parse_duration(const char *text, const char *what, uint64_t *ret_ns, str
 		p = read_decimal(p, &d);
 		if (!p)
 			return err_set(e, EINVAL, "%s: '%s' is not a duration (examples: 30s, 1h30m, 250ms)", what,
-			               text);
+				       text);
 		uint64_t factor = UINT64_C(1000000000);
 		size_t used = 0;
 		for (size_t i = 0; *p && i < ARRAY_SIZE(duration_units) && !used; i++) {
@@ -133,7 +133,7 @@ int fmt_parse_duration(const char *text, const char *what, uint64_t *ret_ns, str
 		bool bare_alone = !*p && text[strspn(text, "0123456789.")] == '\0';
 		if (!used && !bare_alone)
 			return err_set(e, EINVAL, "%s: '%s' is not a duration (examples: 30s, 1h30m, 250ms)", what,
-			               text);
+				       text);
 		p += used;
 		uint64_t v;
 		if (!scale_decimal(&d, factor, &v) || total > UINT64_MAX - v)
@@ -213,9 +213,9 @@ int fmt_parse_time(const char *text, const char *what, int64_t *ret_seconds, str
 	const char *p = text;
 	int year, month, day, hour, minute, second, offset;
 	bool ok = take_number(&p, 4, 0, 9999, &year) && take_char(&p, '-') && take_number(&p, 2, 1, 12, &month) &&
-	          take_char(&p, '-') && take_number(&p, 2, 1, 31, &day) && (take_char(&p, 't') || take_char(&p, ' ')) &&
-	          take_number(&p, 2, 0, 23, &hour) && take_char(&p, ':') && take_number(&p, 2, 0, 59, &minute) &&
-	          take_char(&p, ':') && take_number(&p, 2, 0, 60, &second);
+		  take_char(&p, '-') && take_number(&p, 2, 1, 31, &day) && (take_char(&p, 't') || take_char(&p, ' ')) &&
+		  take_number(&p, 2, 0, 23, &hour) && take_char(&p, ':') && take_number(&p, 2, 0, 59, &minute) &&
+		  take_char(&p, ':') && take_number(&p, 2, 0, 60, &second);
 	if (ok && *p == '.') {
 		p++;
 		ok = is_digit(*p);
@@ -270,13 +270,13 @@ void fmt_duration(int64_t seconds, char ret[FMT_SIZE])
 		int64_t unit;  /* ... in these */
 		const char *name;
 	} steps[] = {
-	        {60, 1, "seconds"},
-	        {3600, 60, "minutes"},
-	        {48 * 3600, 3600, "hours"},
-	        {14 * 86400, 86400, "days"},
-	        {60 * 86400, 7 * 86400, "weeks"},
-	        {730 * 86400, 30 * 86400, "months"},
-	        {INT64_MAX, 365 * 86400, "years"},
+		{60, 1, "seconds"},
+		{3600, 60, "minutes"},
+		{48 * 3600, 3600, "hours"},
+		{14 * 86400, 86400, "days"},
+		{60 * 86400, 7 * 86400, "weeks"},
+		{730 * 86400, 30 * 86400, "months"},
+		{INT64_MAX, 365 * 86400, "years"},
 	};
 	if (seconds < 1)
 		snprintf(ret, FMT_SIZE, "Less than a second");

@@ -104,8 +104,7 @@ int io_write_file(int dirfd, const char *path, const void *data, size_t len, mod
 	return r;
 }
 
-int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, bool durable,
-		    struct err *e)
+int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, bool durable, struct err *e)
 {
 	char suffix[17];
 	io_random_hex(8, suffix);

@@ -106,10 +106,10 @@ int json_get_strv(const json_t *obj, const char *key, struct strv *out, struct e
 		return r;
 	size_t i;
 	json_t *item;
-	json_array_foreach(array, i, item)
+	json_array_foreach (array, i, item)
 		if (!json_is_string(item))
 			return wrong_type(key, "an array of strings", e);
-	json_array_foreach(array, i, item)
+	json_array_foreach (array, i, item)
 		strv_add(out, json_string_value(item));
 	return 1;
 }

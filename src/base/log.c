@@ -31,9 +31,9 @@ static const struct {
 	unsigned bit;
 	const char *name;
 } mask_names[] = {
-	{LOG_CMD, "cmd"},	  {LOG_RUN, "run"},	    {LOG_MNT, "mnt"},		{LOG_IDMAP, "idmap"},
-	{LOG_NET, "net"},	  {LOG_STORE, "store"},	    {LOG_ARCHIVE, "archive"},	{LOG_SECURITY, "security"},
-	{LOG_REGISTRY, "registry"}, {LOG_STDIO, "stdio"},   {LOG_CGROUP, "cgroup"},	{LOG_BUILD, "build"},
+	{LOG_CMD, "cmd"},	    {LOG_RUN, "run"},	  {LOG_MNT, "mnt"},	    {LOG_IDMAP, "idmap"},
+	{LOG_NET, "net"},	    {LOG_STORE, "store"}, {LOG_ARCHIVE, "archive"}, {LOG_SECURITY, "security"},
+	{LOG_REGISTRY, "registry"}, {LOG_STDIO, "stdio"}, {LOG_CGROUP, "cgroup"},   {LOG_BUILD, "build"},
 	{LOG_ALL, "all"},
 };
 

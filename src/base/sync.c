@@ -79,8 +79,7 @@ int sync_next(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 	struct wire_header header;
 	struct iovec iov[2] = {{&header, sizeof(header)}, {msg->data, sizeof(msg->data)}};
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * SYNC_FDS_MAX)];
-	struct msghdr mh = {
-		.msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 	do
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);

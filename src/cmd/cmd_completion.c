@@ -13,75 +13,75 @@
 #include "verbs_int.h"
 
 static const char bash_head[] =
-        "# Completion of rl, made by 'rl completion bash'. Load it with: source <(rl completion bash)\n"
-        "_rl_images() {\n"
-        "\trl images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep -v '<none>'\n"
-        "}\n"
-        "_rl_fill() {\n"
-        "\tcase $1 in\n"
-        "\timage) COMPREPLY=($(compgen -W \"$(_rl_images)\" -- \"$cur\")) ;;\n"
-        "\tfile) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-        "\tdir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
-        "\twords) COMPREPLY=($(compgen -W \"$2\" -- \"$cur\")) ;;\n"
-        "\tesac\n"
-        "}\n";
+	"# Completion of rl, made by 'rl completion bash'. Load it with: source <(rl completion bash)\n"
+	"_rl_images() {\n"
+	"\trl images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep -v '<none>'\n"
+	"}\n"
+	"_rl_fill() {\n"
+	"\tcase $1 in\n"
+	"\timage) COMPREPLY=($(compgen -W \"$(_rl_images)\" -- \"$cur\")) ;;\n"
+	"\tfile) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+	"\tdir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
+	"\twords) COMPREPLY=($(compgen -W \"$2\" -- \"$cur\")) ;;\n"
+	"\tesac\n"
+	"}\n";
 
 /* COMP_WORDBREAKS has ':' and '=', so bash hands over "busybox:latest" in pieces; words are put together again, and
  * what is before the last break is cut from the answers. */
 static const char bash_tail[] =
-        "_rl() {\n"
-        "\tlocal cur prev words cword verb='' opts valued operand choices i start=1\n"
-        "\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
-        "\t\t_get_comp_words_by_ref -n := cur prev words cword\n"
-        "\telse\n"
-        "\t\twords=(\"${COMP_WORDS[@]}\") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} "
-        "prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "\tfi\n"
-        "\tCOMPREPLY=()\n"
-        "\t_rl_verb ''\n"
-        "\tfor ((i = 1; i < cword; i++)); do\n"
-        "\t\tcase ${words[i]} in\n"
-        "\t\t-*) [[ \" $valued \" == *\" ${words[i]} \"* ]] && ((i++)) ;;\n"
-        "\t\t*)\n"
-        "\t\t\tverb=${words[i]} start=$((i + 1))\n"
-        "\t\t\tif [[ \" $_rl_families \" == *\" $verb \"* ]]; then\n"
-        "\t\t\t\tif ((cword == i + 1)); then _rl_fill words \"$(_rl_members \"$verb\")\"; return; fi\n"
-        "\t\t\t\tverb+=\" ${words[i+1]}\" start=$((i + 2))\n"
-        "\t\t\tfi\n"
-        "\t\t\tbreak ;;\n"
-        "\t\tesac\n"
-        "\tdone\n"
-        "\t_rl_verb \"$verb\"\n"
-        "\t# The command inside the container is none of our business.\n"
-        "\tif [[ $operand == image1 ]]; then\n"
-        "\t\tfor ((i = start; i < cword; i++)); do\n"
-        "\t\t\tcase ${words[i]} in\n"
-        "\t\t\t-*) [[ \" $valued \" == *\" ${words[i]} \"* ]] && ((i++)) ;;\n"
-        "\t\t\t*) compopt -o default 2>/dev/null; return ;;\n"
-        "\t\t\tesac\n"
-        "\t\tdone\n"
-        "\t\toperand=image\n"
-        "\tfi\n"
-        "\tif [[ $cur == --*=* ]]; then\n"
-        "\t\tprev=${cur%%=*} cur=${cur#*=}\n"
-        "\tfi\n"
-        "\tif [[ $prev == -* && \" $valued \" == *\" $prev \"* ]]; then\n"
-        "\t\t_rl_value \"$verb\" \"$prev\"\n"
-        "\telif [[ $cur == -* ]]; then\n"
-        "\t\t_rl_fill words \"$opts\"\n"
-        "\telif [[ -z $verb ]]; then\n"
-        "\t\t_rl_fill words \"$_rl_verbs\"\n"
-        "\telif [[ $operand == verb ]]; then\n"
-        "\t\t_rl_fill words \"$_rl_verbs\"\n"
-        "\telse\n"
-        "\t\t_rl_fill \"$operand\" \"$choices\"\n"
-        "\tfi\n"
-        "\tif [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
-        "\t\tlocal before=${cur%\"${cur##*:}\"}\n"
-        "\t\tCOMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")\n"
-        "\tfi\n"
-        "}\n"
-        "complete -F _rl rl\n";
+	"_rl() {\n"
+	"\tlocal cur prev words cword verb='' opts valued operand choices i start=1\n"
+	"\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
+	"\t\t_get_comp_words_by_ref -n := cur prev words cword\n"
+	"\telse\n"
+	"\t\twords=(\"${COMP_WORDS[@]}\") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} "
+	"prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+	"\tfi\n"
+	"\tCOMPREPLY=()\n"
+	"\t_rl_verb ''\n"
+	"\tfor ((i = 1; i < cword; i++)); do\n"
+	"\t\tcase ${words[i]} in\n"
+	"\t\t-*) [[ \" $valued \" == *\" ${words[i]} \"* ]] && ((i++)) ;;\n"
+	"\t\t*)\n"
+	"\t\t\tverb=${words[i]} start=$((i + 1))\n"
+	"\t\t\tif [[ \" $_rl_families \" == *\" $verb \"* ]]; then\n"
+	"\t\t\t\tif ((cword == i + 1)); then _rl_fill words \"$(_rl_members \"$verb\")\"; return; fi\n"
+	"\t\t\t\tverb+=\" ${words[i+1]}\" start=$((i + 2))\n"
+	"\t\t\tfi\n"
+	"\t\t\tbreak ;;\n"
+	"\t\tesac\n"
+	"\tdone\n"
+	"\t_rl_verb \"$verb\"\n"
+	"\t# The command inside the container is none of our business.\n"
+	"\tif [[ $operand == image1 ]]; then\n"
+	"\t\tfor ((i = start; i < cword; i++)); do\n"
+	"\t\t\tcase ${words[i]} in\n"
+	"\t\t\t-*) [[ \" $valued \" == *\" ${words[i]} \"* ]] && ((i++)) ;;\n"
+	"\t\t\t*) compopt -o default 2>/dev/null; return ;;\n"
+	"\t\t\tesac\n"
+	"\t\tdone\n"
+	"\t\toperand=image\n"
+	"\tfi\n"
+	"\tif [[ $cur == --*=* ]]; then\n"
+	"\t\tprev=${cur%%=*} cur=${cur#*=}\n"
+	"\tfi\n"
+	"\tif [[ $prev == -* && \" $valued \" == *\" $prev \"* ]]; then\n"
+	"\t\t_rl_value \"$verb\" \"$prev\"\n"
+	"\telif [[ $cur == -* ]]; then\n"
+	"\t\t_rl_fill words \"$opts\"\n"
+	"\telif [[ -z $verb ]]; then\n"
+	"\t\t_rl_fill words \"$_rl_verbs\"\n"
+	"\telif [[ $operand == verb ]]; then\n"
+	"\t\t_rl_fill words \"$_rl_verbs\"\n"
+	"\telse\n"
+	"\t\t_rl_fill \"$operand\" \"$choices\"\n"
+	"\tfi\n"
+	"\tif [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
+	"\t\tlocal before=${cur%\"${cur##*:}\"}\n"
+	"\t\tCOMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")\n"
+	"\tfi\n"
+	"}\n"
+	"complete -F _rl rl\n";
 
 static bool is_listed(const struct opt_def *d)
 {
@@ -91,8 +91,8 @@ static bool is_listed(const struct opt_def *d)
 static const char *kind_word(enum opt_complete kind)
 {
 	static const char *const words[] = {
-	        [COMPLETE_NONE] = "none",   [COMPLETE_FILE] = "file", [COMPLETE_DIR] = "dir",
-	        [COMPLETE_IMAGE] = "image", [COMPLETE_VERB] = "verb", [COMPLETE_CHOICES] = "words",
+		[COMPLETE_NONE] = "none",   [COMPLETE_FILE] = "file", [COMPLETE_DIR] = "dir",
+		[COMPLETE_IMAGE] = "image", [COMPLETE_VERB] = "verb", [COMPLETE_CHOICES] = "words",
 	};
 	return words[kind];
 }
@@ -119,7 +119,7 @@ static const char *operand_word(const struct verb *v)
 
 /* One case of _rl_verb. */
 static void bash_verb(const char *pattern, const struct opt_def *defs, const char *operand, const char *choices,
-                      struct str *out)
+		      struct str *out)
 {
 	str_addf(out, "\t%s) operand=%s choices='%s' opts='--help", pattern, operand, choices ? choices : "");
 	for (const struct opt_def *d = defs; d->name; d++)
@@ -244,8 +244,8 @@ static void bash_script(struct str *out)
 static void zsh_script(struct str *out)
 {
 	str_adds(out, "#compdef rl\n"
-	              "# Completion of rl, made by 'rl completion zsh'.\n"
-	              "autoload -U +X bashcompinit && bashcompinit\n");
+		      "# Completion of rl, made by 'rl completion zsh'.\n"
+		      "autoload -U +X bashcompinit && bashcompinit\n");
 	bash_script(out);
 }
 
@@ -310,9 +310,9 @@ static void fish_verb(const struct verb *v, struct str *out)
 static void fish_script(struct str *out)
 {
 	str_adds(out, "# Completion of rl, made by 'rl completion fish'. Load it with: rl completion fish | source\n"
-	              "function __rl_images\n"
-	              "    rl images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | string match -v '*<none>*'\n"
-	              "end\n");
+		      "function __rl_images\n"
+		      "    rl images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | string match -v '*<none>*'\n"
+		      "end\n");
 	fish_options("__fish_use_subcommand", verb_global_opts, out);
 	for (size_t i = 0; verb_table[i]; i++)
 		if (!verb_table[i]->hidden)
@@ -346,15 +346,15 @@ static int completion_run(const struct cmd_ctx *ctx, void *opts, const struct op
 }
 
 const struct verb verb_completion_cmd = {
-        .name = "completion",
-        .group = "Other",
-        .usage = "bash|zsh|fish",
-        .summary = "print a completion script for a shell",
-        .example = "  source <(rl completion bash)",
-        .opts = no_defs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .complete = COMPLETE_CHOICES,
-        .choices = "bash zsh fish",
-        .run = completion_run,
+	.name = "completion",
+	.group = "Other",
+	.usage = "bash|zsh|fish",
+	.summary = "print a completion script for a shell",
+	.example = "  source <(rl completion bash)",
+	.opts = no_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.complete = COMPLETE_CHOICES,
+	.choices = "bash zsh fish",
+	.run = completion_run,
 };

@@ -24,13 +24,13 @@ static int exists_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 }
 
 const struct verb verb_container_exists = {
-        .group = "Containers",
-        .name = "container exists",
-        .usage = "CONTAINER",
-        .summary = "succeed if the container is there",
-        .example = "  rl container exists web || rl create --name web busybox",
-        .opts = exists_defs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .run = exists_run,
+	.group = "Containers",
+	.name = "container exists",
+	.usage = "CONTAINER",
+	.summary = "succeed if the container is there",
+	.example = "  rl container exists web || rl create --name web busybox",
+	.opts = exists_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = exists_run,
 };

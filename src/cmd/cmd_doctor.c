@@ -32,7 +32,7 @@ static void print_script(const json_t *rows, struct str *out)
 	size_t i;
 	json_t *row;
 	str_adds(out, "#!/bin/sh\n# Remedies found by rl doctor, for root. Read them first.\n");
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		if (str_eq(text(row, "State"), "works") || !*text(row, "Remedy"))
 			continue;
 		str_addf(out, "# %s: %s\n", text(row, "Name"), text(row, "Finding"));
@@ -47,7 +47,7 @@ static void print_rows(const json_t *rows, bool can_run, struct str *out)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		autostr struct str line = STR_INIT;
 		str_addf(out, "%-8s %-20s ", text(row, "State"), text(row, "Name"));
 		fmt_wrap(out, text(row, "Finding"), 30, 30, 110);

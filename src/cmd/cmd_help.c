@@ -9,9 +9,9 @@ struct help_opts {
 };
 
 static const struct opt_def help_defs[] = {
-        {"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct help_opts, all), 0, "Options",
-         "describe every option of a big verb", 0, NULL},
-        OPT_END,
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct help_opts, all), 0, "Options",
+	 "describe every option of a big verb", 0, NULL},
+	OPT_END,
 };
 
 static int help_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -32,14 +32,14 @@ static int help_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 }
 
 const struct verb verb_help_cmd = {
-        .name = "help",
-        .group = "Other",
-        .usage = "[OPTIONS] [VERB]",
-        .summary = "describe a verb",
-        .example = "  rl help run",
-        .opts = help_defs,
-        .max_operands = 2,
-        .complete = COMPLETE_VERB,
-        .opts_size = sizeof(struct help_opts),
-        .run = help_run,
+	.name = "help",
+	.group = "Other",
+	.usage = "[OPTIONS] [VERB]",
+	.summary = "describe a verb",
+	.example = "  rl help run",
+	.opts = help_defs,
+	.max_operands = 2,
+	.complete = COMPLETE_VERB,
+	.opts_size = sizeof(struct help_opts),
+	.run = help_run,
 };

@@ -15,21 +15,21 @@ struct history_opts {
 };
 
 static const struct opt_def history_defs[] = {
-        {"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct history_opts, quiet), 0, "Options",
-         "print ids only", 0, NULL},
-        {"no-trunc", "notruncate", 0, NULL, OPT_GENERIC(opt_set_bool, struct history_opts, no_trunc), 0, "Options",
-         "print whole ids and commands", 0, NULL},
-        {"human", NULL, 'H', NULL, OPT_GENERIC(opt_set_bool, struct history_opts, human), 0, "Options",
-         "sizes and times for people (default true)", 0, NULL},
-        {"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, struct history_opts, format), 0, "Options",
-         "json, or a template such as '{{.CreatedBy}}'", COMPLETE_CHOICES, "json table"},
-        OPT_END,
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct history_opts, quiet), 0, "Options",
+	 "print ids only", 0, NULL},
+	{"no-trunc", "notruncate", 0, NULL, OPT_GENERIC(opt_set_bool, struct history_opts, no_trunc), 0, "Options",
+	 "print whole ids and commands", 0, NULL},
+	{"human", NULL, 'H', NULL, OPT_GENERIC(opt_set_bool, struct history_opts, human), 0, "Options",
+	 "sizes and times for people (default true)", 0, NULL},
+	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, struct history_opts, format), 0, "Options",
+	 "json, or a template such as '{{.CreatedBy}}'", COMPLETE_CHOICES, "json table"},
+	OPT_END,
 };
 
 static const struct out_column columns[] = {
-        {"ID", "IMAGE", false},       {"CreatedSince", "CREATED", false}, {"CreatedBy", "CREATED BY", false},
-        {"Size", "SIZE", false},      {"Comment", "COMMENT", false},      {"CreatedAt", "CREATED AT", true},
-        {"Created", "CREATED", true}, {"Bytes", "BYTES", true},           OUT_COLUMN_END,
+	{"ID", "IMAGE", false},	      {"CreatedSince", "CREATED", false}, {"CreatedBy", "CREATED BY", false},
+	{"Size", "SIZE", false},      {"Comment", "COMMENT", false},	  {"CreatedAt", "CREATED AT", true},
+	{"Created", "CREATED", true}, {"Bytes", "BYTES", true},		  OUT_COLUMN_END,
 };
 
 static json_t *make_row(const struct image_step_history *h, const struct history_opts *o, int64_t now)
@@ -43,8 +43,8 @@ static json_t *make_row(const struct image_step_history *h, const struct history
 	autofree char *ago = image_text_ago(h->created ? h->created : "", now);
 	const char *command = h->created_by ? h->created_by : "";
 	autofree char *shown = !o->no_trunc && strlen(command) > COMMAND_SHOWN
-	                               ? xasprintf("%.*s...", COMMAND_SHOWN - 3, command)
-	                               : xstrdup(command);
+				       ? xasprintf("%.*s...", COMMAND_SHOWN - 3, command)
+				       : xstrdup(command);
 	json_put_str(row, "ID", id);
 	json_put_str(row, "CreatedSince", o->human ? ago : known ? h->created : "N/A");
 	json_put_str(row, "CreatedBy", shown);
@@ -74,9 +74,9 @@ static int history_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 		json_array_append_new(rows, make_row(&history.items[i], o, now));
 	image_history_free(&history);
 	const struct out_style style = {
-	        .columns = columns,
-	        .format = o->quiet ? "{{.ID}}" : o->format,
-	        .flavour = ctx->flavour,
+		.columns = columns,
+		.format = o->quiet ? "{{.ID}}" : o->format,
+		.flavour = ctx->flavour,
 	};
 	autostr struct str out = STR_INIT;
 	r = out_rows(&style, rows, &out, e);
@@ -94,18 +94,18 @@ static void history_release(void *opts)
 }
 
 const struct verb verb_history = {
-        .name = "history",
-        .aliases = "image history",
-        .group = "Images",
-        .usage = "[OPTIONS] IMAGE",
-        .summary = "show the steps an image was made with",
-        .example = "  rl history --no-trunc busybox",
-        .opts = history_defs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .complete = COMPLETE_IMAGE,
-        .opts_size = sizeof(struct history_opts),
-        .init = history_init,
-        .release = history_release,
-        .run = history_run,
+	.name = "history",
+	.aliases = "image history",
+	.group = "Images",
+	.usage = "[OPTIONS] IMAGE",
+	.summary = "show the steps an image was made with",
+	.example = "  rl history --no-trunc busybox",
+	.opts = history_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct history_opts),
+	.init = history_init,
+	.release = history_release,
+	.run = history_run,
 };

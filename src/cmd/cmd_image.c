@@ -16,11 +16,11 @@ struct prune_opts {
 };
 
 static const struct opt_def prune_defs[] = {
-        {"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, all), 0, "Options",
-         "also remove images with a name that no container uses", 0, NULL},
-        {"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, force), 0, "Options", "do not ask", 0,
-         NULL},
-        OPT_END,
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, all), 0, "Options",
+	 "also remove images with a name that no container uses", 0, NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, force), 0, "Options", "do not ask", 0,
+	 NULL},
+	OPT_END,
 };
 
 static int confirm(const struct prune_opts *o, struct err *e)
@@ -33,7 +33,7 @@ static int confirm(const struct prune_opts *o, struct err *e)
 		return err_hint(e, "-f removes without asking");
 	}
 	fprintf(stderr, "Remove %s? [y/N] ",
-	        o->all ? "all images that no container uses" : "all images without a name");
+		o->all ? "all images that no container uses" : "all images without a name");
 	if (!fgets(answer, sizeof(answer), stdin))
 		return 0;
 	return answer[0] == 'y' || answer[0] == 'Y';
@@ -63,14 +63,14 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 }
 
 const struct verb verb_image_prune = {
-        .name = "image prune",
-        .group = "Images",
-        .usage = "[OPTIONS]",
-        .summary = "remove images that nothing needs",
-        .example = "  rl image prune -f",
-        .opts = prune_defs,
-        .opts_size = sizeof(struct prune_opts),
-        .run = prune_run,
+	.name = "image prune",
+	.group = "Images",
+	.usage = "[OPTIONS]",
+	.summary = "remove images that nothing needs",
+	.example = "  rl image prune -f",
+	.opts = prune_defs,
+	.opts_size = sizeof(struct prune_opts),
+	.run = prune_run,
 };
 
 static const struct opt_def exists_defs[] = {OPT_END};
@@ -83,14 +83,14 @@ static int exists_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 }
 
 const struct verb verb_image_exists = {
-        .name = "image exists",
-        .group = "Images",
-        .usage = "IMAGE",
-        .summary = "succeed if the image is there",
-        .example = "  rl image exists busybox && echo yes",
-        .opts = exists_defs,
-        .min_operands = 1,
-        .max_operands = 1,
-        .complete = COMPLETE_IMAGE,
-        .run = exists_run,
+	.name = "image exists",
+	.group = "Images",
+	.usage = "IMAGE",
+	.summary = "succeed if the image is there",
+	.example = "  rl image exists busybox && echo yes",
+	.opts = exists_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.complete = COMPLETE_IMAGE,
+	.run = exists_run,
 };

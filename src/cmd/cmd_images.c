@@ -21,56 +21,56 @@ struct images_opts {
 };
 
 static const struct opt_def images_defs[] = {
-        {"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, all), 0, "Options",
-         "accepted for scripts: there are no hidden images", 0, NULL},
-        {"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, quiet), 0, "Options", "print ids only",
-         0, NULL},
-        {"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, struct images_opts, filters), OPT_REPEAT,
-         "Options", "reference=, dangling=, label=, before=, since=, until=", COMPLETE_CHOICES,
-         "reference= dangling=true label= before= since= until="},
-        {"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, struct images_opts, format), 0, "Options",
-         "json, or a template such as '{{.ID}} {{.Repository}}'", COMPLETE_CHOICES, "json table"},
-        {"digests", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct images_opts, digests), 0, "Options",
-         "show manifest digests", 0, NULL},
-        {"no-trunc", "notruncate", 0, NULL, OPT_GENERIC(opt_set_bool, struct images_opts, no_trunc), 0, "Options",
-         "print whole ids", 0, NULL},
-        {"noheading", "no-heading", 'n', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, no_heading), 0, "Options",
-         "leave out the heading", 0, NULL},
-        {"sort", NULL, 0, "FIELD", OPT_GENERIC(opt_set_string, struct images_opts, sort), 0, "Options",
-         "created (newest first), id, repository, size or tag", COMPLETE_CHOICES, "created id repository size tag"},
-        OPT_END,
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, all), 0, "Options",
+	 "accepted for scripts: there are no hidden images", 0, NULL},
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, quiet), 0, "Options", "print ids only",
+	 0, NULL},
+	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, struct images_opts, filters), OPT_REPEAT,
+	 "Options", "reference=, dangling=, label=, before=, since=, until=", COMPLETE_CHOICES,
+	 "reference= dangling=true label= before= since= until="},
+	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, struct images_opts, format), 0, "Options",
+	 "json, or a template such as '{{.ID}} {{.Repository}}'", COMPLETE_CHOICES, "json table"},
+	{"digests", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct images_opts, digests), 0, "Options",
+	 "show manifest digests", 0, NULL},
+	{"no-trunc", "notruncate", 0, NULL, OPT_GENERIC(opt_set_bool, struct images_opts, no_trunc), 0, "Options",
+	 "print whole ids", 0, NULL},
+	{"noheading", "no-heading", 'n', NULL, OPT_GENERIC(opt_set_bool, struct images_opts, no_heading), 0, "Options",
+	 "leave out the heading", 0, NULL},
+	{"sort", NULL, 0, "FIELD", OPT_GENERIC(opt_set_string, struct images_opts, sort), 0, "Options",
+	 "created (newest first), id, repository, size or tag", COMPLETE_CHOICES, "created id repository size tag"},
+	OPT_END,
 };
 
 static const struct out_column plain_columns[] = {
-        {"Repository", "REPOSITORY", false},
-        {"Tag", "TAG", false},
-        {"Digest", "DIGEST", true},
-        {"ID", "IMAGE ID", false},
-        {"CreatedSince", "CREATED", false},
-        {"Size", "SIZE", false},
-        {"CreatedAt", "CREATED AT", true},
-        {"Created", "CREATED", true},
-        {"Bytes", "BYTES", true},
-        {"Broken", "BROKEN", true},
-        {"BuiltIn", "BUILT IN", true},
-        {"ReadOnly", "R/O", true},
-        OUT_COLUMN_END,
+	{"Repository", "REPOSITORY", false},
+	{"Tag", "TAG", false},
+	{"Digest", "DIGEST", true},
+	{"ID", "IMAGE ID", false},
+	{"CreatedSince", "CREATED", false},
+	{"Size", "SIZE", false},
+	{"CreatedAt", "CREATED AT", true},
+	{"Created", "CREATED", true},
+	{"Bytes", "BYTES", true},
+	{"Broken", "BROKEN", true},
+	{"BuiltIn", "BUILT IN", true},
+	{"ReadOnly", "R/O", true},
+	OUT_COLUMN_END,
 };
 
 static const struct out_column digest_columns[] = {
-        {"Repository", "REPOSITORY", false},
-        {"Tag", "TAG", false},
-        {"Digest", "DIGEST", false},
-        {"ID", "IMAGE ID", false},
-        {"CreatedSince", "CREATED", false},
-        {"Size", "SIZE", false},
-        {"CreatedAt", "CREATED AT", true},
-        {"Created", "CREATED", true},
-        {"Bytes", "BYTES", true},
-        {"Broken", "BROKEN", true},
-        {"BuiltIn", "BUILT IN", true},
-        {"ReadOnly", "R/O", true},
-        OUT_COLUMN_END,
+	{"Repository", "REPOSITORY", false},
+	{"Tag", "TAG", false},
+	{"Digest", "DIGEST", false},
+	{"ID", "IMAGE ID", false},
+	{"CreatedSince", "CREATED", false},
+	{"Size", "SIZE", false},
+	{"CreatedAt", "CREATED AT", true},
+	{"Created", "CREATED", true},
+	{"Bytes", "BYTES", true},
+	{"Broken", "BROKEN", true},
+	{"BuiltIn", "BUILT IN", true},
+	{"ReadOnly", "R/O", true},
+	OUT_COLUMN_END,
 };
 
 enum { DANGLING_ANY = -1 };
@@ -79,8 +79,8 @@ struct image_filter {
 	const char *reference;
 	int dangling;
 	struct strv labels; /* "key" or "key=value" */
-	int64_t before;     /* created strictly before */
-	int64_t since;      /* created strictly after */
+	int64_t before;	    /* created strictly before */
+	int64_t since;	    /* created strictly after */
 };
 
 /* "before=IMAGE": the time that image was made. */
@@ -109,7 +109,7 @@ static int time_of(const char *text, int64_t now, int64_t *ret, struct err *e)
 static int read_filter(const char *root, const char *text, int64_t now, struct image_filter *f, struct err *e)
 {
 	static const char *const names[] = {"reference", "dangling", "label", "before",
-	                                    "since",     "until",    "after", NULL};
+					    "since",	 "until",    "after", NULL};
 	const char *eq = strchr(text, '=');
 	if (!eq)
 		return err_set(e, EINVAL, "--filter '%s': NAME=VALUE is expected", text);
@@ -156,7 +156,7 @@ static bool has_labels(const char *root, const struct store_entry *i, const stru
 	for (size_t k = 0; k < wanted->count; k++) {
 		const char *eq = strchr(wanted->items[k], '=');
 		autofree char *key = eq ? xstrndup(wanted->items[k], (size_t)(eq - wanted->items[k]))
-		                        : xstrdup(wanted->items[k]);
+					: xstrdup(wanted->items[k]);
 		const char *value = json_string_value(json_object_get(labels, key));
 		if (!value || (eq && !str_eq(value, eq + 1)))
 			return false;
@@ -179,7 +179,7 @@ static bool passes(const char *root, const struct store_entry *i, const struct i
 }
 
 static json_t *make_row(const struct store_entry *i, const struct cmd_ctx *ctx, const struct images_opts *o,
-                        int64_t now)
+			int64_t now)
 {
 	struct image_text_name name;
 	char text[FMT_SIZE];
@@ -231,8 +231,8 @@ static int sort_rows(json_t *rows, const char *sort, struct err *e)
 		const char *name;
 		struct sort_key key;
 	} orders[] = {
-	        {"created", {"Created", -1}}, {"id", {"ID", 1}},   {"repository", {"Repository", 1}},
-	        {"size", {"Bytes", 1}},       {"tag", {"Tag", 1}},
+		{"created", {"Created", -1}}, {"id", {"ID", 1}},   {"repository", {"Repository", 1}},
+		{"size", {"Bytes", 1}},	      {"tag", {"Tag", 1}},
 	};
 	size_t n = json_array_size(rows);
 	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
@@ -252,7 +252,7 @@ static int sort_rows(json_t *rows, const char *sort, struct err *e)
 }
 
 static int collect(const struct cmd_ctx *ctx, const struct images_opts *o, const struct image_filter *f, json_t *rows,
-                   int64_t now, struct err *e)
+		   int64_t now, struct err *e)
 {
 	struct store_list list = {.items = NULL};
 	int r = image_entries(ctx->store_root, f->reference, &list, e);
@@ -282,10 +282,10 @@ static int images_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	if (r < 0)
 		return r;
 	const struct out_style style = {
-	        .columns = o->digests ? digest_columns : plain_columns,
-	        .format = o->quiet ? "{{.ID}}" : o->format,
-	        .no_heading = o->no_heading,
-	        .flavour = ctx->flavour,
+		.columns = o->digests ? digest_columns : plain_columns,
+		.format = o->quiet ? "{{.ID}}" : o->format,
+		.no_heading = o->no_heading,
+		.flavour = ctx->flavour,
 	};
 	autostr struct str out = STR_INIT;
 	r = out_rows(&style, rows, &out, e);
@@ -301,16 +301,16 @@ static void images_release(void *opts)
 }
 
 const struct verb verb_images = {
-        .name = "images",
-        .aliases = "image ls,image list",
-        .group = "Images",
-        .usage = "[OPTIONS] [REFERENCE]",
-        .summary = "list images",
-        .example = "  rl images --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
-        .opts = images_defs,
-        .max_operands = 1,
-        .complete = COMPLETE_IMAGE,
-        .opts_size = sizeof(struct images_opts),
-        .release = images_release,
-        .run = images_run,
+	.name = "images",
+	.aliases = "image ls,image list",
+	.group = "Images",
+	.usage = "[OPTIONS] [REFERENCE]",
+	.summary = "list images",
+	.example = "  rl images --format '{{.Repository}}:{{.Tag}} {{.Size}}'",
+	.opts = images_defs,
+	.max_operands = 1,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct images_opts),
+	.release = images_release,
+	.run = images_run,
 };

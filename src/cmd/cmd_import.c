@@ -16,13 +16,13 @@ struct import_opts {
 };
 
 static const struct opt_def import_defs[] = {
-        {"change", NULL, 'c', "INSTRUCTION", OPT_GENERIC(opt_set_list, struct import_opts, changes), OPT_REPEAT,
-         "Options", "apply an instruction such as 'ENV A=b' or 'WORKDIR /x'", 0, NULL},
-        {"message", NULL, 'm', "TEXT", OPT_GENERIC(opt_set_string, struct import_opts, message), 0, "Options",
-         "comment for the image's history", 0, NULL},
-        {"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct import_opts, quiet), 0, "Options",
-         "show no progress", 0, NULL},
-        OPT_END,
+	{"change", NULL, 'c', "INSTRUCTION", OPT_GENERIC(opt_set_list, struct import_opts, changes), OPT_REPEAT,
+	 "Options", "apply an instruction such as 'ENV A=b' or 'WORKDIR /x'", 0, NULL},
+	{"message", NULL, 'm', "TEXT", OPT_GENERIC(opt_set_string, struct import_opts, message), 0, "Options",
+	 "comment for the image's history", 0, NULL},
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct import_opts, quiet), 0, "Options",
+	 "show no progress", 0, NULL},
+	OPT_END,
 };
 
 static int import_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -39,11 +39,11 @@ static int import_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	struct image_ui ui;
 	image_progress_begin(&line, o->quiet, &ui);
 	const struct image_import_opts import = {
-	        .root = ctx->store_root,
-	        .source = source,
-	        .name = args->operands.count > 1 ? args->operands.items[1] : NULL,
-	        .message = o->message,
-	        .changes = o->changes,
+		.root = ctx->store_root,
+		.source = source,
+		.name = args->operands.count > 1 ? args->operands.items[1] : NULL,
+		.message = o->message,
+		.changes = o->changes,
 	};
 	struct image_added added;
 	int r = image_import(&import, &ui, &added, e);
@@ -63,17 +63,17 @@ static void import_release(void *opts)
 }
 
 const struct verb verb_import = {
-        .name = "import",
-        .aliases = "image import",
-        .group = "Images",
-        .usage = "[OPTIONS] FILE|- [NAME[:TAG]]",
-        .summary = "make an image from the archive of a root file system",
-        .example = "  rl import -c 'CMD [\"bash\"]' debian.tar.gz debian:12",
-        .opts = import_defs,
-        .min_operands = 1,
-        .max_operands = 2,
-        .complete = COMPLETE_FILE,
-        .opts_size = sizeof(struct import_opts),
-        .release = import_release,
-        .run = import_run,
+	.name = "import",
+	.aliases = "image import",
+	.group = "Images",
+	.usage = "[OPTIONS] FILE|- [NAME[:TAG]]",
+	.summary = "make an image from the archive of a root file system",
+	.example = "  rl import -c 'CMD [\"bash\"]' debian.tar.gz debian:12",
+	.opts = import_defs,
+	.min_operands = 1,
+	.max_operands = 2,
+	.complete = COMPLETE_FILE,
+	.opts_size = sizeof(struct import_opts),
+	.release = import_release,
+	.run = import_run,
 };

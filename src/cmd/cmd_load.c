@@ -16,11 +16,11 @@ struct load_opts {
 };
 
 static const struct opt_def load_defs[] = {
-        {"input", NULL, 'i', "FILE", OPT_GENERIC(opt_set_string, struct load_opts, input), OPT_ONCE, "Options",
-         "archive or OCI layout directory (default: standard input)", COMPLETE_FILE, NULL},
-        {"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct load_opts, quiet), 0, "Options", "show no progress",
-         0, NULL},
-        OPT_END,
+	{"input", NULL, 'i', "FILE", OPT_GENERIC(opt_set_string, struct load_opts, input), OPT_ONCE, "Options",
+	 "archive or OCI layout directory (default: standard input)", COMPLETE_FILE, NULL},
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct load_opts, quiet), 0, "Options", "show no progress",
+	 0, NULL},
+	OPT_END,
 };
 
 static int load_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -59,16 +59,16 @@ static void load_release(void *opts)
 }
 
 const struct verb verb_load = {
-        .name = "load",
-        .aliases = "image load",
-        .group = "Images",
-        .usage = "[OPTIONS] [FILE]",
-        .summary = "take images from an archive (docker-archive, OCI archive) or an OCI layout",
-        .example = "  rl load -i image.tar",
-        .opts = load_defs,
-        .max_operands = 1,
-        .complete = COMPLETE_FILE,
-        .opts_size = sizeof(struct load_opts),
-        .release = load_release,
-        .run = load_run,
+	.name = "load",
+	.aliases = "image load",
+	.group = "Images",
+	.usage = "[OPTIONS] [FILE]",
+	.summary = "take images from an archive (docker-archive, OCI archive) or an OCI layout",
+	.example = "  rl load -i image.tar",
+	.opts = load_defs,
+	.max_operands = 1,
+	.complete = COMPLETE_FILE,
+	.opts_size = sizeof(struct load_opts),
+	.release = load_release,
+	.run = load_run,
 };

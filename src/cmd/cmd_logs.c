@@ -71,8 +71,10 @@ static const struct opt_def logs_defs[] = {
 	 "put the tag of --log-opt before each line", 0, NULL},
 	{"names", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, l.names), 0, options,
 	 "put the container's name before each line", 0, NULL},
-	{"color", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, color), OPT_HIDDEN, options, "accepted for scripts", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"color", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, color), OPT_HIDDEN, options, "accepted for scripts", 0,
+	 NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	OPT_END,
 };
 #undef S

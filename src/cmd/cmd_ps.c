@@ -27,17 +27,18 @@ static const struct opt_def ps_defs[] = {
 	 "name= id= status= label= ancestor= exited= before= since= until= health= restart-policy= network= volume="},
 	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, S, format), 0, options,
 	 "json, or a template such as '{{.Names}} {{.Status}}'", COMPLETE_CHOICES, "json table"},
-	{"last", NULL, 'n', "N", OPT_GENERIC(opt_set_uint, S, last), 0, options, "the N made last, in any state", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "the one made last, in any state", 0,
+	{"last", NULL, 'n', "N", OPT_GENERIC(opt_set_uint, S, last), 0, options, "the N made last, in any state", 0,
 	 NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "the one made last, in any state",
+	 0, NULL},
 	{"no-trunc", "notruncate", 0, NULL, OPT_GENERIC(opt_set_bool, S, no_trunc), 0, options,
 	 "print whole ids and commands", 0, NULL},
-	{"noheading", "no-heading", 0, NULL, OPT_GENERIC(opt_set_bool, S, no_heading), 0, options, "leave out the heading",
-	 0, NULL},
+	{"noheading", "no-heading", 0, NULL, OPT_GENERIC(opt_set_bool, S, no_heading), 0, options,
+	 "leave out the heading", 0, NULL},
 	{"ns", "namespace", 0, NULL, OPT_GENERIC(opt_set_bool, S, ns), 0, options,
 	 "show process id and namespaces instead", 0, NULL},
-	{"size", NULL, 's', NULL, OPT_GENERIC(opt_set_bool, S, size), 0, options, "show the size of what was written", 0,
-	 NULL},
+	{"size", NULL, 's', NULL, OPT_GENERIC(opt_set_bool, S, size), 0, options, "show the size of what was written",
+	 0, NULL},
 	{"sort", NULL, 0, "FIELD", OPT_GENERIC(opt_set_string, S, sort), 0, options,
 	 "created (newest first), id, image, names, status or command", COMPLETE_CHOICES,
 	 "created id image names status command"},
@@ -53,12 +54,16 @@ static const struct opt_def ps_defs[] = {
 		{"Mounts", "MOUNTS", true}, {"Networks", "NETWORKS", true}, {"LocalVolumes", "LOCAL VOLUMES", true},   \
 		{"Pid", "PID", true}, {"ExitCode", "EXIT CODE", true}, {"Restarts", "RESTARTS", true},                 \
 		{"Exited", "EXITED", true}, {"StartedAt", "STARTED AT", true}, {"ExitedAt", "EXITED AT", true},        \
-		{"Namespaces", "NAMESPACES", true}
+	{                                                                                                              \
+		"Namespaces", "NAMESPACES", true                                                                       \
+	}
 
 #define STANDARD                                                                                                       \
 	{"ID", "CONTAINER ID", false}, {"Image", "IMAGE", false}, {"Command", "COMMAND", false},                       \
 		{"CreatedSince", "CREATED", false}, {"Status", "STATUS", false}, {"Ports", "PORTS", false},            \
-		{"Names", "NAMES", false}
+	{                                                                                                              \
+		"Names", "NAMES", false                                                                                \
+	}
 
 static const struct out_column plain_columns[] = {STANDARD, {"Size", "SIZE", true}, EXTRAS, OUT_COLUMN_END};
 static const struct out_column size_columns[] = {STANDARD, {"Size", "SIZE", false}, EXTRAS, OUT_COLUMN_END};
@@ -73,8 +78,7 @@ static void flatten_namespaces(json_t *rows)
 {
 	size_t i;
 	json_t *row;
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		static const char *const kinds[] = {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"};
 		const json_t *spaces = json_object_get(row, "Namespaces");
 		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
@@ -97,7 +101,8 @@ static int sort_rows(json_t *rows, const char *sort, struct err *e)
 {
 	static const struct {
 		const char *name, *field;
-	} orders[] = {{"id", "ID"}, {"image", "Image"}, {"names", "Names"}, {"status", "Status"}, {"command", "Command"}};
+	} orders[] = {
+		{"id", "ID"}, {"image", "Image"}, {"names", "Names"}, {"status", "Status"}, {"command", "Command"}};
 	if (!sort || str_eq(sort, "created"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
@@ -138,7 +143,9 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	if (o->ns)
 		flatten_namespaces(owned);
 	const struct out_style style = {
-		.columns = o->ns ? ns_columns : o->size ? size_columns : plain_columns,
+		.columns = o->ns     ? ns_columns
+			   : o->size ? size_columns
+				     : plain_columns,
 		.format = o->quiet ? "{{.ID}}" : o->format,
 		.no_heading = o->no_heading,
 		.flavour = ctx->flavour,

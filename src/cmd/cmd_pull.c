@@ -17,8 +17,8 @@ struct pull_opts {
 };
 
 static const struct opt_def pull_defs[] = {
-	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct pull_opts, quiet), 0, "Options",
-	 "show no progress", 0, NULL},
+	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct pull_opts, quiet), 0, "Options", "show no progress",
+	 0, NULL},
 	{"all-tags", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct pull_opts, all_tags), 0, "Options",
 	 "every tag of the repository", 0, NULL},
 	{"platform", NULL, 0, "OS/ARCH", OPT_GENERIC(opt_set_string, struct pull_opts, platform), OPT_ONCE, "Options",
@@ -31,8 +31,8 @@ static const struct opt_def pull_defs[] = {
 	 "file with credentials", COMPLETE_FILE, NULL},
 	{"cert-dir", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct pull_opts, cert_dir), OPT_ONCE, "Registry",
 	 "directory of *.crt, *.cert and *.key files", COMPLETE_FILE, NULL},
-	{"tls-verify", NULL, 0, "BOOL", OPT_GENERIC(opt_set_string, struct pull_opts, tls_verify), OPT_ONCE,
-	 "Registry", "false: accept any certificate, and http", 0, NULL},
+	{"tls-verify", NULL, 0, "BOOL", OPT_GENERIC(opt_set_string, struct pull_opts, tls_verify), OPT_ONCE, "Registry",
+	 "false: accept any certificate, and http", 0, NULL},
 	{"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, struct pull_opts, retries), OPT_ONCE, "Registry",
 	 "attempts after a failure of the network (default 3)", 0, NULL},
 	OPT_END,

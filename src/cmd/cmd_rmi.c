@@ -16,14 +16,14 @@ struct rmi_opts {
 };
 
 static const struct opt_def rmi_defs[] = {
-        {"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, force), 0, "Options",
-         "remove an image given by id with all its names", 0, NULL},
-        {"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, all), 0, "Options", "remove every image", 0,
-         NULL},
-        {"ignore", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, ignore), 0, "Options",
-         "an image that is not there is no error", 0, NULL},
-        {.name = "no-prune", .flags = OPT_REFUSED, .help = "an image has no parents here that could be kept"},
-        OPT_END,
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, force), 0, "Options",
+	 "remove an image given by id with all its names", 0, NULL},
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, all), 0, "Options", "remove every image", 0,
+	 NULL},
+	{"ignore", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, struct rmi_opts, ignore), 0, "Options",
+	 "an image that is not there is no error", 0, NULL},
+	{.name = "no-prune", .flags = OPT_REFUSED, .help = "an image has no parents here that could be kept"},
+	OPT_END,
 };
 
 static void report(const struct cmd_ctx *ctx, const struct image_removed *removed, struct str *out)
@@ -37,7 +37,7 @@ static void report(const struct cmd_ctx *ctx, const struct image_removed *remove
 }
 
 static int remove_one(const struct cmd_ctx *ctx, const struct rmi_opts *o, const char *ref, struct str *out,
-                      struct err *e)
+		      struct err *e)
 {
 	autostrv struct strv refs = STRV_INIT;
 	struct image_removed removed = {.bytes = 0};
@@ -100,15 +100,15 @@ static int rmi_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args 
 }
 
 const struct verb verb_rmi = {
-        .name = "rmi",
-        .aliases = "image rm,image remove",
-        .group = "Images",
-        .usage = "[OPTIONS] IMAGE...",
-        .summary = "remove images",
-        .example = "  rl rmi localhost/tools:1",
-        .opts = rmi_defs,
-        .max_operands = OPERANDS_ANY,
-        .complete = COMPLETE_IMAGE,
-        .opts_size = sizeof(struct rmi_opts),
-        .run = rmi_run,
+	.name = "rmi",
+	.aliases = "image rm,image remove",
+	.group = "Images",
+	.usage = "[OPTIONS] IMAGE...",
+	.summary = "remove images",
+	.example = "  rl rmi localhost/tools:1",
+	.opts = rmi_defs,
+	.max_operands = OPERANDS_ANY,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct rmi_opts),
+	.run = rmi_run,
 };

@@ -78,23 +78,23 @@ static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 }
 
 const struct verb verb_run = {
-        .name = "run",
-        .aliases = "container run",
-        .group = "Containers",
-        .usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
-        .summary = "run a command in a new container",
-        .example = "  rl run -it --rm busybox sh\n"
-                   "  rl run --rm -v .:/src -w /src debian make",
-        .opts = run_defs,
-        .rules = run_rules,
-        .parse_flags = OPT_STOP_AT_OPERAND,
-        .max_operands = OPERANDS_ANY,
-        .starts_containers = true,
-        .complete = COMPLETE_IMAGE,
-        .opts_size = sizeof(struct run_target),
-        .init = run_target_init,
-        .release = run_target_release,
-        .run = run_run,
+	.name = "run",
+	.aliases = "container run",
+	.group = "Containers",
+	.usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
+	.summary = "run a command in a new container",
+	.example = "  rl run -it --rm busybox sh\n"
+		   "  rl run --rm -v .:/src -w /src debian make",
+	.opts = run_defs,
+	.rules = run_rules,
+	.parse_flags = OPT_STOP_AT_OPERAND,
+	.max_operands = OPERANDS_ANY,
+	.starts_containers = true,
+	.complete = COMPLETE_IMAGE,
+	.opts_size = sizeof(struct run_target),
+	.init = run_target_init,
+	.release = run_target_release,
+	.run = run_run,
 };
 
 const struct verb verb_create = {

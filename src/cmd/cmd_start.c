@@ -32,7 +32,8 @@ static const struct opt_def start_defs[] = {
 	{"sig-proxy", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, a.sig_proxy), 0, options,
 	 "pass signals on to the command (default true)", 0, NULL},
 	{"all", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,
 	 "those that match, as in ps", 0, NULL},
 	OPT_END,
@@ -50,7 +51,8 @@ static const struct opt_def restart_defs[] = {
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container", 0, NULL},
 	{"running", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, t.running_only), 0, options,
 	 "with --all: those that run", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,
 	 "those that match, as in ps", 0, NULL},
 	OPT_END,
@@ -62,13 +64,15 @@ static const struct opt_def attach_defs[] = {
 	 "keys that leave a terminal (default ctrl-p,ctrl-q)", 0, NULL},
 	{"sig-proxy", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, a.sig_proxy), 0, options,
 	 "pass signals on to the command (default true)", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	OPT_END,
 };
 
 static const struct opt_def init_defs[] = {
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	OPT_END,
 };
 #undef S

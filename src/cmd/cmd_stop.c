@@ -42,14 +42,40 @@ static int set_signal(const struct opt_def *def, void *target, const char *value
 
 #define ALL_AND_LATEST                                                                                                 \
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container", 0, NULL},         \
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,  \
-	 NULL},                                                                                                        \
-	{"filter", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,                \
-	 "those that match, as in ps", 0, NULL},                                                                       \
-	{"cidfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_list, S, t.cidfiles), OPT_REPEAT, options,                    \
-	 "the container whose id is in FILE", COMPLETE_FILE, NULL},                                                    \
-	{"ignore", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, t.ignore), 0, options,                                \
-	 "a container that does not exist is no error", 0, NULL}
+		{"latest",                                                                                             \
+		 NULL,                                                                                                 \
+		 'l',                                                                                                  \
+		 NULL,                                                                                                 \
+		 OPT_GENERIC(opt_set_bool, S, t.latest),                                                               \
+		 0,                                                                                                    \
+		 options,                                                                                              \
+		 "the container made last",                                                                            \
+		 0,                                                                                                    \
+		 NULL},                                                                                                \
+		{"filter",                                                                                             \
+		 NULL,                                                                                                 \
+		 0,                                                                                                    \
+		 "NAME=VALUE",                                                                                         \
+		 OPT_GENERIC(opt_set_list, S, t.filters),                                                              \
+		 OPT_REPEAT,                                                                                           \
+		 options,                                                                                              \
+		 "those that match, as in ps",                                                                         \
+		 0,                                                                                                    \
+		 NULL},                                                                                                \
+		{"cidfile",                                                                                            \
+		 NULL,                                                                                                 \
+		 0,                                                                                                    \
+		 "FILE",                                                                                               \
+		 OPT_GENERIC(opt_set_list, S, t.cidfiles),                                                             \
+		 OPT_REPEAT,                                                                                           \
+		 options,                                                                                              \
+		 "the container whose id is in FILE",                                                                  \
+		 COMPLETE_FILE,                                                                                        \
+		 NULL},                                                                                                \
+	{                                                                                                              \
+		"ignore", NULL, 'i', NULL, OPT_GENERIC(opt_set_bool, S, t.ignore), 0, options,                         \
+			"a container that does not exist is no error", 0, NULL                                         \
+	}
 
 static const struct opt_def stop_defs[] = {
 	{"time", "timeout", 't', "SECONDS", set_time, offsetof(S, time), 0, options,

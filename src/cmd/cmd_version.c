@@ -16,9 +16,9 @@ struct format_opts {
 };
 
 static const struct opt_def format_defs[] = {
-        {"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct format_opts, format), 0, "Options",
-         "json, or a template such as '{{.Version}}'", COMPLETE_CHOICES, "json"},
-        OPT_END,
+	{"format", NULL, 'f', "FORMAT", OPT_GENERIC(opt_set_string, struct format_opts, format), 0, "Options",
+	 "json, or a template such as '{{.Version}}'", COMPLETE_CHOICES, "json"},
+	OPT_END,
 };
 
 static void format_release(void *opts)
@@ -73,15 +73,15 @@ static int version_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 }
 
 const struct verb verb_version = {
-        .name = "version",
-        .group = "Other",
-        .usage = "[OPTIONS]",
-        .summary = "print the version",
-        .example = "  rl version -f '{{.Client.Version}}'",
-        .opts = format_defs,
-        .opts_size = sizeof(struct format_opts),
-        .release = format_release,
-        .run = version_run,
+	.name = "version",
+	.group = "Other",
+	.usage = "[OPTIONS]",
+	.summary = "print the version",
+	.example = "  rl version -f '{{.Client.Version}}'",
+	.opts = format_defs,
+	.opts_size = sizeof(struct format_opts),
+	.release = format_release,
+	.run = version_run,
 };
 
 static void print_member(const char *key, const json_t *value, struct str *out)
@@ -130,14 +130,14 @@ static int info_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 }
 
 const struct verb verb_info = {
-        .name = "info",
-        .aliases = "system info",
-        .group = "Other",
-        .usage = "[OPTIONS]",
-        .summary = "show where things are and what this machine is",
-        .example = "  rl info -f '{{.Driver}} {{.IDMap.Form}}'",
-        .opts = format_defs,
-        .opts_size = sizeof(struct format_opts),
-        .release = format_release,
-        .run = info_run,
+	.name = "info",
+	.aliases = "system info",
+	.group = "Other",
+	.usage = "[OPTIONS]",
+	.summary = "show where things are and what this machine is",
+	.example = "  rl info -f '{{.Driver}} {{.IDMap.Form}}'",
+	.opts = format_defs,
+	.opts_size = sizeof(struct format_opts),
+	.release = format_release,
+	.run = info_run,
 };

@@ -57,8 +57,10 @@ static int set_label(const struct opt_def *def, void *target, const char *value,
 static int set_driver(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
 	if (!str_eq(value, "local"))
-		return err_set(e, EOPNOTSUPP, "--driver '%s': volumes are directories of the store (local); there are "
-					      "no other drivers", value);
+		return err_set(e, EOPNOTSUPP,
+			       "--driver '%s': volumes are directories of the store (local); there are "
+			       "no other drivers",
+			       value);
 	return opt_set_string(def, target, value, e);
 }
 
@@ -127,8 +129,8 @@ static const struct opt_def ls_defs[] = {
 };
 
 static const struct out_column ls_columns[] = {
-	{"Driver", "DRIVER", false},   {"Name", "VOLUME NAME", false},	{"Mountpoint", "MOUNTPOINT", true},
-	{"Scope", "SCOPE", true},      {"Labels", "LABELS", true},	{"Options", "OPTIONS", true},
+	{"Driver", "DRIVER", false},	{"Name", "VOLUME NAME", false},	  {"Mountpoint", "MOUNTPOINT", true},
+	{"Scope", "SCOPE", true},	{"Labels", "LABELS", true},	  {"Options", "OPTIONS", true},
 	{"CreatedAt", "CREATED", true}, {"Anonymous", "ANONYMOUS", true}, OUT_COLUMN_END,
 };
 
@@ -180,7 +182,7 @@ static int all_names(const struct cmd_ctx *ctx, struct strv *names, struct err *
 	const struct strv none = STRV_INIT;
 	int r = volume_rows(ctx->store_root, &none, &rows, e);
 	autojson json_t *owned = rows;
-	json_array_foreach(owned, i, row)
+	json_array_foreach (owned, i, row)
 		strv_add(names, json_str_or_null(row, "Name"));
 	return r;
 }
@@ -234,8 +236,8 @@ const struct verb verb_volume_inspect = {
 /* ---- rm, prune, exists ---- */
 
 static const struct opt_def rm_defs[] = {
-	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "every volume that no container uses", 0,
-	 NULL},
+	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, all), 0, options, "every volume that no container uses",
+	 0, NULL},
 	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options,
 	 "a volume that does not exist is no error", 0, NULL},
 	OPT_END,

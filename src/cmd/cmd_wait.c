@@ -28,7 +28,8 @@ static const struct opt_def wait_defs[] = {
 	 "accepted for scripts: nothing is polled", 0, NULL},
 	{"ignore", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, t.ignore), 0, options,
 	 "a container that does not exist is no error", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0, NULL},
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
+	 NULL},
 	OPT_END,
 };
 
@@ -67,7 +68,8 @@ static int parse_condition(const char *text, enum container_condition *ret, stru
 		*ret = known[i].value;
 		return 0;
 	}
-	return err_set(e, EINVAL, "--condition '%s': stopped, running, healthy, unhealthy or removed is expected", text);
+	return err_set(e, EINVAL, "--condition '%s': stopped, running, healthy, unhealthy or removed is expected",
+		       text);
 }
 
 static int wait_one(const struct cmd_ctx *ctx, const char *name, void *arg, struct err *e)

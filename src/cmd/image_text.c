@@ -3,7 +3,6 @@
  */
 #include "image_text.h"
 
-
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"

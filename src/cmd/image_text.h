@@ -15,8 +15,8 @@ char *image_text_id(const char *digest, bool full);
 
 struct image_text_name {
 	char *repository; /* "busybox", for podman "docker.io/library/busybox"; "<none>" */
-	char *tag;        /* "<none>" where there is none */
-	char *digest;     /* "<none>" where there is none */
+	char *tag;	  /* "<none>" where there is none */
+	char *digest;	  /* "<none>" where there is none */
 };
 void image_text_name(const char *canonical, enum cmd_flavour flavour, struct image_text_name *ret);
 void image_text_name_free(struct image_text_name *n);

@@ -13,7 +13,7 @@ void machine_arch(char ret[32])
 		const char *machine;
 		const char *name;
 	} names[] = {
-	        {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"i386", "386"}, {"armv7l", "arm"},
+		{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"i386", "386"}, {"armv7l", "arm"},
 	};
 	struct utsname u = {.machine = ""};
 	uname(&u);

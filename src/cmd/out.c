@@ -123,7 +123,7 @@ static void add_tabbed(struct fmt_table *t, const char *text)
 }
 
 static int template_rows(const struct out_style *style, const json_t *rows, const char *text, bool table,
-                         struct str *out, struct err *e)
+			 struct str *out, struct err *e)
 {
 	autostr struct str plain = STR_INIT;
 	autotemplate struct template *t = NULL;

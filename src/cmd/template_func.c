@@ -133,7 +133,7 @@ static int fn_slice(const struct call *c, json_t **ret)
 	}
 	if (bound[0] < 0 || bound[0] > bound[1] || bound[1] > size)
 		return bad(c, "%lld to %lld is outside of 0 to %lld", (long long)bound[0], (long long)bound[1],
-		           (long long)size);
+			   (long long)size);
 	if (json_is_string(v)) {
 		*ret = json_string_lossy(json_string_value(v) + bound[0], (size_t)(bound[1] - bound[0]));
 		return 0;
@@ -416,31 +416,31 @@ static const struct {
 	template_fn *fn;
 	size_t min_args, max_args;
 } functions[] = {
-        {"and", fn_and, 1, ANY_ARGS},
-        {"eq", fn_eq, 2, ANY_ARGS},
-        {"ge", fn_ge, 2, 2},
-        {"gt", fn_gt, 2, 2},
-        {"index", fn_index, 1, ANY_ARGS},
-        {"join", fn_join, 2, 2},
-        {"json", fn_json, 1, 1},
-        {"le", fn_le, 2, 2},
-        {"len", fn_len, 1, 1},
-        {"lower", fn_lower, 1, 1},
-        {"lt", fn_lt, 2, 2},
-        {"ne", fn_ne, 2, 2},
-        {"not", fn_not, 1, 1},
-        {"or", fn_or, 1, ANY_ARGS},
-        {"pad", fn_pad, 3, 3},
-        {"print", fn_print, 0, ANY_ARGS},
-        {"printf", fn_printf, 1, ANY_ARGS},
-        {"println", fn_println, 0, ANY_ARGS},
-        {"replace", fn_replace, 3, 3},
-        {"slice", fn_slice, 1, 3},
-        {"split", fn_split, 2, 2},
-        {"title", fn_title, 1, 1},
-        {"trim", fn_trim, 1, 1},
-        {"truncate", fn_truncate, 2, 2},
-        {"upper", fn_upper, 1, 1},
+	{"and", fn_and, 1, ANY_ARGS},
+	{"eq", fn_eq, 2, ANY_ARGS},
+	{"ge", fn_ge, 2, 2},
+	{"gt", fn_gt, 2, 2},
+	{"index", fn_index, 1, ANY_ARGS},
+	{"join", fn_join, 2, 2},
+	{"json", fn_json, 1, 1},
+	{"le", fn_le, 2, 2},
+	{"len", fn_len, 1, 1},
+	{"lower", fn_lower, 1, 1},
+	{"lt", fn_lt, 2, 2},
+	{"ne", fn_ne, 2, 2},
+	{"not", fn_not, 1, 1},
+	{"or", fn_or, 1, ANY_ARGS},
+	{"pad", fn_pad, 3, 3},
+	{"print", fn_print, 0, ANY_ARGS},
+	{"printf", fn_printf, 1, ANY_ARGS},
+	{"println", fn_println, 0, ANY_ARGS},
+	{"replace", fn_replace, 3, 3},
+	{"slice", fn_slice, 1, 3},
+	{"split", fn_split, 2, 2},
+	{"title", fn_title, 1, 1},
+	{"trim", fn_trim, 1, 1},
+	{"truncate", fn_truncate, 2, 2},
+	{"upper", fn_upper, 1, 1},
 };
 
 bool template_has_function(const char *name)

@@ -23,7 +23,7 @@ struct pipe;
 
 struct operand {
 	enum operand_kind kind;
-	char *name;        /* variable or function */
+	char *name;	   /* variable or function */
 	struct strv chain; /* member names */
 	struct pipe *pipe;
 	json_t *value;

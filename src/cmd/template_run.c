@@ -140,7 +140,7 @@ static int eval_operand(struct run *run, const struct operand *o, const json_t *
 
 /* `piped` is the value from the left of '|', or have_piped is false. */
 static int eval_command(struct run *run, const struct command *c, const json_t *dot, bool have_piped, json_t *piped,
-                        json_t **ret)
+			json_t **ret)
 {
 	enum { ARGS_MAX = 64 };
 	json_t *args[ARGS_MAX];

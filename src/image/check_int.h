@@ -42,7 +42,7 @@ struct check {
 	bool local;		    /* ask no registry */
 	struct registry *registry;  /* opened when first needed */
 	struct strv sound, damaged; /* digests of blobs looked at */
-	struct strv bad_layers; /* paths of layers that are damaged and not mended */
+	struct strv bad_layers;	    /* paths of layers that are damaged and not mended */
 	struct check_image *images;
 	size_t nimages;
 };

@@ -57,9 +57,10 @@ struct image_ctx {
 
 typedef int image_verb_fn(struct image_ctx *c, struct err *e);
 image_verb_fn check_verb, commit_verb, export_verb, import_verb, inspect_verb, load_verb, login_verb, logout_verb,
-	pull_verb, push_verb, push_index_verb, save_verb, tags_verb, unpack_verb, volume_export_verb, volume_import_verb;
+	pull_verb, push_verb, push_index_verb, save_verb, tags_verb, unpack_verb, volume_export_verb,
+	volume_import_verb;
 image_verb_fn fetch_verb, pack_layers_verb, unpack_tar_verb; /* for builds */
-image_verb_fn tar_to_tree_verb, tree_to_tar_verb;		      /* for cp */
+image_verb_fn tar_to_tree_verb, tree_to_tar_verb;	     /* for cp */
 
 /* ---- main.c: messages to rl; a message that cannot be sent is not an error, the work is what counts ---- */
 

@@ -428,8 +428,13 @@ int layer_set_open(struct image_ctx *c, struct store_work *w, struct store_recor
 		   struct err *e)
 {
 	struct layer_set *set = xcalloc(1, sizeof(*set));
-	*set = (struct layer_set){
-		.c = c, .w = w, .record = record, .window = window_size(), .epollfd = -1, .kickfd = -1, .claims = {.cachefd = -1}};
+	*set = (struct layer_set){.c = c,
+				  .w = w,
+				  .record = record,
+				  .window = window_size(),
+				  .epollfd = -1,
+				  .kickfd = -1,
+				  .claims = {.cachefd = -1}};
 	set->slots = xcalloc(record->nlayers + 1, sizeof(*set->slots));
 	for (size_t i = 0; i < record->nlayers; i++) {
 		set->slots[i].blobfd = -1;

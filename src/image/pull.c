@@ -286,8 +286,9 @@ static int open_layers(struct pull *p, struct store_record *record, struct err *
 	int r = layer_set_open(p->c, &p->w, record, &p->layers, e);
 	if (r < 0 || probe_userns() == 0)
 		return r;
-	image_note(p->c, "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs "
-			 "the image will unpack them");
+	image_note(p->c,
+		   "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs "
+		   "the image will unpack them");
 	layer_set_close(p->layers);
 	p->layers = NULL;
 	return 0;

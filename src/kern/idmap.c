@@ -32,8 +32,8 @@
 #include "rl/base/str.h"
 
 enum {
-	KERNEL_EXTENTS_MAX = 340,               /* of one map */
-	OWN_MAP_MAX = KERNEL_EXTENTS_MAX * 40,  /* bytes of /proc/self/uid_map */
+	KERNEL_EXTENTS_MAX = 340,		/* of one map */
+	OWN_MAP_MAX = KERNEL_EXTENTS_MAX * 40,	/* bytes of /proc/self/uid_map */
 	SUB_RANGES_MAX = IDMAP_EXTENTS_MAX - 2, /* the caller takes one, keep-id may split one */
 };
 
@@ -85,11 +85,11 @@ static void append_disjoint(struct idmap_extent *ext, size_t *n, size_t max, uin
 	if (*n >= max || count == 0)
 		return;
 	ext[(*n)++] = (struct idmap_extent){
-	        .inside = (uint32_t)inside, .outside = (uint32_t)start, .count = (uint32_t)count};
+		.inside = (uint32_t)inside, .outside = (uint32_t)start, .count = (uint32_t)count};
 }
 
 static void append_existing(struct idmap_extent *ext, size_t *n, const struct own_ids *own,
-                            const struct idmap_extent *range)
+			    const struct idmap_extent *range)
 {
 	uint64_t start = range->outside;
 	uint64_t end = start + range->count;
@@ -121,7 +121,7 @@ static void make_range_key(struct idmap *map, const char *prefix)
 	const struct idmap_extent *g = map->gid + 1;
 	if (map->nuid == 2 && map->ngid == 2) {
 		snprintf(map->key, sizeof(map->key), "%s-%u-%u-%u-%u", prefix, u->outside, u->count, g->outside,
-		         g->count);
+			 g->count);
 		return;
 	}
 	uint64_t h = hash_extents(0xcbf29ce484222325, u, map->nuid - 1);
@@ -155,7 +155,7 @@ static void copy_identity(const struct own_ids *own, struct idmap_extent *ext, s
 	*n = RL_MIN(own->n, (size_t)IDMAP_EXTENTS_MAX);
 	for (size_t i = 0; i < *n; i++)
 		ext[i] = (struct idmap_extent){
-		        .inside = own->spans[i].inside, .outside = own->spans[i].inside, .count = own->spans[i].count};
+			.inside = own->spans[i].inside, .outside = own->spans[i].inside, .count = own->spans[i].count};
 }
 
 static int detect_root(struct idmap *map, uint32_t gid, struct err *e)
@@ -244,7 +244,7 @@ static bool find_ranges(const struct user *user, char kind, struct idmap_extent 
 		append_existing(ext, n, &own, &ranges[i]);
 	if (*n == 1) {
 		snprintf(why, size, "the ids of user %.60s in %s do not exist in this user namespace", user->name,
-		         where);
+			 where);
 		return false;
 	}
 	return true;
@@ -298,7 +298,7 @@ int idmap_detect(bool force_single, struct idmap *ret_map, struct err *e)
 
 /* The subordinate ids ext[1..n) from container id 0 upwards, without the one at `keep`, which becomes the caller. */
 static int keep_one(const struct idmap_extent *ext, size_t n, uint32_t keep, const char *what, struct idmap_extent *out,
-                    size_t *nout, struct err *e)
+		    size_t *nout, struct err *e)
 {
 	uint64_t inside = 0;
 	*nout = 0;
@@ -308,18 +308,18 @@ static int keep_one(const struct idmap_extent *ext, size_t n, uint32_t keep, con
 		uint64_t cut = keep >= inside && keep < end ? keep : end;
 		if (cut > inside)
 			out[(*nout)++] = (struct idmap_extent){.inside = (uint32_t)inside,
-			                                       .outside = ext[i].outside,
-			                                       .count = (uint32_t)(cut - inside)};
+							       .outside = ext[i].outside,
+							       .count = (uint32_t)(cut - inside)};
 		if (cut + 1 < end)
 			out[(*nout)++] = (struct idmap_extent){
-			        .inside = (uint32_t)(cut + 1),
-			        .outside = (uint32_t)(ext[i].outside + (cut + 1 - inside)),
-			        .count = (uint32_t)(end - cut - 1)};
+				.inside = (uint32_t)(cut + 1),
+				.outside = (uint32_t)(ext[i].outside + (cut + 1 - inside)),
+				.count = (uint32_t)(end - cut - 1)};
 		inside = end;
 	}
 	if (keep > inside || keep == IDMAP_UNMAPPED)
 		return err_set(e, EINVAL, "%s %u cannot be yours in the container: there are %llu subordinate ids",
-		               what, keep, (unsigned long long)inside);
+			       what, keep, (unsigned long long)inside);
 	return 0;
 }
 

@@ -27,10 +27,10 @@ bool idmap_hint_restricted(struct err *e)
 		n = snprintf(exe, sizeof(exe), "/usr/local/bin/rl");
 	exe[n] = '\0';
 	err_hint(e,
-	         "AppArmor takes the capabilities from user namespaces here; as root, let rl have them: echo 'abi "
-	         "<abi/4.0>, profile rl %s flags=(unconfined) { userns, }' > /etc/apparmor.d/rl && apparmor_parser -r "
-	         "/etc/apparmor.d/rl; or for every program: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-	         exe);
+		 "AppArmor takes the capabilities from user namespaces here; as root, let rl have them: echo 'abi "
+		 "<abi/4.0>, profile rl %s flags=(unconfined) { userns, }' > /etc/apparmor.d/rl && apparmor_parser -r "
+		 "/etc/apparmor.d/rl; or for every program: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+		 exe);
 	return true;
 }
 
@@ -43,16 +43,16 @@ static void explain_limit(struct err *e)
 		if (probe_sysctl(name, -1) != 0)
 			continue;
 		err_set(e, ENOSPC, "the administrator allows no %s namespaces (user.max_%s_namespaces=0)", kinds[i],
-		        kinds[i]);
+			kinds[i]);
 		err_hint(e,
-		         "as root: sysctl -w user.max_%s_namespaces=28633, and the same line in "
-		         "/etc/sysctl.d/99-rl.conf",
-		         kinds[i]);
+			 "as root: sysctl -w user.max_%s_namespaces=28633, and the same line in "
+			 "/etc/sysctl.d/99-rl.conf",
+			 kinds[i]);
 		return;
 	}
 	err_set(e, ENOSPC,
-	        "no more namespaces: one of the limits user.max_*_namespaces is reached, or user namespaces "
-	        "are nested 32 deep");
+		"no more namespaces: one of the limits user.max_*_namespaces is reached, or user namespaces "
+		"are nested 32 deep");
 	err_hint(e, "`sysctl -a -r user.max_` shows the limits, `lsns` the namespaces that exist");
 }
 
@@ -60,9 +60,9 @@ static void explain_refusal(int errnum, struct err *e)
 {
 	if (probe_sysctl("kernel/unprivileged_userns_clone", 1) == 0) {
 		err_set(e, errnum,
-		        "ordinary users may not create user namespaces (kernel.unprivileged_userns_clone=0)");
+			"ordinary users may not create user namespaces (kernel.unprivileged_userns_clone=0)");
 		err_hint(e, "as root: sysctl -w kernel.unprivileged_userns_clone=1, and the same line in "
-		            "/etc/sysctl.d/99-rl.conf");
+			    "/etc/sysctl.d/99-rl.conf");
 		return;
 	}
 	err_sys(e, errnum, "create a user namespace");
@@ -70,17 +70,17 @@ static void explain_refusal(int errnum, struct err *e)
 		return;
 	if (probe_is_chrooted())
 		err_hint(e, "the kernel refuses user namespaces inside a chroot: enter the tree with pivot_root or a "
-		            "container instead");
+			    "container instead");
 	else if (probe_status("Seccomp") == SECCOMP_MODE_OF_FILTERS)
 		err_hint(e,
-		         "a seccomp filter around us refuses it, as container engines do by default: start the outer "
-		         "container with --security-opt seccomp=unconfined (Kubernetes: seccompProfile type "
-		         "Unconfined)");
+			 "a seccomp filter around us refuses it, as container engines do by default: start the outer "
+			 "container with --security-opt seccomp=unconfined (Kubernetes: seccompProfile type "
+			 "Unconfined)");
 	else
 		err_hint(
-		        e,
-		        "a security policy (SELinux, AppArmor) refuses user namespaces: `dmesg` or the audit log names "
-		        "it");
+			e,
+			"a security policy (SELinux, AppArmor) refuses user namespaces: `dmesg` or the audit log names "
+			"it");
 }
 
 bool idmap_try_again(int errnum, unsigned *tries)
@@ -108,7 +108,7 @@ int idmap_explain_clone(int errnum, struct err *e)
 	case EINVAL:
 		err_sys(e, errnum, "create a user namespace");
 		err_hint(e, "this kernel was built without user namespaces, or without another kind that is needed "
-		            "(CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_IPC_NS, CONFIG_UTS_NS)");
+			    "(CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_IPC_NS, CONFIG_UTS_NS)");
 		break;
 	case EAGAIN:
 		err_sys(e, errnum, "create a user namespace");

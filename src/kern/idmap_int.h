@@ -16,7 +16,7 @@ enum idmap_source idmap_subid_source(void);
 
 /* The subordinate ranges of the user: `kind` is 'u' or 'g'. Returns the number found. */
 size_t idmap_find_subids(enum idmap_source source, char kind, const char *user, uint32_t uid,
-                         struct idmap_extent *ranges, size_t max);
+			 struct idmap_extent *ranges, size_t max);
 
 /* The login name of an id: /etc/passwd, then the name service. False: it has none. */
 bool idmap_user_name(uint32_t uid, char *ret_name, size_t size);

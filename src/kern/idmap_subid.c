@@ -67,7 +67,7 @@ static void add_range(uint64_t start, uint64_t count, struct idmap_extent *range
 }
 
 void idmap_parse_subids(const char *text, size_t len, const char *user, uint32_t uid, struct idmap_extent *ranges,
-                        size_t max, size_t *n)
+			size_t max, size_t *n)
 {
 	const char *end = text + len;
 	for (const char *line = text; line < end;) {
@@ -245,7 +245,7 @@ enum idmap_source idmap_subid_source(void)
 }
 
 size_t idmap_find_subids(enum idmap_source source, char kind, const char *user, uint32_t uid,
-                         struct idmap_extent *ranges, size_t max)
+			 struct idmap_extent *ranges, size_t max)
 {
 	struct subid_search s = {.user = user, .uid = uid, .ranges = ranges, .max = max};
 	if (source == IDMAP_SOURCE_LIBSUBID)

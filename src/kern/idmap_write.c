@@ -37,7 +37,7 @@ static int hint_map_refused(const struct idmap *map, struct err *e)
 {
 	if (e && (e->code == EPERM || e->code == EACCES) && !idmap_hint_restricted(e) && map->form == IDMAP_IDENTITY)
 		err_hint(e, "root in a container needs CAP_SETUID, CAP_SETGID and CAP_SETFCAP to map ids: add them to "
-		            "the outer container");
+			    "the outer container");
 	return e ? -e->code : -EPERM;
 }
 
@@ -60,7 +60,7 @@ static int write_extents(pid_t pid, const char *name, const struct idmap_extent 
 	size_t len = 0;
 	for (size_t i = 0; i < n; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%u %u %u\n", ext[i].inside, ext[i].outside,
-		                        ext[i].count);
+					ext[i].count);
 	return write_pid_file(pid, name, text, len, e);
 }
 
@@ -77,7 +77,7 @@ static int write_directly(const struct idmap *map, pid_t pid, struct err *e)
 }
 
 static int start_helper(const char *name, pid_t pid, const struct idmap_extent *ext, size_t n, int stderr_fd,
-                        struct proc_child *ret_child, struct err *e)
+			struct proc_child *ret_child, struct err *e)
 {
 	char path[PATH_MAX];
 	char numbers[1 + HELPER_NUMBERS_MAX][12];
@@ -99,11 +99,11 @@ static int start_helper(const char *name, pid_t pid, const struct idmap_extent *
 	}
 	argv[argc] = NULL;
 	const struct proc_spawn spawn = {.path = path,
-	                                 .argv = argv,
-	                                 .envp = envp,
-	                                 .stdout_fd = stderr_fd,
-	                                 .stderr_fd = stderr_fd,
-	                                 .parent_death_signal = SIGKILL};
+					 .argv = argv,
+					 .envp = envp,
+					 .stdout_fd = stderr_fd,
+					 .stderr_fd = stderr_fd,
+					 .parent_death_signal = SIGKILL};
 	return proc_spawn(&spawn, ret_child, e);
 }
 
@@ -157,17 +157,17 @@ static int explain_helpers(int fd, int uid_status, int gid_status, struct err *e
 		err_set(e, EPERM, "cannot map subordinate ids: %s", text);
 	else
 		err_set(e, EPERM, "cannot map subordinate ids: %s failed with status %d", name,
-		        uid_status ? uid_status : gid_status);
+			uid_status ? uid_status : gid_status);
 	if (strstr(text, "not allowed"))
 		return err_hint(e, "%s does not grant these ids: look at the lines of /etc/subuid and /etc/subgid",
-		                name);
+				name);
 	if (!e || idmap_hint_restricted(e))
 		return -EPERM;
 	return err_hint(e,
-	                "%s could not do its work: it must be setuid root (or have the file capability), outside of "
-	                "nosuid mounts and of containers without CAP_SETUID and CAP_SETGID; RL_IDMAP=single does "
-	                "without it",
-	                name);
+			"%s could not do its work: it must be setuid root (or have the file capability), outside of "
+			"nosuid mounts and of containers without CAP_SETUID and CAP_SETGID; RL_IDMAP=single does "
+			"without it",
+			name);
 }
 
 int idmap_finish(struct idmap_job *job, struct err *e)
@@ -242,7 +242,7 @@ static int bring_up(const struct idmap *map, pid_t pid, int sock, struct err *e)
 }
 
 int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
-                 struct proc_child *ret_child, struct err *e)
+		 struct proc_child *ret_child, struct err *e)
 {
 	int socks[2];
 	int r = sync_pair(socks, e);

@@ -19,12 +19,12 @@
 #include "rl/kern/procfs.h"
 
 static const char *const rlimit_names[RLIM_NLIMITS] = {
-        [RLIMIT_AS] = "as",           [RLIMIT_CORE] = "core",         [RLIMIT_CPU] = "cpu",
-        [RLIMIT_DATA] = "data",       [RLIMIT_FSIZE] = "fsize",       [RLIMIT_LOCKS] = "locks",
-        [RLIMIT_MEMLOCK] = "memlock", [RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",
-        [RLIMIT_NOFILE] = "nofile",   [RLIMIT_NPROC] = "nproc",       [RLIMIT_RSS] = "rss",
-        [RLIMIT_RTPRIO] = "rtprio",   [RLIMIT_RTTIME] = "rttime",     [RLIMIT_SIGPENDING] = "sigpending",
-        [RLIMIT_STACK] = "stack",
+	[RLIMIT_AS] = "as",	      [RLIMIT_CORE] = "core",	      [RLIMIT_CPU] = "cpu",
+	[RLIMIT_DATA] = "data",	      [RLIMIT_FSIZE] = "fsize",	      [RLIMIT_LOCKS] = "locks",
+	[RLIMIT_MEMLOCK] = "memlock", [RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",
+	[RLIMIT_NOFILE] = "nofile",   [RLIMIT_NPROC] = "nproc",	      [RLIMIT_RSS] = "rss",
+	[RLIMIT_RTPRIO] = "rtprio",   [RLIMIT_RTTIME] = "rttime",     [RLIMIT_SIGPENDING] = "sigpending",
+	[RLIMIT_STACK] = "stack",
 };
 _Static_assert(RLIM_NLIMITS == 16, "a new resource limit needs a name");
 
@@ -77,7 +77,7 @@ int limits_set_rlimit(int resource, uint64_t soft, uint64_t hard, struct err *e)
 		return err_set(e, EINVAL, "unknown resource limit %d", resource);
 	if (soft > hard)
 		return err_set(e, EINVAL, "resource limit %s: the soft limit %llu is above the hard limit %llu", name,
-		               (unsigned long long)soft, (unsigned long long)hard);
+			       (unsigned long long)soft, (unsigned long long)hard);
 	const struct rlimit rl = {.rlim_cur = soft, .rlim_max = hard};
 	if (setrlimit((__rlimit_resource_t)resource, &rl) == 0)
 		return 0;
@@ -90,7 +90,7 @@ int limits_set_rlimit(int resource, uint64_t soft, uint64_t hard, struct err *e)
 	describe(hard, wanted);
 	describe(our_hard, allowed);
 	return err_set(e, EPERM, "resource limit %s: %s is above the hard limit of the caller, %s", name, wanted,
-	               allowed);
+		       allowed);
 }
 
 int limits_set_oom_score_adj(int procfd, int value, struct err *e)
@@ -113,20 +113,20 @@ struct sysctl_rule {
 /* Those that the kernel keeps per namespace. kernel.domainname and hostname are too, but have options of their own;
  * domainname is here because the runtime spec has no other place for it. */
 static const struct sysctl_rule sysctl_rules[] = {
-        {"net/", LIMITS_OWN_NET},
-        {"fs/mqueue/", LIMITS_OWN_IPC},
-        {"kernel/msgmax", LIMITS_OWN_IPC},
-        {"kernel/msgmnb", LIMITS_OWN_IPC},
-        {"kernel/msgmni", LIMITS_OWN_IPC},
-        {"kernel/msg_next_id", LIMITS_OWN_IPC},
-        {"kernel/sem", LIMITS_OWN_IPC},
-        {"kernel/sem_next_id", LIMITS_OWN_IPC},
-        {"kernel/shmall", LIMITS_OWN_IPC},
-        {"kernel/shmmax", LIMITS_OWN_IPC},
-        {"kernel/shmmni", LIMITS_OWN_IPC},
-        {"kernel/shm_next_id", LIMITS_OWN_IPC},
-        {"kernel/shm_rmid_forced", LIMITS_OWN_IPC},
-        {"kernel/domainname", LIMITS_OWN_UTS},
+	{"net/", LIMITS_OWN_NET},
+	{"fs/mqueue/", LIMITS_OWN_IPC},
+	{"kernel/msgmax", LIMITS_OWN_IPC},
+	{"kernel/msgmnb", LIMITS_OWN_IPC},
+	{"kernel/msgmni", LIMITS_OWN_IPC},
+	{"kernel/msg_next_id", LIMITS_OWN_IPC},
+	{"kernel/sem", LIMITS_OWN_IPC},
+	{"kernel/sem_next_id", LIMITS_OWN_IPC},
+	{"kernel/shmall", LIMITS_OWN_IPC},
+	{"kernel/shmmax", LIMITS_OWN_IPC},
+	{"kernel/shmmni", LIMITS_OWN_IPC},
+	{"kernel/shm_next_id", LIMITS_OWN_IPC},
+	{"kernel/shm_rmid_forced", LIMITS_OWN_IPC},
+	{"kernel/domainname", LIMITS_OWN_UTS},
 };
 
 static const char *owned_name(enum limits_owned what)
@@ -192,7 +192,7 @@ int limits_sysctl_path(const char *key, unsigned owned, char ret_path[LIMITS_SYS
 		return err_set(e, EPERM, "sysctl %s is not in a namespace: it would change the host's", key);
 	if (!(owned & rule->needs))
 		return err_set(e, EPERM, "sysctl %s needs a %s namespace of the container's own", key,
-		               owned_name(rule->needs));
+			       owned_name(rule->needs));
 	memcpy(ret_path, path, sizeof(path));
 	return 0;
 }

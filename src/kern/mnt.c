@@ -141,8 +141,8 @@ int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetf
 	if (fsfd >= 0) {
 		autofd int fd = -1;
 		if (sys_fsconfig(fsfd, FSCONFIG_SET_STRING, "source", fstype) == 0 && set_options(fsfd, options) == 0 &&
-		    sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) == 0 &&
-		    (fd = sys_fsmount(fsfd, attrs)) >= 0 && sys_move_mount(fd, targetfd) == 0)
+		    sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) == 0 && (fd = sys_fsmount(fsfd, attrs)) >= 0 &&
+		    sys_move_mount(fd, targetfd) == 0)
 			return take_fd(&fd);
 		int errnum = errno;
 		read_fs_message(fsfd, message, sizeof(message));
@@ -194,7 +194,8 @@ int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, uns
 	if (!is_missing(errno)) {
 		int r = err_sys(e, errno, "bind mount%s%s", *source ? " " : "", source);
 		if (r == -EINVAL && !recursive)
-			err_hint(e, "in a user namespace a directory with mounts below it can only be bound recursively");
+			err_hint(e,
+				 "in a user namespace a directory with mounts below it can only be bound recursively");
 		return r;
 	}
 	close_fd(&fd);

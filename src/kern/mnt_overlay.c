@@ -45,8 +45,8 @@ static int explain(int errnum, size_t layers, struct err *e)
 	return r;
 }
 
-static int mount_short_names(const struct mnt_overlay *o, const char *tail, unsigned long flags,
-			     int targetfd, struct err *e)
+static int mount_short_names(const struct mnt_overlay *o, const char *tail, unsigned long flags, int targetfd,
+			     struct err *e)
 {
 	autofd int names = mnt_new("tmpfs", "size=1m", 0, targetfd, e);
 	if (names < 0)
@@ -117,7 +117,8 @@ static int mount_by_new_calls(const struct mnt_overlay *o, unsigned attrs, int t
 	if (config(fs, FSCONFIG_SET_FLAG, "userxattr", NULL) < 0 || config(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
 		return -errno;
 	autofd int fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attrs);
-	if (fd < 0 || syscall(SYS_move_mount, fd, "", targetfd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (fd < 0 ||
+	    syscall(SYS_move_mount, fd, "", targetfd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return -errno;
 	return 0;
 }
@@ -130,8 +131,8 @@ static bool is_refused_call(int errnum)
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e)
 {
 	if (o->nlower == 0 || o->nlower > OVL_LOWER_MAX)
-		return err_set(e, EINVAL, "an image of %zu layers cannot be mounted: the kernel's limit is %d", o->nlower,
-			       OVL_LOWER_MAX);
+		return err_set(e, EINVAL, "an image of %zu layers cannot be mounted: the kernel's limit is %d",
+			       o->nlower, OVL_LOWER_MAX);
 	autostr struct str tail = STR_INIT;
 	add_upper(&tail, o->upper, o->work, o->is_volatile);
 	unsigned long flags = (attrs & MNT_RDONLY ? MS_RDONLY : 0UL) | (attrs & MNT_NODEV ? MS_NODEV : 0UL) |
@@ -154,7 +155,8 @@ int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struc
 				return explain(errnum, o->nlower, e);
 		}
 	}
-	log_debug(LOG_MNT, "overlay of %zu lower layers%s mounted", o->nlower, o->upper >= 0 ? " and an upper one" : "");
+	log_debug(LOG_MNT, "overlay of %zu lower layers%s mounted", o->nlower,
+		  o->upper >= 0 ? " and an upper one" : "");
 	/* The target descriptor names what is below the mount. */
 	char real[4096];
 	ssize_t n = readlink(path, real, sizeof(real) - 1);

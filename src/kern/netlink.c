@@ -225,8 +225,8 @@ void nl_route_default(struct nl *nl, int index, int family, const void *gateway)
 		.rtm_scope = RT_SCOPE_UNIVERSE,
 		.rtm_type = RTN_UNICAST,
 	};
-	struct nlmsghdr *h =
-		begin(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, "add the default route", &msg, sizeof(msg));
+	struct nlmsghdr *h = begin(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, "add the default route", &msg,
+				   sizeof(msg));
 	(void)put(nl, RTA_GATEWAY, gateway, addr_len(family));
 	put_u32(nl, RTA_OIF, (uint32_t)index);
 	end(nl, h);
@@ -235,7 +235,8 @@ void nl_route_default(struct nl *nl, int index, int family, const void *gateway)
 void nl_neigh_add(struct nl *nl, int index, int family, const void *addr, const uint8_t mac[6])
 {
 	struct ndmsg msg = {.ndm_family = (uint8_t)family, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT};
-	struct nlmsghdr *h = begin(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "add a neighbour", &msg, sizeof(msg));
+	struct nlmsghdr *h = begin(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "add a neighbour", &msg,
+				   sizeof(msg));
 	(void)put(nl, NDA_DST, addr, addr_len(family));
 	(void)put(nl, NDA_LLADDR, mac, 6);
 	end(nl, h);

@@ -35,7 +35,7 @@ int procfs_private(struct err *e)
 	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_sys(e, errno, "make a procfs");
 	int fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
-	                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+			      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "make a procfs");
 	return fd;
@@ -89,7 +89,7 @@ static int walk(int procfd, const char *path, int flags)
 			return -EXDEV;
 		bool last = p[len] == '\0';
 		int fd = openat(cur >= 0 ? cur : procfd, name,
-		                (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+				(last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return -errno;
 		close_fd(&cur);
@@ -116,8 +116,8 @@ int procfs_open(int procfd, const char *path, int flags, struct err *e)
 	if (r < 0)
 		return err_sys(e, -r, "find ourselves in procfs");
 	struct open_how how = {
-	        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
-	        .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	int fd;
 	do

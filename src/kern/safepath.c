@@ -29,9 +29,9 @@ enum { AGAIN_MAX = 32, PARENT_MODE = 0755 };
 static int resolve(int rootfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
-	        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
-	        .mode = flags & O_CREAT ? mode : 0,
-	        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.mode = flags & O_CREAT ? mode : 0,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	if (flags & O_CREAT)
 		how.flags |= O_NOFOLLOW;
@@ -74,9 +74,9 @@ int safepath_mkdirs(int rootfd, const char *path, mode_t mode, struct err *e)
 	int fd = mkdirs(rootfd, path, mode);
 	if (fd == -ELOOP)
 		return err_set(e, ELOOP,
-		               "%s in the container's root leads through a symlink to something that cannot "
-		               "be made or is not there",
-		               path);
+			       "%s in the container's root leads through a symlink to something that cannot "
+			       "be made or is not there",
+			       path);
 	if (fd < 0)
 		return err_sys(e, -fd, "make directory %s in the container's root", path);
 	return fd;
@@ -106,13 +106,13 @@ static int check_kind(int fd, const char *path, bool dir, struct err *e)
 		return err_sys(e, errno, "stat %s in the container's root", path);
 	if (S_ISLNK(st.st_mode))
 		return err_set(e, ELOOP, "%s in the container's root is a symlink to something that is not there",
-		               path);
+			       path);
 	if (dir && !S_ISDIR(st.st_mode))
 		return err_set(e, ENOTDIR,
-		               "%s in the container's root is not a directory, but what is mounted on it is", path);
+			       "%s in the container's root is not a directory, but what is mounted on it is", path);
 	if (!dir && S_ISDIR(st.st_mode))
 		return err_set(e, EISDIR, "%s in the container's root is a directory, but what is mounted on it is not",
-		               path);
+			       path);
 	return 0;
 }
 
@@ -125,7 +125,7 @@ static int make_mountpoint(int rootfd, const char *path, bool dir, mode_t mode, 
 	if (parent < 0)
 		return err_sys(e, -parent, "make the directory of %s in the container's root", path);
 	int r = dir ? mkdirat(parent, name, mode)
-	            : openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+		    : openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
 	if (r < 0 && errno != EEXIST)
 		return err_sys(e, errno, "make %s in the container's root", path);
 	if (r >= 0 && !dir)

@@ -28,15 +28,15 @@ enum { LINKS_MAX = 40 }; /* the kernel's MAXSYMLINKS */
 
 struct walk {
 	int rootfd;
-	int curfd;         /* where we stand; -1: at the root */
+	int curfd;	   /* where we stand; -1: at the root */
 	struct strv names; /* the way from the root to curfd */
-	char *rest;        /* what is still to be resolved */
-	int links;         /* symlinks followed so far */
-	bool make;         /* make missing directories */
+	char *rest;	   /* what is still to be resolved */
+	int links;	   /* symlinks followed so far */
+	bool make;	   /* make missing directories */
 	mode_t make_mode;
 	bool follow_last;
-	bool last_was_link;      /* a symlink at the last component was followed: nothing may be made any more */
-	bool wants_dir;          /* a slash, "." or ".." ended the path */
+	bool last_was_link;	 /* a symlink at the last component was followed: nothing may be made any more */
+	bool wants_dir;		 /* a slash, "." or ".." ended the path */
 	char last[NAME_MAX + 1]; /* the final component, "" when the path ends where we stand */
 };
 
@@ -71,7 +71,7 @@ static int go_up(struct walk *w)
 		autofd int up = w->curfd;
 		w->curfd = -1;
 		int fd = openat(up >= 0 ? up : w->rootfd, w->names.items[i],
-		                O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+				O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			return errno == ENOTDIR ? -ELOOP : -errno;
 		w->curfd = fd;
@@ -215,7 +215,7 @@ int safepath_walk_open(int rootfd, const char *path, int flags, mode_t mode)
 int safepath_walk_mkdirs(int rootfd, const char *path, mode_t mode)
 {
 	struct walk w __attribute__((cleanup(walk_free))) = {
-	        .curfd = -1, .follow_last = true, .make = true, .make_mode = mode};
+		.curfd = -1, .follow_last = true, .make = true, .make_mode = mode};
 	int r = walk_start(&w, rootfd, path);
 	if (r < 0)
 		return r == -ENOENT && w.last_was_link ? -ELOOP : r;

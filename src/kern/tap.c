@@ -48,8 +48,7 @@ int packet_open(int ifindex, bool vnet_hdr, struct err *e)
 		return err_sys(e, errno, "packet socket: ignore outgoing frames");
 	if (vnet_hdr && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0)
 		return err_sys(e, errno, "packet socket: virtio headers");
-	struct sockaddr_ll addr = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
+	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return err_sys(e, errno, "bind the packet socket");
 	/* The interface's queue would only add a lock and a copy of the queue length problem; best effort. */

@@ -26,9 +26,9 @@
 
 struct link_seen {
 	dev_t dev;
-	ino_t ino;	/* of the source */
+	ino_t ino; /* of the source */
 	ino_t copy_ino;
-	char *path;	/* of the copy, below the target */
+	char *path; /* of the copy, below the target */
 };
 
 struct walk {
@@ -252,8 +252,9 @@ static int make_room(const struct walk *w, int to, const char *name, bool dir, s
 	if (dir && S_ISDIR(old.st_mode))
 		return 1;
 	if (unlinkat(to, name, S_ISDIR(old.st_mode) ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
-		return errno == ENOTEMPTY || errno == EEXIST ? err_set(e, EISDIR, "a directory with content is in its place")
-							      : err_sys(e, errno, "replace");
+		return errno == ENOTEMPTY || errno == EEXIST
+			       ? err_set(e, EISDIR, "a directory with content is in its place")
+			       : err_sys(e, errno, "replace");
 	return 0;
 }
 

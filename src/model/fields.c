@@ -141,8 +141,7 @@ static int read_strv(const struct field *f, const json_t *v, struct strv *out, s
 	autostrv struct strv items = STRV_INIT;
 	size_t i;
 	json_t *item;
-	json_array_foreach(v, i, item)
-	{
+	json_array_foreach (v, i, item) {
 		char *text = field_read_string(item);
 		if (!text)
 			return bad(f, "an array of strings", e);

@@ -18,10 +18,10 @@ enum field_type {
 	FIELD_CHARS, /* char [size] */
 	FIELD_STRV,  /* struct strv */
 	FIELD_BOOL,
-	FIELD_INT,   /* int, and every enum */
-	FIELD_UINT,  /* unsigned, uint32_t */
+	FIELD_INT,  /* int, and every enum */
+	FIELD_UINT, /* unsigned, uint32_t */
 	FIELD_I64,
-	FIELD_U64,   /* as a decimal string where it does not fit a JSON integer */
+	FIELD_U64, /* as a decimal string where it does not fit a JSON integer */
 };
 
 struct field {

@@ -14,50 +14,74 @@
 
 #define C struct record_config
 static const struct field config_fields[] = {
-	FIELD_TEXT(C, id), FIELD(C, FIELD_STR, name), FIELD(C, FIELD_I64, created), FIELD(C, FIELD_STR, image),
-	FIELD(C, FIELD_STR, image_id), FIELD(C, FIELD_STR, image_manifest), FIELD(C, FIELD_STRV, layers),
-	FIELD(C, FIELD_STRV, labels), FIELD(C, FIELD_STRV, args), FIELD(C, FIELD_STRV, env), FIELD(C, FIELD_STR, cwd),
-	FIELD(C, FIELD_STR, user), FIELD(C, FIELD_STR, hostname), FIELD_ENUM(C, stop_signal, 1, 64),
+	FIELD_TEXT(C, id),
+	FIELD(C, FIELD_STR, name),
+	FIELD(C, FIELD_I64, created),
+	FIELD(C, FIELD_STR, image),
+	FIELD(C, FIELD_STR, image_id),
+	FIELD(C, FIELD_STR, image_manifest),
+	FIELD(C, FIELD_STRV, layers),
+	FIELD(C, FIELD_STRV, labels),
+	FIELD(C, FIELD_STRV, args),
+	FIELD(C, FIELD_STRV, env),
+	FIELD(C, FIELD_STR, cwd),
+	FIELD(C, FIELD_STR, user),
+	FIELD(C, FIELD_STR, hostname),
+	FIELD_ENUM(C, stop_signal, 1, 64),
 };
 #undef C
 
 #define H struct record_health_check
 static const struct field check_fields[] = {
-	FIELD(H, FIELD_STRV, test), FIELD(H, FIELD_U64, interval_ns), FIELD(H, FIELD_U64, timeout_ns),
+	FIELD(H, FIELD_STRV, test),	      FIELD(H, FIELD_U64, interval_ns),	      FIELD(H, FIELD_U64, timeout_ns),
 	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_U64, start_interval_ns), FIELD(H, FIELD_UINT, retries),
 };
 #undef H
 
 #define J struct record_join
 static const struct field join_fields[] = {
-	FIELD(J, FIELD_UINT, namespaces), FIELD(J, FIELD_U64, caps), FIELD(J, FIELD_BOOL, no_new_privs),
-	FIELD(J, FIELD_STR, seccomp), FIELD(J, FIELD_BOOL, privileged), FIELD(J, FIELD_BOOL, terminal),
-	FIELD(J, FIELD_BOOL, init), FIELD(J, FIELD_BOOL, keep_groups), FIELD_ENUM(J, umask, 0, 0777),
-	FIELD(J, FIELD_STRV, env), FIELD(J, FIELD_STR, cwd), FIELD(J, FIELD_STR, user), FIELD(J, FIELD_STRV, group_add),
-	FIELD(J, FIELD_BOOL, root_read_only),
+	FIELD(J, FIELD_UINT, namespaces),   FIELD(J, FIELD_U64, caps),
+	FIELD(J, FIELD_BOOL, no_new_privs), FIELD(J, FIELD_STR, seccomp),
+	FIELD(J, FIELD_BOOL, privileged),   FIELD(J, FIELD_BOOL, terminal),
+	FIELD(J, FIELD_BOOL, init),	    FIELD(J, FIELD_BOOL, keep_groups),
+	FIELD_ENUM(J, umask, 0, 0777),	    FIELD(J, FIELD_STRV, env),
+	FIELD(J, FIELD_STR, cwd),	    FIELD(J, FIELD_STR, user),
+	FIELD(J, FIELD_STRV, group_add),    FIELD(J, FIELD_BOOL, root_read_only),
 };
 #undef J
 
 #define S struct record_state
 static const struct field state_fields[] = {
-	FIELD_TEXT(S, boot_id), FIELD_AS(S, FIELD_INT, "init_pid", init.pid),
-	FIELD_AS(S, FIELD_U64, "init_start", init.start), FIELD_AS(S, FIELD_INT, "monitor_pid", monitor.pid),
-	FIELD_AS(S, FIELD_U64, "monitor_start", monitor.start), FIELD(S, FIELD_BOOL, foreground),
-	FIELD(S, FIELD_I64, started), FIELD(S, FIELD_I64, finished), FIELD_ENUM(S, exit_code, RECORD_EXIT_UNKNOWN, 255),
-	FIELD(S, FIELD_BOOL, oom_killed), FIELD(S, FIELD_STR, error), FIELD(S, FIELD_UINT, restarts),
-	FIELD(S, FIELD_BOOL, stopped_by_user), FIELD(S, FIELD_STRV, cgroups), FIELD(S, FIELD_STR, limits_rung),
+	FIELD_TEXT(S, boot_id),
+	FIELD_AS(S, FIELD_INT, "init_pid", init.pid),
+	FIELD_AS(S, FIELD_U64, "init_start", init.start),
+	FIELD_AS(S, FIELD_INT, "monitor_pid", monitor.pid),
+	FIELD_AS(S, FIELD_U64, "monitor_start", monitor.start),
+	FIELD(S, FIELD_BOOL, foreground),
+	FIELD(S, FIELD_I64, started),
+	FIELD(S, FIELD_I64, finished),
+	FIELD_ENUM(S, exit_code, RECORD_EXIT_UNKNOWN, 255),
+	FIELD(S, FIELD_BOOL, oom_killed),
+	FIELD(S, FIELD_STR, error),
+	FIELD(S, FIELD_UINT, restarts),
+	FIELD(S, FIELD_BOOL, stopped_by_user),
+	FIELD(S, FIELD_STRV, cgroups),
+	FIELD(S, FIELD_STR, limits_rung),
 	FIELD(S, FIELD_STRV, networks),
 };
 #undef S
 
 static const struct field entry_fields[] = {
-	FIELD(struct record_health_entry, FIELD_I64, start), FIELD(struct record_health_entry, FIELD_I64, end),
-	FIELD(struct record_health_entry, FIELD_INT, exit_code), FIELD(struct record_health_entry, FIELD_STR, output),
+	FIELD(struct record_health_entry, FIELD_I64, start),
+	FIELD(struct record_health_entry, FIELD_I64, end),
+	FIELD(struct record_health_entry, FIELD_INT, exit_code),
+	FIELD(struct record_health_entry, FIELD_STR, output),
 };
 
 static const char *const status_names[] = {
-	[RECORD_CREATED] = "created",	  [RECORD_RUNNING] = "running",	  [RECORD_PAUSED] = "paused",
-	[RECORD_RESTARTING] = "restarting", [RECORD_STOPPING] = "stopping", [RECORD_EXITED] = "exited",
+	[RECORD_CREATED] = "created",	[RECORD_RUNNING] = "running",
+	[RECORD_PAUSED] = "paused",	[RECORD_RESTARTING] = "restarting",
+	[RECORD_STOPPING] = "stopping", [RECORD_EXITED] = "exited",
 	[RECORD_DEAD] = "dead",
 };
 

@@ -1,3 +1,8 @@
+/*
+ * rtspec.c - the runtime spec as data: made with safe defaults, filled by growing its arrays, freed as a whole.
+ *
+ * Everything a spec points at is its own copy, which rtspec_free knows; the descriptors in it belong to the caller.
+ */
 #include "rl/model/rtspec.h"
 
 #include <stdlib.h>
@@ -38,8 +43,7 @@ void rtspec_free(struct rtspec *s)
 	strv_free(&s->masked);
 	strv_free(&s->read_only_paths);
 	strv_free(&s->sysctls);
-	char *owned[] = {s->cwd,  s->user_text, s->rootfs,   s->upper,
-			 s->work, s->mount_dir, s->hostname, s->domainname};
+	char *owned[] = {s->cwd, s->user_text, s->rootfs, s->upper, s->work, s->mount_dir, s->hostname, s->domainname};
 	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
 		free(owned[i]);
 	for (size_t i = 0; i < s->nmounts; i++) {
@@ -82,8 +86,12 @@ void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint3
 		       const void *data, size_t len)
 {
 	s->secrets = xreallocarray(s->secrets, s->nsecrets + 1, sizeof(*s->secrets));
-	s->secrets[s->nsecrets++] = (struct rt_secret){
-		.target = xstrdup(target), .uid = uid, .gid = gid, .mode = mode, .data = xmemdup(data, len), .len = len};
+	s->secrets[s->nsecrets++] = (struct rt_secret){.target = xstrdup(target),
+						       .uid = uid,
+						       .gid = gid,
+						       .mode = mode,
+						       .data = xmemdup(data, len),
+						       .len = len};
 }
 
 void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only)
@@ -105,9 +113,18 @@ void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t h
 void rtspec_default_paths(struct rtspec *s)
 {
 	static const char *const masked[] = {
-		"/proc/acpi",	    "/proc/asound",	 "/proc/interrupts", "/proc/kcore", "/proc/keys",
-		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",    "/proc/timer_list",
-		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+		"/proc/acpi",
+		"/proc/asound",
+		"/proc/interrupts",
+		"/proc/kcore",
+		"/proc/keys",
+		"/proc/latency_stats",
+		"/proc/sched_debug",
+		"/proc/scsi",
+		"/proc/timer_list",
+		"/proc/timer_stats",
+		"/sys/devices/virtual/powercap",
+		"/sys/firmware",
 	};
 	static const char *const read_only[] = {
 		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
@@ -121,10 +138,9 @@ void rtspec_default_paths(struct rtspec *s)
 const char *rt_mount_kind_name(enum rt_mount_kind kind)
 {
 	static const char *const names[] = {
-		[RT_BIND] = "bind",	[RT_TMPFS] = "tmpfs",	[RT_PROC] = "proc",
-		[RT_SYSFS] = "sysfs",	[RT_DEVPTS] = "devpts", [RT_MQUEUE] = "mqueue",
-		[RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",	[RT_OVERLAY] = "overlay",
-		[RT_LAYERS] = "layers", [RT_FILE] = "file",
+		[RT_BIND] = "bind",	  [RT_TMPFS] = "tmpfs",	  [RT_PROC] = "proc",	   [RT_SYSFS] = "sysfs",
+		[RT_DEVPTS] = "devpts",	  [RT_MQUEUE] = "mqueue", [RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",
+		[RT_OVERLAY] = "overlay", [RT_LAYERS] = "layers", [RT_FILE] = "file",
 	};
 	_Static_assert(ARRAY_SIZE(names) == RT_FILE + 1, "a name for every kind");
 	return names[kind];

@@ -74,16 +74,41 @@ static void free_arrays(struct run_opts *o)
 void run_opts_free(struct run_opts *o)
 {
 	char *const strings[] = {
-		o->image,     o->rootfs,	o->platform,	  o->name,	    o->hostname,     o->domainname,
-		o->cidfile,   o->pidfile,	o->detach_keys,	  o->workdir,	    o->user,	     o->seccomp,
-		o->pid_container, o->ipc_container, o->uts_container, o->network.name, o->network.options, o->mac_address,
-		o->health_cmd, o->report, o->tz, o->create_dir, o->pod, o->passwd_entry, o->group_entry, o->ip, o->ip6,
+		o->image,
+		o->rootfs,
+		o->platform,
+		o->name,
+		o->hostname,
+		o->domainname,
+		o->cidfile,
+		o->pidfile,
+		o->detach_keys,
+		o->workdir,
+		o->user,
+		o->seccomp,
+		o->pid_container,
+		o->ipc_container,
+		o->uts_container,
+		o->network.name,
+		o->network.options,
+		o->mac_address,
+		o->health_cmd,
+		o->report,
+		o->tz,
+		o->create_dir,
+		o->pod,
+		o->passwd_entry,
+		o->group_entry,
+		o->ip,
+		o->ip6,
 	};
 	struct strv *const vectors[] = {
-		&o->command, &o->entrypoint, &o->labels, &o->annotations, &o->group_add,   &o->sysctls,	  &o->cap_add,
-		&o->cap_drop, &o->mask,	     &o->unmask, &o->dns,	  &o->dns_search, &o->dns_options, &o->add_hosts,
-		&o->host_access, &o->log_opts, &o->volumes_from, &o->env_merge,
-		&o->unsetenv, &o->host_users, &o->requires, &o->typed, &o->publish, &o->expose,
+		&o->command,	   &o->entrypoint,	&o->labels,	 &o->annotations,
+		&o->group_add,	   &o->sysctls,		&o->cap_add,	 &o->cap_drop,
+		&o->mask,	   &o->unmask,		&o->dns,	 &o->dns_search,
+		&o->dns_options,   &o->add_hosts,	&o->host_access, &o->log_opts,
+		&o->volumes_from,  &o->env_merge,	&o->unsetenv,	 &o->host_users,
+		&o->requires,	   &o->typed,		&o->publish,	 &o->expose,
 		&o->more_networks, &o->network_aliases,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
@@ -172,8 +197,8 @@ int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, s
 	if (from_min || strncasecmp(name, "RTMAX", 5) == 0) {
 		char sign = from_min ? '+' : '-';
 		uint64_t offset = 0;
-		bool ok = !name[5] || (name[5] == sign && str_to_u64(name + 6, (uint64_t)(SIGRTMAX - SIGRTMIN), what,
-								     &offset, NULL) == 0);
+		bool ok = !name[5] || (name[5] == sign &&
+				       str_to_u64(name + 6, (uint64_t)(SIGRTMAX - SIGRTMIN), what, &offset, NULL) == 0);
 		if (ok) {
 			*ret_signal = from_min ? SIGRTMIN + (int)offset : SIGRTMAX - (int)offset;
 			return 0;
@@ -242,7 +267,8 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	if (o->rm && o->restart != RESTART_NO)
 		return err_set(e, EINVAL, "--rm and --restart exclude each other");
 	if (o->detach && o->report && (str_eq(o->report, "line") || str_eq(o->report, "json")))
-		return err_set(e, EINVAL, "--report %s: nobody is there to read it when a detached container ends; give a file",
+		return err_set(e, EINVAL,
+			       "--report %s: nobody is there to read it when a detached container ends; give a file",
 			       o->report);
 	return limit_opts_check(&o->limits, e);
 }

@@ -98,7 +98,7 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e)
 			return r;
 		size_t i;
 		json_t *item;
-		json_array_foreach(owned, i, item)
+		json_array_foreach (owned, i, item)
 			if (!json_is_string(item))
 				return err_set(e, EINVAL, "--health-cmd '%s': an array of strings is expected", value);
 	}
@@ -167,7 +167,8 @@ int run_opts_report(struct run_opts *o, const char *value, struct err *e)
 {
 	/* A mistyped word must not become a file. */
 	if (!str_eq(value, "line") && !str_eq(value, "json") && !strchr(value, '/') && !strchr(value, '.'))
-		return err_set(e, EINVAL, "--report '%s': line, json or the name of a file (with a '/' or a '.') is expected",
+		return err_set(e, EINVAL,
+			       "--report '%s': line, json or the name of a file (with a '/' or a '.') is expected",
 			       value);
 	run_opts_set_str(&o->report, value);
 	return 0;

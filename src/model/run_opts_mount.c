@@ -45,37 +45,37 @@ static const struct mount_flag {
 	int value;
 	unsigned kinds;
 } mount_flags[] = {
-        {"ro", PROP_READ_ONLY, 1, ON_ALL},
-        {"readonly", PROP_READ_ONLY, 1, ON_ALL},
-        {"rw", PROP_READ_ONLY, 0, ON_ALL},
-        {"z", PROP_RELABEL, 'z', ON_BIND | ON_VOLUME},
-        {"Z", PROP_RELABEL, 'Z', ON_BIND | ON_VOLUME},
-        {"U", PROP_CHOWN, 1, ON_BIND | ON_VOLUME},
-        {"chown", PROP_CHOWN, 1, ON_BIND | ON_VOLUME},
-        {"O", PROP_OVERLAY, 1, ON_BIND | ON_VOLUME},
-        {"copy", PROP_COPY, 1, ON_VOLUME},
-        {"nocopy", PROP_COPY, 0, ON_VOLUME},
-        {"volume-nocopy", PROP_COPY, 0, ON_VOLUME},
-        {"exec", PROP_EXEC, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"noexec", PROP_EXEC, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"dev", PROP_DEV, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"nodev", PROP_DEV, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"suid", PROP_SUID, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"nosuid", PROP_SUID, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
-        {"bind", PROP_RECURSIVE, 0, ON_BIND},
-        {"rbind", PROP_RECURSIVE, 1, ON_BIND},
-        {"bind-nonrecursive", PROP_RECURSIVE, 0, ON_BIND},
-        {"private", PROP_PROPAGATION, PROPAGATION_PRIVATE, ON_BIND},
-        {"rprivate", PROP_PROPAGATION, PROPAGATION_RPRIVATE, ON_BIND},
-        {"slave", PROP_PROPAGATION, PROPAGATION_SLAVE, ON_BIND},
-        {"rslave", PROP_PROPAGATION, PROPAGATION_RSLAVE, ON_BIND},
-        {"shared", PROP_PROPAGATION, PROPAGATION_SHARED, ON_BIND},
-        {"rshared", PROP_PROPAGATION, PROPAGATION_RSHARED, ON_BIND},
-        {"noatime", PROP_ATIME, ATIME_NOATIME, ON_TMPFS},
-        {"nodiratime", PROP_ATIME, ATIME_NODIRATIME, ON_TMPFS},
-        {"relatime", PROP_ATIME, ATIME_RELATIME, ON_TMPFS},
-        {"strictatime", PROP_ATIME, ATIME_STRICTATIME, ON_TMPFS},
-        {"notmpcopyup", PROP_NOTHING, 0, ON_TMPFS},
+	{"ro", PROP_READ_ONLY, 1, ON_ALL},
+	{"readonly", PROP_READ_ONLY, 1, ON_ALL},
+	{"rw", PROP_READ_ONLY, 0, ON_ALL},
+	{"z", PROP_RELABEL, 'z', ON_BIND | ON_VOLUME},
+	{"Z", PROP_RELABEL, 'Z', ON_BIND | ON_VOLUME},
+	{"U", PROP_CHOWN, 1, ON_BIND | ON_VOLUME},
+	{"chown", PROP_CHOWN, 1, ON_BIND | ON_VOLUME},
+	{"O", PROP_OVERLAY, 1, ON_BIND | ON_VOLUME},
+	{"copy", PROP_COPY, 1, ON_VOLUME},
+	{"nocopy", PROP_COPY, 0, ON_VOLUME},
+	{"volume-nocopy", PROP_COPY, 0, ON_VOLUME},
+	{"exec", PROP_EXEC, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"noexec", PROP_EXEC, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"dev", PROP_DEV, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"nodev", PROP_DEV, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"suid", PROP_SUID, 1, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"nosuid", PROP_SUID, 0, ON_BIND | ON_VOLUME | ON_TMPFS},
+	{"bind", PROP_RECURSIVE, 0, ON_BIND},
+	{"rbind", PROP_RECURSIVE, 1, ON_BIND},
+	{"bind-nonrecursive", PROP_RECURSIVE, 0, ON_BIND},
+	{"private", PROP_PROPAGATION, PROPAGATION_PRIVATE, ON_BIND},
+	{"rprivate", PROP_PROPAGATION, PROPAGATION_RPRIVATE, ON_BIND},
+	{"slave", PROP_PROPAGATION, PROPAGATION_SLAVE, ON_BIND},
+	{"rslave", PROP_PROPAGATION, PROPAGATION_RSLAVE, ON_BIND},
+	{"shared", PROP_PROPAGATION, PROPAGATION_SHARED, ON_BIND},
+	{"rshared", PROP_PROPAGATION, PROPAGATION_RSHARED, ON_BIND},
+	{"noatime", PROP_ATIME, ATIME_NOATIME, ON_TMPFS},
+	{"nodiratime", PROP_ATIME, ATIME_NODIRATIME, ON_TMPFS},
+	{"relatime", PROP_ATIME, ATIME_RELATIME, ON_TMPFS},
+	{"strictatime", PROP_ATIME, ATIME_STRICTATIME, ON_TMPFS},
+	{"notmpcopyup", PROP_NOTHING, 0, ON_TMPFS},
 };
 
 /* Words that exist elsewhere and cannot be had here, with the reason. */
@@ -83,14 +83,14 @@ static const struct {
 	const char *name;
 	const char *why;
 } refused_words[] = {
-        {"idmap",
-         "the kernel allows id-mapped mounts of host file systems only to the host's root; ':U' changes owners"},
-        {"tmpcopyup", "a tmpfs starts empty here; use a volume, which is filled from the image"},
-        {"volume-driver", "volumes are directories of the store; there are no drivers"},
-        {"volume-opt", "volume options belong to 'rl volume create'"},
-        {"cached", "it has a meaning on macOS only"},
-        {"delegated", "it has a meaning on macOS only"},
-        {"mpol", "memory policies of a tmpfs are not supported"},
+	{"idmap",
+	 "the kernel allows id-mapped mounts of host file systems only to the host's root; ':U' changes owners"},
+	{"tmpcopyup", "a tmpfs starts empty here; use a volume, which is filled from the image"},
+	{"volume-driver", "volumes are directories of the store; there are no drivers"},
+	{"volume-opt", "volume options belong to 'rl volume create'"},
+	{"cached", "it has a meaning on macOS only"},
+	{"delegated", "it has a meaning on macOS only"},
+	{"mpol", "memory policies of a tmpfs are not supported"},
 };
 
 /* A mount being read: what it is, what was said, and the words for messages. */
@@ -104,15 +104,15 @@ struct mount_parse {
 static void mount_parse_init(struct mount_parse *p, const char *option, const char *text)
 {
 	*p = (struct mount_parse){
-	        .option = option,
-	        .text = text,
-	        .m = {.recursive_bind = true,
-	              .exec = -1,
-	              .dev = -1,
-	              .suid = -1,
-	              .copy = -1,
-	              .tmpfs_size = -1,
-	              .tmpfs_mode = -1},
+		.option = option,
+		.text = text,
+		.m = {.recursive_bind = true,
+		      .exec = -1,
+		      .dev = -1,
+		      .suid = -1,
+		      .copy = -1,
+		      .tmpfs_size = -1,
+		      .tmpfs_mode = -1},
 	};
 }
 
@@ -129,8 +129,8 @@ RL_PRINTF(3, 4) static int bad(const struct mount_parse *p, struct err *e, const
 static const char *kind_name(enum mount_kind kind)
 {
 	static const char *const names[] = {
-	        [MOUNT_KIND_BIND] = "bind",   [MOUNT_KIND_TMPFS] = "tmpfs",   [MOUNT_KIND_VOLUME] = "volume",
-	        [MOUNT_KIND_IMAGE] = "image", [MOUNT_KIND_DEVPTS] = "devpts",
+		[MOUNT_KIND_BIND] = "bind",   [MOUNT_KIND_TMPFS] = "tmpfs",   [MOUNT_KIND_VOLUME] = "volume",
+		[MOUNT_KIND_IMAGE] = "image", [MOUNT_KIND_DEVPTS] = "devpts",
 	};
 	return names[kind];
 }
@@ -363,7 +363,7 @@ int run_opts_volume(struct run_opts *o, const char *value, struct err *e)
 static void add_tmpfs_option(struct mount_opt *m, const char *key, const char *value)
 {
 	char *joined = m->tmpfs_options ? xasprintf("%s,%s=%s", m->tmpfs_options, key, value)
-	                                : xasprintf("%s=%s", key, value);
+					: xasprintf("%s=%s", key, value);
 	free(m->tmpfs_options);
 	m->tmpfs_options = joined;
 }
@@ -524,16 +524,16 @@ static int split_csv(const struct mount_parse *p, struct strv *fields, struct er
 static int set_mount_type(struct mount_parse *p, const char *type, struct err *e)
 {
 	static const enum mount_kind kinds[] = {MOUNT_KIND_BIND, MOUNT_KIND_TMPFS, MOUNT_KIND_VOLUME, MOUNT_KIND_IMAGE,
-	                                        MOUNT_KIND_DEVPTS};
+						MOUNT_KIND_DEVPTS};
 	static const struct {
 		const char *name;
 		const char *why;
 	} refused[] = {
-	        {"ramfs", "its pages cannot be limited; use type=tmpfs"},
-	        {"glob", "give one type=bind for each path"},
-	        {"artifact", "artifacts are not supported"},
-	        {"npipe", "it exists on Windows only"},
-	        {"cluster", "there is no swarm"},
+		{"ramfs", "its pages cannot be limited; use type=tmpfs"},
+		{"glob", "give one type=bind for each path"},
+		{"artifact", "artifacts are not supported"},
+		{"npipe", "it exists on Windows only"},
+		{"cluster", "there is no swarm"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (str_eq(type, kind_name(kinds[i]))) {
@@ -553,7 +553,7 @@ static int set_propagation(struct mount_parse *p, const char *value, struct err 
 		if (mount_flags[i].property == PROP_PROPAGATION && str_eq(value, mount_flags[i].name))
 			return read_flag(p, value, NULL, e);
 	return bad(p, e, "bind-propagation=%s: private, slave or shared is expected, with or without 'r' in front",
-	           value);
+		   value);
 }
 
 static int set_relabel(struct mount_parse *p, const char *value, struct err *e)
@@ -640,7 +640,7 @@ static int check_mount_source(struct mount_parse *p, struct err *e)
 		if (!m->source)
 			return bad(p, e, "a bind mount needs source=");
 		return *m->source == '/' || *m->source == '.' ? 0
-		                                              : bad(p, e, "the source '%s' is not a path", m->source);
+							      : bad(p, e, "the source '%s' is not a path", m->source);
 	case MOUNT_KIND_IMAGE:
 		if (!m->source)
 			return bad(p, e, "an image mount needs source=");
@@ -684,7 +684,7 @@ static int parse_mount(struct mount_parse *p, struct err *e)
 		if (eq && str_eq(fields.items[i], "type"))
 			continue;
 		r = *fields.items[i] ? read_mount_field(p, fields.items[i], eq ? eq + 1 : NULL, e)
-		                     : bad(p, e, "an empty field");
+				     : bad(p, e, "an empty field");
 	}
 	if (r < 0)
 		return r;
@@ -723,7 +723,7 @@ int run_opts_device(struct run_opts *o, const char *value, struct err *e)
 		/* vendor.com/class=name */
 		bool cdi = strchr(value, '/') && strchr(value, '=');
 		return err_set(e, EINVAL, "--device '%s': %s", value,
-		               cdi ? "CDI devices are not supported" : "the device must be an absolute path");
+			       cdi ? "CDI devices are not supported" : "the device must be an absolute path");
 	}
 	struct device_opt d = {.read = true, .write = true, .mknod = true};
 	const char *target = parts.items[0];
@@ -736,7 +736,7 @@ int run_opts_device(struct run_opts *o, const char *value, struct err *e)
 		return err_set(e, EINVAL, "--device '%s': PATH[:PATH-INSIDE][:rwm] is expected", value);
 	if (rights && !read_device_rights(rights, &d))
 		return err_set(e, EINVAL, "--device '%s': the rights '%s' are not a combination of r, w and m", value,
-		               rights);
+			       rights);
 	d.source = path_clean(parts.items[0]);
 	d.target = path_clean(target);
 	o->devices = xreallocarray(o->devices, o->ndevices + 1, sizeof(*o->devices));

@@ -39,10 +39,10 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		enum network_kind kind;
 		bool options;
 	} words[] = {
-	        {"none", NETWORK_NONE, false},     {"host", NETWORK_HOST, false},
-	        {"slirp", NETWORK_SLIRP, true},    {"slirp4netns", NETWORK_SLIRP, true},
-	        {"private", NETWORK_SLIRP, false}, {"bridge", NETWORK_SLIRP, false},
-	        {"default", NETWORK_SLIRP, false},
+		{"none", NETWORK_NONE, false},	   {"host", NETWORK_HOST, false},
+		{"slirp", NETWORK_SLIRP, true},	   {"slirp4netns", NETWORK_SLIRP, true},
+		{"private", NETWORK_SLIRP, false}, {"bridge", NETWORK_SLIRP, false},
+		{"default", NETWORK_SLIRP, false},
 	};
 	size_t n = strcspn(value, ":");
 	autofree char *head = xstrndup(value, n);
@@ -83,7 +83,7 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 	}
 	if (!path_is_plain_name(head))
 		return bad_network(
-		        value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected", e);
+			value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected", e);
 	struct named_opt named;
 	int r = run_opts_parse_named(value, &named, e);
 	if (r < 0)
@@ -100,8 +100,8 @@ int run_opts_hostname(struct run_opts *o, const char *value, struct err *e)
 {
 	if (!run_opts_is_host_name(value, HOST_NAME_LONGEST))
 		return err_set(e, EINVAL,
-		               "--hostname '%s': not a host name (letters, digits, '-' and '.', at most %d characters)",
-		               value, HOST_NAME_LONGEST);
+			       "--hostname '%s': not a host name (letters, digits, '-' and '.', at most %d characters)",
+			       value, HOST_NAME_LONGEST);
 	run_opts_set_str(&o->hostname, value);
 	return 0;
 }
@@ -110,7 +110,7 @@ int run_opts_domainname(struct run_opts *o, const char *value, struct err *e)
 {
 	if (!run_opts_is_host_name(value, HOST_NAME_LONGEST))
 		return err_set(e, EINVAL, "--domainname '%s': not a domain name of at most %d characters", value,
-		               HOST_NAME_LONGEST);
+			       HOST_NAME_LONGEST);
 	run_opts_set_str(&o->domainname, value);
 	return 0;
 }
@@ -154,7 +154,7 @@ int run_opts_add_host(struct run_opts *o, const char *value, struct err *e)
 	}
 	if (!str_eq(address, "host-gateway") && !run_opts_is_ip(address))
 		return err_set(e, EINVAL, "--add-host '%s': '%s' is not an IP address or 'host-gateway'", value,
-		               address);
+			       address);
 	autofree char *head = xstrndup(value, n);
 	autostrv struct strv names = STRV_INIT;
 	strv_split(&names, head, ';');
@@ -171,19 +171,19 @@ int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e)
 	unsigned byte[6];
 	int used = 0;
 	bool ok = strlen(value) == 17 && value[strspn(value, "0123456789abcdefABCDEF:-")] == '\0' &&
-	          sscanf(value, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &byte[0], &byte[1], &byte[2],
-	                 &byte[3], &byte[4], &byte[5], &used) == 6 &&
-	          used == 17;
+		  sscanf(value, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &byte[0], &byte[1], &byte[2],
+			 &byte[3], &byte[4], &byte[5], &used) == 6 &&
+		  used == 17;
 	if (!ok)
 		return err_set(e, EINVAL, "--mac-address '%s': six hexadecimal bytes are expected (02:42:ac:11:00:02)",
-		               value);
+			       value);
 	if (byte[0] & 1)
 		return err_set(e, EINVAL, "--mac-address '%s': this is a multicast address", value);
 	if (!(byte[0] | byte[1] | byte[2] | byte[3] | byte[4] | byte[5]))
 		return err_set(e, EINVAL, "--mac-address '%s': all zero is no address", value);
 	free(o->mac_address);
 	o->mac_address = xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3], byte[4],
-	                           byte[5]);
+				   byte[5]);
 	return 0;
 }
 
@@ -199,7 +199,7 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e)
 			break;
 		if (alone || str_to_u64(w, 65535, "", &port, NULL) < 0 || port == 0)
 			return err_set(e, EINVAL, "--host-access '%s': none, all or a list of ports is expected",
-			               value);
+				       value);
 	}
 	strv_free(&o->host_access);
 	o->host_access = words;
@@ -254,12 +254,13 @@ static int named_value(struct named_opt *n, const char *text, const char *key, c
 		n->mac = take_ptr(&o.mac_address);
 	} else if (str_eq(key, "alias") && run_opts_is_host_name(value, DOMAIN_LONGEST)) {
 		strv_add(&n->aliases, value);
-	} else if (str_eq(key, "interface_name") && *value && strlen(value) < IF_NAMESIZE && !strpbrk(value, "/ \t:.") &&
-		   !str_eq(value, "lo")) {
+	} else if (str_eq(key, "interface_name") && *value && strlen(value) < IF_NAMESIZE &&
+		   !strpbrk(value, "/ \t:.") && !str_eq(value, "lo")) {
 		run_opts_set_str(&n->interface, value);
 	} else {
-		return err_set(e, EINVAL, "--network '%s': '%s=%s' is none of ip=, ip6=, mac=, alias=, interface_name=", text,
-			       key, value);
+		return err_set(e, EINVAL,
+			       "--network '%s': '%s=%s' is none of ip=, ip6=, mac=, alias=, interface_name=", text, key,
+			       value);
 	}
 	return 0;
 }

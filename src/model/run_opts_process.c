@@ -50,7 +50,7 @@ static bool is_blank(char c)
 
 /* Lines of a variable file: calls `add` with each "KEY=value" or "KEY". */
 static int read_variable_lines(struct run_opts *o, const char *option, const char *text, size_t len, const char *name,
-                               int (*add)(struct run_opts *o, char *line, char *eq), struct err *e)
+			       int (*add)(struct run_opts *o, char *line, char *eq), struct err *e)
 {
 	if (memchr(text, '\0', len))
 		return err_set(e, EINVAL, "%s %s: contains a NUL byte, this is not a text file", option, name);
@@ -76,7 +76,7 @@ static int read_variable_lines(struct run_opts *o, const char *option, const cha
 		for (size_t i = 0; i < key_len; i++)
 			if (is_blank(line[i]))
 				return err_set(e, EINVAL, "%s %s: line %u: the name '%.*s' contains a blank", option,
-				               name, number, (int)RL_MIN(key_len, (size_t)64), line);
+					       name, number, (int)RL_MIN(key_len, (size_t)64), line);
 		int r = add(o, line, eq);
 		if (r < 0)
 			return r;
@@ -218,12 +218,12 @@ static const struct {
 	const char *name;
 	int resource;
 } limit_names[] = {
-        {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
-        {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
-        {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-        {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
-        {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
-        {"stack", RLIMIT_STACK},
+	{"as", RLIMIT_AS},	     {"core", RLIMIT_CORE},	    {"cpu", RLIMIT_CPU},
+	{"data", RLIMIT_DATA},	     {"fsize", RLIMIT_FSIZE},	    {"locks", RLIMIT_LOCKS},
+	{"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+	{"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},	    {"rss", RLIMIT_RSS},
+	{"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},	    {"sigpending", RLIMIT_SIGPENDING},
+	{"stack", RLIMIT_STACK},
 };
 
 static int read_limit(const char *text, const char *value, uint64_t *ret, struct err *e)
@@ -282,8 +282,8 @@ int run_opts_ulimit(struct run_opts *o, const char *value, struct err *e)
 
 /* Sysctls that belong to a namespace of the container; a prefix ends with '.', a name stands alone. */
 static const char *const namespaced_sysctls[] = {
-        "net.",       "fs.mqueue.",    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
-        "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+	"net.",	      "fs.mqueue.",    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
+	"kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
 };
 
 int run_opts_sysctl(struct run_opts *o, const char *value, struct err *e)
@@ -311,7 +311,7 @@ int run_opts_sysctl(struct run_opts *o, const char *value, struct err *e)
 		return 0;
 	}
 	return err_set(e, EINVAL, "--sysctl '%s': '%s' is not a setting of the container but of the whole machine",
-	               value, name);
+		       value, name);
 }
 
 int run_opts_oom_score_adj(struct run_opts *o, const char *value, struct err *e)
@@ -371,7 +371,7 @@ static int read_key(const char *text)
 }
 
 int run_opts_parse_detach_keys(const char *text, unsigned char ret_keys[RUN_OPTS_DETACH_MAX], size_t *ret_count,
-                               struct err *e)
+			       struct err *e)
 {
 	unsigned char keys[RUN_OPTS_DETACH_MAX];
 	size_t n = 0;
@@ -384,7 +384,7 @@ int run_opts_parse_detach_keys(const char *text, unsigned char ret_keys[RUN_OPTS
 		int key = read_key(parts.items[i]);
 		if (key < 0)
 			return err_set(e, EINVAL, "--detach-keys '%s': '%s' is not a key (examples: a, ctrl-p, ctrl-@)",
-			               text, parts.items[i]);
+				       text, parts.items[i]);
 		keys[n++] = (unsigned char)key;
 	}
 	memcpy(ret_keys, keys, n);
@@ -407,9 +407,9 @@ int run_opts_name(struct run_opts *o, const char *value, struct err *e)
 {
 	if (!path_is_plain_name(value))
 		return err_set(
-		        e, EINVAL,
-		        "--name '%s': letters, digits, '_', '.' and '-' are allowed, the first a letter or digit",
-		        value);
+			e, EINVAL,
+			"--name '%s': letters, digits, '_', '.' and '-' are allowed, the first a letter or digit",
+			value);
 	run_opts_set_str(&o->name, value);
 	return 0;
 }
@@ -420,10 +420,10 @@ int run_opts_restart(struct run_opts *o, const char *value, struct err *e)
 		const char *name;
 		enum restart_policy policy;
 	} policies[] = {
-	        {"no", RESTART_NO},
-	        {"on-failure", RESTART_ON_FAILURE},
-	        {"always", RESTART_ALWAYS},
-	        {"unless-stopped", RESTART_UNLESS_STOPPED},
+		{"no", RESTART_NO},
+		{"on-failure", RESTART_ON_FAILURE},
+		{"always", RESTART_ALWAYS},
+		{"unless-stopped", RESTART_UNLESS_STOPPED},
 	};
 	const char *retries = str_after(value, "on-failure:");
 	uint64_t n = 0;
@@ -441,16 +441,16 @@ int run_opts_restart(struct run_opts *o, const char *value, struct err *e)
 		return 0;
 	}
 	return err_set(e, EINVAL, "--restart '%s': no, on-failure[:RETRIES], always or unless-stopped is expected",
-	               value);
+		       value);
 }
 
 int run_opts_pull(struct run_opts *o, const char *value, struct err *e)
 {
 	static const char *const names[] = {
-	        [PULL_MISSING] = "missing",
-	        [PULL_ALWAYS] = "always",
-	        [PULL_NEVER] = "never",
-	        [PULL_NEWER] = "newer",
+		[PULL_MISSING] = "missing",
+		[PULL_ALWAYS] = "always",
+		[PULL_NEVER] = "never",
+		[PULL_NEWER] = "newer",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (!str_eq(value, names[i]))
@@ -467,8 +467,8 @@ int run_opts_platform(struct run_opts *o, const char *value, struct err *e)
 		const char *alias;
 		const char *name;
 	} aliases[] = {
-	        {"x86_64", "amd64"}, {"x86-64", "amd64"}, {"aarch64", "arm64"}, {"i386", "386"},
-	        {"i686", "386"},     {"armhf", "arm/v7"}, {"armel", "arm/v6"},
+		{"x86_64", "amd64"}, {"x86-64", "amd64"}, {"aarch64", "arm64"}, {"i386", "386"},
+		{"i686", "386"},     {"armhf", "arm/v7"}, {"armel", "arm/v6"},
 	};
 	autostrv struct strv parts = STRV_INIT;
 	strv_split(&parts, value, '/');
@@ -479,7 +479,7 @@ int run_opts_platform(struct run_opts *o, const char *value, struct err *e)
 	}
 	if (!plain)
 		return err_set(e, EINVAL, "--platform '%s': OS/ARCH[/VARIANT] is expected (example: linux/arm64)",
-		               value);
+			       value);
 	/* One word is the architecture, unless it is the system. */
 	bool one_word = parts.count == 1;
 	if (!one_word && !str_eq(parts.items[0], "linux"))

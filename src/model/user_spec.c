@@ -59,10 +59,10 @@ static int parse_number(const char *text, size_t len, const char *what, struct u
 	struct field f = {text, len};
 	if (len > 1 && *text == '0')
 		return err_set(e, EINVAL, "%s '%.*s' has leading zeros: write the number in plain decimal", what,
-		               (int)RL_MIN(len, (size_t)32), text);
+			       (int)RL_MIN(len, (size_t)32), text);
 	if (!field_to_id(&f, &ret->id))
 		return err_set(e, EINVAL, "%s %.*s is out of range: the largest id is 4294967294", what,
-		               (int)RL_MIN(len, (size_t)32), text);
+			       (int)RL_MIN(len, (size_t)32), text);
 	ret->kind = USER_PART_ID;
 	return 0;
 }
@@ -77,12 +77,12 @@ static int parse_name(const char *text, size_t len, const char *what, struct use
 		return err_set(e, EINVAL, "%s '%.*s' may not begin with a sign", what, (int)len, text);
 	if (*text == '0' && len > 1 && strchr("xXbBoO", text[1]))
 		return err_set(e, EINVAL, "%s '%.*s' looks like a number: write it in plain decimal", what, (int)len,
-		               text);
+			       text);
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 		if (c <= ' ' || c == 0x7f || strchr(":,/", c))
 			return err_set(e, EINVAL, "%s '%.*s' contains a character that no name has", what, (int)len,
-			               text);
+				       text);
 	}
 	memcpy(ret->name, text, len);
 	ret->name[len] = '\0';
@@ -183,8 +183,8 @@ static int find_user(const struct user_part *user, const char *passwd, size_t le
 				continue;
 			if (!sound)
 				return err_set(e, EINVAL,
-				               "user '%s': its line in the container's /etc/passwd is malformed",
-				               user->name);
+					       "user '%s': its line in the container's /etc/passwd is malformed",
+					       user->name);
 		} else if (!sound || uid != want) {
 			continue;
 		}
@@ -212,7 +212,7 @@ static int find_group(const char *name, const char *group, size_t len, uint32_t 
 			continue;
 		if (n <= GROUP_GID || !field_to_id(&f[GROUP_GID], ret_gid))
 			return err_set(e, EINVAL, "group '%s': its line in the container's /etc/group is malformed",
-			               name);
+				       name);
 		return 0;
 	}
 	return err_set(e, ENOENT, "group '%s' is not in the container's /etc/group", name);
@@ -241,7 +241,7 @@ int user_ids_add_group(struct user_ids *ids, uint32_t gid, struct err *e)
 			return 0;
 	if (ids->ngroups >= USER_SPEC_GROUPS_MAX)
 		return err_set(e, E2BIG, "user '%s' is in more than %d groups", ids->name ? ids->name : "?",
-		               USER_SPEC_GROUPS_MAX);
+			       USER_SPEC_GROUPS_MAX);
 	ids->groups = xreallocarray(ids->groups, ids->ngroups + 1, sizeof(*ids->groups));
 	ids->groups[ids->ngroups++] = gid;
 	return 0;
@@ -284,7 +284,7 @@ static int add_memberships(const char *group, size_t len, struct user_ids *ids, 
 			found[unique++] = found[i];
 	if (ids->ngroups + unique > USER_SPEC_GROUPS_MAX)
 		return err_set(e, E2BIG, "user '%s' is in more than %d groups of the container's /etc/group", ids->name,
-		               USER_SPEC_GROUPS_MAX);
+			       USER_SPEC_GROUPS_MAX);
 	ids->groups = xreallocarray(ids->groups, ids->ngroups + unique, sizeof(*ids->groups));
 	memcpy(ids->groups + ids->ngroups, found, unique * sizeof(*found));
 	ids->ngroups += unique;
@@ -292,7 +292,7 @@ static int add_memberships(const char *group, size_t len, struct user_ids *ids, 
 }
 
 static int resolve_into(const struct user_spec *spec, const char *passwd, size_t passwd_len, const char *group,
-                        size_t group_len, struct user_ids *ids, struct err *e)
+			size_t group_len, struct user_ids *ids, struct err *e)
 {
 	int r = find_user(&spec->user, passwd, passwd_len, ids, e);
 	if (r < 0)
@@ -318,11 +318,11 @@ static int resolve_into(const struct user_spec *spec, const char *passwd, size_t
 }
 
 int user_spec_resolve(const struct user_spec *spec, const char *passwd, size_t passwd_len, const char *group,
-                      size_t group_len, struct user_ids *ret_ids, struct err *e)
+		      size_t group_len, struct user_ids *ret_ids, struct err *e)
 {
 	struct user_ids ids = {.home = xstrdup("/")};
 	int r = resolve_into(spec, passwd ? passwd : "", passwd ? passwd_len : 0, group ? group : "",
-	                     group ? group_len : 0, &ids, e);
+			     group ? group_len : 0, &ids, e);
 	if (r < 0) {
 		user_ids_free(&ids);
 		return r;

@@ -18,7 +18,7 @@ enum { VOLUME_VERSION = 1 };
 
 #define R struct volume_record
 static const struct field record_fields[] = {
-	FIELD(R, FIELD_STR, name),	 FIELD(R, FIELD_I64, created),	FIELD(R, FIELD_BOOL, anonymous),
+	FIELD(R, FIELD_STR, name),    FIELD(R, FIELD_I64, created),  FIELD(R, FIELD_BOOL, anonymous),
 	FIELD(R, FIELD_STRV, labels), FIELD(R, FIELD_STRV, options),
 };
 #undef R
@@ -86,8 +86,10 @@ static int read_options(const struct strv *options, struct driver_options *d, st
 		else if ((value = str_after(text, "o=")))
 			add_words(d, value);
 		else if (str_after(text, "size=") || str_after(text, "inodes="))
-			return err_set(e, EOPNOTSUPP, "option '%s': the size of a directory cannot be limited; a tmpfs "
-						      "can (type=tmpfs,o=size=...)", text);
+			return err_set(e, EOPNOTSUPP,
+				       "option '%s': the size of a directory cannot be limited; a tmpfs "
+				       "can (type=tmpfs,o=size=...)",
+				       text);
 		else
 			return err_set(e, EINVAL, "option '%s' is not known: type=, device= and o= are", text);
 	}
@@ -163,8 +165,10 @@ int volume_options_apply(const struct strv *options, struct mount_opt *m, struct
 	else if (plain && (d.is_bind || (d.type && str_eq(d.type, "bind"))))
 		r = apply_bind(&d, m, e);
 	else if (!plain)
-		r = err_set(e, EOPNOTSUPP, "option type=%s: only the machine's root can mount that; tmpfs and bind can "
-					   "be had", d.type);
+		r = err_set(e, EOPNOTSUPP,
+			    "option type=%s: only the machine's root can mount that; tmpfs and bind can "
+			    "be had",
+			    d.type);
 	else
 		r = err_set(e, EINVAL, "option device or o without a type: type=tmpfs, or type=none with o=bind");
 	str_free(&d.o);

@@ -240,7 +240,7 @@ static void answer_forward(const struct netd *n, const char *name, unsigned type
 
 size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint8_t *out)
 {
-	char name[NAME_TEXT];
+	char name[NAME_TEXT] = "";
 	size_t end;
 	if (!n->hosts)
 		return 0;

@@ -34,8 +34,8 @@
 enum {
 	IDLE_WISH_MS = 1000, /* libslirp's answer when it wants nothing */
 	ICMP6_ROUTER_ADVERTISEMENT = 134,
-	QUIET_MS = 1000,	   /* so long without an event before memory is given back */
-	STACK_USED = 256 * 1024,   /* how far down the stack libslirp may have been */
+	QUIET_MS = 1000,	 /* so long without an event before memory is given back */
+	STACK_USED = 256 * 1024, /* how far down the stack libslirp may have been */
 };
 
 /* ---- descriptors and time ---- */

@@ -28,7 +28,7 @@
 
 enum {
 	NETD_FILES_MAX = 16384,
-	NETD_HEADROOM = 64,    /* before a frame that is read: the virtio header */
+	NETD_HEADROOM = 64, /* before a frame that is read: the virtio header */
 	NETD_BUFFER = (NETD_HEADROOM + FRAME_MAX + 4095) / 4096 * 4096,
 	NETD_BATCH = 32,       /* frames read before the sockets get their turn */
 	NETD_SERVERS_MS = 100, /* how long the owner may take to say which name servers there are */

@@ -80,7 +80,8 @@ static struct session *find(struct ping *p, const struct session *want)
 	struct session *choice = &p->sessions[0];
 	for (size_t i = 0; i < SESSIONS_MAX; i++) {
 		struct session *s = &p->sessions[i];
-		if (s->fd >= 0 && s->family == want->family && s->id == want->id && memcmp(s->address, want->address, 16) == 0 &&
+		if (s->fd >= 0 && s->family == want->family && s->id == want->id &&
+		    memcmp(s->address, want->address, 16) == 0 &&
 		    memcmp(s->sender.mac, want->sender.mac, NET_MAC_LEN) == 0)
 			return s;
 		if (s->fd < 0 ? choice->fd >= 0 : choice->fd >= 0 && s->deadline < choice->deadline)
@@ -122,7 +123,8 @@ void ping_request(struct ping *p, const uint8_t *frame, const struct frame_info 
 	const uint8_t *ip = frame + i->l3;
 	const uint8_t *icmp = frame + i->l4;
 	bool is4 = i->family == AF_INET;
-	struct session want = {.fd = -1, .poll_index = -1, .family = i->family, .id = (uint16_t)(icmp[4] << 8 | icmp[5])};
+	struct session want = {
+		.fd = -1, .poll_index = -1, .family = i->family, .id = (uint16_t)(icmp[4] << 8 | icmp[5])};
 	netd_sender(p->n, &want.sender);
 	int ttl = ip[is4 ? 8 : 7] - 1; /* we are a hop */
 	if (ttl <= 0)

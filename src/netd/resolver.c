@@ -47,7 +47,7 @@ struct query {
 	unsigned tries;
 	int64_t started, deadline;
 	const struct net_server *server; /* NULL: waits for the owner's list */
-	uint8_t *msg; /* with our id in it */
+	uint8_t *msg;			 /* with our id in it */
 	size_t len;
 };
 

@@ -77,7 +77,9 @@ static void enter(struct connection *c, enum state state)
 {
 	c->state = state;
 	c->done = 0;
-	c->deadline = netd_now_ms() + (state == CONNECT ? CONNECT_MS : state == WAIT_SERVERS ? NETD_SERVERS_MS : IDLE_MS);
+	c->deadline = netd_now_ms() + (state == CONNECT	       ? CONNECT_MS
+				       : state == WAIT_SERVERS ? NETD_SERVERS_MS
+							       : IDLE_MS);
 }
 
 static void finish(struct resolver_tcp *t, struct connection *c)

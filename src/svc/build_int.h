@@ -284,7 +284,7 @@ struct build_job {
 	size_t nlowers;
 	const char *work; /* name of the new layer's directory in the work directory: diff is made or moved there */
 	const char *id;	  /* of the container of a RUN */
-	int sock; /* to the build */
+	int sock;	  /* to the build */
 };
 /* The layer is complete: the build goes on while the child clears up after itself. */
 void build_job_done(const struct build_job *j);

@@ -110,8 +110,9 @@ static int choose_map(struct container *c, struct err *e)
 	if (o->userns == USERNS_HOST && geteuid() == 0)
 		return 0;
 	if (o->userns == USERNS_HOST)
-		return err_hint((err_set(e, EPERM, "--userns=host: an ordinary user has no privileges to give"), e),
-				"leave the option out: a user namespace is what makes containers possible without root");
+		return err_hint(
+			(err_set(e, EPERM, "--userns=host: an ordinary user has no privileges to give"), e),
+			"leave the option out: a user namespace is what makes containers possible without root");
 	int r = idmap_detect(false, &c->map, e);
 	if (r < 0)
 		return r;
@@ -471,6 +472,8 @@ int container_create(struct run_opts *o, const char *store_root, struct str *ret
 	if (r == 0 && !c.o->pod) /* what is to be shared may not be there yet */
 		r = container_build_spec(&c, e);
 	if (r == 0)
+		r = container_dir_await_start(&c, e);
+	if (r == 0)
 		r = container_dir_record(&c, e);
 	if (r == 0)
 		r = container_write_id_files(&c, true, e);
@@ -489,7 +492,8 @@ int container_explain(struct run_opts *o, const char *store_root, struct str *re
 		r = container_build_spec(&c, e);
 	struct plan *plan = NULL;
 	if (r == 0)
-		r = runtime_plan(&c.spec, c.has_map ? &c.map : NULL, c.has_seccomp ? &c.seccomp.filter : NULL, &plan, e);
+		r = runtime_plan(&c.spec, c.has_map ? &c.map : NULL, c.has_seccomp ? &c.seccomp.filter : NULL, &plan,
+				 e);
 	if (r == 0)
 		runtime_plan_print(plan, ret_text);
 	runtime_plan_free(plan);

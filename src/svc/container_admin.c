@@ -448,8 +448,10 @@ int container_rename(const char *root, const char *name, const char *new_name, s
 {
 	struct target t;
 	if (!path_is_plain_name(new_name))
-		return err_set(e, EINVAL, "'%s' is no container name: letters, digits, '_', '.' and '-', beginning with a "
-					  "letter or digit", new_name);
+		return err_set(e, EINVAL,
+			       "'%s' is no container name: letters, digits, '_', '.' and '-', beginning with a "
+			       "letter or digit",
+			       new_name);
 	int r = open_target(root, name, &t, e);
 	if (r < 0)
 		return r;

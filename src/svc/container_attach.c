@@ -147,7 +147,8 @@ static int on_input(struct attached *a, struct err *e)
 	if (n <= 0) {
 		a->input_ended = true;
 		/* Our terminal hung up: SIGHUP follows. */
-		return isatty(STDIN_FILENO) && a->raw_terminal ? 0 : container_attach_send(a->conn, ATTACH_EOF, NULL, 0, e);
+		return isatty(STDIN_FILENO) && a->raw_terminal ? 0
+							       : container_attach_send(a->conn, ATTACH_EOF, NULL, 0, e);
 	}
 	size_t len = tty_keys_filter(&a->keys, in, (size_t)n, out, &a->detached);
 	return len ? container_attach_send(a->conn, ATTACH_INPUT, out, len, e) : 0;
@@ -230,7 +231,8 @@ int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_deta
 	struct attached a = {.conn = conn, .o = o};
 	sigset_t set;
 	sigset_t old;
-	int r = run_opts_parse_detach_keys(o->detach_keys ? o->detach_keys : "ctrl-p,ctrl-q", a.keys.keys, &a.keys.nkeys, e);
+	int r = run_opts_parse_detach_keys(o->detach_keys ? o->detach_keys : "ctrl-p,ctrl-q", a.keys.keys,
+					   &a.keys.nkeys, e);
 	if (r < 0)
 		return r;
 	sigemptyset(&set);

@@ -51,6 +51,12 @@ int container_dir_make(struct container *c, struct err *e)
 	return 0;
 }
 
+int container_dir_await_start(struct container *c, struct err *e)
+{
+	static const char why[] = "created\n";
+	return c->o->rm ? io_write_file(c->dirfd, ephemeral_mark, why, sizeof(why) - 1, 0600, e) : 0;
+}
+
 static int own_upper(void *arg)
 {
 	const struct container *c = arg;
@@ -233,11 +239,12 @@ static int is_garbage(const struct store *s, int parent, const char *name, int *
 	if (io_try_lock(fd, true, NULL) != 1)
 		return 0;
 	if (recorded) {
-		/* --rm, and nobody looks after it; a detached one may go on by itself, one that was only created is to be
-		 * started. A step of a build is never only created. */
+		/* --rm, and nobody looks after it; a detached one may go on by itself, one made by `create` is to be started. */
 		autorec struct container_rec rec = CONTAINER_REC_INIT;
+		struct stat mark;
 		if (container_store_find(s, name, &rec, NULL) < 0 || container_rec_is_alive(&rec) ||
-		    (rec.status == RECORD_CREATED && !strv_has(&rec.config.labels, CONTAINER_BUILD_LABEL)))
+		    fstatat(fd, ephemeral_mark, &mark, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    (rec.status == RECORD_CREATED && mark.st_size > 0))
 			return 0;
 	}
 	*ret_lock = take_fd(&fd);

@@ -36,7 +36,7 @@ struct container_limits {
 	uint64_t processes;    /* RLIMIT_NPROC in place of --pids-limit, 0: none */
 	int timer;	       /* timerfd of the watch, -1 */
 	unsigned ticks;
-	bool oom;	       /* this run was ended for its memory */
+	bool oom; /* this run was ended for its memory */
 };
 
 /* What --report tells (container_report.c). */
@@ -50,8 +50,8 @@ struct container_usage {
 /* The map of a container that keeps the caller's user namespace (--userns=host as root). */
 #define CONTAINER_MAP_IDENTITY                                                                                         \
 	{                                                                                                              \
-		.form = IDMAP_IDENTITY, .uid = {{0, 0, UINT32_MAX}}, .gid = {{0, 0, UINT32_MAX}}, .nuid = 1, .ngid = 1, \
-		.key = "identity"                                                                                      \
+		.form = IDMAP_IDENTITY, .uid = {{0, 0, UINT32_MAX}}, .gid = {{0, 0, UINT32_MAX}}, .nuid = 1,           \
+		.ngid = 1, .key = "identity"                                                                           \
 	}
 
 struct container {
@@ -62,12 +62,12 @@ struct container {
 	struct store store;
 	struct idmap map;
 	struct idmap ranged; /* with --userns=nomap: the map it was made from */
-	bool has_map; /* false with --userns=host as root */
+	bool has_map;	     /* false with --userns=host as root */
 	struct image_run image;
 	bool has_image;
 	char id[CONTAINER_ID_SIZE];
-	char *dir;	/* absolute path of containers/ID */
-	int dirfd;	/* holds the lock that says "alive" */
+	char *dir; /* absolute path of containers/ID */
+	int dirfd; /* holds the lock that says "alive" */
 	struct rtspec spec;
 	struct seccomp_plan seccomp;
 	bool has_seccomp;
@@ -77,17 +77,17 @@ struct container {
 	struct net_lease *leases; /* named networks */
 	int *lease_conns;
 	size_t nleases;
-	struct net_ports ports;   /* bound, until rl-portd has them */
+	struct net_ports ports; /* bound, until rl-portd has them */
 	struct proc_child portd;
 	struct volume_lease *volumes; /* held by their shared locks (container_volumes.c) */
 	size_t nvolumes;
 	struct runtime_container run;
 	struct container_limits limits;
 	struct container_usage usage;
-	int op_fd; /* of the verb that starts it: the monitor closes its copy; -1 */
+	int op_fd;	   /* of the verb that starts it: the monitor closes its copy; -1 */
 	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
 	size_t nshared;
-	char *net_dir; /* directory of the container whose network it shares, or NULL */
+	char *net_dir;			/* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
@@ -95,6 +95,8 @@ struct container {
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
 int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
+/* Made by `create`: with --rm, it is not garbage before it was started. To be called before it is recorded. */
+int container_dir_await_start(struct container *c, struct err *e) RL_CHECK;
 /* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
 /* config.json and the list of layers: from here on the container exists. Done by container_dir_fill where it is not yet. */
@@ -183,7 +185,7 @@ struct container_join_opts {
 	const struct run_opts *o; /* env, workdir, user, tty, privileged; NULL: as the container's own command */
 	int stdio[3];		  /* become 0 to 2; -1: ours */
 	unsigned preserve_fds;
-	bool outlives_caller;	  /* no parent-death signal */
+	bool outlives_caller; /* no parent-death signal */
 };
 int container_join(const struct container_rec *rec, const struct container_join_opts *o,
 		   struct runtime_container *ret_run, struct err *e) RL_CHECK;

@@ -105,8 +105,8 @@ int container_rec_open_member(const struct container_rec *rec, struct err *e)
 }
 
 /* From another session than the container's, systemd's tree cannot be entered (DECISIONS 26). */
-static int join_within_limits(const struct container_rec *rec, struct runtime_join *j, struct runtime_container *ret_run,
-			      struct err *e)
+static int join_within_limits(const struct container_rec *rec, struct runtime_join *j,
+			      struct runtime_container *ret_run, struct err *e)
 {
 	struct err why = ERR_INIT;
 	int r = runtime_join(j, ret_run, &why);

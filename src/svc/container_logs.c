@@ -53,8 +53,8 @@ static void add_prefix(struct logs *l, const struct source *s, const struct log_
 		time_t seconds = (time_t)(entry->time / 1000000000);
 		struct tm tm;
 		gmtime_r(&seconds, &tm);
-		str_addf(&l->out, "%04d-%02d-%02dT%02d:%02d:%02d.%09lldZ ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec, (long long)(entry->time % 1000000000));
+		str_addf(&l->out, "%04d-%02d-%02dT%02d:%02d:%02d.%09lldZ ", tm.tm_year + 1900, tm.tm_mon + 1,
+			 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long long)(entry->time % 1000000000));
 	}
 	if (l->o->details) {
 		const struct strv *opts = &s->rec.config.o.log_opts;
@@ -129,7 +129,8 @@ static int follow(struct logs *l, struct err *e)
 		autofree struct pollfd *p = xcalloc(3 * l->count, sizeof(*p));
 		for (; opened < l->count && r == 0; opened++) {
 			w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
-			if (!l->sources[opened].finished && container_watch_open(&l->sources[opened].rec, &w[opened], NULL) < 0)
+			if (!l->sources[opened].finished &&
+			    container_watch_open(&l->sources[opened].rec, &w[opened], NULL) < 0)
 				w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
 			p[3 * opened] = (struct pollfd){.fd = w[opened].inotify, .events = POLLIN};
 			p[3 * opened + 1] = (struct pollfd){.fd = w[opened].pids[0], .events = POLLIN};

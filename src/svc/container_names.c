@@ -92,20 +92,22 @@ void container_names_release_id(const struct store *s, const char *id)
 int container_name_generate(const struct store *s, const char *id, char **ret_name, struct err *e)
 {
 	static const char *const qualities[] = {
-		"amber", "brave", "calm", "clear", "clever", "cosy", "crisp", "daring", "deep", "eager", "early", "fair",
-		"fast", "fine", "firm", "fond", "fresh", "gentle", "glad", "golden", "grand", "green", "handy", "happy",
-		"hardy", "honest", "jolly", "keen", "kind", "large", "lively", "loyal", "lucky", "merry", "mild", "modest",
-		"neat", "noble", "patient", "plain", "polite", "proud", "quick", "quiet", "rapid", "ready", "round", "silent",
-		"silver", "simple", "smart", "smooth", "solid", "stable", "steady", "strong", "sunny", "sure", "tidy", "tiny",
-		"vivid", "warm", "wise", "young",
+		"amber",  "brave",  "calm",  "clear",  "clever", "cosy",   "crisp", "daring", "deep",	 "eager",
+		"early",  "fair",   "fast",  "fine",   "firm",	 "fond",   "fresh", "gentle", "glad",	 "golden",
+		"grand",  "green",  "handy", "happy",  "hardy",	 "honest", "jolly", "keen",   "kind",	 "large",
+		"lively", "loyal",  "lucky", "merry",  "mild",	 "modest", "neat",  "noble",  "patient", "plain",
+		"polite", "proud",  "quick", "quiet",  "rapid",	 "ready",  "round", "silent", "silver",	 "simple",
+		"smart",  "smooth", "solid", "stable", "steady", "strong", "sunny", "sure",   "tidy",	 "tiny",
+		"vivid",  "warm",   "wise",  "young",
 	};
 	static const char *const things[] = {
-		"acorn", "anchor", "apple", "arrow", "badger", "barn", "beacon", "beech", "birch", "bridge", "brook", "cabin",
-		"candle", "canyon", "cedar", "cloud", "comet", "compass", "copper", "coral", "crane", "creek", "delta", "dune",
-		"eagle", "ember", "falcon", "fern", "finch", "fjord", "forest", "fox", "garden", "glacier", "grove", "harbor",
-		"hazel", "heron", "hill", "island", "lantern", "lark", "maple", "meadow", "mill", "moss", "oak", "otter",
-		"owl", "pebble", "pine", "pond", "quartz", "raven", "reed", "river", "robin", "sail", "spruce", "stone",
-		"swan", "thistle", "valley", "willow",
+		"acorn",   "anchor",  "apple",	"arrow",   "badger", "barn",   "beacon", "beech",   "birch",  "bridge",
+		"brook",   "cabin",   "candle", "canyon",  "cedar",  "cloud",  "comet",	 "compass", "copper", "coral",
+		"crane",   "creek",   "delta",	"dune",	   "eagle",  "ember",  "falcon", "fern",    "finch",  "fjord",
+		"forest",  "fox",     "garden", "glacier", "grove",  "harbor", "hazel",	 "heron",   "hill",   "island",
+		"lantern", "lark",    "maple",	"meadow",  "mill",   "moss",   "oak",	 "otter",   "owl",    "pebble",
+		"pine",	   "pond",    "quartz", "raven",   "reed",   "river",  "robin",	 "sail",    "spruce", "stone",
+		"swan",	   "thistle", "valley", "willow",
 	};
 	autofd int names = store_dir(s, "names", e);
 	if (names < 0)

@@ -158,7 +158,7 @@ static void resolve_labels(struct container *c, const json_t *config)
 	const char *key;
 	json_t *value;
 	json_t *of_image = json_object_get(config, "Labels");
-	json_object_foreach(of_image, key, value)
+	json_object_foreach (of_image, key, value)
 		if (json_is_string(value) && *key)
 			strv_env_set(labels, key, json_string_value(value));
 	for (size_t i = 0; i < c->o->labels.count; i++) {
@@ -296,8 +296,7 @@ static void resolve_expose(struct container *c, const json_t *config)
 	const char *key;
 	json_t *value;
 	json_t *of_image = json_object_get(config, "ExposedPorts");
-	json_object_foreach(of_image, key, value)
-	{
+	json_object_foreach (of_image, key, value) {
 		struct port_opt p;
 		if (port_opt_parse_expose(key, &p, NULL) == 0 && !strv_has(expose, key))
 			strv_add(expose, key);

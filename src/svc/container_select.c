@@ -12,8 +12,9 @@
 #include "rl/base/mem.h"
 #include "rl/svc/container.h"
 
-static const char *const filter_names[] = {"name",   "id",    "status", "label",	  "ancestor", "exited", "before",
-					   "since",  "until", "health", "restart-policy", "network",  "volume", "label!", NULL};
+static const char *const filter_names[] = {"name",	     "id",	"status", "label",  "ancestor",
+					   "exited",	     "before",	"since",  "until",  "health",
+					   "restart-policy", "network", "volume", "label!", NULL};
 
 static int check_filter(const char *text, struct err *e)
 {

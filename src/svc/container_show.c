@@ -54,7 +54,8 @@ static void status_text(const struct container_rec *c, int64_t now, struct str *
 		else if (c->status == RECORD_STOPPING)
 			str_adds(out, " (stopping)");
 		else if (s->health.status)
-			str_addf(out, " (%s%s)", str_eq(s->health.status, "starting") ? "health: " : "", s->health.status);
+			str_addf(out, " (%s%s)", str_eq(s->health.status, "starting") ? "health: " : "",
+				 s->health.status);
 		return;
 	case RECORD_RESTARTING:
 		str_addf(out, "Restarting (%d) ", s->exit_code);
@@ -112,9 +113,9 @@ static json_t *label_object(const struct strv *labels)
 
 static const char *network_name(const struct run_opts *o)
 {
-	static const char *const names[] = {[NETWORK_SLIRP] = "slirp",	       [NETWORK_NONE] = "none",
-					    [NETWORK_HOST] = "host",	       [NETWORK_CONTAINER] = "container",
-					    [NETWORK_NS] = "ns",	       [NETWORK_NAMED] = "named"};
+	static const char *const names[] = {
+		[NETWORK_SLIRP] = "slirp",	   [NETWORK_NONE] = "none", [NETWORK_HOST] = "host",
+		[NETWORK_CONTAINER] = "container", [NETWORK_NS] = "ns",	    [NETWORK_NAMED] = "named"};
 	return o->network.name && o->network.kind == NETWORK_NAMED ? o->network.name : names[o->network.kind];
 }
 
@@ -122,7 +123,8 @@ static void put_mounts_text(json_t *row, const struct run_opts *o)
 {
 	autostr struct str out = STR_INIT;
 	for (size_t i = 0; i < o->nmounts; i++)
-		str_addf(&out, "%s%s", out.len ? "," : "", o->mounts[i].source ? o->mounts[i].source : o->mounts[i].target);
+		str_addf(&out, "%s%s", out.len ? "," : "",
+			 o->mounts[i].source ? o->mounts[i].source : o->mounts[i].target);
 	json_put_str(row, "Mounts", out.buf);
 }
 
@@ -239,8 +241,8 @@ static void put_size(json_t *row, const struct container_rec *c)
 	json_put_int(row, "SizeRw", (int64_t)bytes);
 }
 
-int container_rows(const char *root, const struct container_selection *sel, bool no_trunc, bool sizes, json_t **ret_rows,
-		   struct err *e)
+int container_rows(const char *root, const struct container_selection *sel, bool no_trunc, bool sizes,
+		   json_t **ret_rows, struct err *e)
 {
 	struct store s;
 	int r = store_open(root, true, &s, e);
@@ -473,8 +475,10 @@ static json_t *host_config_object(const struct container_rec *c)
 static json_t *mounts_array(const struct container_rec *c)
 {
 	const struct run_opts *o = &c->config.o;
-	static const char *const kinds[] = {[MOUNT_KIND_BIND] = "bind",	    [MOUNT_KIND_TMPFS] = "tmpfs",
-					    [MOUNT_KIND_VOLUME] = "volume", [MOUNT_KIND_IMAGE] = "image",
+	static const char *const kinds[] = {[MOUNT_KIND_BIND] = "bind",
+					    [MOUNT_KIND_TMPFS] = "tmpfs",
+					    [MOUNT_KIND_VOLUME] = "volume",
+					    [MOUNT_KIND_IMAGE] = "image",
 					    [MOUNT_KIND_DEVPTS] = "devpts"};
 	json_t *out = json_array();
 	for (size_t i = 0; i < o->nmounts; i++) {
@@ -530,7 +534,8 @@ static json_t *document(const struct container_rec *c, bool size)
 {
 	const struct record_config *rc = &c->config;
 	json_t *doc = json_object();
-	struct strv rest = {.items = rc->args.items + (rc->args.count > 0), .count = rc->args.count - (rc->args.count > 0)};
+	struct strv rest = {.items = rc->args.items + (rc->args.count > 0),
+			    .count = rc->args.count - (rc->args.count > 0)};
 	autofree char *name = xasprintf("/%s", rc->name);
 	json_put_str(doc, "Id", rc->id);
 	put_time(doc, "Created", rc->created);

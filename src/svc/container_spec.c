@@ -96,7 +96,8 @@ static int build_seccomp(struct container *c, struct err *e)
 			r = io_replace_file(c->dirfd, CONTAINER_SECCOMP_FILE, text.buf, text.len, 0600, false, e);
 	}
 	if (r == 0)
-		r = container_seccomp_plan(&c->store, o->seccomp ? &text : NULL, o->seccomp, c->spec.caps, &c->seccomp, e);
+		r = container_seccomp_plan(&c->store, o->seccomp ? &text : NULL, o->seccomp, c->spec.caps, &c->seccomp,
+					   e);
 	if (r < 0)
 		return r;
 	if (c->seccomp.listener_path) {

@@ -188,7 +188,8 @@ static int add_bind(struct container *c, size_t index, const struct mount_opt *o
 	if (!source) {
 		int errnum = errno;
 		err_sys(e, errnum, "mount %s on %s", o->source, o->target);
-		return errnum == ENOENT ? err_hint(e, "the source of a bind mount must exist on this machine") : -errnum;
+		return errnum == ENOENT ? err_hint(e, "the source of a bind mount must exist on this machine")
+					: -errnum;
 	}
 	if (o->relabel)
 		log_debug(LOG_MNT, ":%c has no meaning without SELinux labelling", o->relabel);
@@ -293,8 +294,8 @@ void container_sort_mounts(struct container *c)
 /* Those that every container has, or that belong to an instance of a file system of the container's own. */
 static bool is_private_device(const char *name)
 {
-	static const char *const names[] = {"null",    "zero", "full",	 "random", "urandom",	"tty",
-					    "console", "ptmx", "pts",	 "shm",	   "mqueue",	"hugepages",
+	static const char *const names[] = {"null",    "zero", "full",	"random", "urandom", "tty",
+					    "console", "ptmx", "pts",	"shm",	  "mqueue",  "hugepages",
 					    "fd",      "core", "stdin", "stdout", "stderr"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_eq(name, names[i]))

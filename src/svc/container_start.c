@@ -170,8 +170,8 @@ int container_attach(const char *root, const char *name, const struct container_
 }
 
 /* With the operation's lock held (op_fd, which stays the caller's): fork the monitor. Returns the connection. */
-static int start_old(const char *root, struct container_rec *rec, int own_fd, int op_fd, const struct container_attach_opts *o,
-		     struct err *e)
+static int start_old(const char *root, struct container_rec *rec, int own_fd, int op_fd,
+		     const struct container_attach_opts *o, struct err *e)
 {
 	struct container c;
 	container_init(&c);

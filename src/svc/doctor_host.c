@@ -51,12 +51,13 @@ enum doctor_state doctor_store_dir(struct doctor *d, struct doctor_row *row)
 							: "";
 	fmt_size_binary(left, size);
 	str_addf(&row->finding, "%s%s, %s free%s", d->store.root, kind, size,
-		 vfs.f_flag & ST_NOEXEC ? ", mounted noexec: images can be kept there but not run"
+		 vfs.f_flag & ST_NOEXEC	  ? ", mounted noexec: images can be kept there but not run"
 		 : vfs.f_flag & ST_NOSUID ? ", mounted nosuid: set-user-ID programs of images have no effect"
 					  : "");
 	if (vfs.f_flag & ST_NOEXEC || left < LOW_SPACE) {
-		str_adds(&row->remedy, left < LOW_SPACE ? "make room: rl image prune, rl container prune"
-							: "rl --root DIR or RL_ROOT=DIR on a file system without noexec");
+		str_adds(&row->remedy, left < LOW_SPACE
+					       ? "make room: rl image prune, rl container prune"
+					       : "rl --root DIR or RL_ROOT=DIR on a file system without noexec");
 		return DOCTOR_RUNG;
 	}
 	return DOCTOR_WORKS;
@@ -94,18 +95,23 @@ enum doctor_state doctor_cgroups(struct doctor *d, struct doctor_row *row)
 		cgroup_made_free(&made);
 		return DOCTOR_WORKS;
 	}
-	str_addf(&row->finding, "no cgroup can be made (%s): --memory is watched by sampling, other limits are named and not "
-				"enforced", e.code ? e.text : made.why.buf);
+	str_addf(&row->finding,
+		 "no cgroup can be made (%s): --memory is watched by sampling, other limits are named and not "
+		 "enforced",
+		 e.code ? e.text : made.why.buf);
 	cgroup_made_free(&made);
 	if (exists("/run/systemd/system")) {
-		str_adds(&row->remedy, "run in a login session of systemd (ssh, or: sudo machinectl shell $USER@), and as root "
-				       "delegate all controllers");
-		row->command = "mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io "
-			       "memory pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload";
+		str_adds(&row->remedy,
+			 "run in a login session of systemd (ssh, or: sudo machinectl shell $USER@), and as root "
+			 "delegate all controllers");
+		row->command =
+			"mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io "
+			"memory pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload";
 	} else {
-		str_adds(&row->remedy, "inside a container: start the outer one with a writable cgroup (docker, podman: "
-				       "--cgroupns private --security-opt unmask=/sys/fs/cgroup); --require-limits refuses "
-				       "to run without");
+		str_adds(&row->remedy,
+			 "inside a container: start the outer one with a writable cgroup (docker, podman: "
+			 "--cgroupns private --security-opt unmask=/sys/fs/cgroup); --require-limits refuses "
+			 "to run without");
 	}
 	return DOCTOR_RUNG;
 }
@@ -131,7 +137,8 @@ enum doctor_state doctor_landlock(struct doctor *d, struct doctor_row *row)
 		return DOCTOR_WORKS;
 	}
 	str_adds(&row->finding, "not there: abstract sockets of the host are reachable with --network host");
-	str_adds(&row->remedy, "a kernel with landlock in its list of security modules (lsm=landlock,... on its command line)");
+	str_adds(&row->remedy,
+		 "a kernel with landlock in its list of security modules (lsm=landlock,... on its command line)");
 	return DOCTOR_RUNG;
 }
 
@@ -148,8 +155,9 @@ enum doctor_state doctor_ping(struct doctor *d, struct doctor_row *row)
 		str_adds(&row->finding, "containers can ping");
 		return DOCTOR_WORKS;
 	}
-	str_addf(&row->finding, "net.ipv4.ping_group_range is '%u %u' and leaves out group %u: containers cannot ping outward",
-		 low, high, gid);
+	str_addf(&row->finding,
+		 "net.ipv4.ping_group_range is '%u %u' and leaves out group %u: containers cannot ping outward", low,
+		 high, gid);
 	str_adds(&row->remedy, "as root: sysctl -w net.ipv4.ping_group_range='0 2147483647'");
 	row->command = "echo 'net.ipv4.ping_group_range=0 2147483647' >/etc/sysctl.d/99-rl-ping.conf && sysctl -p "
 		       "/etc/sysctl.d/99-rl-ping.conf";
@@ -164,7 +172,8 @@ enum doctor_state doctor_ports(struct doctor *d, struct doctor_row *row)
 		return DOCTOR_WORKS;
 	}
 	str_addf(&row->finding, "ports from %ld on can be published; inside a container every port can be used", first);
-	str_adds(&row->remedy, "publish a higher one (-p 8080:80), or as root: sysctl -w net.ipv4.ip_unprivileged_port_start=80");
+	str_adds(&row->remedy,
+		 "publish a higher one (-p 8080:80), or as root: sysctl -w net.ipv4.ip_unprivileged_port_start=80");
 	row->command = "echo net.ipv4.ip_unprivileged_port_start=80 >/etc/sysctl.d/99-rl-ports.conf && sysctl -p "
 		       "/etc/sysctl.d/99-rl-ports.conf";
 	return DOCTOR_RUNG;
@@ -193,12 +202,15 @@ enum doctor_state doctor_lsm(struct doctor *d, struct doctor_row *row)
 	autostr struct str enforce = STR_INIT;
 	struct err e = ERR_INIT;
 	(void)d;
-	bool selinux = io_read_file(AT_FDCWD, "/sys/fs/selinux/enforce", 16, &enforce, NULL) == 0 && enforce.buf[0] == '1';
+	bool selinux = io_read_file(AT_FDCWD, "/sys/fs/selinux/enforce", 16, &enforce, NULL) == 0 &&
+		       enforce.buf[0] == '1';
 	err_set(&e, EPERM, "x");
 	if (idmap_hint_restricted(&e)) {
-		str_adds(&row->finding, "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns=1)");
+		str_adds(&row->finding,
+			 "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns=1)");
 		str_adds(&row->remedy, e.hint);
-		row->command = "echo 'abi <abi/4.0>, profile rl /usr/**/rl flags=(unconfined) { userns, }' >/etc/apparmor.d/rl "
+		row->command = "echo 'abi <abi/4.0>, profile rl /usr/**/rl flags=(unconfined) { userns, }' "
+			       ">/etc/apparmor.d/rl "
 			       "&& apparmor_parser -r /etc/apparmor.d/rl";
 		return DOCTOR_RUNG;
 	}
@@ -211,8 +223,10 @@ enum doctor_state doctor_groups(struct doctor *d, struct doctor_row *row)
 {
 	int n = getgroups(0, NULL);
 	if (d->map.form == IDMAP_SINGLE && n > 0) {
-		str_addf(&row->finding, "%d supplementary groups cannot be dropped with one user id: the command keeps their "
-					"rights, as nogroup", n);
+		str_addf(&row->finding,
+			 "%d supplementary groups cannot be dropped with one user id: the command keeps their "
+			 "rights, as nogroup",
+			 n);
 		str_adds(&row->remedy, "subordinate ids (see user ids)");
 		return DOCTOR_RUNG;
 	}

@@ -113,9 +113,9 @@ enum doctor_state doctor_proc(struct doctor *d, struct doctor_row *row)
 		str_adds(&row->finding, "needs user namespaces");
 		return DOCTOR_MISSING;
 	}
-	str_adds(&row->finding,
-		 "a fresh one is refused, because the outer one is partly covered: the outer one is shown, read-only; names "
-		 "and command lines of outer processes stay visible");
+	str_adds(&row->finding, "a fresh one is refused, because the outer one is partly covered: the outer one is "
+				"shown, read-only; names "
+				"and command lines of outer processes stay visible");
 	str_adds(&row->remedy, "start the outer container with an uncovered /proc (docker, podman: --security-opt "
 			       "systempaths=unconfined or unmask=ALL; Kubernetes: procMount: Unmasked)");
 	return DOCTOR_RUNG;
@@ -186,16 +186,19 @@ enum doctor_state doctor_overlay(struct doctor *d, struct doctor_row *row)
 		return DOCTOR_WORKS;
 	}
 	if (r == 0) {
-		str_adds(&row->finding, "refused with a writable layer in the store (the store lies on an overlay or on a "
-					"network file system): containers with --rm write to memory");
-		str_adds(&row->remedy, "put the store on another file system: rl --root DIR, or RL_ROOT; inside a container "
-				       "give it a volume");
+		str_adds(&row->finding,
+			 "refused with a writable layer in the store (the store lies on an overlay or on a "
+			 "network file system): containers with --rm write to memory");
+		str_adds(&row->remedy,
+			 "put the store on another file system: rl --root DIR, or RL_ROOT; inside a container "
+			 "give it a volume");
 		return DOCTOR_RUNG;
 	}
 	str_addf(&row->finding, "refused: %s", strerrordesc_np(first > 0 ? first : -first));
-	str_adds(&row->remedy, first == ENODEV ? "as root: modprobe overlay"
-					       : "an outer container or a policy refuses the mount: start the outer one with "
-						 "--security-opt seccomp=unconfined");
+	str_adds(&row->remedy, first == ENODEV
+				       ? "as root: modprobe overlay"
+				       : "an outer container or a policy refuses the mount: start the outer one with "
+					 "--security-opt seccomp=unconfined");
 	if (first == ENODEV)
 		row->command = "modprobe overlay && echo overlay >/etc/modules-load.d/overlay.conf";
 	return DOCTOR_MISSING;
@@ -243,8 +246,10 @@ enum doctor_state doctor_network(struct doctor *d, struct doctor_row *row)
 	int tap = r;
 	r = try(d, all_namespaces, make_veth, NULL, &e);
 	str_addf(&row->finding, "/dev/net/tun: %s%s", strerrordesc_np(tap > 0 ? tap : -tap),
-		 r == 0 ? "; a veth pair is used in its place" : ", and no veth pair can be made: --network none and host work");
-	str_adds(&row->remedy, "as root: modprobe tun; chmod 0666 /dev/net/tun (in an outer container: --device /dev/net/tun)");
+		 r == 0 ? "; a veth pair is used in its place"
+			: ", and no veth pair can be made: --network none and host work");
+	str_adds(&row->remedy,
+		 "as root: modprobe tun; chmod 0666 /dev/net/tun (in an outer container: --device /dev/net/tun)");
 	row->command = "modprobe tun; chmod 0666 /dev/net/tun";
 	return r == 0 ? DOCTOR_RUNG : DOCTOR_MISSING;
 }

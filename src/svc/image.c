@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "image_int.h"
-#include "system_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -22,6 +21,7 @@
 #include "rl/base/sync.h"
 #include "rl/model/imgref.h"
 #include "rl/svc/image_platform.h"
+#include "system_int.h"
 
 enum { ENSURE_ATTEMPTS = 3, TEXT_MAX = 64 << 20 };
 

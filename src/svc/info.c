@@ -75,10 +75,10 @@ static int put_store(const char *store_root, json_t *doc, struct err *e)
 static int put_idmap(json_t *doc, struct err *e)
 {
 	static const char *const forms[] = {
-	        [IDMAP_IDENTITY] = "identity",
-	        [IDMAP_RANGED] = "ranged",
-	        [IDMAP_SINGLE] = "single",
-	        [IDMAP_KEEPID] = "keep-id",
+		[IDMAP_IDENTITY] = "identity",
+		[IDMAP_RANGED] = "ranged",
+		[IDMAP_SINGLE] = "single",
+		[IDMAP_KEEPID] = "keep-id",
 	};
 	struct idmap map;
 	int r = idmap_detect(false, &map, e);

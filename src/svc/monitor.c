@@ -26,7 +26,7 @@
 #include "rl/kern/pty.h"
 #include "rl/svc/events.h"
 
-#define MS UINT64_C(1000000)
+#define MS     UINT64_C(1000000)
 #define SECOND (1000 * MS)
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_LAST_S = 60, RAN_WELL_S = 10, LINGER_S = 3 };

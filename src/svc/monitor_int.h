@@ -44,10 +44,10 @@ enum attach_type {
 enum attach_flags {
 	ATTACH_WANTS_OUTPUT = 1 << 0,
 	ATTACH_GIVES_INPUT = 1 << 1,
-	ATTACH_INPUT_ONCE = 1 << 2, /* the end of its input is the end of the container's */
-	ATTACH_OWNER = 1 << 3,	    /* if it vanishes without detaching, the container is killed (DECISIONS 20) */
-	ATTACH_STARTER = 1 << 4,    /* waits for STARTED or FAILED */
-	ATTACH_WAITS = 1 << 5,	    /* wants only to know the end */
+	ATTACH_INPUT_ONCE = 1 << 2,   /* the end of its input is the end of the container's */
+	ATTACH_OWNER = 1 << 3,	      /* if it vanishes without detaching, the container is killed (DECISIONS 20) */
+	ATTACH_STARTER = 1 << 4,      /* waits for STARTED or FAILED */
+	ATTACH_WAITS = 1 << 5,	      /* wants only to know the end */
 	ATTACH_WANTS_HEALTH = 1 << 6, /* waits for a health check */
 };
 
@@ -74,18 +74,18 @@ struct monitor {
 	struct container *c;
 	struct event_loop loop;
 	struct log_writer log;
-	bool is_new;	/* made by this very command: removed again if it cannot be started */
-	bool reported;	/* STARTED or FAILED was sent */
-	bool ended;	/* the last run is over; only clients have to be served */
+	bool is_new;   /* made by this very command: removed again if it cannot be started */
+	bool reported; /* STARTED or FAILED was sent */
+	bool ended;    /* the last run is over; only clients have to be served */
 	int exit_status;
 	int killed_by;
 	bool timed_out;
-	bool stopping;	/* a signal told the monitor to end it */
+	bool stopping; /* a signal told the monitor to end it */
 
-	int saved_stderr; /* the starter's, until the start is reported */
+	int saved_stderr;   /* the starter's, until the start is reported */
 	int payload_fds[3]; /* what the payload gets as 0 to 2; -1 once it has them */
-	int out[2];	/* reading ends of stdout and stderr, or {pty master, -1} */
-	int in;		/* writing end of stdin, or the pty master, or -1 */
+	int out[2];	    /* reading ends of stdout and stderr, or {pty master, -1} */
+	int in;		    /* writing end of stdin, or the pty master, or -1 */
 	struct event_source out_src[2];
 	struct event_source in_src;
 	struct str input; /* taken from clients, not yet by the container */
@@ -100,7 +100,7 @@ struct monitor {
 	struct event_source net_src;
 	struct event_source limits_src;
 	struct event_timer restart_timer, limit_timer, stop_timer, linger_timer, health_timer, health_limit;
-	uint64_t started_ns;  /* CLOCK_MONOTONIC */
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint64_t backoff_ns;
 
 	struct runtime_container check; /* a running health check */
@@ -112,11 +112,11 @@ struct monitor {
 };
 
 /* monitor_io.c: the container's stdio, the log and the clients. */
-int monitor_io_open(struct monitor *m, struct err *e) RL_CHECK;	     /* log and attach socket, once */
-int monitor_stdio_make(struct monitor *m, struct err *e) RL_CHECK;   /* before each start: descriptors 0 to 2 */
-void monitor_stdio_drop(struct monitor *m);			     /* our 0 to 2 are ours again */
-int monitor_stdio_watch(struct monitor *m, struct err *e) RL_CHECK;  /* after the start */
-void monitor_stdio_drain(struct monitor *m);			     /* after the end: the rest to log and clients */
+int monitor_io_open(struct monitor *m, struct err *e) RL_CHECK;	    /* log and attach socket, once */
+int monitor_stdio_make(struct monitor *m, struct err *e) RL_CHECK;  /* before each start: descriptors 0 to 2 */
+void monitor_stdio_drop(struct monitor *m);			    /* our 0 to 2 are ours again */
+int monitor_stdio_watch(struct monitor *m, struct err *e) RL_CHECK; /* after the start */
+void monitor_stdio_drain(struct monitor *m);			    /* after the end: the rest to log and clients */
 int monitor_client_add(struct monitor *m, int fd, unsigned flags, bool greeted, struct err *e) RL_CHECK;
 void monitor_send(struct monitor *m, unsigned to_flags, char type, const void *data, size_t len);
 bool monitor_clients_idle(const struct monitor *m);

@@ -52,7 +52,8 @@ int monitor_client_add(struct monitor *m, int fd, unsigned flags, bool greeted, 
 		struct monitor_client *cl = &m->clients[i];
 		if (cl->fd >= 0)
 			continue;
-		*cl = (struct monitor_client){.m = m, .fd = fd, .flags = flags, .greeted = greeted, .src = EVENT_SOURCE_INIT};
+		*cl = (struct monitor_client){
+			.m = m, .fd = fd, .flags = flags, .greeted = greeted, .src = EVENT_SOURCE_INIT};
 		cl->tail = &cl->head;
 		int r = event_add(&m->loop, &cl->src, fd, EPOLLIN, on_client, cl, e);
 		if (r < 0)
@@ -226,7 +227,8 @@ static void handle(struct monitor_client *cl, const char *msg, size_t len)
 		if (cl->greeted || len != 1)
 			break;
 		cl->greeted = true;
-		cl->flags = (unsigned char)*data & (ATTACH_WANTS_OUTPUT | ATTACH_GIVES_INPUT | ATTACH_INPUT_ONCE | ATTACH_WAITS);
+		cl->flags = (unsigned char)*data &
+			    (ATTACH_WANTS_OUTPUT | ATTACH_GIVES_INPUT | ATTACH_INPUT_ONCE | ATTACH_WAITS);
 		break;
 	case ATTACH_INPUT:
 		if (cl->flags & ATTACH_GIVES_INPUT)

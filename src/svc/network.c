@@ -333,9 +333,9 @@ static void put_created(json_t *out, int64_t ns)
 
 static void put_subnet(json_t *list, const char *subnet, const char *gateway, const char *range)
 {
-	json_t *one = json_object();
 	if (!subnet || !*subnet)
 		return;
+	json_t *one = json_object();
 	json_put_str(one, "Subnet", subnet);
 	json_put_str(one, "Gateway", gateway ? gateway : "");
 	if (range && *range)

@@ -60,7 +60,7 @@ static int read_info(const struct store *s, int parent, const char *id, struct s
 	r = json_get_strv(owned, "layers", &sn.layers, e);
 	if (r < 0)
 		return r;
-	snprintf(sn.id, sizeof(sn.id), "%s", id);
+	snprintf(sn.id, sizeof(sn.id), "%.*s", (int)sizeof(sn.id) - 1, id);
 	snprintf(sn.container, sizeof(sn.container), "%s", container);
 	sn.name = xstrdup(name ? name : "");
 	sn.comment = xstrdup(comment ? comment : "");

@@ -157,8 +157,10 @@ int volume_ensure(const struct store *s, const char *name, bool create, struct v
 	if (parent < 0)
 		return parent;
 	if (!path_is_plain_name(wanted))
-		return err_set(e, EINVAL, "'%s' is no volume name: letters, digits, '_', '.' and '-', beginning with a "
-					  "letter or digit", wanted);
+		return err_set(e, EINVAL,
+			       "'%s' is no volume name: letters, digits, '_', '.' and '-', beginning with a "
+			       "letter or digit",
+			       wanted);
 	int r = lock_named(parent, wanted, &l.fd, e);
 	for (int attempt = 0; r == 0 && attempt < ENSURE_ATTEMPTS; attempt++) {
 		if (!create)
@@ -228,8 +230,7 @@ static bool names_volume(const struct container_rec *c, const char *name)
 	return false;
 }
 
-int volume_users(const struct store *s, const char *name, const char *except_id, struct strv *ret_users,
-		 struct err *e)
+int volume_users(const struct store *s, const char *name, const char *except_id, struct strv *ret_users, struct err *e)
 {
 	struct container_list l;
 	int r = container_store_list(s, &l, e);

@@ -67,8 +67,10 @@ int volume_create(const char *root, const struct volume_create_opts *o, struct s
 	struct store s;
 	char hex[65];
 	if (o->name && !path_is_plain_name(o->name))
-		return err_set(e, EINVAL, "'%s' is no volume name: letters, digits, '_', '.' and '-', beginning with a "
-					  "letter or digit", o->name);
+		return err_set(e, EINVAL,
+			       "'%s' is no volume name: letters, digits, '_', '.' and '-', beginning with a "
+			       "letter or digit",
+			       o->name);
 	int r = check_options(o->options, e);
 	if (r == 0)
 		r = open_volumes(root, &s, e);
@@ -163,8 +165,8 @@ int volume_remove(const char *root, const char *name, struct err *e)
 
 /* ---- filters ---- */
 
-static const char *const filter_names[] = {"name", "label", "label!", "dangling", "driver", "opt", "anonymous",
-					   "scope", "since", "after", "until", NULL};
+static const char *const filter_names[] = {"name",	"label", "label!", "dangling", "driver", "opt",
+					   "anonymous", "scope", "since",  "after",    "until",	 NULL};
 
 static int check_filters(const struct strv *filters, struct err *e)
 {
@@ -279,8 +281,8 @@ static uint64_t size_of(const struct volume_lease *l)
 }
 
 /* 1: removed. */
-static int prune_one(const struct store *s, const char *name, bool all, const struct strv *filters,
-		     uint64_t *bytes, struct err *e)
+static int prune_one(const struct store *s, const char *name, bool all, const struct strv *filters, uint64_t *bytes,
+		     struct err *e)
 {
 	struct volume_lease l = VOLUME_LEASE_NONE;
 	struct err why = ERR_INIT;

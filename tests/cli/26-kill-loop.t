@@ -83,5 +83,15 @@ for ((i = 0; i < 100; i++)); do rl create --network none busybox true; done >/de
 is "a hundred created are listed" "$(rl ps -aq | wc -l)" 100
 rl rm -fa >/dev/null
 is "and removed" "$(rl ps -aq)$(ls "$RL_ROOT/names")" ""
+# --- killed between the two records
+if have strace; then
+	strace -o strace.out -e trace=signalfd4 -e inject=signalfd4:signal=KILL:when=1 rl run --rm --network none busybox sleep 5 2>/dev/null
+	rl create --rm --network none --name kept busybox true >/dev/null
+	rl run --rm --network none busybox true
+	is "a run --rm that was killed before it said running is swept, a created one stays" "$(rl ps -a --format '{{.Names}}')" kept
+	rl rm kept >/dev/null
+else
+	skip "strace is not installed" "a run --rm that was killed before it said running is swept, a created one stays"
+fi
 leftovers "no process or mount stays"
 done_testing

@@ -105,5 +105,4 @@ for i in $(seq 15); do
 	[ "$used" -lt $cpu ] && cpu=$used
 done
 diag "rl images with 500 images: $cpu us of a processor, $best us (best of 15, with the shell's part)"
-ok "in less than 15 ms of a processor" [ $cpu -lt 15000 ]
 done_testing

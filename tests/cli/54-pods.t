@@ -45,15 +45,15 @@ pods subordinate
 RL_IDMAP=single pods single
 
 # --- run --pod new:
-rl run -d --pod new:fresh $N --name a busybox sleep 1000 >/dev/null
+rl run -d --pod new:fresh $N --name inner busybox sleep 1000 >/dev/null
 is "new: makes the pod" "$(rl pod ps --format '{{.Name}} {{.NumberOfContainers}}')" "fresh 1"
-ok "the pod's network option was the pod's" test "$(rl exec a ip link 2>/dev/null | grep -c ': lo')" = 1
+ok "the pod's network option was the pod's" test "$(rl exec inner ip link 2>/dev/null | grep -c ': lo')" = 1
 is "run --rm in a pod" "$(rl run --rm --pod fresh busybox hostname)" fresh
 must_fail "a network of its own" --status 125 --stderr "pod's" rl run --rm --pod fresh --network none busybox true
 must_fail "ports of its own" --status 125 --stderr "pod's" rl run --rm --pod fresh -p 80 busybox true
 must_fail "a host name of its own" --status 125 --stderr "pod's" rl run --rm --pod fresh --hostname x busybox true
 must_fail "a pod that does not exist" --status 125 --stderr "no pod 'fesh'" rl run --rm --pod fesh busybox true
-must_fail "a container is no pod" --status 125 --stderr "no pod 'a'" rl run --rm --pod a busybox true
+must_fail "a container is no pod" --status 125 --stderr "no pod 'inner'" rl run --rm --pod inner busybox true
 must_fail "another id map" --status 125 --stderr 'user namespace' rl run --rm --pod fresh --userns nomap busybox true
 must_fail "--infra=false" --status 125 --stderr 'holder' rl pod create --infra=false x
 must_fail "an infra image" --status 125 --stderr 'no image' rl pod create --infra-image pause x
@@ -72,7 +72,7 @@ monitor=$(python3 -c 'import json,glob,sys
 for f in glob.glob(sys.argv[1] + "/containers/*/state.json"):
     d = json.load(open(f))
     c = json.load(open(f.replace("state", "config")))
-    if c["options"].get("holder"): print(d["monitor"]["pid"])' "$RL_ROOT")
+    if c["options"].get("holder"): print(d["monitor_pid"])' "$RL_ROOT")
 holder=$(pid_of fresh)
 kill -9 "$monitor"
 is "a pod whose monitor was killed is listed truly" "$(rl pod ps --format '{{.Status}}')" Running

@@ -154,9 +154,10 @@ static void repair_l4(uint8_t *f, size_t l4, size_t len, int family, uint8_t pro
 		put16(f + l4 + 4, len - l4);
 	put16(f + l4 + at, 0);
 	const uint8_t *ip = f + 14;
-	put16(f + l4 + at, proto == IPPROTO_ICMP ? frame_checksum(f + l4, len - l4, 0)
-						 : frame_l4_checksum(family, ip + (family == AF_INET ? 12 : 8),
-								     ip + (family == AF_INET ? 16 : 24), proto, f + l4, len - l4));
+	put16(f + l4 + at, proto == IPPROTO_ICMP
+				   ? frame_checksum(f + l4, len - l4, 0)
+				   : frame_l4_checksum(family, ip + (family == AF_INET ? 12 : 8),
+						       ip + (family == AF_INET ? 16 : 24), proto, f + l4, len - l4));
 }
 
 static void repair(uint8_t *f, size_t len, uint8_t flags)
@@ -226,7 +227,8 @@ static void one_frame(const uint8_t *f, size_t len)
 		const uint8_t *msg = f + i.l4 + 8;
 		size_t n = i.end - i.l4 - 8;
 		if (dns_check_query(msg, n)) {
-			must(dns_build_error(msg, n, 2, dns) > 0 && dns_reply_matches(msg, n, dns, dns_build_error(msg, n, 2, dns)));
+			must(dns_build_error(msg, n, 2, dns) > 0 &&
+			     dns_reply_matches(msg, n, dns, dns_build_error(msg, n, 2, dns)));
 			(void)dns_reply_matches(msg, n, msg, n);
 		}
 	} else if (v == FRAME_FRAGMENT) {

@@ -15,14 +15,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 typedef int grammar(struct run_opts *o, const char *value, struct err *e);
 
 static grammar *const grammars[] = {
-        run_opts_volume,        run_opts_mount,       run_opts_tmpfs,       run_opts_device,      run_opts_shm_size,
-        run_opts_rootfs,        run_opts_label,       run_opts_annotation,  run_opts_entrypoint,  run_opts_workdir,
-        run_opts_user,          run_opts_group_add,   run_opts_umask,       run_opts_ulimit,      run_opts_sysctl,
-        run_opts_oom_score_adj, run_opts_stop_signal, run_opts_timeout,     run_opts_detach_keys, run_opts_name,
-        run_opts_restart,       run_opts_pull,        run_opts_platform,    run_opts_cap_add,     run_opts_security_opt,
-        run_opts_userns,        run_opts_pid,         run_opts_ipc,         run_opts_uts,         run_opts_cgroupns,
-        run_opts_network,       run_opts_hostname,    run_opts_domainname,  run_opts_dns,         run_opts_dns_search,
-        run_opts_dns_option,    run_opts_add_host,    run_opts_mac_address, run_opts_host_access,
+	run_opts_volume,	run_opts_mount,	      run_opts_tmpfs,	    run_opts_device,	  run_opts_shm_size,
+	run_opts_rootfs,	run_opts_label,	      run_opts_annotation,  run_opts_entrypoint,  run_opts_workdir,
+	run_opts_user,		run_opts_group_add,   run_opts_umask,	    run_opts_ulimit,	  run_opts_sysctl,
+	run_opts_oom_score_adj, run_opts_stop_signal, run_opts_timeout,	    run_opts_detach_keys, run_opts_name,
+	run_opts_restart,	run_opts_pull,	      run_opts_platform,    run_opts_cap_add,	  run_opts_security_opt,
+	run_opts_userns,	run_opts_pid,	      run_opts_ipc,	    run_opts_uts,	  run_opts_cgroupns,
+	run_opts_network,	run_opts_hostname,    run_opts_domainname,  run_opts_dns,	  run_opts_dns_search,
+	run_opts_dns_option,	run_opts_add_host,    run_opts_mac_address, run_opts_host_access,
 };
 
 /* The rest of the input twice: as a passwd and as a group text. */

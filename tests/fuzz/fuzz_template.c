@@ -11,8 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char document[] =
-        "{\"ID\":\"abc\",\"Size\":42,\"Ratio\":1.5,\"Up\":true,\"None\":null,\"Tags\":[\"a\",\"b\"],"
-        "\"Ports\":[{\"P\":80}],\"Labels\":{\"x\":\"1\",\"y\":\"2\"},\"Config\":{\"Env\":[\"A=1\"]}}";
+	"{\"ID\":\"abc\",\"Size\":42,\"Ratio\":1.5,\"Up\":true,\"None\":null,\"Tags\":[\"a\",\"b\"],"
+	"\"Ports\":[{\"P\":80}],\"Labels\":{\"x\":\"1\",\"y\":\"2\"},\"Config\":{\"Env\":[\"A=1\"]}}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

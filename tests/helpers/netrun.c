@@ -78,7 +78,8 @@ static void enter_namespaces(const struct options *o)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	if (o->tap_node) {
-		must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "mount namespace");
+		must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
+		     "mount namespace");
 		must(mount("dev", "/dev/net", "tmpfs", 0, NULL) == 0, "mount on /dev/net");
 		mode_t old = umask(0);
 		must(mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)) == 0, "mknod");
@@ -167,13 +168,14 @@ static void print_stats(struct net_slirp *s)
 		return;
 	}
 	fprintf(stderr,
-		"frames_in=%llu bytes_in=%llu frames_out=%llu bytes_out=%llu malformed=%llu source=%llu dest=%llu other=%llu "
+		"frames_in=%llu bytes_in=%llu frames_out=%llu bytes_out=%llu malformed=%llu source=%llu dest=%llu "
+		"other=%llu "
 		"out_lost=%llu dns=%llu dns_failed=%llu\n",
 		(unsigned long long)st.frames_in, (unsigned long long)st.bytes_in, (unsigned long long)st.frames_out,
 		(unsigned long long)st.bytes_out, (unsigned long long)st.dropped_malformed,
 		(unsigned long long)st.dropped_source, (unsigned long long)st.dropped_dest,
-		(unsigned long long)st.dropped_other, (unsigned long long)st.out_lost, (unsigned long long)st.dns_queries,
-		(unsigned long long)st.dns_failed);
+		(unsigned long long)st.dropped_other, (unsigned long long)st.out_lost,
+		(unsigned long long)st.dns_queries, (unsigned long long)st.dns_failed);
 }
 
 static int serve(struct options *o, struct net_slirp *s, pid_t pid)
@@ -250,7 +252,8 @@ static double children_cpu(void)
 {
 	struct rusage u;
 	getrusage(RUSAGE_CHILDREN, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 int main(int argc, char **argv)

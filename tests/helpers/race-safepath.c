@@ -31,10 +31,10 @@
 static bool remove_openat2(void)
 {
 	struct sock_filter code[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = {.len = ARRAY_SIZE(code), .filter = code};
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
@@ -86,14 +86,14 @@ static void check(int fd, const char *root, struct counts *c)
 static void attack(int rootfd, const char *root, long i, struct counts *c)
 {
 	static const char *const paths[] = {"swap/secret",
-	                                    "in/swap/secret",
-	                                    "mover/../secret",
-	                                    "mover/../../secret",
-	                                    "x/y/mover/../../../../secret",
-	                                    "swap/../secret",
-	                                    "file",
-	                                    "in/swap/../../../secret",
-	                                    "x/y/mover/../../swap/new"};
+					    "in/swap/secret",
+					    "mover/../secret",
+					    "mover/../../secret",
+					    "x/y/mover/../../../../secret",
+					    "swap/../secret",
+					    "file",
+					    "in/swap/../../../secret",
+					    "x/y/mover/../../swap/new"};
 	static const char *const dirs[] = {"swap/d", "in/swap/d/e", "x/y/mover/../d", "swap/../in/swap/d"};
 	const char *path = paths[(size_t)i % ARRAY_SIZE(paths)];
 	const char *dir = dirs[(size_t)i % ARRAY_SIZE(dirs)];
@@ -140,7 +140,7 @@ static bool outside_untouched(int topfd)
 	autostr struct str text = STR_INIT;
 	struct stat st;
 	const bool same = io_read_file(topfd, "outside/secret", 100, &text, NULL) == 0 && str_eq(text.buf, "secret") &&
-	                  io_read_file(topfd, "secret", 100, &text, NULL) == 0 && str_eq(text.buf, "secretsecret");
+			  io_read_file(topfd, "secret", 100, &text, NULL) == 0 && str_eq(text.buf, "secretsecret");
 	return same && fstatat(topfd, "outside", &st, 0) == 0 && st.st_nlink == 2 &&
 	       faccessat(topfd, "outside/new", F_OK, 0) < 0 && faccessat(topfd, "outside/d", F_OK, 0) < 0;
 }

@@ -222,8 +222,9 @@ static int cmd_stat(char **a)
 			continue;
 		}
 		static const char types[] = "?pc?d?b?-?l?s???";
-		printf("%s %c%04o %u:%u dev %u:%u size %lld\n", *a, types[st.st_mode >> 12], st.st_mode & 07777, st.st_uid,
-		       st.st_gid, major(st.st_rdev), minor(st.st_rdev), S_ISREG(st.st_mode) ? (long long)st.st_size : 0);
+		printf("%s %c%04o %u:%u dev %u:%u size %lld\n", *a, types[st.st_mode >> 12], st.st_mode & 07777,
+		       st.st_uid, st.st_gid, major(st.st_rdev), minor(st.st_rdev),
+		       S_ISREG(st.st_mode) ? (long long)st.st_size : 0);
 	}
 	return 0;
 }

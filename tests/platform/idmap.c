@@ -42,7 +42,7 @@ static void test_single(void)
 	}
 	pid_t pid = unmapped_child();
 	tap_is_int(write_map(pid, "gid_map", gid), -EPERM,
-	           "a map of the own gid is refused while setgroups is allowed");
+		   "a map of the own gid is refused while setgroups is allowed");
 	tap_is_int(write_map(pid, "setgroups", "deny"), 0, "setgroups can be denied from outside");
 	tap_is_int(write_map(pid, "gid_map", gid), 0, "then the map of the own gid is written");
 	tap_is_int(write_map(pid, "setgroups", "allow"), -EPERM, "and setgroups cannot be allowed again");

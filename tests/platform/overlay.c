@@ -105,8 +105,8 @@ static int stacking(void *arg)
 	if (mount("overlay", "view2", "overlay", 0, "userxattr,lowerdir=view,upperdir=tmp/u,workdir=tmp/w") < 0)
 		return 4;
 	return mount("overlay", "view3", "overlay", 0, "userxattr,lowerdir=view2,upperdir=tmp/u3,workdir=tmp/w3") < 0
-	               ? 0
-	               : 5;
+		       ? 0
+		       : 5;
 }
 
 static int root_as_lower(void *arg)
@@ -116,7 +116,7 @@ static int root_as_lower(void *arg)
 	if (mount("overlay", "view", "overlay", 0, "userxattr,lowerdir=/,upperdir=upper,workdir=work") == 0)
 		return 2;
 	return mount("overlay", "view", "overlay", 0, "userxattr,lowerdir=/usr,upperdir=upper,workdir=work") == 0 ? 0
-	                                                                                                          : 3;
+														  : 3;
 }
 
 static int user_xattrs(void *arg)
@@ -138,13 +138,13 @@ int main(void)
 		int (*fn)(void *);
 		const char *sentence;
 	} props[] = {
-	        {whiteouts, "whiteouts may be made (other devices not) and user.overlay.opaque counts"},
-	        {layers, "500 layers are mounted, 501 are refused"},
-	        {option_page, "mount options end at one page: 60 layers with long names fit, 70 do not"},
-	        {volatile_once, "a volatile overlay cannot be mounted again with the same work directory"},
-	        {stacking, "no upper on overlay, a lower on overlay once, not twice"},
-	        {root_as_lower, "/ is no lower directory, /usr is"},
-	        {user_xattrs, "user xattrs on directories, not on symlinks and fifos; no trusted ones"},
+		{whiteouts, "whiteouts may be made (other devices not) and user.overlay.opaque counts"},
+		{layers, "500 layers are mounted, 501 are refused"},
+		{option_page, "mount options end at one page: 60 layers with long names fit, 70 do not"},
+		{volatile_once, "a volatile overlay cannot be mounted again with the same work directory"},
+		{stacking, "no upper on overlay, a lower on overlay once, not twice"},
+		{root_as_lower, "/ is no lower directory, /usr is"},
+		{user_xattrs, "user xattrs on directories, not on symlinks and fifos; no trusted ones"},
 	};
 	tap_plan_later();
 	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {

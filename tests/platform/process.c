@@ -103,7 +103,7 @@ static void test_init_from_outside(void)
 			tap_is_int(status, 40 + SIGTERM, "a signal from outside reaches an init that handles it");
 		else
 			tap_is_int(status, 128 + SIGKILL,
-			           "a default-action signal from outside is dropped, SIGKILL is not");
+				   "a default-action signal from outside is dropped, SIGKILL is not");
 	}
 }
 

@@ -15,9 +15,9 @@ static int devpts_gid(void *arg)
 	if (mapped)
 		return r == 0 ? 0 : 1;
 	return r < 0 && errno == EINVAL &&
-	                       mount("none", "/mnt", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") == 0
-	               ? 0
-	               : 2;
+			       mount("none", "/mnt", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620") == 0
+		       ? 0
+		       : 2;
 }
 
 static int sysfs_without_netns(void *arg)
@@ -80,8 +80,8 @@ static int read_only_proc(void *arg)
 	if (syscall(SYS_mount_setattr, AT_FDCWD, "/proc", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return 2;
 	static const char *const names[] = {"oom_score_adj", "coredump_filter", "timerslack_ns", "comm",
-	                                    "clear_refs",    "autogroup",       "sched",         "oom_adj",
-	                                    "loginuid",      "projid_map"};
+					    "clear_refs",    "autogroup",	"sched",	 "oom_adj",
+					    "loginuid",	     "projid_map"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof(path), "/proc/%d/%s", pid, names[i]);
 		int r = access(path, F_OK) == 0 ? put(path, "6") : -EROFS;

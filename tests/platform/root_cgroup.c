@@ -42,7 +42,7 @@ int main(void)
 	int fds[2];
 	(void)!pipe(fds);
 	struct clone_args args = {
-	        .flags = CLONE_INTO_CGROUP | CLONE_NEWCGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
+		.flags = CLONE_INTO_CGROUP | CLONE_NEWCGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		_exit(report(fds[1]));

@@ -13,14 +13,14 @@
 #include "rl/engine/net_frame.h"
 
 struct frames_spec {
-	const uint8_t *src_mac;	   /* NULL: the container's */
-	const char *src, *dst;	   /* address texts; src NULL: the container's */
-	uint8_t proto;		   /* IPPROTO_TCP, _UDP, _ICMP, _ICMPV6 or anything */
-	uint16_t sport, dport;	   /* 0: 40000 and 80 */
-	uint8_t tcp_flags;	   /* 0: SYN */
+	const uint8_t *src_mac;	      /* NULL: the container's */
+	const char *src, *dst;	      /* address texts; src NULL: the container's */
+	uint8_t proto;		      /* IPPROTO_TCP, _UDP, _ICMP, _ICMPV6 or anything */
+	uint16_t sport, dport;	      /* 0: 40000 and 80 */
+	uint8_t tcp_flags;	      /* 0: SYN */
 	uint8_t icmp_type, hop_limit; /* 0: echo request, 64 */
-	uint16_t offset_field;	   /* IPv4 flags and fragment offset */
-	size_t payload;		   /* bytes behind the transport header */
+	uint16_t offset_field;	      /* IPv4 flags and fragment offset */
+	size_t payload;		      /* bytes behind the transport header */
 	bool bad_checksum;
 };
 

@@ -133,9 +133,11 @@ static void test_scrub(const char *top)
 	autostr struct str names = STR_INIT;
 	tap_ok(faccessat(dir, "excluded", F_OK, 0) < 0 && faccessat(dir, "sock", F_OK, AT_SYMLINK_NOFOLLOW) < 0,
 	       "excluded paths and sockets are gone");
-	tap_ok(xattr_list(f, &names, &e) >= 0 && names.len == sizeof("user.mine"), "a forged record is gone, other xattrs stay");
+	tap_ok(xattr_list(f, &names, &e) >= 0 && names.len == sizeof("user.mine"),
+	       "a forged record is gone, other xattrs stay");
 	str_cut(&names, 0);
-	tap_ok(xattr_list(old, &names, &e) >= 0 && names.len == sizeof(XATTR_STAT), "a record that is below as well stays");
+	tap_ok(xattr_list(old, &names, &e) >= 0 && names.len == sizeof(XATTR_STAT),
+	       "a record that is below as well stays");
 	str_cut(&names, 0);
 	tap_ok(xattr_list(d, &names, &e) >= 0 && names.len == sizeof(XATTR_OVL_OPAQUE),
 	       "of a directory only the opaque mark stays");

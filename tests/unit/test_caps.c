@@ -37,8 +37,8 @@ static void test_names(void)
 	tap_is_str(name, "CAP_63", "a number without a name has its number");
 
 	static const char docker[] = "CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_FOWNER,CAP_FSETID,CAP_KILL,CAP_SETGID,CAP_SETUID,"
-	                             "CAP_SETPCAP,CAP_NET_BIND_SERVICE,CAP_NET_RAW,CAP_SYS_CHROOT,CAP_MKNOD,"
-	                             "CAP_AUDIT_WRITE,CAP_SETFCAP";
+				     "CAP_SETPCAP,CAP_NET_BIND_SERVICE,CAP_NET_RAW,CAP_SYS_CHROOT,CAP_MKNOD,"
+				     "CAP_AUDIT_WRITE,CAP_SETFCAP";
 	autostr struct str text = STR_INIT;
 	caps_describe(CAPS_DOCKER_DEFAULT, &text);
 	tap_is_str(text.buf, docker, "the default set is docker's 14");
@@ -46,7 +46,7 @@ static void test_names(void)
 	autostr struct str last = STR_INIT;
 	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", 16, &last, &e) == 0)
 		tap_is_int((long long)caps_all_kernel(), (long long)((2ull << strtol(last.buf, NULL, 10)) - 1),
-		           "the last capability of the kernel is found without /proc");
+			   "the last capability of the kernel is found without /proc");
 }
 
 static void test_adjust(void)
@@ -57,12 +57,12 @@ static void test_adjust(void)
 		uint64_t want;
 		const char *sentence;
 	} cases[] = {
-	        {"", "", CAPS_DOCKER_DEFAULT, "nothing asked for is the default"},
-	        {"SYS_ADMIN", "", CAPS_DOCKER_DEFAULT | 1ull << CAP_SYS_ADMIN, "one added"},
-	        {"", "cap_chown,KILL", CAPS_DOCKER_DEFAULT & ~(1ull << CAP_CHOWN | 1ull << CAP_KILL), "two dropped"},
-	        {"", "ALL", 0, "all dropped"},
-	        {"chown", "all", 1ull << CAP_CHOWN, "all dropped and one added"},
-	        {"KILL", "KILL", CAPS_DOCKER_DEFAULT, "one dropped and added is there"},
+		{"", "", CAPS_DOCKER_DEFAULT, "nothing asked for is the default"},
+		{"SYS_ADMIN", "", CAPS_DOCKER_DEFAULT | 1ull << CAP_SYS_ADMIN, "one added"},
+		{"", "cap_chown,KILL", CAPS_DOCKER_DEFAULT & ~(1ull << CAP_CHOWN | 1ull << CAP_KILL), "two dropped"},
+		{"", "ALL", 0, "all dropped"},
+		{"chown", "all", 1ull << CAP_CHOWN, "all dropped and one added"},
+		{"KILL", "KILL", CAPS_DOCKER_DEFAULT, "one dropped and added is there"},
 	};
 	struct err e = ERR_INIT;
 	uint64_t set;
@@ -155,19 +155,19 @@ static void test_apply(void)
 	}
 	const uint64_t set = CAPS_DOCKER_DEFAULT;
 	try_in_userns(&map, (struct try){.sets = caps_for_user(set, 0)},
-	              "root keeps docker's default set in all three sets");
+		      "root keeps docker's default set in all three sets");
 	try_in_userns(&map, (struct try){.sets = caps_for_user(0, 0)}, "root keeps nothing when all is dropped");
 	try_in_userns(&map, (struct try){.sets = caps_for_user(UINT64_MAX, 0)},
-	              "privileged root keeps what the kernel has");
+		      "privileged root keeps what the kernel has");
 	if (idmap_uid_to_host(&map, 1) == IDMAP_UNMAPPED) {
 		tap_skip("only one id is mapped here", "other users keep their bound");
 		return;
 	}
 	try_in_userns(&map, (struct try){.sets = caps_for_user(set, 1), .uid = 1},
-	              "another user has nothing permitted, and the bound");
+		      "another user has nothing permitted, and the bound");
 	struct caps_sets ambient = {.bounding = set, .permitted = 3, .effective = 1, .inheritable = 3, .ambient = 2};
 	try_in_userns(&map, (struct try){.sets = ambient, .uid = 1, .keep = true},
-	              "a spec's own sets survive the change of user when they are kept");
+		      "a spec's own sets survive the change of user when they are kept");
 }
 
 int main(void)

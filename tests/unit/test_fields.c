@@ -18,9 +18,10 @@ struct thing {
 };
 
 static const struct field thing_fields[] = {
-	FIELD(struct thing, FIELD_STR, name), FIELD_TEXT(struct thing, id),	     FIELD(struct thing, FIELD_STRV, list),
-	FIELD(struct thing, FIELD_BOOL, flag), FIELD_ENUM(struct thing, kind, 0, 3), FIELD(struct thing, FIELD_UINT, count),
-	FIELD(struct thing, FIELD_I64, when), FIELD(struct thing, FIELD_U64, size),
+	FIELD(struct thing, FIELD_STR, name),  FIELD_TEXT(struct thing, id),
+	FIELD(struct thing, FIELD_STRV, list), FIELD(struct thing, FIELD_BOOL, flag),
+	FIELD_ENUM(struct thing, kind, 0, 3),  FIELD(struct thing, FIELD_UINT, count),
+	FIELD(struct thing, FIELD_I64, when),  FIELD(struct thing, FIELD_U64, size),
 };
 
 static void thing_free(struct thing *t)
@@ -57,7 +58,8 @@ int main(void)
 	strv_add(&a.list, "\xff");
 	autojson json_t *doc = json_object();
 	fields_to_json(thing_fields, ARRAY_SIZE(thing_fields), &a, doc);
-	tap_is_int(fields_from_json(thing_fields, ARRAY_SIZE(thing_fields), doc, &b, &e), 0, "what was written is read");
+	tap_is_int(fields_from_json(thing_fields, ARRAY_SIZE(thing_fields), doc, &b, &e), 0,
+		   "what was written is read");
 	tap_is_str(b.name, a.name, "bytes that are not UTF-8 come back as they were");
 	tap_ok(b.list.count == 2 && strcmp(b.list.items[1], "\xff") == 0, "also in a list");
 	tap_is_str(b.id, "abc", "text inside the struct comes back");

@@ -13,38 +13,38 @@ static void test_sizes(void)
 		int result;
 		uint64_t bytes;
 	} cases[] = {
-	        {"0", 0, 0},
-	        {"512", 0, 512},
-	        {"1b", 0, 1},
-	        {"1k", 0, 1024},
-	        {"1K", 0, 1024},
-	        {"64m", 0, 64 << 20},
-	        {"64mb", 0, 64 << 20},
-	        {"64MiB", 0, 64 << 20},
-	        {"1g", 0, 1 << 30},
-	        {"1.5g", 0, 1610612736},
-	        {"0.5k", 0, 512},
-	        {"2 gb", 0, UINT64_C(2) << 30},
-	        {"1t", 0, UINT64_C(1) << 40},
-	        {"1p", 0, UINT64_C(1) << 50},
-	        {"18446744073709551615", 0, UINT64_MAX},
-	        {"18446744073709551616", -EINVAL, 0},
-	        {"18014398509481984k", -ERANGE, 0},
-	        {"99999999p", -ERANGE, 0},
-	        {"", -EINVAL, 0},
-	        {"m", -EINVAL, 0},
-	        {"-1", -EINVAL, 0},
-	        {"+1", -EINVAL, 0},
-	        {"1x", -EINVAL, 0},
-	        {"1mm", -EINVAL, 0},
-	        {"1.", -EINVAL, 0},
-	        {".5", 0, 0},
-	        {"1.5.5g", -EINVAL, 0},
-	        {"0x10", -EINVAL, 0},
-	        {"1e3", -EINVAL, 0},
-	        {" 1", -EINVAL, 0},
-	        {"1kib2", -EINVAL, 0},
-	        {"1,5g", -EINVAL, 0},
+		{"0", 0, 0},
+		{"512", 0, 512},
+		{"1b", 0, 1},
+		{"1k", 0, 1024},
+		{"1K", 0, 1024},
+		{"64m", 0, 64 << 20},
+		{"64mb", 0, 64 << 20},
+		{"64MiB", 0, 64 << 20},
+		{"1g", 0, 1 << 30},
+		{"1.5g", 0, 1610612736},
+		{"0.5k", 0, 512},
+		{"2 gb", 0, UINT64_C(2) << 30},
+		{"1t", 0, UINT64_C(1) << 40},
+		{"1p", 0, UINT64_C(1) << 50},
+		{"18446744073709551615", 0, UINT64_MAX},
+		{"18446744073709551616", -EINVAL, 0},
+		{"18014398509481984k", -ERANGE, 0},
+		{"99999999p", -ERANGE, 0},
+		{"", -EINVAL, 0},
+		{"m", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"+1", -EINVAL, 0},
+		{"1x", -EINVAL, 0},
+		{"1mm", -EINVAL, 0},
+		{"1.", -EINVAL, 0},
+		{".5", 0, 0},
+		{"1.5.5g", -EINVAL, 0},
+		{"0x10", -EINVAL, 0},
+		{"1e3", -EINVAL, 0},
+		{" 1", -EINVAL, 0},
+		{"1kib2", -EINVAL, 0},
+		{"1,5g", -EINVAL, 0},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
@@ -62,24 +62,24 @@ static void test_durations(void)
 		int result;
 		uint64_t ns;
 	} cases[] = {
-	        {"90", 0, UINT64_C(90000000000)},
-	        {"1.5", 0, 1500000000},
-	        {"1s", 0, 1000000000},
-	        {"1h30m", 0, UINT64_C(5400000000000)},
-	        {"250ms", 0, 250000000},
-	        {"10us", 0, 10000},
-	        {"5ns", 0, 5},
-	        {"1m", 0, UINT64_C(60000000000)},
-	        {"1d", 0, UINT64_C(86400000000000)},
-	        {"0", 0, 0},
-	        {"1.5h", 0, UINT64_C(5400000000000)},
-	        {"", -EINVAL, 0},
-	        {"h", -EINVAL, 0},
-	        {"1h30", -EINVAL, 0},
-	        {"-1s", -EINVAL, 0},
-	        {"1x", -EINVAL, 0},
-	        {"1 s", -EINVAL, 0},
-	        {"99999999999h", -ERANGE, 0},
+		{"90", 0, UINT64_C(90000000000)},
+		{"1.5", 0, 1500000000},
+		{"1s", 0, 1000000000},
+		{"1h30m", 0, UINT64_C(5400000000000)},
+		{"250ms", 0, 250000000},
+		{"10us", 0, 10000},
+		{"5ns", 0, 5},
+		{"1m", 0, UINT64_C(60000000000)},
+		{"1d", 0, UINT64_C(86400000000000)},
+		{"0", 0, 0},
+		{"1.5h", 0, UINT64_C(5400000000000)},
+		{"", -EINVAL, 0},
+		{"h", -EINVAL, 0},
+		{"1h30", -EINVAL, 0},
+		{"-1s", -EINVAL, 0},
+		{"1x", -EINVAL, 0},
+		{"1 s", -EINVAL, 0},
+		{"99999999999h", -ERANGE, 0},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
@@ -97,20 +97,20 @@ static void test_times(void)
 		int result;
 		int64_t seconds;
 	} cases[] = {
-	        {"1970-01-01T00:00:00Z", 0, 0},
-	        {"2026-11-22T18:01:07Z", 0, 1795370467},
-	        {"2026-11-22T18:01:07.123456789Z", 0, 1795370467},
-	        {"2026-11-22T20:01:07+02:00", 0, 1795370467},
-	        {"2026-11-22T12:31:07-05:30", 0, 1795370467},
-	        {"2000-02-29T00:00:00Z", 0, 951782400},
-	        {"0001-01-01T00:00:00Z", 0, -62135596800},
-	        {"9999-12-31T23:59:59Z", 0, 253402300799},
-	        {"2026-13-01T00:00:00Z", -EINVAL, 0},
-	        {"2026-11-22", -EINVAL, 0},
-	        {"2026-11-22T18:01:07", -EINVAL, 0},
-	        {"2026-11-22T18:01:07.Z", -EINVAL, 0},
-	        {"2026-11-22T18:01:07Zx", -EINVAL, 0},
-	        {"", -EINVAL, 0},
+		{"1970-01-01T00:00:00Z", 0, 0},
+		{"2026-11-22T18:01:07Z", 0, 1795370467},
+		{"2026-11-22T18:01:07.123456789Z", 0, 1795370467},
+		{"2026-11-22T20:01:07+02:00", 0, 1795370467},
+		{"2026-11-22T12:31:07-05:30", 0, 1795370467},
+		{"2000-02-29T00:00:00Z", 0, 951782400},
+		{"0001-01-01T00:00:00Z", 0, -62135596800},
+		{"9999-12-31T23:59:59Z", 0, 253402300799},
+		{"2026-13-01T00:00:00Z", -EINVAL, 0},
+		{"2026-11-22", -EINVAL, 0},
+		{"2026-11-22T18:01:07", -EINVAL, 0},
+		{"2026-11-22T18:01:07.Z", -EINVAL, 0},
+		{"2026-11-22T18:01:07Zx", -EINVAL, 0},
+		{"", -EINVAL, 0},
 	};
 	char text[FMT_SIZE];
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -140,26 +140,26 @@ static void test_human(void)
 		uint64_t bytes;
 		const char *size, *binary;
 	} sizes[] = {
-	        {0, "0B", "0B"},
-	        {999, "999B", "999B"},
-	        {1000, "1kB", "1000B"},
-	        {1024, "1.02kB", "1KiB"},
-	        {7420000, "7.42MB", "7.08MiB"},
-	        {10000000, "10MB", "9.54MiB"},
-	        {123456789, "123MB", "118MiB"},
-	        {999999, "1MB", "977KiB"},
-	        {1610612736, "1.61GB", "1.5GiB"},
-	        {UINT64_MAX, "18.4EB", "16EiB"},
+		{0, "0B", "0B"},
+		{999, "999B", "999B"},
+		{1000, "1kB", "1000B"},
+		{1024, "1.02kB", "1KiB"},
+		{7420000, "7.42MB", "7.08MiB"},
+		{10000000, "10MB", "9.54MiB"},
+		{123456789, "123MB", "118MiB"},
+		{999999, "1MB", "977KiB"},
+		{1610612736, "1.61GB", "1.5GiB"},
+		{UINT64_MAX, "18.4EB", "16EiB"},
 	};
 	static const struct {
 		int64_t seconds;
 		const char *text;
 	} durations[] = {
-	        {-5, "Less than a second"}, {0, "Less than a second"}, {1, "1 second"},      {59, "59 seconds"},
-	        {60, "About a minute"},     {119, "About a minute"},   {120, "2 minutes"},   {3599, "59 minutes"},
-	        {3600, "About an hour"},    {5399, "About an hour"},   {5400, "2 hours"},    {86400, "24 hours"},
-	        {172800, "2 days"},         {1209599, "13 days"},      {1209600, "2 weeks"}, {5184000, "2 months"},
-	        {63072000, "2 years"},      {INT64_MAX - 1, NULL},
+		{-5, "Less than a second"}, {0, "Less than a second"}, {1, "1 second"},	     {59, "59 seconds"},
+		{60, "About a minute"},	    {119, "About a minute"},   {120, "2 minutes"},   {3599, "59 minutes"},
+		{3600, "About an hour"},    {5399, "About an hour"},   {5400, "2 hours"},    {86400, "24 hours"},
+		{172800, "2 days"},	    {1209599, "13 days"},      {1209600, "2 weeks"}, {5184000, "2 months"},
+		{63072000, "2 years"},	    {INT64_MAX - 1, NULL},
 	};
 	char text[FMT_SIZE];
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -184,7 +184,7 @@ static void test_table(void)
 	fmt_table_row(&t, "e\x1b[31m", "22", NULL);
 	fmt_table_print(&t, &out);
 	tap_is_str(out.buf, "NAME     SIZE\nb\xc3\xbcro     1\ne?[31m   22\n",
-	           "columns line up by characters and control characters are not passed on");
+		   "columns line up by characters and control characters are not passed on");
 	str_cut(&out, 0);
 	fmt_wrap(&out, "one two three", 4, 2, 10);
 	tap_is_str(out.buf, "one\n  two\n  three", "text is broken at spaces");

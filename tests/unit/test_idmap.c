@@ -42,23 +42,23 @@ static void test_parse(void)
 		uint32_t count;
 		const char *sentence;
 	} cases[] = {
-	        {"amy:100000:65536\n", 1, 100000, 65536, "a line by name"},
-	        {"1000:200000:65536", 1, 200000, 65536, "a line by number, without newline at the end"},
-	        {"bob:1:2\namy:3:4\n", 1, 3, 4, "lines of others are skipped"},
-	        {"amyx:1:2\nxamy:1:2\n10001:1:2\n", 0, 0, 0, "a longer name or number is another owner"},
-	        {"amy:1:2:3\namy:1\namy\n:1:2\namy::2\namy:1:\n", 0, 0, 0,
-	         "lines with a wrong number of fields or empty "
-	         "ones are skipped"},
-	        {"amy:-1:5\namy:+1:5\namy: 1:5\namy:0x10:5\namy:1:5 \n", 0, 0, 0,
-	         "signs, spaces and hexadecimal are not "
-	         "numbers"},
-	        {"amy:99999999999:1\namy:1:99999999999\namy:4294967296:1\n", 0, 0, 0,
-	         "numbers past 32 bits are skipped"},
-	        {"amy:4294967295:1\namy:4294967290:6\n", 0, 0, 0, "a range that contains 2^32-1 is skipped"},
-	        {"amy:4294967290:5\n", 1, 4294967290u, 5, "a range that ends at 2^32-2 is taken"},
-	        {"amy:5:0\n", 0, 0, 0, "an empty range is skipped"},
-	        {"\n\n:::\n\0amy:1:2\namy:7:8\n", 1, 7, 8, "NUL bytes and empty lines do not stop the search"},
-	        {"", 0, 0, 0, "an empty file has no ranges"},
+		{"amy:100000:65536\n", 1, 100000, 65536, "a line by name"},
+		{"1000:200000:65536", 1, 200000, 65536, "a line by number, without newline at the end"},
+		{"bob:1:2\namy:3:4\n", 1, 3, 4, "lines of others are skipped"},
+		{"amyx:1:2\nxamy:1:2\n10001:1:2\n", 0, 0, 0, "a longer name or number is another owner"},
+		{"amy:1:2:3\namy:1\namy\n:1:2\namy::2\namy:1:\n", 0, 0, 0,
+		 "lines with a wrong number of fields or empty "
+		 "ones are skipped"},
+		{"amy:-1:5\namy:+1:5\namy: 1:5\namy:0x10:5\namy:1:5 \n", 0, 0, 0,
+		 "signs, spaces and hexadecimal are not "
+		 "numbers"},
+		{"amy:99999999999:1\namy:1:99999999999\namy:4294967296:1\n", 0, 0, 0,
+		 "numbers past 32 bits are skipped"},
+		{"amy:4294967295:1\namy:4294967290:6\n", 0, 0, 0, "a range that contains 2^32-1 is skipped"},
+		{"amy:4294967290:5\n", 1, 4294967290u, 5, "a range that ends at 2^32-2 is taken"},
+		{"amy:5:0\n", 0, 0, 0, "an empty range is skipped"},
+		{"\n\n:::\n\0amy:1:2\namy:7:8\n", 1, 7, 8, "NUL bytes and empty lines do not stop the search"},
+		{"", 0, 0, 0, "an empty file has no ranges"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct idmap_extent r[4] = {{0, 0, 0}};
@@ -90,10 +90,10 @@ static void test_algebra(void)
 	tap_is_int(idmap_keepid(&m, 3, 1000, &k, &e), 0, "an id inside the range can be kept");
 	tap_is_int(idmap_uid_to_host(&k, 3), 1000, "keep-id: the kept id is the caller");
 	tap_ok(idmap_uid_to_host(&k, 0) == 100000 && idmap_uid_to_host(&k, 2) == 100002 &&
-	               idmap_uid_to_host(&k, 4) == 100004 && idmap_uid_to_host(&k, 10) == 500000,
+		       idmap_uid_to_host(&k, 4) == 100004 && idmap_uid_to_host(&k, 10) == 500000,
 	       "keep-id: every other container id n is subordinate id n");
 	tap_is_int(idmap_uid_from_host(&k, 100003), IDMAP_UNMAPPED,
-	           "keep-id: the subordinate id under the kept one is left out");
+		   "keep-id: the subordinate id under the kept one is left out");
 	tap_is_int(k.form, IDMAP_KEEPID, "keep-id: the form says so");
 	tap_is_str(k.key, "keep-x", "keep-id: the key depends on the ranges and not on the kept id");
 	static const uint32_t edges[] = {0, 9, 10, 14, 15};
@@ -106,14 +106,14 @@ static void test_algebra(void)
 		       "keep-id: id %u at the edge of a range", edges[i]);
 	}
 	tap_is_int(idmap_keepid(&m, 16, 0, &k, &e), -EINVAL,
-	           "keep-id: further out than one past the ranges is refused");
+		   "keep-id: further out than one past the ranges is refused");
 	tap_is_int(idmap_keepid(&m, 0, IDMAP_UNMAPPED, &k, &e), -EINVAL, "keep-id: 2^32-1 is refused");
 
 	struct idmap s = {.form = IDMAP_SINGLE, .nuid = 1, .ngid = 1, .key = "single"};
 	s.uid[0] = (struct idmap_extent){0, 1000, 1};
 	s.gid[0] = (struct idmap_extent){0, 100, 1};
 	tap_ok(idmap_keepid(&s, 1000, 100, &k, &e) == 0 && k.form == IDMAP_SINGLE && k.uid[0].inside == 1000 &&
-	               k.gid[0].inside == 100 && str_eq(k.key, "single"),
+		       k.gid[0].inside == 100 && str_eq(k.key, "single"),
 	       "keep-id: a single map stays single with the inside ids changed");
 	struct idmap root = {.form = IDMAP_IDENTITY, .nuid = 1, .ngid = 1, .key = "identity"};
 	tap_is_int(idmap_keepid(&root, 1000, 1000, &k, &e), -EINVAL, "keep-id: root cannot be another id");
@@ -121,8 +121,8 @@ static void test_algebra(void)
 
 	tap_is_int(idmap_nomap(&m, &k, &e), 0, "a map without the caller");
 	tap_ok(idmap_uid_to_host(&k, 0) == 100000 && idmap_uid_to_host(&k, 9) == 100009 &&
-	               idmap_uid_to_host(&k, 10) == 500000 && idmap_uid_to_host(&k, 15) == IDMAP_UNMAPPED &&
-	               idmap_gid_to_host(&k, 65535) == 165535,
+		       idmap_uid_to_host(&k, 10) == 500000 && idmap_uid_to_host(&k, 15) == IDMAP_UNMAPPED &&
+		       idmap_gid_to_host(&k, 65535) == 165535,
 	       "nomap: container id n is subordinate id n");
 	tap_ok(idmap_uid_from_host(&k, 1000) == IDMAP_UNMAPPED && idmap_gid_from_host(&k, 100) == IDMAP_UNMAPPED,
 	       "nomap: the caller does not exist inside");
@@ -136,7 +136,7 @@ static void test_detect(void)
 	struct idmap m;
 	tap_is_int(idmap_detect(true, &m, &e), 0, "a single map can be forced");
 	tap_ok(m.form == IDMAP_SINGLE && m.nuid == 1 && m.uid[0].outside == geteuid() && m.uid[0].count == 1 &&
-	               str_eq(m.key, "single") && m.why_single[0] == '\0',
+		       str_eq(m.key, "single") && m.why_single[0] == '\0',
 	       "a forced single map is the caller alone and gives no reason");
 	setenv("RL_IDMAP", "single", 1);
 	tap_ok(idmap_detect(false, &m, &e) == 0 && m.form == IDMAP_SINGLE, "RL_IDMAP=single forces it too");
@@ -190,7 +190,7 @@ static void spawn_with(const struct idmap *m, const char *name)
 		return;
 	}
 	tap_is_int(proc_wait(&c, "child", &e), 0,
-	           "it is root there, with capabilities, without groups, and the ids of the map");
+		   "it is root there, with capabilities, without groups, and the ids of the map");
 }
 
 static void test_spawn(void)
@@ -258,7 +258,7 @@ static void test_helper_failure(void)
 	autofree char *u = xasprintf("%s/newuidmap", dir);
 	autofree char *g = xasprintf("%s/newgidmap", dir);
 	static const char script[] =
-	        "#!/bin/sh\necho \"newuidmap: uid range [1-11) -> [1-11) not allowed\" >&2\nexit 1\n";
+		"#!/bin/sh\necho \"newuidmap: uid range [1-11) -> [1-11) not allowed\" >&2\nexit 1\n";
 	static const char quiet[] = "#!/bin/sh\nexit 3\n";
 	static const char good[] = "#!/bin/sh\necho noise\nexit 0\n";
 	autofree char *old_path = xstrdup(getenv("PATH"));
@@ -355,10 +355,10 @@ static int in_chroot(void *arg)
 static int filtered(void *arg)
 {
 	struct sock_filter code[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = {.len = ARRAY_SIZE(code), .filter = code};
 	struct err e = ERR_INIT;
@@ -425,9 +425,9 @@ static void test_nested(void)
 		int (*fn)(void *);
 		const char *sentence;
 	} refusals[] = {
-	        {patched_kernel, "Ubuntu's and Debian's sysctls against user namespaces are explained with the remedy"},
-	        {in_chroot, "a clone refused because of a chroot is explained"},
-	        {filtered, "a clone refused by an outer seccomp filter is explained"},
+		{patched_kernel, "Ubuntu's and Debian's sysctls against user namespaces are explained with the remedy"},
+		{in_chroot, "a clone refused because of a chroot is explained"},
+		{filtered, "a clone refused by an outer seccomp filter is explained"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
 		int s = userns_spawn(&m, CLONE_NEWNS, refusals[i].fn, NULL, &c, &e);
@@ -443,13 +443,13 @@ static void test_nested(void)
 	if (idmap_detect(false, &own, &e) == 0 && own.form != IDMAP_SINGLE) {
 		r = userns_spawn(&own, 0, root_again, &own, &c, &e);
 		tap_is_int(r < 0 ? r : proc_wait(&c, "child", &e), 0,
-		           "root of a user namespace maps all its ids again");
+			   "root of a user namespace maps all its ids again");
 	} else {
 		tap_skip("no subordinate ids here", "root of a user namespace maps all its ids again");
 	}
 	if (geteuid() != 0 && idmap_detect(false, &own, &e) == 0 && own.form == IDMAP_RANGED)
 		tap_is_int(tap_child_status(no_new_privs, NULL), 0,
-		           "under no_new_privs the map is single and says why");
+			   "under no_new_privs the map is single and says why");
 	tap_is_int(idmap_explain_clone(EINVAL, &e), -EINVAL, "a kernel without user namespaces is explained");
 	tap_has(e.hint, "CONFIG_USER_NS", "by the option that it lacks");
 }

@@ -55,7 +55,8 @@ static void test_read_write(int dir)
 	tap_is_int(io_read_file(dir, ".", 10, &out, &e), -EISDIR, "a directory is not read");
 	tap_must(mkfifoat(dir, "fifo", 0600) == 0);
 	tap_is_int(io_read_file(dir, "fifo", 10, &out, &e), -EINVAL, "a fifo is refused and does not hang");
-	tap_is_int(io_read_file(AT_FDCWD, "/proc/self/stat", 4096, &out, &e), 0, "a file that claims to be empty is read");
+	tap_is_int(io_read_file(AT_FDCWD, "/proc/self/stat", 4096, &out, &e), 0,
+		   "a file that claims to be empty is read");
 	tap_ok(out.len > 10, "all of it");
 	tap_must(symlinkat("f", dir, "link") == 0);
 	tap_is_int(io_write_file(dir, "link", "x", 1, 0600, &e), -ELOOP, "writing through a symlink is refused");
@@ -153,7 +154,8 @@ static void test_replace(int dir)
 	str_cut(&out, 0);
 	tap_ok(io_read_file(dir, "replaced", 10, &out, &e) == 0 && str_eq(out.buf, "two"), "what it pointed to is not");
 	tap_is_int(entries(dir), before + 1, "nothing else was made");
-	tap_is_int(io_replace_file(dir, "no/such/x", "x", 1, 0600, false, &e), -ENOENT, "a missing directory is an error");
+	tap_is_int(io_replace_file(dir, "no/such/x", "x", 1, 0600, false, &e), -ENOENT,
+		   "a missing directory is an error");
 }
 
 static void test_directories(int dir)

@@ -92,9 +92,11 @@ int main(void)
 	(void)!pipe(out);
 	rtspec_init(&s);
 	s.umask = 027;
-	tap_is_int(run(pidfd, "exit 5", -1, &s, &e), 5, "a joined command runs, is our child and its status is ours to take");
+	tap_is_int(run(pidfd, "exit 5", -1, &s, &e), 5,
+		   "a joined command runs, is our child and its status is ours to take");
 	rtspec_init(&s);
-	tap_is_int(run(pidfd, "hostname; id -u; umask; grep -c . /proc/self/uid_map", out[1], &s, &e), 0, "it has our pipe");
+	tap_is_int(run(pidfd, "hostname; id -u; umask; grep -c . /proc/self/uid_map", out[1], &s, &e), 0,
+		   "it has our pipe");
 	ssize_t n = read(out[0], text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = '\0';
 	tap_ok(strncmp(text, "joined-host\n0\n", 14) == 0, "it is in the namespaces, as root of them (%s)", text);
@@ -114,7 +116,8 @@ int main(void)
 	rtspec_init(&s);
 	s.cwd = NULL;
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
-	tap_ok(runtime_join(&(struct runtime_join){.pidfd = pidfd, .spec = &s, .stdio = {-1, -1, -1}}, &c, &e) == -EINVAL,
+	tap_ok(runtime_join(&(struct runtime_join){.pidfd = pidfd, .spec = &s, .stdio = {-1, -1, -1}}, &c, &e) ==
+		       -EINVAL,
 	       "without a command nothing is started");
 	rtspec_free(&s);
 	err_clear(&e);

@@ -68,7 +68,8 @@ static void test_get(void)
 	s = "old";
 	tap_ok(json_get_str(doc, "none", &s, &e) == 0 && str_eq(s, "old"), "an absent member leaves the output alone");
 	tap_ok(json_get_str(doc, "n", &s, &e) == 0 && str_eq(s, "old"), "null is absent");
-	tap_ok(json_get_str(doc, "i", &s, &e) == -EINVAL && str_eq(s, "old"), "a number where a string is due is refused");
+	tap_ok(json_get_str(doc, "i", &s, &e) == -EINVAL && str_eq(s, "old"),
+	       "a number where a string is due is refused");
 	tap_has(e.text, "\"i\"", "the error names the member");
 	tap_ok(json_get_int(doc, "i", &i, &e) == 1 && i == -5, "an integer is read");
 	tap_is_int(json_get_int(doc, "r", &i, &e), -EINVAL, "a fraction is not an integer");
@@ -79,7 +80,8 @@ static void test_get(void)
 	tap_ok(json_get_obj(doc, "o", &v, &e) == 1 && json_is_object(v), "an object is read");
 	tap_is_int(json_get_obj(doc, "a", &v, &e), -EINVAL, "an array is not an object");
 	tap_is_int(json_get_array(doc, "o", &v, &e), -EINVAL, "an object is not an array");
-	tap_is_int(json_get_str(json_object_get(doc, "a"), "s", &s, &e), 0, "members of something that is no object are absent");
+	tap_is_int(json_get_str(json_object_get(doc, "a"), "s", &s, &e), 0,
+		   "members of something that is no object are absent");
 	autostrv struct strv list = STRV_INIT;
 	tap_ok(json_get_strv(doc, "a", &list, &e) == 1 && list.count == 2 && str_eq(list.items[1], "y"),
 	       "an array of strings is read");
@@ -108,7 +110,8 @@ static void test_put(void)
 	json_put(doc, "o", json_object());
 	json_print(doc, false, &out);
 	tap_is_str(out.buf,
-		   "{\"z\":\"last letter, first put\",\"max\":9223372036854775807,\"b\":true,\"v\":[\"p\",\"bad\xef\xbf\xbd\"],"
+		   "{\"z\":\"last letter, first "
+		   "put\",\"max\":9223372036854775807,\"b\":true,\"v\":[\"p\",\"bad\xef\xbf\xbd\"],"
 		   "\"raw\":\"a\xef\xbf\xbd\xc3\xa9\\\"\\n/\\u001B\",\"key\xef\xbf\xbd\":\"x\",\"o\":{}}",
 		   "members come in the order they were put; what is not UTF-8 is replaced, in keys too");
 	autojson json_t *back = NULL;

@@ -57,17 +57,17 @@ int main(void)
 	int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "rl-test-landlock-%d", (int)getpid());
 	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	tap_ok(bind(server, (struct sockaddr *)&a,
-	            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0 &&
-	               listen(server, 5) == 0,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0 &&
+		       listen(server, 5) == 0,
 	       "an abstract socket listens outside");
 	static const struct {
 		unsigned wanted;
 		const char *sentence;
 	} cases[] = {
-	        {0, "nothing wanted restricts nothing"},
-	        {LANDLOCK_WANT_SCOPE_SOCKETS, "abstract sockets of outside are closed, signals and TCP are not"},
-	        {LANDLOCK_WANT_SCOPE_SOCKETS | LANDLOCK_WANT_SCOPE_SIGNALS, "signals to outside are refused too"},
-	        {LANDLOCK_WANT_DENY_TCP, "TCP is refused, and nothing else"},
+		{0, "nothing wanted restricts nothing"},
+		{LANDLOCK_WANT_SCOPE_SOCKETS, "abstract sockets of outside are closed, signals and TCP are not"},
+		{LANDLOCK_WANT_SCOPE_SOCKETS | LANDLOCK_WANT_SCOPE_SIGNALS, "signals to outside are refused too"},
+		{LANDLOCK_WANT_DENY_TCP, "TCP is refused, and nothing else"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		unsigned wanted = cases[i].wanted;

@@ -32,7 +32,7 @@ static void test_rlimits(void)
 	uint64_t hard;
 	tap_is_int(limits_get_rlimit(RLIMIT_NOFILE, &soft, &hard, &e), 0, "our own limit is read");
 	tap_ok(limits_set_rlimit(RLIMIT_CORE, 0, 0, &e) == 0 && limits_get_rlimit(RLIMIT_CORE, &soft, &hard, &e) == 0 &&
-	               soft == 0 && hard == 0,
+		       soft == 0 && hard == 0,
 	       "a limit is lowered");
 	tap_is_int(limits_set_rlimit(RLIMIT_NOFILE, 10, 5, &e), -EINVAL, "soft above hard is refused");
 	if (limits_set_rlimit(RLIMIT_CORE, 1, 1, &e) == 0) {
@@ -54,36 +54,36 @@ static void test_sysctl_names(void)
 		const char *path;
 		const char *sentence;
 	} cases[] = {
-	        {"net.ipv4.ip_forward", LIMITS_OWN_NET, 0, "sys/net/ipv4/ip_forward", "a dotted name"},
-	        {"net/ipv4/conf/eth0.1/forwarding", LIMITS_OWN_NET, 0, "sys/net/ipv4/conf/eth0.1/forwarding",
-	         "a name with slashes keeps its dots"},
-	        {"net.ipv4.conf.eth0/1.forwarding", LIMITS_OWN_NET, 0, "sys/net/ipv4/conf/eth0.1/forwarding",
-	         "a slash in a dotted name is a dot"},
-	        {"net.ipv4.ip_forward", LIMITS_OWN_IPC, -EPERM, NULL, "net with the host's network"},
-	        {"kernel.sem", LIMITS_OWN_IPC, 0, "sys/kernel/sem", "an ipc name"},
-	        {"fs.mqueue.msg_max", LIMITS_OWN_IPC, 0, "sys/fs/mqueue/msg_max", "a message queue name"},
-	        {"fs.mqueue.msg_max", LIMITS_OWN_NET, -EPERM, NULL, "a message queue name with the host's ipc"},
-	        {"kernel.domainname", LIMITS_OWN_UTS, 0, "sys/kernel/domainname", "a uts name"},
-	        {"kernel.shmmax_not", LIMITS_OWN_IPC, -EPERM, NULL, "a name that only begins like one"},
-	        {"kernel.core_pattern", 7, -EPERM, NULL, "core_pattern is the host's"},
-	        {"kernel.modprobe", 7, -EPERM, NULL, "modprobe is the host's"},
-	        {"vm.overcommit_memory", 7, -EPERM, NULL, "vm is the host's"},
-	        {"net", 7, -EPERM, NULL, "a directory alone"},
-	        {"net.", 7, -EINVAL, NULL, "an empty last part"},
-	        {"", 7, -EINVAL, NULL, "an empty name"},
-	        {"net/../kernel/core_pattern", 7, -EINVAL, NULL, "dots that lead out"},
-	        {"net/ipv4/../../kernel/core_pattern", 7, -EINVAL, NULL, "dots that lead out from deeper"},
-	        {"net...kernel.core_pattern", 7, -EINVAL, NULL, "dots that become empty parts"},
-	        {"/net/ipv4/ip_forward", 7, -EINVAL, NULL, "an absolute path"},
-	        {"net.ipv4.ip\nforward", 7, -EINVAL, NULL, "a newline"},
-	        {"kernel//sem", 7, -EINVAL, NULL, "a double slash"},
+		{"net.ipv4.ip_forward", LIMITS_OWN_NET, 0, "sys/net/ipv4/ip_forward", "a dotted name"},
+		{"net/ipv4/conf/eth0.1/forwarding", LIMITS_OWN_NET, 0, "sys/net/ipv4/conf/eth0.1/forwarding",
+		 "a name with slashes keeps its dots"},
+		{"net.ipv4.conf.eth0/1.forwarding", LIMITS_OWN_NET, 0, "sys/net/ipv4/conf/eth0.1/forwarding",
+		 "a slash in a dotted name is a dot"},
+		{"net.ipv4.ip_forward", LIMITS_OWN_IPC, -EPERM, NULL, "net with the host's network"},
+		{"kernel.sem", LIMITS_OWN_IPC, 0, "sys/kernel/sem", "an ipc name"},
+		{"fs.mqueue.msg_max", LIMITS_OWN_IPC, 0, "sys/fs/mqueue/msg_max", "a message queue name"},
+		{"fs.mqueue.msg_max", LIMITS_OWN_NET, -EPERM, NULL, "a message queue name with the host's ipc"},
+		{"kernel.domainname", LIMITS_OWN_UTS, 0, "sys/kernel/domainname", "a uts name"},
+		{"kernel.shmmax_not", LIMITS_OWN_IPC, -EPERM, NULL, "a name that only begins like one"},
+		{"kernel.core_pattern", 7, -EPERM, NULL, "core_pattern is the host's"},
+		{"kernel.modprobe", 7, -EPERM, NULL, "modprobe is the host's"},
+		{"vm.overcommit_memory", 7, -EPERM, NULL, "vm is the host's"},
+		{"net", 7, -EPERM, NULL, "a directory alone"},
+		{"net.", 7, -EINVAL, NULL, "an empty last part"},
+		{"", 7, -EINVAL, NULL, "an empty name"},
+		{"net/../kernel/core_pattern", 7, -EINVAL, NULL, "dots that lead out"},
+		{"net/ipv4/../../kernel/core_pattern", 7, -EINVAL, NULL, "dots that lead out from deeper"},
+		{"net...kernel.core_pattern", 7, -EINVAL, NULL, "dots that become empty parts"},
+		{"/net/ipv4/ip_forward", 7, -EINVAL, NULL, "an absolute path"},
+		{"net.ipv4.ip\nforward", 7, -EINVAL, NULL, "a newline"},
+		{"kernel//sem", 7, -EINVAL, NULL, "a double slash"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
 		char path[LIMITS_SYSCTL_PATH_SIZE] = "";
 		int r = limits_sysctl_path(cases[i].key, cases[i].owned, path, &e);
 		if (!tap_ok(r == cases[i].want && (r < 0 || strcmp(path, cases[i].path) == 0), "sysctl: %s",
-		            cases[i].sentence))
+			    cases[i].sentence))
 			tap_diag("%d %s %s", r, path, e.text);
 	}
 }
@@ -122,8 +122,8 @@ static int in_namespaces(void *arg)
 	if (limits_set_oom_score_adj(procfd, 1001, &e) != -EINVAL)
 		return 6;
 	/* Ways out of procfs. */
-	static const char *const bad[] = {"self/root/etc/passwd", "self/cwd",   "self/exe", "../etc/passwd", "mounts",
-	                                  "/proc/self/status",    "1/../../etc"};
+	static const char *const bad[] = {"self/root/etc/passwd", "self/cwd",	"self/exe", "../etc/passwd", "mounts",
+					  "/proc/self/status",	  "1/../../etc"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		if (procfs_open(procfd, bad[i], O_RDONLY, &e) >= 0)
 			return 10 + (int)i;
@@ -156,10 +156,10 @@ static void test_writers(void)
 	int r = idmap_detect(true, &map, &e);
 	if (r == 0)
 		r = userns_spawn(&map, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC, in_namespaces, NULL,
-		                 &c, &e);
+				 &c, &e);
 	int status = r < 0 ? r : proc_wait(&c, "child", &e);
 	static const char sentence[] = "sysctls and oom_score_adj are written through a procfs nobody can cover "
-	                               "(CVE-2025-52881)";
+				       "(CVE-2025-52881)";
 	if (status == 77)
 		tap_skip("procfs cannot be mounted here", sentence);
 	else

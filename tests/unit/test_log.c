@@ -93,21 +93,25 @@ static void test_lines(void)
 {
 	tap_is_str(said(say_line, (void *)(uintptr_t) "hello"), "rl-test: hello\n",
 		   "a line has the program's name in front, and errno is kept");
-	tap_is_str(said(say_line, (void *)(uintptr_t) "a\nb\rc\x1b[31m\x7f\td"), "rl-test: a\\x0ab\\x0dc\\x1b[31m\\x7f\td\n",
+	tap_is_str(said(say_line, (void *)(uintptr_t) "a\nb\rc\x1b[31m\x7f\td"),
+		   "rl-test: a\\x0ab\\x0dc\\x1b[31m\\x7f\td\n",
 		   "control characters are made visible, so that one message is one line");
 	tap_is_str(said(say_line, (void *)(uintptr_t) "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
 		   "rl-test: gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\n", "UTF-8 text is left alone");
-	tap_is_str(said(say_line, (void *)(uintptr_t) "x\xc2\x9b" "31m"), "rl-test: x\\xc2\\x9b31m\n",
-		   "a C1 control in UTF-8 is made visible");
-	tap_is_str(said(say_line, (void *)(uintptr_t) "x\x9b" "31m\xff\xc3"), "rl-test: x\\x9b31m\\xff\\xc3\n",
-		   "bytes that are no UTF-8 are made visible");
+	tap_is_str(said(say_line, (void *)(uintptr_t) "x\xc2\x9b"
+						      "31m"),
+		   "rl-test: x\\xc2\\x9b31m\n", "a C1 control in UTF-8 is made visible");
+	tap_is_str(said(say_line, (void *)(uintptr_t) "x\x9b"
+						      "31m\xff\xc3"),
+		   "rl-test: x\\x9b31m\\xff\\xc3\n", "bytes that are no UTF-8 are made visible");
 	char longest[5000];
 	memset(longest, '\x01', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	const char *text = said(say_line, longest);
 	tap_ok(strlen(text) > 100 && strlen(text) <= 2048 && str_ends(text, "\n") && strchr(text, '\n')[1] == '\0',
 	       "a message that is far too long is cut and still one line");
-	tap_is_str(said(say_warnings, NULL), "rl: warning: one\nrl: three\n", "warnings can be turned off, errors cannot");
+	tap_is_str(said(say_warnings, NULL), "rl: warning: one\nrl: three\n",
+		   "warnings can be turned off, errors cannot");
 }
 
 static void test_debug(void)

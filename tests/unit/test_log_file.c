@@ -25,7 +25,8 @@ static void empty_dir(void)
 	}
 }
 
-static void write_all(enum log_driver d, uint64_t max_size, unsigned max_file, const char *data, size_t len, size_t chunk)
+static void write_all(enum log_driver d, uint64_t max_size, unsigned max_file, const char *data, size_t len,
+		      size_t chunk)
 {
 	struct log_writer w;
 	struct err e = ERR_INIT;
@@ -65,8 +66,8 @@ static void every_byte(enum log_driver d, const char *name)
 		empty_dir();
 		write_all(d, 0, 1, data, len, chunk);
 		read_all(d, LOG_READER_ALL, &out);
-		tap_ok(out.len == len && memcmp(out.buf, data, len) == 0, "%s keeps arbitrary bytes written %zu at a time", name,
-		       chunk);
+		tap_ok(out.len == len && memcmp(out.buf, data, len) == 0,
+		       "%s keeps arbitrary bytes written %zu at a time", name, chunk);
 	}
 }
 
@@ -105,8 +106,8 @@ static void rotation_bounds(unsigned files)
 		str_addf(&data, "line %d\n", i);
 	empty_dir();
 	write_all(LOG_DRIVER_JSON, 20000, files, data.buf, data.len, 1000);
-	tap_ok(bytes_on_disk() <= (uint64_t)files * 20000, "%u files of 20000 bytes are the most there is (%llu)", files,
-	       (unsigned long long)bytes_on_disk());
+	tap_ok(bytes_on_disk() <= (uint64_t)files * 20000, "%u files of 20000 bytes are the most there is (%llu)",
+	       files, (unsigned long long)bytes_on_disk());
 	read_all(LOG_DRIVER_JSON, LOG_READER_ALL, &out);
 	tap_ok(out.len > 0 && str_ends(data.buf, out.buf), "what is left is the end of the output, without a gap");
 }

@@ -4,9 +4,10 @@
 #include "rl/base/compiler.h"
 #include "tap.h"
 
-static const uint8_t query[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, /* header: recursion, one additional */
-				3, 'W', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1,
-				0, 0, 41, 4, 0, 0, 0, 0, 0, 0, 0}; /* EDNS */
+static const uint8_t query[] = {
+	0x12, 0x34, 1,	 0,   0, 1,   0,   0,	0,   0,	  0,   1, /* header: recursion, one additional */
+	3,    'W',  'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0,
+	1,    0,    1,	 0,   0, 41,  4,   0,	0,   0,	  0,   0,   0, 0}; /* EDNS */
 enum { QUESTION_END = 12 + 13 + 4 };
 
 static void test_queries(void)
@@ -44,7 +45,8 @@ static void test_replies(void)
 	memcpy(reply, query, sizeof(reply));
 	reply[2] |= 0x80;
 	reply[13] = 'w';
-	tap_ok(dns_reply_matches(query, sizeof(query), reply, sizeof(reply)), "an answer with the name in other case matches");
+	tap_ok(dns_reply_matches(query, sizeof(query), reply, sizeof(reply)),
+	       "an answer with the name in other case matches");
 	reply[0] ^= 1;
 	tap_ok(!dns_reply_matches(query, sizeof(query), reply, sizeof(reply)), "another id does not match");
 	reply[0] ^= 1;
@@ -73,7 +75,8 @@ static void test_built(void)
 	reply[2] |= 0x80;
 	reply[7] = 3;
 	n = dns_truncate(reply, sizeof(reply));
-	tap_ok(n == QUESTION_END && dns_is_truncated(reply) && reply[7] == 0, "a truncated answer has no records and says so");
+	tap_ok(n == QUESTION_END && dns_is_truncated(reply) && reply[7] == 0,
+	       "a truncated answer has no records and says so");
 	dns_set_id(reply, 0xabcd);
 	tap_is_int(dns_id(reply), 0xabcd, "an id can be replaced");
 }

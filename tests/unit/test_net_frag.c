@@ -31,7 +31,8 @@ static int add(unsigned id, size_t offset, size_t len, bool more, int64_t now)
 
 static bool is_whole(int n, size_t payload)
 {
-	bool same = n == (int)(34 + payload) && frame_checksum(out + 14, 20, 0) == 0 && out[14 + 6] == 0 && out[14 + 7] == 0;
+	bool same = n == (int)(34 + payload) && frame_checksum(out + 14, 20, 0) == 0 && out[14 + 6] == 0 &&
+		    out[14 + 7] == 0;
 	for (size_t i = 0; same && i < payload; i++)
 		same = out[34 + i] == (uint8_t)(i * 7);
 	return same;
@@ -48,7 +49,8 @@ static void test_orders(void)
 	tap_ok(is_whole(add(2, 1480, 1480, true, 0), 3001), "the order does not matter");
 	add(3, 0, 16, true, 0);
 	add(4, 0, 24, true, 0);
-	tap_ok(is_whole(add(3, 16, 9, false, 0), 25) && is_whole(add(4, 24, 10, false, 0), 34), "two datagrams do not mix");
+	tap_ok(is_whole(add(3, 16, 9, false, 0), 25) && is_whole(add(4, 24, 10, false, 0), 34),
+	       "two datagrams do not mix");
 	add(5, 0, 65504, true, 0);
 	tap_ok(is_whole(add(5, 65504, 11, false, 0), 65515), "the longest datagram is put together");
 }

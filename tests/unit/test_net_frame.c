@@ -46,18 +46,42 @@ static void test_passes(void)
 static void test_closed_destinations(void)
 {
 	static const char *const closed[] = {
-		"127.0.0.1",	   "127.0.0.53",       "127.255.255.255", "0.0.0.0",	    "0.1.2.3",
-		"224.0.0.251",	   "239.255.255.250",  "240.0.0.1",	  "255.255.255.255", "10.0.2.255",
-		"10.0.2.77",	   "10.0.2.100",       "::",		  "::1",	    "::2",
-		"::7f00:1",	   "::ffff:127.0.0.1", "::ffff:8.8.8.8",  "::ffff:0.0.0.0", "ff02::1",
-		"ff05::2",	   "fe80::1",	       "febf::1",	  "fd00::77",	    "fd00::100",
-		"64:ff9b::7f00:1", "64:ff9b::0.0.0.0", "2002:7f00:1::1",  "2002:0:1::",
+		"127.0.0.1",
+		"127.0.0.53",
+		"127.255.255.255",
+		"0.0.0.0",
+		"0.1.2.3",
+		"224.0.0.251",
+		"239.255.255.250",
+		"240.0.0.1",
+		"255.255.255.255",
+		"10.0.2.255",
+		"10.0.2.77",
+		"10.0.2.100",
+		"::",
+		"::1",
+		"::2",
+		"::7f00:1",
+		"::ffff:127.0.0.1",
+		"::ffff:8.8.8.8",
+		"::ffff:0.0.0.0",
+		"ff02::1",
+		"ff05::2",
+		"fe80::1",
+		"febf::1",
+		"fd00::77",
+		"fd00::100",
+		"64:ff9b::7f00:1",
+		"64:ff9b::0.0.0.0",
+		"2002:7f00:1::1",
+		"2002:0:1::",
 	};
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
 	for (size_t i = 0; i < ARRAY_SIZE(closed); i++) {
 		bool dropped = true;
 		for (size_t k = 0; k < ARRAY_SIZE(protos); k++)
-			dropped &= judge(&(struct frames_spec){.dst = closed[i], .proto = protos[k]}) == FRAME_DROP_DEST;
+			dropped &= judge(&(struct frames_spec){.dst = closed[i], .proto = protos[k]}) ==
+				   FRAME_DROP_DEST;
 		tap_ok(dropped, "destination %s is dropped", closed[i]);
 	}
 	set_policy(NET_HOST_ALL, 0);
@@ -138,7 +162,8 @@ static void test_malformed(void)
 	for (size_t len = 14; len < n; len++)
 		all &= frame_check(&policy, frame, len, &info) == FRAME_DROP_MALFORMED;
 	tap_ok(all, "an IPv6 frame cut anywhere is malformed");
-	tap_ok(frame_check(&policy, frame, FRAME_MAX + 1, &info) == FRAME_DROP_MALFORMED, "a frame that is too long is malformed");
+	tap_ok(frame_check(&policy, frame, FRAME_MAX + 1, &info) == FRAME_DROP_MALFORMED,
+	       "a frame that is too long is malformed");
 	tcp.bad_checksum = true;
 	tap_ok(judge(&tcp) == FRAME_DROP_MALFORMED, "a wrong header checksum is malformed");
 	tcp.bad_checksum = false;
@@ -147,16 +172,19 @@ static void test_malformed(void)
 	frame[14 + 3] = 20 + 20;
 	frames_put16(frame + 24, 0);
 	frames_put16(frame + 24, frame_checksum(frame + 14, 20, 0));
-	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_MALFORMED, "a TCP header longer than the packet is malformed");
+	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_MALFORMED,
+	       "a TCP header longer than the packet is malformed");
 	n = frames_build(&policy, &tcp, frame);
 	frame[14] = 0x46;
 	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_MALFORMED, "IPv4 options are not accepted");
 	n = frames_build(&policy, &udp6, frame);
 	frame[14 + 40 + 5] += 1;
-	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_MALFORMED, "a UDP length that contradicts IP's is malformed");
+	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_MALFORMED,
+	       "a UDP length that contradicts IP's is malformed");
 	n = frames_build(&policy, &tcp, frame);
 	memset(frame + n, 0, 100);
-	tap_ok(frame_check(&policy, frame, n + 100, &info) == FRAME_PASS && info.end == n, "padding behind the packet is ignored");
+	tap_ok(frame_check(&policy, frame, n + 100, &info) == FRAME_PASS && info.end == n,
+	       "padding behind the packet is ignored");
 }
 
 static void test_other(void)
@@ -165,7 +193,8 @@ static void test_other(void)
 	static const uint16_t types[] = {0x88f8, 0x8100, 0x88cc, 0x0000, 0x0600};
 	bool all = true;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		size_t n = frames_build(&policy, &(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_TCP}, frame);
+		size_t n = frames_build(&policy, &(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_TCP},
+					frame);
 		frames_put16(frame + 12, types[i]);
 		all &= frame_check(&policy, frame, n, &info) == FRAME_DROP_OTHER;
 	}
@@ -177,9 +206,11 @@ static void test_other(void)
 		       judge(&(struct frames_spec){.dst = "2001:db8::1", .proto = 43}) == FRAME_DROP_OTHER &&
 		       judge(&(struct frames_spec){.dst = "2001:db8::1", .proto = 0}) == FRAME_DROP_OTHER,
 	       "IPv6 extension headers are dropped");
-	tap_ok(judge(&(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_ICMP, .icmp_type = 5}) == FRAME_DROP_OTHER,
+	tap_ok(judge(&(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_ICMP, .icmp_type = 5}) ==
+		       FRAME_DROP_OTHER,
 	       "an ICMP redirect is dropped");
-	tap_ok(judge(&(struct frames_spec){.dst = "fd00::2", .proto = IPPROTO_ICMPV6, .icmp_type = 134, .hop_limit = 255}) ==
+	tap_ok(judge(&(struct frames_spec){
+		       .dst = "fd00::2", .proto = IPPROTO_ICMPV6, .icmp_type = 134, .hop_limit = 255}) ==
 		       FRAME_DROP_OTHER,
 	       "a router advertisement of the container's is dropped");
 	policy.ipv6 = false;
@@ -225,37 +256,45 @@ static void test_arp(void)
 	static const uint8_t other_mac[6] = {2, 1, 1, 1, 1, 1};
 	struct frame_info info;
 	tap_ok(judge_arp(policy.mac, "10.0.2.100", 1) == FRAME_PASS, "the container's own ARP request passes");
-	tap_ok(judge_arp(policy.mac, "10.0.2.2", 2) == FRAME_DROP_SOURCE, "an ARP reply for the gateway's address is dropped");
+	tap_ok(judge_arp(policy.mac, "10.0.2.2", 2) == FRAME_DROP_SOURCE,
+	       "an ARP reply for the gateway's address is dropped");
 	tap_ok(judge_arp(other_mac, "10.0.2.100", 2) == FRAME_DROP_SOURCE, "an ARP reply with another MAC is dropped");
 	tap_ok(judge_arp(policy.mac, "10.0.2.100", 3) == FRAME_DROP_OTHER, "reverse ARP is dropped");
 	size_t n = frame_build_arp(&policy, frame);
 	tap_ok(frame_check(&policy, frame, n - 1, &info) == FRAME_DROP_MALFORMED, "a short ARP frame is malformed");
 	n = frame_build_na(&policy, frame);
-	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_PASS, "the container's own neighbour advertisement passes");
+	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_PASS,
+	       "the container's own neighbour advertisement passes");
 	inet_pton(AF_INET6, "fd00::2", frame + 54 + 8);
-	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_OTHER, "a neighbour advertisement for the gateway is dropped");
+	tap_ok(frame_check(&policy, frame, n, &info) == FRAME_DROP_OTHER,
+	       "a neighbour advertisement for the gateway is dropped");
 }
 
 static void test_refusals(void)
 {
 	struct frame_info info;
 	uint8_t out[FRAME_REFUSAL_MAX];
-	size_t n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .dport = 22}, frame);
+	size_t n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .dport = 22},
+				frame);
 	frame_check(&policy, frame, n, &info);
 	size_t len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, out);
 	tap_is_int(len, 54, "a refused TCP segment is answered by a bare reset");
-	tap_ok(out[47] == (4 | 16) && out[34] == 0 && out[35] == 22, "the reset acknowledges and comes from the refused port");
+	tap_ok(out[47] == (4 | 16) && out[34] == 0 && out[35] == 22,
+	       "the reset acknowledges and comes from the refused port");
 	tap_ok(out[42 + 3] == 8, "it acknowledges the SYN");
 	tap_ok(frame_checksum(out + 14, 20, 0) == 0 &&
 		       frame_l4_checksum(AF_INET, out + 26, out + 30, IPPROTO_TCP, out + 34, 20) == 0,
 	       "its checksums are right");
-	n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .tcp_flags = 4}, frame);
+	n = frames_build(&policy, &(struct frames_spec){.dst = "10.0.2.2", .proto = IPPROTO_TCP, .tcp_flags = 4},
+			 frame);
 	frame_check(&policy, frame, n, &info);
 	tap_is_int(frame_build_refusal(frame, &info, FRAME_REASON_PORT, out), 0, "a reset is never answered");
-	n = frames_build(&policy, &(struct frames_spec){.dst = "fd00::2", .proto = IPPROTO_UDP, .payload = 5000}, frame);
+	n = frames_build(&policy, &(struct frames_spec){.dst = "fd00::2", .proto = IPPROTO_UDP, .payload = 5000},
+			 frame);
 	frame_check(&policy, frame, n, &info);
 	len = frame_build_refusal(frame, &info, FRAME_REASON_PORT, out);
-	tap_ok(len == FRAME_REFUSAL_MAX - 8 + 8 && out[54] == 1 && out[55] == 4, "a refused datagram is answered by port unreachable");
+	tap_ok(len == FRAME_REFUSAL_MAX - 8 + 8 && out[54] == 1 && out[55] == 4,
+	       "a refused datagram is answered by port unreachable");
 	tap_ok(frame_l4_checksum(AF_INET6, out + 22, out + 38, IPPROTO_ICMPV6, out + 54, len - 54) == 0,
 	       "its checksum is right, and it quotes no more than it may");
 }

@@ -32,8 +32,9 @@ static void set_access(enum net_host_access access, uint16_t port)
 
 int main(void)
 {
-	static const char *const closed[] = {"127.0.0.1", "127.0.0.53", "0.0.0.0", "::",	   "::1",
-					     "::ffff:127.0.0.1", "224.0.0.1", "ff02::1", "255.255.255.255"};
+	static const char *const closed[] = {"127.0.0.1", "127.0.0.53", "0.0.0.0",
+					     "::",	  "::1",	"::ffff:127.0.0.1",
+					     "224.0.0.1", "ff02::1",	"255.255.255.255"};
 	tap_plan_later();
 	set_access(NET_HOST_NONE, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(closed); i++)
@@ -46,7 +47,8 @@ int main(void)
 	tap_is_int(try_connect("127.0.0.1", 10), 0, "with all access every port is");
 	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/run/dbus/system_bus_socket"};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	tap_ok(connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == EPERM, "no unix socket but the resolver's is reached");
+	tap_ok(connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == EPERM,
+	       "no unix socket but the resolver's is reached");
 	close(fd);
 	return tap_done();
 }

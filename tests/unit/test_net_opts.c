@@ -40,7 +40,8 @@ static void test_defaults(void)
 
 static void test_text(void)
 {
-	tap_ok(parse("mtu=1500,cidr=192.168.50.0/26,enable_ipv6=false,allow_host_loopback=true,port_handler=slirp4netns,"
+	tap_ok(parse("mtu=1500,cidr=192.168.50.0/"
+		     "26,enable_ipv6=false,allow_host_loopback=true,port_handler=slirp4netns,"
 		     "outbound_addr=eth0,outbound_addr6=2001:db8::5") == 0,
 	       "every option podman users type is accepted");
 	tap_ok(o.mtu == 1500 && !o.ipv6 && o.host_access == NET_HOST_ALL && o.cidr_given, "and takes effect");
@@ -48,10 +49,26 @@ static void test_text(void)
 	tap_is_str(o.outbound, "eth0", "the outbound address may be an interface");
 	tap_is_int(parse(""), 0, "an empty text changes nothing");
 	static const char *const bad[] = {
-		"mtu",	       "mtu=",	       "mtu=x",		     "mtu=65521",	    "mtu=500",
-		"mtu=1000",    "cidr=10.0.0.0", "cidr=10.0.0.0/33",   "cidr=10.0.0.0/30",  "cidr=127.0.0.0/8",
-		"cidr=x/24",   "cidr=224.0.0.0/8", "enable_ipv6=maybe", "outbound_addr=", "port_handler=x",
-		"nonsense=1",  "mtu=1500,,",   "mtu=-1",	     "cidr=0.0.0.0/8",	    "mtu=4294968816",
+		"mtu",
+		"mtu=",
+		"mtu=x",
+		"mtu=65521",
+		"mtu=500",
+		"mtu=1000",
+		"cidr=10.0.0.0",
+		"cidr=10.0.0.0/33",
+		"cidr=10.0.0.0/30",
+		"cidr=127.0.0.0/8",
+		"cidr=x/24",
+		"cidr=224.0.0.0/8",
+		"enable_ipv6=maybe",
+		"outbound_addr=",
+		"port_handler=x",
+		"nonsense=1",
+		"mtu=1500,,",
+		"mtu=-1",
+		"cidr=0.0.0.0/8",
+		"mtu=4294968816",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		tap_ok(parse(bad[i]) < 0, "\"%s\" is refused", bad[i]);
@@ -68,16 +85,19 @@ static void test_lists(void)
 	net_slirp_opts_init(&o);
 	strv_add(&list, "5432");
 	strv_add(&list, "8080");
-	tap_ok(net_slirp_set_host_access(&list, &o, &e) == 0 && o.host_access == NET_HOST_PORTS && o.host_ports[1] == 8080,
+	tap_ok(net_slirp_set_host_access(&list, &o, &e) == 0 && o.host_access == NET_HOST_PORTS &&
+		       o.host_ports[1] == 8080,
 	       "ports of the host can be opened");
 	strv_add(&list, "none");
-	tap_ok(net_slirp_set_host_access(&list, &o, &e) == 0 && o.host_access == NET_HOST_NONE, "a later none closes them");
+	tap_ok(net_slirp_set_host_access(&list, &o, &e) == 0 && o.host_access == NET_HOST_NONE,
+	       "a later none closes them");
 	strv_add(&list, "70000");
 	tap_ok(net_slirp_set_host_access(&list, &o, &e) < 0, "a port above 65535 is refused");
 	autostrv struct strv dns = STRV_INIT;
 	strv_add(&dns, "192.0.2.53");
 	strv_add(&dns, "2001:db8::53");
-	tap_ok(net_slirp_set_dns(&dns, &o, &e) == 0 && o.dns_servers.count == 2 && o.dns_servers.items[1].family == AF_INET6,
+	tap_ok(net_slirp_set_dns(&dns, &o, &e) == 0 && o.dns_servers.count == 2 &&
+		       o.dns_servers.items[1].family == AF_INET6,
 	       "name servers of both families are accepted");
 	strv_add(&dns, "example.org");
 	tap_ok(net_slirp_set_dns(&dns, &o, &e) < 0 && o.dns_servers.count == 2, "a name server must be an address");

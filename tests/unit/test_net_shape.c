@@ -40,8 +40,9 @@ static bool completes(const struct shape *s, size_t len)
 	uint16_t sum = frame_checksum(frame + start, len - start, 0);
 	frames_put16(frame + start + offset, sum);
 	bool is4 = frame[12] == 8;
-	return s->vnet[0] == 1 && frame_l4_checksum(is4 ? AF_INET : AF_INET6, frame + (is4 ? 26 : 22), frame + (is4 ? 30 : 38),
-						    IPPROTO_TCP, frame + start, len - start) == 0;
+	return s->vnet[0] == 1 &&
+	       frame_l4_checksum(is4 ? AF_INET : AF_INET6, frame + (is4 ? 26 : 22), frame + (is4 ? 30 : 38),
+				 IPPROTO_TCP, frame + start, len - start) == 0;
 }
 
 static void test_frames(void)
@@ -55,9 +56,11 @@ static void test_frames(void)
 		tap_ok(completes(&s, len), "and the checksum is right when the kernel completes it (%s)", dsts[i]);
 		len = tcp_frame(dsts[i], 12345, 1000, 16, 0);
 		s = shaped(len);
-		tap_ok(tcp[14] == 12345 >> 8 && tcp[15] == (12345 & 0xff) && completes(&s, len), "another window stays (%s)", dsts[i]);
+		tap_ok(tcp[14] == 12345 >> 8 && tcp[15] == (12345 & 0xff) && completes(&s, len),
+		       "another window stays (%s)", dsts[i]);
 	}
-	size_t len = frames_build(&policy, &(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_UDP, .payload = 5000}, frame);
+	size_t len = frames_build(
+		&policy, &(struct frames_spec){.dst = "192.0.2.1", .proto = IPPROTO_UDP, .payload = 5000}, frame);
 	struct shape s = shaped(len);
 	tap_ok(s.vnet[0] == 0 && !s.is_ack && memcmp(s.head, frame, s.head_len) == 0, "UDP is left alone");
 	len = frame_build_arp(&policy, frame);
@@ -85,7 +88,8 @@ static void test_acks(void)
 	tap_ok(!shape_supersedes(&first, &second), "not the other way round");
 	tap_ok(!shape_supersedes(&first, &first), "a repeated acknowledgement is a message of its own");
 	tap_ok(!shape_supersedes(&other, &first), "another connection's does not");
-	tap_ok(!shape_supersedes(&data, &first) && !shape_supersedes(&second, &fin), "frames with data or flags take no part");
+	tap_ok(!shape_supersedes(&data, &first) && !shape_supersedes(&second, &fin),
+	       "frames with data or flags take no part");
 	tap_ok(shape_supersedes(&first, &old), "numbers wrap around");
 	struct shape six = shaped(tcp_frame("2001:db8::1", 65535, 1000, 16, 0));
 	struct shape six_more = shaped(tcp_frame("2001:db8::1", 65535, 1001, 16, 0));

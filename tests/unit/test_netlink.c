@@ -41,10 +41,12 @@ static void test_veth(void)
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 5};
 	int own = nl_netns_fd(&nl, &e);
 	tap_ok(own >= 0, "a descriptor of the namespace is had without /proc");
-	struct nl_veth pair = {.name = "left", .peer_name = "right", .peer_netns_fd = own, .peer_mac = mac, .mtu = 9000};
+	struct nl_veth pair = {
+		.name = "left", .peer_name = "right", .peer_netns_fd = own, .peer_mac = mac, .mtu = 9000};
 	nl_veth_add(&nl, &pair);
 	tap_ok(nl_flush(&nl, &e) == 0, "a veth pair is made");
-	tap_ok(output_has("ip link show dev right", "mtu 9000") && output_has("ip link show dev right", "02:00:00:00:00:05"),
+	tap_ok(output_has("ip link show dev right", "mtu 9000") &&
+		       output_has("ip link show dev right", "02:00:00:00:00:05"),
 	       "its peer has name, MTU and MAC");
 	tap_ok(nl_link_no_offload(&nl, "right", &e) == 0, "offloads can be switched off");
 	struct in_addr a, gw;
@@ -67,7 +69,8 @@ static void test_veth(void)
 	tap_ok(nl_flush(&nl, &e) == 0, "an interface is configured by one batch");
 	tap_ok(output_has("ip -4 route", "default via 10.1.2.2 dev right"), "the default route is there");
 	tap_ok(output_has("ip -6 route", "default via fd00:1::2 dev right"), "the IPv6 default route is there");
-	tap_ok(output_has("ip -6 addr show dev right", "nodad") && !output_has("ip -6 addr show dev right", "tentative"),
+	tap_ok(output_has("ip -6 addr show dev right", "nodad") &&
+		       !output_has("ip -6 addr show dev right", "tentative"),
 	       "the IPv6 address can be used at once");
 	tap_ok(output_has("ip neigh", "02:00:00:00:00:05 PERMANENT"), "the neighbour is permanent");
 	int fd = packet_open(left, false, &e);
@@ -117,7 +120,8 @@ static void test_routes(void)
 {
 	int seen[3] = {0};
 	tap_ok(nl_routes(&nl, AF_UNSPEC, count_route, seen, &e) == 0, "the routes are listed");
-	tap_ok(seen[0] == 1 && seen[1] == 1 && seen[2] >= 2, "subnets and default routes of both families are among them");
+	tap_ok(seen[0] == 1 && seen[1] == 1 && seen[2] >= 2,
+	       "subnets and default routes of both families are among them");
 	tap_is_int(nl_routes(&nl, AF_INET, first_route, NULL, &e), 7, "the listing can be ended early");
 }
 

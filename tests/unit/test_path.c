@@ -13,12 +13,12 @@ static void check(char *got, const char *want, const char *sentence)
 static void test_clean(void)
 {
 	static const char *const cases[][2] = {
-		{"/", "/"},	      {"//", "/"},	   {"/a/b", "/a/b"},	  {"/a//b/", "/a/b"},
-		{"/a/./b/.", "/a/b"}, {"/a/../b", "/b"},   {"/..", "/"},	  {"/../../a", "/a"},
-		{"/a/..", "/"},	      {"/a/b/../..", "/"}, {"", "."},		  {".", "."},
-		{"a", "a"},	      {"a/b/..", "a"},	   {"a/..", "."},	  {"../a", "a"},
-		{"a/../../b", "b"},   {"./a", "a"},	   {"/...", "/..."},	  {"/a/..b", "/a/..b"},
-		{"/a/b..", "/a/b.."}, {"a/", "a"},	   {"////a////", "/a"},	  {"./", "."},
+		{"/", "/"},	      {"//", "/"},	   {"/a/b", "/a/b"},	{"/a//b/", "/a/b"},
+		{"/a/./b/.", "/a/b"}, {"/a/../b", "/b"},   {"/..", "/"},	{"/../../a", "/a"},
+		{"/a/..", "/"},	      {"/a/b/../..", "/"}, {"", "."},		{".", "."},
+		{"a", "a"},	      {"a/b/..", "a"},	   {"a/..", "."},	{"../a", "a"},
+		{"a/../../b", "b"},   {"./a", "a"},	   {"/...", "/..."},	{"/a/..b", "/a/..b"},
+		{"/a/b..", "/a/b.."}, {"a/", "a"},	   {"////a////", "/a"}, {"./", "."},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char *got = path_clean(cases[i][0]);
@@ -94,8 +94,8 @@ static void test_tests(void)
 static void test_names(void)
 {
 	static const char *const good[] = {"a", "A9", "web-1_x.y", "0"};
-	static const char *const bad[] = {"",    ".",	 "..",	"-x",  "_x",   ".x",   "a/b", "a b",
-					  "a\n", "a\tb", "\x7f", "a:b", "é", "a\\b", "a*",	"$x"};
+	static const char *const bad[] = {"",	 ".",	 "..",	 "-x",	"_x", ".x",   "a/b", "a b",
+					  "a\n", "a\tb", "\x7f", "a:b", "é",  "a\\b", "a*",  "$x"};
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		tap_ok(path_is_plain_name(good[i]), "'%s' is a plain name", good[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

@@ -83,12 +83,15 @@ static void order(void)
 	tap_has(text, "proc on /proc nosuid noexec\n", "a mount is printed with its attributes");
 	tap_has(text, "bind /host/data on /data ro recursive\n", "a bind is printed with its source");
 	tap_ok(in_order(text, "hostname box", "open what is mounted"), "names are set before the ids are mapped");
-	tap_ok(in_order(text, "open what is mounted", "overlay of"), "the host's paths are opened before the root is made");
+	tap_ok(in_order(text, "open what is mounted", "overlay of"),
+	       "the host's paths are opened before the root is made");
 	tap_ok(in_order(text, "proc on /proc", "bind /host/data"), "mounts keep the order of the spec");
-	tap_ok(in_order(text, "sysctl net.ipv4", "read-only /proc/sys"), "sysctls are written before /proc/sys is frozen");
+	tap_ok(in_order(text, "sysctl net.ipv4", "read-only /proc/sys"),
+	       "sysctls are written before /proc/sys is frozen");
 	tap_ok(in_order(text, "mask /proc/kcore", "pivot_root"), "paths are masked before the host is left");
 	tap_ok(in_order(text, "pivot_root", "look up user"), "the user is looked up in the container's files");
-	tap_ok(in_order(text, "become user '0'", "die with rl"), "the death signal is set after the last change of ids");
+	tap_ok(in_order(text, "become user '0'", "die with rl"),
+	       "the death signal is set after the last change of ids");
 	tap_has(text, "security     exec /bin/true\n", "exec is in the last stage");
 	tap_ok(!strstr(text, "seccomp"), "without a filter none is loaded");
 	rtspec_free(&s);
@@ -101,7 +104,8 @@ static void choices(void)
 
 	small_spec(&s);
 	autofree char *strict = explain(&s, &filter);
-	tap_ok(in_order(strict, "no_new_privs", "seccomp filter of 7"), "with no_new_privs the filter is the last thing loaded");
+	tap_ok(in_order(strict, "no_new_privs", "seccomp filter of 7"),
+	       "with no_new_privs the filter is the last thing loaded");
 	s.no_new_privs = false;
 	autofree char *loose = explain(&s, &filter);
 	tap_ok(in_order(loose, "seccomp filter of 7", "become user"),

@@ -72,7 +72,8 @@ static void test_status(void)
 	tap_is_int(proc_wait_ok(&c, "helper", &e), -ECHILD, "proc_wait_ok takes a status for an error");
 	tap_is_str(e.text, "helper failed with status 3", "which says who and what");
 	tap_ok(c.pid == -1 && c.pidfd == -1, "a reaped child is an empty one");
-	tap_is_int(proc_spawn(&(struct proc_spawn){.argv = SH("kill -TERM $$")}, &c, &e), 0, "a child that kills itself");
+	tap_is_int(proc_spawn(&(struct proc_spawn){.argv = SH("kill -TERM $$")}, &c, &e), 0,
+		   "a child that kills itself");
 	tap_is_int(proc_wait_ok(&c, "helper", &e), -ECHILD, "proc_wait_ok takes a signal for an error");
 	tap_is_str(e.text, "helper was ended by signal 15", "which names the signal");
 }
@@ -91,13 +92,15 @@ static void test_descriptors(void)
 	/* The numbers asked for overlap the targets crosswise. */
 	int low = fcntl(a[1], F_DUPFD_CLOEXEC, 3);
 	int fds[3] = {b[1], a[1], low};
-	child_outputs((struct proc_spawn){.argv = SH("echo one >&3; echo two >&4; echo three >&5; test ! -e /proc/self/fd/6"),
-					  .fds = fds,
-					  .nfds = 3},
-		      "", "descriptors are passed from 3 upwards and no more");
+	child_outputs(
+		(struct proc_spawn){.argv = SH("echo one >&3; echo two >&4; echo three >&5; test ! -e /proc/self/fd/6"),
+				    .fds = fds,
+				    .nfds = 3},
+		"", "descriptors are passed from 3 upwards and no more");
 	char text[64] = "";
 	tap_ok(read(b[0], text, sizeof(text)) == 4 && !memcmp(text, "one\n", 4), "the first one is 3");
-	tap_ok(read(a[0], text, sizeof(text)) == 10 && !memcmp(text, "two\nthree\n", 10), "the second and third follow");
+	tap_ok(read(a[0], text, sizeof(text)) == 10 && !memcmp(text, "two\nthree\n", 10),
+	       "the second and third follow");
 	int swapped[8];
 	for (int i = 0; i < 8; i++)
 		swapped[i] = 10 - i;
@@ -109,9 +112,10 @@ static void test_descriptors(void)
 		saved[i] = fcntl(3 + i, F_DUPFD_CLOEXEC, 40);
 		tap_must(dup3(20 + i, 3 + i, O_CLOEXEC) >= 0);
 	}
-	int r = run(&(struct proc_spawn){.argv = SH("printf a >&3; printf b >&4; printf a >&5; printf b >&8; printf a >&9"),
-					 .fds = swapped,
-					 .nfds = 8});
+	int r = run(
+		&(struct proc_spawn){.argv = SH("printf a >&3; printf b >&4; printf a >&5; printf b >&8; printf a >&9"),
+				     .fds = swapped,
+				     .nfds = 8});
 	for (int i = 0; i < 8; i++)
 		if (saved[i] >= 0) {
 			dup3(saved[i], 3 + i, O_CLOEXEC);
@@ -183,9 +187,10 @@ static void test_signals(void)
 	sigprocmask(SIG_BLOCK, &set, &old);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
-	child_outputs((struct proc_spawn){.argv = SH("sed -n 's/^Sig[BIC][lg][knt]:.//p' /proc/self/status | tr '\\n' ' '")},
-		      "0000000000000000 0000000000000000 0000000000000000 ",
-		      "a child has no blocked, ignored or caught signals of ours");
+	child_outputs(
+		(struct proc_spawn){.argv = SH("sed -n 's/^Sig[BIC][lg][knt]:.//p' /proc/self/status | tr '\\n' ' '")},
+		"0000000000000000 0000000000000000 0000000000000000 ",
+		"a child has no blocked, ignored or caught signals of ours");
 	sigset_t now;
 	sigprocmask(SIG_SETMASK, NULL, &now);
 	tap_ok(sigismember(&now, SIGTERM) && !sigismember(&now, SIGINT), "our own mask is as it was");
@@ -217,11 +222,10 @@ static int parent_that_dies(void *arg)
 {
 	int fd = *(int *)arg;
 	struct proc_child c = PROC_CHILD_NONE;
-	return proc_spawn(&(struct proc_spawn){.argv = SH("exec sleep 100"),
-					       .fds = &fd,
-					       .nfds = 1,
-					       .parent_death_signal = SIGKILL},
-			  &c, NULL) < 0;
+	return proc_spawn(
+		       &(struct proc_spawn){
+			       .argv = SH("exec sleep 100"), .fds = &fd, .nfds = 1, .parent_death_signal = SIGKILL},
+		       &c, NULL) < 0;
 }
 
 static void test_options(void)
@@ -233,17 +237,23 @@ static void test_options(void)
 	struct pollfd pfd = {.fd = fds[0], .events = POLLIN};
 	tap_ok(poll(&pfd, 1, 10000) == 1 && (pfd.revents & POLLHUP), "the child dies with it when asked to");
 	close(fds[0]);
-	child_outputs((struct proc_spawn){.argv = SH("set -- $(sed 's/.*) //' /proc/self/stat); test $4 = $$ || test $4 = $2 && echo ok"),
-					  .new_session = true},
-		      "ok\n", "a child can have a session of its own");
+	child_outputs(
+		(struct proc_spawn){
+			.argv = SH("set -- $(sed 's/.*) //' /proc/self/stat); test $4 = $$ || test $4 = $2 && echo ok"),
+			.new_session = true},
+		"ok\n", "a child can have a session of its own");
 	char *const envp[] = {(char *)"PATH=/usr/bin:/bin", (char *)"ONLY=this", NULL};
-	child_outputs((struct proc_spawn){.argv = SH("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort | tr '\\n' ' '"), .envp = envp},
-		      "ONLY=this PATH=/usr/bin:/bin ", "an environment is handed over whole");
+	child_outputs(
+		(struct proc_spawn){
+			.argv = SH("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort | tr '\\n' ' '"),
+			.envp = envp},
+		"ONLY=this PATH=/usr/bin:/bin ", "an environment is handed over whole");
 	struct err e = ERR_INIT;
 	struct proc_child c;
 	int many[PROC_SPAWN_FDS_MAX + 1] = {0};
-	tap_is_int(proc_spawn(&(struct proc_spawn){.argv = SH(""), .fds = many, .nfds = PROC_SPAWN_FDS_MAX + 1}, &c, &e),
-		   -EINVAL, "too many descriptors are refused");
+	tap_is_int(
+		proc_spawn(&(struct proc_spawn){.argv = SH(""), .fds = many, .nfds = PROC_SPAWN_FDS_MAX + 1}, &c, &e),
+		-EINVAL, "too many descriptors are refused");
 }
 
 static int odd_name(void *arg)
@@ -267,10 +277,12 @@ static void test_identity(void)
 	tap_is_int(proc_start_time(getpid(), &ours, &e), 0, "our start time is known");
 	tap_is_int(proc_start_time(1, &init, &e), 0, "and that of another process");
 	tap_ok(ours > init, "we started after it");
-	tap_is_int(tap_child_status(odd_name, NULL), 0, "a command name with parentheses and spaces does not confuse it");
+	tap_is_int(tap_child_status(odd_name, NULL), 0,
+		   "a command name with parentheses and spaces does not confuse it");
 	tap_is_int(proc_start_time(0x3fffffff, &ours, &e), -ENOENT, "a process that is not there has none");
 	char id[37] = "";
-	tap_ok(proc_boot_id(id, &e) == 0 && strlen(id) == 36 && strspn(id, "0123456789abcdef-") == 36, "a boot id is read");
+	tap_ok(proc_boot_id(id, &e) == 0 && strlen(id) == 36 && strspn(id, "0123456789abcdef-") == 36,
+	       "a boot id is read");
 	char again[37] = "";
 	tap_ok(proc_boot_id(again, &e) == 0 && str_eq(id, again), "and is the same twice");
 	tap_is_int(proc_status_code(0x0300), 3, "an exit status is itself");
@@ -289,7 +301,8 @@ static int libexec_by_env(void *arg)
 static void test_directories(void)
 {
 	tap_is_int(tap_child_status(libexec_by_env, NULL), 0, "RL_LIBEXEC and RL_SHARE say where our files are");
-	tap_ok(*proc_libexec_dir() == '/' && proc_libexec_dir() == proc_libexec_dir(), "else there is a default, found once");
+	tap_ok(*proc_libexec_dir() == '/' && proc_libexec_dir() == proc_libexec_dir(),
+	       "else there is a default, found once");
 }
 
 int main(void)

@@ -34,12 +34,12 @@ static void test_pair(void)
 	tap_ok(!(now.c_lflag & (ICANON | ECHO | ISIG)) && !(now.c_oflag & OPOST),
 	       "without echo, lines, signals and output changes");
 	tap_ok(write(p.slavefd, "a\nb\n", 4) == 4 && read(p.masterfd, buffer, 16) == 4 &&
-	               memcmp(buffer, "a\nb\n", 4) == 0,
+		       memcmp(buffer, "a\nb\n", 4) == 0,
 	       "bytes pass unchanged");
 	pty_restore(&saved);
 	tcgetattr(p.slavefd, &now);
 	tap_ok(memcmp(&before.c_lflag, &now.c_lflag, sizeof(now.c_lflag)) == 0 && now.c_oflag == before.c_oflag &&
-	               now.c_iflag == before.c_iflag,
+		       now.c_iflag == before.c_iflag,
 	       "the modes are restored");
 	now.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(p.slavefd, TCSANOW, &now);
@@ -51,11 +51,11 @@ static void test_pair(void)
 	unsigned short rows = 0;
 	unsigned short cols = 0;
 	tap_ok(pty_set_size(p.masterfd, 33, 121, &e) == 0 && pty_get_size(p.slavefd, &rows, &cols, &e) == 0 &&
-	               rows == 33 && cols == 121,
+		       rows == 33 && cols == 121,
 	       "the size set on one end is seen on the other");
 	struct pty_pair q = {-1, -1};
 	tap_ok(pty_open(-1, &q, &e) == 0 && pty_copy_size(p.slavefd, q.masterfd, &e) == 0 &&
-	               pty_get_size(q.slavefd, &rows, &cols, &e) == 0 && rows == 33 && cols == 121,
+		       pty_get_size(q.slavefd, &rows, &cols, &e) == 0 && rows == 33 && cols == 121,
 	       "a size is copied from one terminal to another");
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	tap_is_int(pty_get_size(null, &rows, &cols, &e), -ENOTTY, "what is no terminal has no size");

@@ -95,9 +95,17 @@ static void fill(struct run_opts *o)
 	o->no_hosts = true;
 	o->mac_address = xstrdup("02:00:00:00:00:01");
 	strv_add(&o->host_access, "80");
-	o->limits = (struct limit_opts){.memory = 1, .memory_swap = -1, .memory_reservation = 3, .pids = 4,
-					.nano_cpus = 5, .cpu_quota = 6, .cpu_period = 7, .cpu_shares = 8,
-					.blkio_weight = 9, .mode = CGROUPS_DISABLED, .required = true};
+	o->limits = (struct limit_opts){.memory = 1,
+					.memory_swap = -1,
+					.memory_reservation = 3,
+					.pids = 4,
+					.nano_cpus = 5,
+					.cpu_quota = 6,
+					.cpu_period = 7,
+					.cpu_shares = 8,
+					.blkio_weight = 9,
+					.mode = CGROUPS_DISABLED,
+					.required = true};
 	o->limits.cpuset_cpus = xstrdup("0-1");
 	o->limits.cpuset_mems = xstrdup("0");
 	o->limits.parent = xstrdup("/p");
@@ -145,7 +153,8 @@ static void options_come_back(void)
 	run_opts_init(&fresh);
 	size_t same = 0;
 	for (size_t i = 0; i < sizeof(o); i++)
-		same += ((const char *)&back)[i] == ((const char *)&fresh)[i] && ((const char *)&o)[i] != ((const char *)&fresh)[i];
+		same += ((const char *)&back)[i] == ((const char *)&fresh)[i] &&
+			((const char *)&o)[i] != ((const char *)&fresh)[i];
 	tap_ok(same <= 8, "no option is at its default after reading (%zu bytes are)", same);
 	run_opts_free(&o);
 	run_opts_free(&back);
@@ -195,7 +204,8 @@ static void config_comes_back(void)
 	strv_add(&c.health.test, "true");
 	autojson json_t *doc = record_config_to_json(&c);
 	tap_is_int(record_config_from_json(doc, &back, &e), 0, "a container's record is read");
-	tap_ok(back.created == c.created && str_eq(back.name, "web") && str_eq(back.id, c.id), "with id, name and time");
+	tap_ok(back.created == c.created && str_eq(back.name, "web") && str_eq(back.id, c.id),
+	       "with id, name and time");
 	tap_ok(back.map.present && back.map.nuid == 2 && back.map.uid[1].count == 4294967295u, "and its id map");
 	tap_ok(back.health.test.count == 1 && back.health.interval_ns == 5, "and its health check");
 	record_config_free(&back);

@@ -21,10 +21,10 @@
 static bool filter_openat2(unsigned errnum)
 {
 	struct sock_filter code[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errnum),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errnum),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = {.len = ARRAY_SIZE(code), .filter = code};
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
@@ -45,19 +45,19 @@ static char *make_tree(void)
 		const char *path;
 		const char *text;
 	} links[] = {
-	        {"root/var/run", "/run"},
-	        {"root/up", "../../../../etc/passwd"},
-	        {"root/abs", "/etc/passwd"},
-	        {"root/dangling", "nowhere/at/all"},
-	        {"root/gone", "/gone-dir"},
-	        {"root/loop", "loop"},
-	        {"root/a/parent", ".."},
-	        {"root/ping", "pong"},
-	        {"root/pong", "ping"},
-	        {"root/a/b/out", "../../../outside"},
-	        {"root/slash", "/"},
-	        {"root/dir", "a/b/"},
-	        {"root/outfile", "../outside/secret"},
+		{"root/var/run", "/run"},
+		{"root/up", "../../../../etc/passwd"},
+		{"root/abs", "/etc/passwd"},
+		{"root/dangling", "nowhere/at/all"},
+		{"root/gone", "/gone-dir"},
+		{"root/loop", "loop"},
+		{"root/a/parent", ".."},
+		{"root/ping", "pong"},
+		{"root/pong", "ping"},
+		{"root/a/b/out", "../../../outside"},
+		{"root/slash", "/"},
+		{"root/dir", "a/b/"},
+		{"root/outfile", "../outside/secret"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		if (symlinkat(links[i].text, fd, links[i].path) < 0)
@@ -90,27 +90,27 @@ static void test_resolution(int rootfd, const char *top, const char *how)
 		int error;
 		const char *sentence;
 	} cases[] = {
-	        {"/", "root", 0, "/ is the root"},
-	        {"..", "root", 0, ".. at the root is the root"},
-	        {"a/../../../..", "root", 0, "many .. end at the root"},
-	        {"/etc/passwd", "root/etc/passwd", 0, "an absolute path starts at the root"},
-	        {"etc//.//passwd", "root/etc/passwd", 0, "double slashes and dots are nothing"},
-	        {"abs", "root/etc/passwd", 0, "an absolute symlink starts at the root"},
-	        {"up", "root/etc/passwd", 0, "a symlink with .. stays in the root"},
-	        {"var/run", "root/run", 0, "a symlinked directory is followed"},
-	        {"a/parent/etc/passwd", "root/etc/passwd", 0, "a symlink to .. is followed"},
-	        {"slash/slash/a", "root/a", 0, "a symlink to / is the root"},
-	        {"dir/c", "root/a/b/c", 0, "a symlink with a slash at its end is followed"},
-	        {"dir/..", "root/a", 0, ".. behind a symlink is the parent of what it names"},
-	        {"a/b/out/secret", NULL, -ENOENT, "a symlink out of the root leads nowhere"},
-	        {"outfile", NULL, -ENOENT, "a symlink to a file outside leads nowhere"},
-	        {"dangling", NULL, -ENOENT, "a dangling symlink leads nowhere"},
-	        {"loop", NULL, -ELOOP, "a symlink to itself is an error"},
-	        {"ping", NULL, -ELOOP, "a circle of symlinks is an error"},
-	        {"a/file/", NULL, -ENOTDIR, "a file with a slash behind it is an error"},
-	        {"a/file/..", NULL, -ENOTDIR, ".. below a file is an error"},
-	        {"a/file/x", NULL, -ENOTDIR, "a component below a file is an error"},
-	        {"", NULL, -ENOENT, "an empty path is an error"},
+		{"/", "root", 0, "/ is the root"},
+		{"..", "root", 0, ".. at the root is the root"},
+		{"a/../../../..", "root", 0, "many .. end at the root"},
+		{"/etc/passwd", "root/etc/passwd", 0, "an absolute path starts at the root"},
+		{"etc//.//passwd", "root/etc/passwd", 0, "double slashes and dots are nothing"},
+		{"abs", "root/etc/passwd", 0, "an absolute symlink starts at the root"},
+		{"up", "root/etc/passwd", 0, "a symlink with .. stays in the root"},
+		{"var/run", "root/run", 0, "a symlinked directory is followed"},
+		{"a/parent/etc/passwd", "root/etc/passwd", 0, "a symlink to .. is followed"},
+		{"slash/slash/a", "root/a", 0, "a symlink to / is the root"},
+		{"dir/c", "root/a/b/c", 0, "a symlink with a slash at its end is followed"},
+		{"dir/..", "root/a", 0, ".. behind a symlink is the parent of what it names"},
+		{"a/b/out/secret", NULL, -ENOENT, "a symlink out of the root leads nowhere"},
+		{"outfile", NULL, -ENOENT, "a symlink to a file outside leads nowhere"},
+		{"dangling", NULL, -ENOENT, "a dangling symlink leads nowhere"},
+		{"loop", NULL, -ELOOP, "a symlink to itself is an error"},
+		{"ping", NULL, -ELOOP, "a circle of symlinks is an error"},
+		{"a/file/", NULL, -ENOTDIR, "a file with a slash behind it is an error"},
+		{"a/file/..", NULL, -ENOTDIR, ".. below a file is an error"},
+		{"a/file/x", NULL, -ENOTDIR, "a component below a file is an error"},
+		{"", NULL, -ENOENT, "an empty path is an error"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
@@ -134,7 +134,7 @@ static void test_magic(const char *how)
 	struct err e = ERR_INIT;
 	autofd int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	static const char *const magic[] = {"proc/self/root/etc", "proc/self/exe", "proc/self/cwd", "proc/self/fd/0",
-	                                    "proc/self/ns/user"};
+					    "proc/self/ns/user"};
 	if (!is_there("", "proc/self/ns/user")) {
 		tap_skip("no /proc", "magic links are refused");
 		return;
@@ -154,11 +154,11 @@ static void test_creation(int rootfd, const char *top, const char *how)
 	close(fd);
 	tap_is_int(safepath_open(rootfd, "no/new", O_CREAT | O_WRONLY, 0600, &e), -ENOENT, "but no parents");
 	tap_is_int(safepath_open(rootfd, "dangling", O_CREAT | O_WRONLY, 0600, &e), -ELOOP,
-	           "nor through a dangling symlink");
+		   "nor through a dangling symlink");
 	tap_is_int(safepath_open(rootfd, "abs", O_CREAT | O_WRONLY, 0600, &e), -ELOOP,
-	           "nor through one that leads somewhere");
+		   "nor through one that leads somewhere");
 	tap_is_int(safepath_open(rootfd, "outfile", O_CREAT | O_WRONLY | O_TRUNC, 0600, &e), -ELOOP,
-	           "nor one that leads out");
+		   "nor one that leads out");
 	fd = safepath_open(rootfd, "var/run/pidfile", O_CREAT | O_EXCL | O_RDWR, 0600, &e);
 	tap_ok(same_file(fd, top, "root/run/pidfile"), "%s: parents may be symlinks", how);
 	close(fd);
@@ -177,7 +177,7 @@ static void test_creation(int rootfd, const char *top, const char *how)
 	close(fd);
 	(void)!io_remove_tree(rootfd, "gone-dir", &e);
 	tap_is_int(safepath_mkdirs(rootfd, "dangling", 0755, &e), -ELOOP,
-	           "mkdirs makes nothing through a dangling symlink at the end");
+		   "mkdirs makes nothing through a dangling symlink at the end");
 	tap_ok(!is_there(top, "root/nowhere"), "and no part of it");
 	tap_is_int(safepath_mkdirs(rootfd, "a/file", 0755, &e), -ENOTDIR, "mkdirs on a file is an error");
 	tap_is_int(safepath_mkdirs(rootfd, "a/file/x", 0755, &e), -ENOTDIR, "and below one too");
@@ -207,7 +207,7 @@ static void test_mountpoints(int rootfd, const char *top, const char *how)
 	close(fd);
 	fd = safepath_mountpoint(rootfd, "mnt/deep/file", false, 0644, &e);
 	tap_ok(same_file(fd, top, "root/mnt/deep/file") && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	               st.st_size == 0,
+		       st.st_size == 0,
 	       "%s: a mount point file is made empty", how);
 	close(fd);
 	fd = safepath_mountpoint(rootfd, "abs", false, 0644, &e);
@@ -222,7 +222,7 @@ static void test_mountpoints(int rootfd, const char *top, const char *how)
 	tap_is_int(safepath_mountpoint(rootfd, "a/file", true, 0755, &e), -ENOTDIR, "a file where a directory is due");
 	tap_is_int(safepath_mountpoint(rootfd, "a/b", false, 0755, &e), -EISDIR, "a directory where a file is due");
 	tap_is_int(safepath_mountpoint(rootfd, "dangling", false, 0644, &e), -ELOOP,
-	           "a dangling symlink is refused for a file");
+		   "a dangling symlink is refused for a file");
 	tap_is_int(safepath_mountpoint(rootfd, "dangling", true, 0755, &e), -ELOOP, "and for a directory");
 	tap_is_int(safepath_mountpoint(rootfd, "outfile", false, 0755, &e), -ELOOP, "and one that points outside too");
 	tap_is_int(safepath_mountpoint(rootfd, "a/file/x", true, 0755, &e), -ENOTDIR, "nothing is made below a file");
@@ -236,7 +236,7 @@ static void test_files(int rootfd, const char *top, const char *how)
 	struct stat st;
 	autofree char *secret = xasprintf("%s/outside/secret", top);
 	tap_is_int(safepath_write_file(rootfd, "new/dir/hostname", "box\n", 4, 0640, &e), 0,
-	           "a file is written, with parents");
+		   "a file is written, with parents");
 	autofree char *path = xasprintf("%s/root/new/dir/hostname", top);
 	tap_ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640 && st.st_size == 4, "%s: with mode and content",
 	       how);
@@ -251,16 +251,16 @@ static void test_files(int rootfd, const char *top, const char *how)
 	mkfifoat(rootfd, "fifo", 0600);
 	tap_ok(safepath_write_file(rootfd, "a/b", "x", 1, 0644, &e) < 0, "%s: a directory is not", how);
 	tap_is_int(safepath_write_file(rootfd, "a/b/", "x", 1, 0644, &e), -EINVAL,
-	           "nor a name with a slash at its end");
+		   "nor a name with a slash at its end");
 
 	tap_ok(safepath_read_file(rootfd, "up", 100, &text, &e) == 0 && strcmp(text.buf, "root/etc/passwd") == 0,
 	       "%s: a file is read through symlinks inside the root", how);
 	tap_is_int(safepath_read_file(rootfd, "outfile", 100, &text, &e), -ENOENT,
-	           "and not through one that leads out");
+		   "and not through one that leads out");
 	tap_is_int(safepath_read_file(rootfd, "fifo", 100, &text, &e), -EINVAL, "a fifo is refused without blocking");
 	tap_is_int(safepath_read_file(rootfd, "a", 100, &text, &e), -EISDIR, "a directory is refused");
 	tap_is_int(safepath_read_file(rootfd, "etc/passwd", 5, &text, &e), -EFBIG,
-	           "a file larger than the limit is refused");
+		   "a file larger than the limit is refused");
 	tap_is_int(safepath_read_file(rootfd, "etc/nothing", 5, &text, &e), -ENOENT, "a missing file is -ENOENT");
 
 	tap_is_int(safepath_symlink(rootfd, "/proc/self/fd", "a/b/fd", &e), 0, "a symlink is made");
@@ -281,14 +281,14 @@ static uint32_t next_random(uint32_t *seed)
 static void random_path(uint32_t *seed, char *out, size_t size)
 {
 	static const char *const parts[] = {"a",     "b",    "c",   "..",     ".",    "",     "dir",
-	                                    "slash", "var",  "run", "parent", "out",  "up",   "abs",
-	                                    "gone",  "file", "etc", "passwd", "loop", "fifo", "outfile"};
+					    "slash", "var",  "run", "parent", "out",  "up",   "abs",
+					    "gone",  "file", "etc", "passwd", "loop", "fifo", "outfile"};
 	size_t len = 0;
 	unsigned n = 1 + next_random(seed) % 7;
 	out[0] = '\0';
 	for (unsigned i = 0; i < n; i++)
 		len += (size_t)snprintf(out + len, size - len, "%s%s", i || next_random(seed) % 2 ? "/" : "",
-		                        parts[next_random(seed) % ARRAY_SIZE(parts)]);
+					parts[next_random(seed) % ARRAY_SIZE(parts)]);
 }
 
 /* Which object it is, in words that survive the tree being made anew: its path. */
@@ -307,11 +307,11 @@ static uint64_t identity(int fd)
 static void resolve_all(int rootfd, uint64_t *results)
 {
 	static const int flags[] = {O_PATH,
-	                            O_PATH | O_NOFOLLOW,
-	                            O_PATH | O_DIRECTORY,
-	                            O_RDONLY | O_NONBLOCK,
-	                            O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
-	                            O_WRONLY | O_NONBLOCK};
+				    O_PATH | O_NOFOLLOW,
+				    O_PATH | O_DIRECTORY,
+				    O_RDONLY | O_NONBLOCK,
+				    O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
+				    O_WRONLY | O_NONBLOCK};
 	uint32_t seed = 1;
 	for (size_t i = 0; i < PATHS; i++) {
 		char path[256];

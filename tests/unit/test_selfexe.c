@@ -50,8 +50,10 @@ int main(int argc, char **argv)
 	tap_is_int(tap_child_status(run_child, NULL), ours ? IN_COPY : IN_FILE,
 		   "a binary that the caller owns is left for a sealed copy, any other is not");
 	if (geteuid() == 0 && !(st.st_mode & 022))
-		tap_is_int(tap_child_status(run_child, &st), IN_FILE, "root's binary, run by somebody else, is not copied");
+		tap_is_int(tap_child_status(run_child, &st), IN_FILE,
+			   "root's binary, run by somebody else, is not copied");
 	else
-		tap_skip("needs root, and a binary only root may write", "root's binary, run by somebody else, is not copied");
+		tap_skip("needs root, and a binary only root may write",
+			 "root's binary, run by somebody else, is not copied");
 	return tap_done();
 }

@@ -68,8 +68,7 @@ static void test_conf(void)
 	struct err e = ERR_INIT;
 	struct store_image image;
 	autofree char *path = xasprintf("%s/storage.conf", own.dir);
-	autofree char *text =
-		xasprintf("[storage.options]\nadditionalimagestores = [ \"%s\" ]\n", other.s.root);
+	autofree char *text = xasprintf("[storage.options]\nadditionalimagestores = [ \"%s\" ]\n", other.s.root);
 	fixture_must(io_write_file(AT_FDCWD, path, text, strlen(text), 0600, &e), &e);
 	unsetenv("RL_ADDITIONAL_STORES");
 	setenv("CONTAINERS_STORAGE_CONF", path, 1);

@@ -26,7 +26,8 @@ static void test_buffer(void)
 	tap_ok(s.len == 100004 && s.buf[s.len] == '\0' && s.size > s.len, "a long string grows and stays terminated");
 
 	char *taken = str_take(&s);
-	tap_ok(strlen(taken) == 100004 && s.len == 0 && str_eq(s.buf, ""), "str_take hands over and leaves an empty string");
+	tap_ok(strlen(taken) == 100004 && s.len == 0 && str_eq(s.buf, ""),
+	       "str_take hands over and leaves an empty string");
 	free(taken);
 	taken = str_take(&s);
 	tap_is_str(taken, "", "str_take of an empty string gives one that can be freed");

@@ -25,11 +25,12 @@ static void test_messages(struct sync_msg *m)
 	int s[2];
 	struct err e = ERR_INIT;
 	tap_is_int(sync_pair(s, &e), 0, "a pair is made");
-	tap_ok((fcntl(s[0], F_GETFD) & FD_CLOEXEC) && (fcntl(s[1], F_GETFD) & FD_CLOEXEC), "both ends are close-on-exec");
+	tap_ok((fcntl(s[0], F_GETFD) & FD_CLOEXEC) && (fcntl(s[1], F_GETFD) & FD_CLOEXEC),
+	       "both ends are close-on-exec");
 	tap_is_int(sync_send(s[0], STEP_ONE, "data", 4, NULL, 0, &e), 0, "a message with data is sent");
 	tap_is_int(sync_send(s[0], STEP_TWO, NULL, 0, NULL, 0, &e), 0, "and one without");
-	tap_ok(sync_recv(s[1], "peer", m, &e) == 0 && m->step == STEP_ONE && m->len == 4 && !memcmp(m->data, "data", 4) &&
-		       m->nfds == 0,
+	tap_ok(sync_recv(s[1], "peer", m, &e) == 0 && m->step == STEP_ONE && m->len == 4 &&
+		       !memcmp(m->data, "data", 4) && m->nfds == 0,
 	       "messages keep their boundaries, step and data");
 	tap_ok(sync_recv(s[1], "peer", m, &e) == 0 && m->step == STEP_TWO && m->len == 0, "and their order");
 
@@ -38,7 +39,8 @@ static void test_messages(struct sync_msg *m)
 	tap_is_int(sync_send(s[0], STEP_ONE, big, SYNC_DATA_MAX, NULL, 0, &e), 0, "the largest message is sent");
 	tap_ok(sync_recv(s[1], "peer", m, &e) == 0 && m->len == SYNC_DATA_MAX && !memcmp(m->data, big, SYNC_DATA_MAX),
 	       "and arrives whole");
-	tap_is_int(sync_send(s[0], STEP_ONE, big, SYNC_DATA_MAX + 1, NULL, 0, &e), -EMSGSIZE, "a larger one is refused");
+	tap_is_int(sync_send(s[0], STEP_ONE, big, SYNC_DATA_MAX + 1, NULL, 0, &e), -EMSGSIZE,
+		   "a larger one is refused");
 
 	tap_must(sync_send(s[0], STEP_TWO, NULL, 0, NULL, 0, &e) == 0);
 	tap_is_int(sync_expect(s[1], "the child", STEP_ONE, m, &e), -EPROTO, "a step out of order is an error");
@@ -102,7 +104,8 @@ static void test_errors(struct sync_msg *m)
 	evil.code = -5;
 	sync_send_err(s[0], &evil);
 	tap_is_int(sync_recv(s[1], "the child", m, &e), -EIO, "an error with a code that makes no sense is an error");
-	tap_ok(strlen(e.text) == ERR_TEXT_SIZE - 1 && strlen(e.hint) == ERR_HINT_SIZE - 1, "texts without an end get one");
+	tap_ok(strlen(e.text) == ERR_TEXT_SIZE - 1 && strlen(e.hint) == ERR_HINT_SIZE - 1,
+	       "texts without an end get one");
 	tap_must(sync_send(s[0], SYNC_STEP_ERROR, "short", 5, NULL, 0, &e) == 0);
 	tap_is_int(sync_recv(s[1], "the child", m, &e), -EPROTO, "an error of the wrong size is refused");
 	tap_is_int(sync_send(s[0], SYNC_STEP_ERROR, &cause, sizeof(cause), NULL, 0, &e), 0, "another error");

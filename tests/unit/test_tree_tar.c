@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "archive_tar.h"
@@ -73,6 +74,19 @@ static int convert(const struct str *tar, struct str *out, struct err *e)
 	return r;
 }
 
+/* In a process of its own: after a failure the reading thread is left alone with what it uses. */
+static bool is_refused(const struct str *tar)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct err e = ERR_INIT;
+		struct str out = STR_INIT;
+		_exit(convert(tar, &out, &e) == -EBADMSG ? 0 : 1);
+	}
+	int status;
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -102,15 +116,15 @@ int main(void)
 	str_cut(&odd, 0);
 	tar_add(&odd, &(struct tar_item){.name = "a/../../f", .mode = 0644, .data = "x"});
 	tar_end(&odd);
-	tap_is_int(convert(&odd, &out, &e), -EBADMSG, "those with .. are refused");
+	tap_ok(is_refused(&odd), "those with .. are refused");
 	str_cut(&odd, 0);
 	tar_add(&odd, &(struct tar_item){.name = "h", .type = '1', .mode = 0644, .link = "../f"});
 	tar_end(&odd);
-	tap_is_int(convert(&odd, &out, &e), -EBADMSG, "and hard links with ..");
+	tap_ok(is_refused(&odd), "and hard links with ..");
 	str_cut(&odd, 0);
 	str_adds(&odd, "this is not a tar archive, however long it is");
-	tap_is_int(convert(&odd, &out, &e), -EBADMSG, "so is what is no tar");
+	tap_ok(is_refused(&odd), "so is what is no tar");
 	str_cut(&odd, 0);
-	tap_is_int(convert(&odd, &out, &e), -EBADMSG, "and nothing at all");
+	tap_ok(is_refused(&odd), "and nothing at all");
 	return tap_done();
 }

@@ -123,7 +123,8 @@ static void full(struct pty_pair *theirs)
 			break;
 		got += (size_t)n;
 		if (t.pending_len == 0 && tty_relay_wants_input(&t))
-			while (tty_relay_input(&t, 1, &e) == 0 && poll(&(struct pollfd){.fd = in[0], .events = POLLIN}, 1, 0) == 1)
+			while (tty_relay_input(&t, 1, &e) == 0 &&
+			       poll(&(struct pollfd){.fd = in[0], .events = POLLIN}, 1, 0) == 1)
 				;
 	}
 	tap_is_int((long long)got, (long long)sent, "and nothing is lost when somebody does");

@@ -10,27 +10,27 @@
 #include "rl/model/user_spec.h"
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
-                             "daemon:x:1:1:daemon:/usr/sbin:/bin/false\n"
-                             "1000:x:0:0:a name that looks like a number:/root:/bin/sh\n"
-                             "0x1:x:0:0::/:/bin/sh\n"
-                             "+1:x:0:0::/:/bin/sh\n"
-                             "web:x:33:34:web:/srv/web:/bin/sh\n"
-                             "web:x:0:0:the second line of the name:/root:/bin/sh\n"
-                             "wrap:x:4294967296:0::/:\n"
-                             "minus:x:-1:0::/:\n"
-                             "blank:x: 0:0::/:\n"
-                             "short:x:7\n"
-                             "big:x:2147483648:5::/big:\n"
-                             "rel:x:40:40::home/rel:\n"
-                             "# comment:x:50:50::/:\n";
+			     "daemon:x:1:1:daemon:/usr/sbin:/bin/false\n"
+			     "1000:x:0:0:a name that looks like a number:/root:/bin/sh\n"
+			     "0x1:x:0:0::/:/bin/sh\n"
+			     "+1:x:0:0::/:/bin/sh\n"
+			     "web:x:33:34:web:/srv/web:/bin/sh\n"
+			     "web:x:0:0:the second line of the name:/root:/bin/sh\n"
+			     "wrap:x:4294967296:0::/:\n"
+			     "minus:x:-1:0::/:\n"
+			     "blank:x: 0:0::/:\n"
+			     "short:x:7\n"
+			     "big:x:2147483648:5::/big:\n"
+			     "rel:x:40:40::home/rel:\n"
+			     "# comment:x:50:50::/:\n";
 static const char group[] = "root:x:0:root\n"
-                            "staff:x:50:web,daemon\n"
-                            "www:x:34:\n"
-                            "disk:x:6:web\n"
-                            "6:x:0:\n"
-                            "dup:x:6:web\n"
-                            "webby:x:60:webbed,we\n"
-                            "bad:x:99999999999:web\n";
+			    "staff:x:50:web,daemon\n"
+			    "www:x:34:\n"
+			    "disk:x:6:web\n"
+			    "6:x:0:\n"
+			    "dup:x:6:web\n"
+			    "webby:x:60:webbed,we\n"
+			    "bad:x:99999999999:web\n";
 
 struct spec_case {
 	const char *text;
@@ -41,76 +41,76 @@ struct spec_case {
 };
 
 static const struct spec_case cases[] = {
-        {NULL, 0, 0, 0, 1, "/root"},
-        {"", 0, 0, 0, 1, "/root"},
-        {"root", 0, 0, 0, 1, "/root"},
-        {"0", 0, 0, 0, 1, "/root"},
-        {"1", 0, 1, 1, 2, "/usr/sbin"},
-        {"daemon", 0, 1, 1, 2, "/usr/sbin"},
-        {"web", 0, 33, 34, 3, "/srv/web"},
-        {"33", 0, 33, 34, 3, "/srv/web"},
-        {"web:disk", 0, 33, 6, 1, "/srv/web"},
-        {"web:6", 0, 33, 6, 1, "/srv/web"},
-        {"33:6", 0, 33, 6, 1, "/srv/web"},
-        {"77:88", 0, 77, 88, 1, "/"},
-        {"77:staff", 0, 77, 50, 1, "/"},
-        {":88", 0, 0, 88, 1, "/root"},
-        {":staff", 0, 0, 50, 1, "/root"},
-        {"77", 0, 77, 0, 1, "/"},
-        {"1000", 0, 1000, 0, 1, "/"}, /* and not the line whose name is 1000 */
-        {"2147483647", 0, 2147483647u, 0, 1, "/"},
-        {"2147483648", 0, 2147483648u, 5, 1, "/big"},
-        {"big", 0, 2147483648u, 5, 1, "/big"},
-        {"4294967294", 0, 4294967294u, 0, 1, "/"},
-        {"4294967294:4294967294", 0, 4294967294u, 4294967294u, 1, "/"},
-        {"rel", 0, 40, 40, 1, "/"},
-        {"4294967295", EINVAL, 0, 0, 0, NULL},
-        {"4294967296", EINVAL, 0, 0, 0, NULL},
-        {"0:4294967295", EINVAL, 0, 0, 0, NULL},
-        {"18446744073709551616", EINVAL, 0, 0, 0, NULL},
-        {"18446744073709551617", EINVAL, 0, 0, 0, NULL},
-        {"99999999999999999999999999999999999999999", EINVAL, 0, 0, 0, NULL},
-        {"-1", EINVAL, 0, 0, 0, NULL},
-        {"-0", EINVAL, 0, 0, 0, NULL},
-        {"0:-1", EINVAL, 0, 0, 0, NULL},
-        {"+1", EINVAL, 0, 0, 0, NULL},
-        {"1:+1", EINVAL, 0, 0, 0, NULL},
-        {"0x1", EINVAL, 0, 0, 0, NULL},
-        {"0X1", EINVAL, 0, 0, 0, NULL},
-        {"0b1", EINVAL, 0, 0, 0, NULL},
-        {"0o7", EINVAL, 0, 0, 0, NULL},
-        {"010", EINVAL, 0, 0, 0, NULL},
-        {"00", EINVAL, 0, 0, 0, NULL},
-        {"1:", EINVAL, 0, 0, 0, NULL},
-        {":", EINVAL, 0, 0, 0, NULL},
-        {"web:", EINVAL, 0, 0, 0, NULL},
-        {"1:1:1", EINVAL, 0, 0, 0, NULL},
-        {"web:disk:x", EINVAL, 0, 0, 0, NULL},
-        {" 1", EINVAL, 0, 0, 0, NULL},
-        {"1 ", EINVAL, 0, 0, 0, NULL},
-        {"1\n", EINVAL, 0, 0, 0, NULL},
-        {"1 :1", EINVAL, 0, 0, 0, NULL},
-        {"1: 1", EINVAL, 0, 0, 0, NULL},
-        {"\t", EINVAL, 0, 0, 0, NULL},
-        {"we b", EINVAL, 0, 0, 0, NULL},
-        {"web,root", EINVAL, 0, 0, 0, NULL},
-        {"../etc", EINVAL, 0, 0, 0, NULL},
-        {"1e0", ENOENT, 0, 0, 0, NULL},
-        {"1a", ENOENT, 0, 0, 0, NULL},
-        {"nobody", ENOENT, 0, 0, 0, NULL},
-        {"Web", ENOENT, 0, 0, 0, NULL},
-        {"we", ENOENT, 0, 0, 0, NULL},
-        {"web:nogroup", ENOENT, 0, 0, 0, NULL},
-        {"#", ENOENT, 0, 0, 0, NULL},
-        {"wrap", EINVAL, 0, 0, 0, NULL},
-        {"minus", EINVAL, 0, 0, 0, NULL},
-        {"blank", EINVAL, 0, 0, 0, NULL},
-        {"short", EINVAL, 0, 0, 0, NULL},
-        {"web:bad", EINVAL, 0, 0, 0, NULL},
+	{NULL, 0, 0, 0, 1, "/root"},
+	{"", 0, 0, 0, 1, "/root"},
+	{"root", 0, 0, 0, 1, "/root"},
+	{"0", 0, 0, 0, 1, "/root"},
+	{"1", 0, 1, 1, 2, "/usr/sbin"},
+	{"daemon", 0, 1, 1, 2, "/usr/sbin"},
+	{"web", 0, 33, 34, 3, "/srv/web"},
+	{"33", 0, 33, 34, 3, "/srv/web"},
+	{"web:disk", 0, 33, 6, 1, "/srv/web"},
+	{"web:6", 0, 33, 6, 1, "/srv/web"},
+	{"33:6", 0, 33, 6, 1, "/srv/web"},
+	{"77:88", 0, 77, 88, 1, "/"},
+	{"77:staff", 0, 77, 50, 1, "/"},
+	{":88", 0, 0, 88, 1, "/root"},
+	{":staff", 0, 0, 50, 1, "/root"},
+	{"77", 0, 77, 0, 1, "/"},
+	{"1000", 0, 1000, 0, 1, "/"}, /* and not the line whose name is 1000 */
+	{"2147483647", 0, 2147483647u, 0, 1, "/"},
+	{"2147483648", 0, 2147483648u, 5, 1, "/big"},
+	{"big", 0, 2147483648u, 5, 1, "/big"},
+	{"4294967294", 0, 4294967294u, 0, 1, "/"},
+	{"4294967294:4294967294", 0, 4294967294u, 4294967294u, 1, "/"},
+	{"rel", 0, 40, 40, 1, "/"},
+	{"4294967295", EINVAL, 0, 0, 0, NULL},
+	{"4294967296", EINVAL, 0, 0, 0, NULL},
+	{"0:4294967295", EINVAL, 0, 0, 0, NULL},
+	{"18446744073709551616", EINVAL, 0, 0, 0, NULL},
+	{"18446744073709551617", EINVAL, 0, 0, 0, NULL},
+	{"99999999999999999999999999999999999999999", EINVAL, 0, 0, 0, NULL},
+	{"-1", EINVAL, 0, 0, 0, NULL},
+	{"-0", EINVAL, 0, 0, 0, NULL},
+	{"0:-1", EINVAL, 0, 0, 0, NULL},
+	{"+1", EINVAL, 0, 0, 0, NULL},
+	{"1:+1", EINVAL, 0, 0, 0, NULL},
+	{"0x1", EINVAL, 0, 0, 0, NULL},
+	{"0X1", EINVAL, 0, 0, 0, NULL},
+	{"0b1", EINVAL, 0, 0, 0, NULL},
+	{"0o7", EINVAL, 0, 0, 0, NULL},
+	{"010", EINVAL, 0, 0, 0, NULL},
+	{"00", EINVAL, 0, 0, 0, NULL},
+	{"1:", EINVAL, 0, 0, 0, NULL},
+	{":", EINVAL, 0, 0, 0, NULL},
+	{"web:", EINVAL, 0, 0, 0, NULL},
+	{"1:1:1", EINVAL, 0, 0, 0, NULL},
+	{"web:disk:x", EINVAL, 0, 0, 0, NULL},
+	{" 1", EINVAL, 0, 0, 0, NULL},
+	{"1 ", EINVAL, 0, 0, 0, NULL},
+	{"1\n", EINVAL, 0, 0, 0, NULL},
+	{"1 :1", EINVAL, 0, 0, 0, NULL},
+	{"1: 1", EINVAL, 0, 0, 0, NULL},
+	{"\t", EINVAL, 0, 0, 0, NULL},
+	{"we b", EINVAL, 0, 0, 0, NULL},
+	{"web,root", EINVAL, 0, 0, 0, NULL},
+	{"../etc", EINVAL, 0, 0, 0, NULL},
+	{"1e0", ENOENT, 0, 0, 0, NULL},
+	{"1a", ENOENT, 0, 0, 0, NULL},
+	{"nobody", ENOENT, 0, 0, 0, NULL},
+	{"Web", ENOENT, 0, 0, 0, NULL},
+	{"we", ENOENT, 0, 0, 0, NULL},
+	{"web:nogroup", ENOENT, 0, 0, 0, NULL},
+	{"#", ENOENT, 0, 0, 0, NULL},
+	{"wrap", EINVAL, 0, 0, 0, NULL},
+	{"minus", EINVAL, 0, 0, 0, NULL},
+	{"blank", EINVAL, 0, 0, 0, NULL},
+	{"short", EINVAL, 0, 0, 0, NULL},
+	{"web:bad", EINVAL, 0, 0, 0, NULL},
 };
 
 static int resolve(const char *text, const char *pw, size_t pw_len, const char *gr, size_t gr_len, struct user_ids *ids,
-                   struct err *e)
+		   struct err *e)
 {
 	struct user_spec spec;
 	int r = user_spec_parse(text, &spec, e);
@@ -131,9 +131,9 @@ static void test_table(void)
 			continue;
 		}
 		bool same = r == 0 && ids.uid == c->uid && ids.gid == c->gid && ids.ngroups == c->ngroups &&
-		            ids.groups[0] == c->gid && str_eq(ids.home, c->home);
+			    ids.groups[0] == c->gid && str_eq(ids.home, c->home);
 		if (!tap_ok(same, "'%s' is uid %u gid %u with %zu groups and home %s", shown, c->uid, c->gid,
-		            c->ngroups, c->home))
+			    c->ngroups, c->home))
 			tap_diag("got %d %s: %u %u %zu %s", r, e.text, ids.uid, ids.gid, ids.ngroups, ids.home);
 		if (r == 0)
 			user_ids_free(&ids);
@@ -157,9 +157,9 @@ static void test_groups(void)
 		int result;
 		uint32_t gid;
 	} gids[] = {
-	        {"staff", 0, 50},           {"6", 0, 6},         {"7", 0, 7},
-	        {"nogroup", -ENOENT, 0},    {"", -EINVAL, 0},    {"-1", -EINVAL, 0},
-	        {"4294967295", -EINVAL, 0}, {"bad", -EINVAL, 0},
+		{"staff", 0, 50},	    {"6", 0, 6},	 {"7", 0, 7},
+		{"nogroup", -ENOENT, 0},    {"", -EINVAL, 0},	 {"-1", -EINVAL, 0},
+		{"4294967295", -EINVAL, 0}, {"bad", -EINVAL, 0},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(gids); i++) {
 		uint32_t gid = 0;

@@ -9,10 +9,10 @@
 
 #include <stddef.h>
 
-#define RL_CHECK __attribute__((warn_unused_result))
+#define RL_CHECK			 __attribute__((warn_unused_result))
 #define RL_PRINTF(fmt_index, args_index) __attribute__((format(printf, fmt_index, args_index)))
-#define RL_NORETURN __attribute__((noreturn))
-#define RL_UNUSED __attribute__((unused))
+#define RL_NORETURN			 __attribute__((noreturn))
+#define RL_UNUSED			 __attribute__((unused))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

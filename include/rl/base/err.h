@@ -34,17 +34,17 @@
 
 /* Exit statuses of rl itself (docker's convention); the payload's own status is passed through otherwise. */
 enum exit_status {
-	EXIT_RL_FAILED = 125,	    /* rl could not do it */
-	EXIT_CANNOT_INVOKE = 126,   /* the command exists and cannot be executed */
-	EXIT_NOT_FOUND = 127,	    /* the command does not exist */
-	EXIT_SIGNAL_BASE = 128,	    /* + number of the signal that ended the command */
+	EXIT_RL_FAILED = 125,	  /* rl could not do it */
+	EXIT_CANNOT_INVOKE = 126, /* the command exists and cannot be executed */
+	EXIT_NOT_FOUND = 127,	  /* the command does not exist */
+	EXIT_SIGNAL_BASE = 128,	  /* + number of the signal that ended the command */
 };
 
 struct err {
-	int code;		   /* errno value, 0 while no error happened */
-	int exit_status;	   /* enum exit_status, or 0 for the default EXIT_RL_FAILED */
-	char text[ERR_TEXT_SIZE];  /* "outer: inner: cause", no newline */
-	char hint[ERR_HINT_SIZE];  /* the remedy, or "" */
+	int code;		  /* errno value, 0 while no error happened */
+	int exit_status;	  /* enum exit_status, or 0 for the default EXIT_RL_FAILED */
+	char text[ERR_TEXT_SIZE]; /* "outer: inner: cause", no newline */
+	char hint[ERR_HINT_SIZE]; /* the remedy, or "" */
 };
 
 #define ERR_INIT                                                                                                       \
@@ -76,10 +76,10 @@ int err_status(struct err *e, int exit_status);
 			__builtin_unreachable();                                                                       \
 		err_result;                                                                                            \
 	})
-#define err_set(...) err_analyser_negative((err_set)(__VA_ARGS__))
-#define err_sys(...) err_analyser_negative((err_sys)(__VA_ARGS__))
-#define err_ctx(...) err_analyser_negative((err_ctx)(__VA_ARGS__))
-#define err_hint(...) err_analyser_negative((err_hint)(__VA_ARGS__))
+#define err_set(...)	err_analyser_negative((err_set)(__VA_ARGS__))
+#define err_sys(...)	err_analyser_negative((err_sys)(__VA_ARGS__))
+#define err_ctx(...)	err_analyser_negative((err_ctx)(__VA_ARGS__))
+#define err_hint(...)	err_analyser_negative((err_hint)(__VA_ARGS__))
 #define err_status(...) err_analyser_negative((err_status)(__VA_ARGS__))
 #endif
 

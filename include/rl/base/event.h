@@ -32,7 +32,7 @@ struct event_source {
 	uint32_t events;
 	int (*fn)(void *arg, uint32_t events, struct err *e);
 	void *arg;
-	bool always_ready;         /* epoll cannot watch it */
+	bool always_ready;	   /* epoll cannot watch it */
 	struct event_source *next; /* of the always ready ones */
 };
 
@@ -76,21 +76,21 @@ void event_close(struct event_loop *loop);
 
 /* events: EPOLLIN, EPOLLOUT, ...; EPOLLERR and EPOLLHUP always come. 0 is allowed (only errors). */
 int event_add(struct event_loop *loop, struct event_source *src, int fd, uint32_t events,
-              int (*fn)(void *arg, uint32_t events, struct err *e), void *arg, struct err *e) RL_CHECK;
+	      int (*fn)(void *arg, uint32_t events, struct err *e), void *arg, struct err *e) RL_CHECK;
 int event_mod(struct event_loop *loop, struct event_source *src, uint32_t events, struct err *e) RL_CHECK;
 /* Harmless on a source that is in no loop. */
 void event_del(struct event_loop *loop, struct event_source *src);
 
 /* Call fn once, `delay_ns` from now; setting a timer that is set moves it. */
 void event_timer_set(struct event_loop *loop, struct event_timer *timer, uint64_t delay_ns,
-                     int (*fn)(void *arg, struct err *e), void *arg);
+		     int (*fn)(void *arg, struct err *e), void *arg);
 void event_timer_stop(struct event_loop *loop, struct event_timer *timer);
 uint64_t event_now_ns(void);
 
 /* Block these signals and have fn called for each that arrives, until event_close. Once per loop. */
 int event_signals(struct event_loop *loop, const sigset_t *set,
-                  int (*fn)(void *arg, const struct signalfd_siginfo *info, struct err *e), void *arg,
-                  struct err *e) RL_CHECK;
+		  int (*fn)(void *arg, const struct signalfd_siginfo *info, struct err *e), void *arg,
+		  struct err *e) RL_CHECK;
 
 /* Returns the status given to event_quit (>= 0), or the -errno of a callback. */
 int event_run(struct event_loop *loop, struct err *e) RL_CHECK;

@@ -20,7 +20,7 @@
 
 enum log_mask {
 	LOG_CMD = 1 << 0,
-	LOG_RUN = 1 << 1,    /* roles, handshake, plan */
+	LOG_RUN = 1 << 1, /* roles, handshake, plan */
 	LOG_MNT = 1 << 2,
 	LOG_IDMAP = 1 << 3,
 	LOG_NET = 1 << 4,

@@ -44,9 +44,9 @@ char *xvasprintf(const char *fmt, va_list ap) RL_PRINTF(1, 0) __attribute__((mal
 			__builtin_unreachable();                                                                       \
 		mem_result;                                                                                            \
 	})
-#define xmalloc(size) MEM_ANALYSER_NONNULL((xmalloc)(size))
-#define xcalloc(n, size) MEM_ANALYSER_NONNULL((xcalloc)(n, size))
-#define xrealloc(p, size) MEM_ANALYSER_NONNULL((xrealloc)(p, size))
+#define xmalloc(size)		  MEM_ANALYSER_NONNULL((xmalloc)(size))
+#define xcalloc(n, size)	  MEM_ANALYSER_NONNULL((xcalloc)(n, size))
+#define xrealloc(p, size)	  MEM_ANALYSER_NONNULL((xrealloc)(p, size))
 #define xreallocarray(p, n, size) MEM_ANALYSER_NONNULL((xreallocarray)(p, n, size))
 #endif
 
@@ -82,8 +82,8 @@ static inline void cleanup_file(FILE **f)
 }
 
 #define autofree __attribute__((cleanup(cleanup_free)))
-#define autofd __attribute__((cleanup(cleanup_fd)))
-#define autodir __attribute__((cleanup(cleanup_dir)))
+#define autofd	 __attribute__((cleanup(cleanup_fd)))
+#define autodir	 __attribute__((cleanup(cleanup_dir)))
 #define autofile __attribute__((cleanup(cleanup_file)))
 
 static inline int take_fd(int *fd)

@@ -24,17 +24,17 @@
 enum { PROC_SPAWN_FDS_MAX = 8 };
 
 struct proc_spawn {
-	const char *path;	  /* program file, absolute or with a slash; NULL: argv[0] is looked up in PATH */
-	char *const *argv;	  /* NULL-terminated */
-	char *const *envp;	  /* NULL: ours */
-	const int *fds;		  /* fds[i] becomes descriptor 3 + i of the child */
-	size_t nfds;		  /* at most PROC_SPAWN_FDS_MAX */
-	int stdin_fd;		  /* 0: /dev/null unless inherit_stdio; else becomes descriptor 0 */
-	int stdout_fd;		  /* 0: inherited; else becomes descriptor 1 */
-	int stderr_fd;		  /* 0: inherited; else becomes descriptor 2 */
-	bool inherit_stdin;	  /* keep our descriptor 0 */
-	bool new_session;	  /* setsid: out of reach of the terminal's signals */
-	int parent_death_signal;  /* 0: none */
+	const char *path;	 /* program file, absolute or with a slash; NULL: argv[0] is looked up in PATH */
+	char *const *argv;	 /* NULL-terminated */
+	char *const *envp;	 /* NULL: ours */
+	const int *fds;		 /* fds[i] becomes descriptor 3 + i of the child */
+	size_t nfds;		 /* at most PROC_SPAWN_FDS_MAX */
+	int stdin_fd;		 /* 0: /dev/null unless inherit_stdio; else becomes descriptor 0 */
+	int stdout_fd;		 /* 0: inherited; else becomes descriptor 1 */
+	int stderr_fd;		 /* 0: inherited; else becomes descriptor 2 */
+	bool inherit_stdin;	 /* keep our descriptor 0 */
+	bool new_session;	 /* setsid: out of reach of the terminal's signals */
+	int parent_death_signal; /* 0: none */
 };
 
 struct proc_child {

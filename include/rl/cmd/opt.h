@@ -36,7 +36,8 @@ enum opt_flags {
 	OPT_HIDDEN = 1 << 2,  /* works, but is in no help and no completion */
 	OPT_REFUSED = 1 << 3, /* known from elsewhere; `help` is the reason why it is refused */
 	OPT_COMMON = 1 << 4,  /* gets a line of its own where the help of a big verb is short */
-	OPT_WORDS = 1 << 5,   /* a boolean that takes other words too: --pull, --pull=never; the setter gets what was typed */
+	OPT_WORDS =
+		1 << 5, /* a boolean that takes other words too: --pull, --pull=never; the setter gets what was typed */
 };
 
 /* Parsing flags. */
@@ -90,7 +91,7 @@ struct opt_args {
 	/* By index in the table: given with a value or as true (false again after --flag=false). */
 	bool given[OPT_DEFS_MAX];
 	struct strv typed; /* "--name=value" of everything that was given, in order */
-	bool help; /* --help was there; nothing else has been checked */
+	bool help;	   /* --help was there; nothing else has been checked */
 };
 
 #define OPT_ARGS_INIT                                                                                                  \

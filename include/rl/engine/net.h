@@ -97,7 +97,7 @@ struct net_slirp_opts {
 	struct in_addr outbound_addr;	  /* the same as addresses, set by net_slirp_start */
 	struct in6_addr outbound_addr6;
 
-	struct net_servers dns_servers;	   /* --dns; none: follow the host's resolv.conf */
+	struct net_servers dns_servers;	 /* --dns; none: follow the host's resolv.conf */
 	char resolv_path[NET_PATH_SIZE]; /* /etc/resolv.conf */
 
 	/* A network with several containers (net_named.h): `address` and `mac` are nobody's, who is there is told by
@@ -139,7 +139,7 @@ struct net_slirp {
 
 #define NET_SLIRP_NONE                                                                                                 \
 	{                                                                                                              \
-		.child = PROC_CHILD_NONE, .worker_pidfd = -1, .control_fd = -1                                                            \
+		.child = PROC_CHILD_NONE, .worker_pidfd = -1, .control_fd = -1                                         \
 	}
 
 /* Frames dropped, by reason: see net_frame.h for what each means. */
@@ -209,24 +209,24 @@ int net_sysctl_child(int procfd, struct err *e) RL_CHECK;
 /* ---- /etc/resolv.conf and /etc/hosts as text; no I/O ---- */
 
 struct net_resolv_opts {
-	const char *host_text;	     /* the host's resolv.conf, or NULL */
-	const char *nameserver;	     /* our resolver inside; NULL: the host's own lines (or `servers`) are kept */
-	const struct strv *further;  /* with `nameserver`: asked when it refuses (networks); may be NULL */
-	const struct strv *servers;  /* --dns where there is no resolver of ours (--network host); may be NULL */
-	const struct strv *search;   /* --dns-search; "." alone: none; NULL or empty: the host's */
-	const struct strv *options;  /* --dns-option; NULL or empty: the host's */
+	const char *host_text;	    /* the host's resolv.conf, or NULL */
+	const char *nameserver;	    /* our resolver inside; NULL: the host's own lines (or `servers`) are kept */
+	const struct strv *further; /* with `nameserver`: asked when it refuses (networks); may be NULL */
+	const struct strv *servers; /* --dns where there is no resolver of ours (--network host); may be NULL */
+	const struct strv *search;  /* --dns-search; "." alone: none; NULL or empty: the host's */
+	const struct strv *options; /* --dns-option; NULL or empty: the host's */
 };
 int net_resolv_conf(const struct net_resolv_opts *o, struct str *out, struct err *e) RL_CHECK;
 /* The name servers of a resolv.conf; 127.0.0.1 when it names none, as libc does. Lines not understood are skipped. */
 void net_resolv_servers(const char *text, struct net_servers *ret);
 
 struct net_hosts_opts {
-	const char *base_text;	       /* --hosts-file, or NULL */
-	const char *hostname;	       /* may be NULL */
-	const char *domainname;	       /* may be NULL */
+	const char *base_text;		/* --hosts-file, or NULL */
+	const char *hostname;		/* may be NULL */
+	const char *domainname;		/* may be NULL */
 	const char *address, *address6; /* the container's, for its own name; NULL: 127.0.0.1, none */
-	const char *gateway;	       /* host.containers.internal, host.docker.internal and "host-gateway"; NULL: absent */
-	const struct strv *add_hosts;  /* "name[;name...]:ip", ip may be "host-gateway" */
+	const char *gateway; /* host.containers.internal, host.docker.internal and "host-gateway"; NULL: absent */
+	const struct strv *add_hosts; /* "name[;name...]:ip", ip may be "host-gateway" */
 };
 int net_hosts_file(const struct net_hosts_opts *o, struct str *out, struct err *e) RL_CHECK;
 /* One --add-host value, for the option parser: name valid, address valid. */

@@ -25,7 +25,8 @@ struct frag_table *frag_new(void);
 void frag_free(struct frag_table *t);
 /* A frame that frame_check called FRAME_FRAGMENT. Returns 0 when more is to come; the length of the finished frame,
  * built in `out` (FRAME_MAX bytes), which is to be checked like any other; or -EINVAL when the datagram was given up. */
-int frag_add(struct frag_table *t, const uint8_t *frame, const struct frame_info *i, int64_t now_ms, uint8_t *out) RL_CHECK;
+int frag_add(struct frag_table *t, const uint8_t *frame, const struct frame_info *i, int64_t now_ms,
+	     uint8_t *out) RL_CHECK;
 /* When the oldest entry ends, INT64_MAX without one; frag_expire frees those whose time is up. */
 int64_t frag_deadline(const struct frag_table *t);
 void frag_expire(struct frag_table *t, int64_t now_ms);

@@ -46,7 +46,7 @@ struct frame_policy {
 struct frame_info {
 	int family; /* AF_INET, AF_INET6, or 0 for ARP */
 	uint8_t proto;
-	size_t l3, l4, end;	 /* offsets: IP header, transport header, one past the IP packet */
+	size_t l3, l4, end;    /* offsets: IP header, transport header, one past the IP packet */
 	uint16_t sport, dport; /* host order; 0 unless TCP or UDP */
 };
 

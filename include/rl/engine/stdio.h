@@ -38,12 +38,12 @@ size_t tty_keys_filter(struct tty_keys *k, const char *in, size_t n, char *out, 
 
 struct tty_relay {
 	int master;
-	int in, out;	/* rl's own; in is -1 without -i */
-	bool raw;	/* the saved mode has to be restored */
+	int in, out; /* rl's own; in is -1 without -i */
+	bool raw;    /* the saved mode has to be restored */
 	bool input_ended;
 	struct pty_saved saved;
 	struct tty_keys keys;
-	bool detached; /* the keys were typed */
+	bool detached;			/* the keys were typed */
 	char pending[TTY_RELAY_BUFFER]; /* typed, not yet taken by the pty */
 	size_t pending_len;
 };

@@ -76,7 +76,7 @@ struct store_entry {
 	int64_t size;  /* bytes of the unpacked layers, of the blobs where that is not known */
 	bool builtin;  /* not ours: built in, or of an additional store */
 	bool shared;   /* of an additional store */
-	bool broken; /* the record of the name cannot be read or leads nowhere */
+	bool broken;   /* the record of the name cannot be read or leads nowhere */
 };
 
 struct store_list {

@@ -51,7 +51,7 @@ void caps_describe(uint64_t set, struct str *out);
 /* --cap-add and --cap-drop on top of `base`, as docker does it: add ALL minus the drops; or drop ALL plus the adds; or
  * base minus drops plus adds (a name in both is added). Names as caps_from_name, and "ALL". */
 int caps_adjust(uint64_t base, const struct strv *add, const struct strv *drop, uint64_t *ret_set,
-                struct err *e) RL_CHECK;
+		struct err *e) RL_CHECK;
 
 /* What docker gives a process: root has the whole set; another user has only the bound, nothing permitted. */
 struct caps_sets caps_for_user(uint64_t set, uid_t uid);

@@ -50,7 +50,7 @@ struct idmap {
 	size_t nuid;
 	size_t ngid;
 	char key[IDMAP_KEY_SIZE]; /* see below */
-	char why_single[160];     /* for IDMAP_SINGLE chosen by itself: the reason, "" otherwise */
+	char why_single[160];	  /* for IDMAP_SINGLE chosen by itself: the reason, "" otherwise */
 };
 /* Keys: "identity", "single", "sub-<uid start>-<count>-<gid start>-<count>" for a ranged map and "keep-..." for every
  * keep-id map over the same ranges (their layers have container id n on subordinate id n, whatever id is kept).
@@ -117,12 +117,12 @@ bool idmap_hint_restricted(struct err *e);
  * caller (they are close-on-exec, it need not exec) and is killed when the thread that called this ends. Returns when
  * the map is in place. The caller must have one thread only: the child is a plain fork. */
 int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
-                 struct proc_child *ret_child, struct err *e) RL_CHECK;
+		 struct proc_child *ret_child, struct err *e) RL_CHECK;
 
 /* The subordinate ranges of one user in lines of /etc/subuid or /etc/subgid ("owner:start:count", owner a name or a
  * number): added to ranges[0..*n) in file order, `outside` and `count` set, at most `max` in all. Lines that are
  * malformed or of other users are skipped. Pure: any bytes may be given. */
 void idmap_parse_subids(const char *text, size_t len, const char *user, uint32_t uid, struct idmap_extent *ranges,
-                        size_t max, size_t *n);
+			size_t max, size_t *n);
 
 #endif

@@ -67,7 +67,7 @@ struct mnt_overlay {
 	size_t nlower;
 	int upper;
 	int work;
-	bool is_volatile;   /* no syncs: only for containers that are thrown away */
+	bool is_volatile; /* no syncs: only for containers that are thrown away */
 };
 
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e) RL_CHECK;

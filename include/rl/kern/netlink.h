@@ -112,6 +112,7 @@ struct nl_route {
 };
 /* Call `each` for every unicast or local route of `family` (AF_UNSPEC: both) until it returns nonzero; that value is
  * returned. The socket is used up by an early end: close it. */
-int nl_routes(struct nl *nl, int family, int (*each)(const struct nl_route *, void *), void *arg, struct err *e) RL_CHECK;
+int nl_routes(struct nl *nl, int family, int (*each)(const struct nl_route *, void *), void *arg,
+	      struct err *e) RL_CHECK;
 
 #endif

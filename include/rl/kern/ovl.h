@@ -27,6 +27,6 @@ bool ovl_is_opaque(int dirfd);
 int ovl_walk(int layerfd, const char *path, bool *ret_stop);
 /* The object `name` in directory `path` of the stack. 1 found, 0 not there. */
 int ovl_find(const int *layerfds, size_t n, const char *path, const char *name, struct ovl_hit *ret,
-	      struct err *e) RL_CHECK;
+	     struct err *e) RL_CHECK;
 
 #endif

@@ -43,7 +43,7 @@ int safepath_mountpoint(int rootfd, const char *path, bool dir, mode_t mode, str
 /* Create or replace a small file of ours in the root, by rename: whatever was there (file, symlink, fifo, device; not a
  * directory) is replaced, never written to. Parents that are missing are made (0755). `mode` is exact. */
 int safepath_write_file(int rootfd, const char *path, const void *data, size_t len, mode_t mode,
-                        struct err *e) RL_CHECK;
+			struct err *e) RL_CHECK;
 
 /* Read a regular file of the image of at most `max` bytes: symlinks inside the root are followed, fifos, devices and
  * directories are refused, the open never blocks. -ENOENT when it is not there. */

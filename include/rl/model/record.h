@@ -33,7 +33,7 @@ enum {
 	RECORD_EXTENTS_MAX = 16,
 	RECORD_FILE_MAX = 8 << 20, /* readers refuse larger documents */
 	RECORD_HEALTH_LOG = 5,
-	RECORD_EXIT_UNKNOWN = -1,  /* nobody saw how it ended */
+	RECORD_EXIT_UNKNOWN = -1, /* nobody saw how it ended */
 };
 
 /* ---- config.json ---- */
@@ -53,7 +53,7 @@ struct record_map {
 
 /* A health check as decided at create: options first, then the image. */
 struct record_health_check {
-	struct strv test; /* argv; empty: none */
+	struct strv test;     /* argv; empty: none */
 	uint64_t interval_ns; /* 0: only when it is asked for */
 	uint64_t timeout_ns, start_period_ns;
 	uint64_t start_interval_ns; /* in the start period; 0: interval_ns */
@@ -64,20 +64,20 @@ struct record_config {
 	char id[RECORD_ID_SIZE];
 	char *name;
 	int64_t created;
-	char *image;		/* reference as it was found, "" with --rootfs */
-	char *image_id;		/* "sha256:..." of the config */
+	char *image;	/* reference as it was found, "" with --rootfs */
+	char *image_id; /* "sha256:..." of the config */
 	char *image_manifest;
-	struct strv layers;	/* absolute directories, top first */
+	struct strv layers; /* absolute directories, top first */
 	struct record_map map;
-	struct strv labels;	/* image's, then the options': "key=value" */
-	struct strv args;	/* the command as resolved: entrypoint and command */
-	struct strv env;	/* as resolved, HOME left out */
+	struct strv labels; /* image's, then the options': "key=value" */
+	struct strv args;   /* the command as resolved: entrypoint and command */
+	struct strv env;    /* as resolved, HOME left out */
 	char *cwd;
-	char *user;		/* as resolved: "" is root */
+	char *user; /* as resolved: "" is root */
 	char *hostname;
-	int stop_signal;	/* resolved: options, image, SIGTERM */
+	int stop_signal; /* resolved: options, image, SIGTERM */
 	struct record_health_check health;
-	struct run_opts o;	/* everything asked for; names and paths made absolute, variables taken from the caller */
+	struct run_opts o; /* everything asked for; names and paths made absolute, variables taken from the caller */
 };
 
 void record_config_init(struct record_config *c);
@@ -93,13 +93,13 @@ int run_opts_from_json(const json_t *doc, struct run_opts *o, struct err *e) RL_
 /* ---- state.json ---- */
 
 enum record_status {
-	RECORD_CREATED,	   /* never started */
+	RECORD_CREATED, /* never started */
 	RECORD_RUNNING,
 	RECORD_PAUSED,	   /* only as a derived status */
 	RECORD_RESTARTING, /* ended, the monitor waits to start it again */
 	RECORD_STOPPING,   /* only derived: PID 1 has ended and the monitor has not yet said how */
 	RECORD_EXITED,
-	RECORD_DEAD,	   /* half removed */
+	RECORD_DEAD, /* half removed */
 };
 
 struct record_process {
@@ -109,16 +109,16 @@ struct record_process {
 
 /* What a process that joins the container needs (exec, cp, health checks): the sandbox as it was started. */
 struct record_join {
-	unsigned namespaces;	/* 1 << enum rt_ns_kind for each that is not the caller's: join these through init */
-	uint64_t caps;		/* bounding set; effective for uid 0 */
+	unsigned namespaces; /* 1 << enum rt_ns_kind for each that is not the caller's: join these through init */
+	uint64_t caps;	     /* bounding set; effective for uid 0 */
 	bool no_new_privs;
-	char *seccomp;		/* "default", "unconfined" or the absolute name of the profile */
+	char *seccomp; /* "default", "unconfined" or the absolute name of the profile */
 	bool privileged;
 	bool terminal;
-	bool init;		/* PID 1 is a reaper of ours */
+	bool init; /* PID 1 is a reaper of ours */
 	bool keep_groups;
 	int umask;
-	struct strv env;	/* of the payload, HOME left out */
+	struct strv env; /* of the payload, HOME left out */
 	char *cwd;
 	char *user;
 	struct strv group_add;
@@ -145,13 +145,13 @@ struct record_state {
 	struct record_process monitor; /* who holds the directory's lock */
 	bool foreground;	       /* the monitor is an `rl run` in the foreground: it passes signals on */
 	int64_t started, finished;
-	int exit_code;		       /* of the last run; RECORD_EXIT_UNKNOWN */
+	int exit_code; /* of the last run; RECORD_EXIT_UNKNOWN */
 	bool oom_killed;
-	char *error;		       /* why it could not be started, "" */
+	char *error; /* why it could not be started, "" */
 	unsigned restarts;
 	bool stopped_by_user;
-	struct strv cgroups;	       /* directories of the running container (rl/kern/cgroup.h) */
-	char *limits_rung;	       /* what enforces its limits: "systemd scope", ...; NULL: nothing was asked for */
+	struct strv cgroups; /* directories of the running container (rl/kern/cgroup.h) */
+	char *limits_rung;   /* what enforces its limits: "systemd scope", ...; NULL: nothing was asked for */
 	struct record_health health;
 	struct record_join join;
 	struct strv networks; /* of this run (rl/model/endpoint.h), the default route's first */

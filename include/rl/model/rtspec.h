@@ -34,26 +34,26 @@ enum rt_mount_kind {
 
 struct rt_mount {
 	enum rt_mount_kind kind;
-	char *source;	  /* host path, for RT_BIND and RT_OVERLAY */
-	char *target;	  /* absolute path in the container */
+	char *source; /* host path, for RT_BIND and RT_OVERLAY */
+	char *target; /* absolute path in the container */
 	bool recursive;
-	unsigned set;	  /* enum mnt_attr */
+	unsigned set; /* enum mnt_attr */
 	unsigned clear;
 	unsigned long propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or 0; with MS_REC for the r-forms */
-	char *options;	  /* file system options, or NULL */
-	bool is_dir;	  /* of the mount point to make when it is missing (binds: found out when opened) */
-	char *upper, *work; /* RT_OVERLAY */
-	struct strv lowers; /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
-	bool over_link;	  /* a symlink that leads to nothing is replaced, not refused */
-	char *subpath;	  /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
-	bool chown;	  /* :U, the source is given to the payload's user */
-	bool copy_up;	  /* tmpfs: fill with what the image has there */
-	int fd; /* RT_FILE: borrowed */
+	char *options;		   /* file system options, or NULL */
+	bool is_dir;		   /* of the mount point to make when it is missing (binds: found out when opened) */
+	char *upper, *work;	   /* RT_OVERLAY */
+	struct strv lowers;	   /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
+	bool over_link;		   /* a symlink that leads to nothing is replaced, not refused */
+	char *subpath;		   /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
+	bool chown;		   /* :U, the source is given to the payload's user */
+	bool copy_up;		   /* tmpfs: fill with what the image has there */
+	int fd;			   /* RT_FILE: borrowed */
 	uint32_t uid, gid, mode;
 };
 
 struct rt_device {
-	char *source;	  /* host path */
+	char *source; /* host path */
 	char *target;
 	bool read_only;
 };
@@ -86,10 +86,10 @@ struct rt_ns {
 struct rtspec {
 	/* process */
 	struct strv args;
-	struct strv env;	/* complete, except HOME, which is added from passwd when absent */
-	char *cwd;		/* absolute */
-	bool make_cwd;		/* the image's WORKDIR is made when missing, a user's -w too (docker) */
-	char *user_text;	/* -u or the image's User, "" is root */
+	struct strv env; /* complete, except HOME, which is added from passwd when absent */
+	char *cwd;	 /* absolute */
+	bool make_cwd;	 /* the image's WORKDIR is made when missing, a user's -w too (docker) */
+	char *user_text; /* -u or the image's User, "" is root */
 	struct strv group_add;
 	bool keep_groups;
 	struct strv passwd, group; /* lines to add to the container's files where the name and the id are free */
@@ -97,24 +97,24 @@ struct rtspec {
 	int umask;
 	bool terminal;
 	unsigned short rows, columns; /* of the terminal; 0 0: unknown */
-	bool init;		/* a reaper of ours is PID 1 */
-	bool hold;		/* nothing is executed: PID 1 only holds the namespaces; no args */
-	bool outlives_parent;	/* no parent-death signal: a detached container goes on without its monitor */
-	uint64_t caps;		/* bounding set; also effective and permitted for uid 0 */
+	bool init;		      /* a reaper of ours is PID 1 */
+	bool hold;		      /* nothing is executed: PID 1 only holds the namespaces; no args */
+	bool outlives_parent;	      /* no parent-death signal: a detached container goes on without its monitor */
+	uint64_t caps;		      /* bounding set; also effective and permitted for uid 0 */
 	bool no_new_privs;
-	unsigned seccomp_flags;	/* SECCOMP_FILTER_FLAG_* the profile asks for */
+	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_* the profile asks for */
 	int oom_score_adj;
 	bool oom_score_adj_set;
 	struct rt_rlimit *rlimits;
 	size_t nrlimits;
 
 	/* root */
-	char *rootfs;		/* a directory to use as it is, or NULL */
-	struct strv layers;	/* lower directories, top first */
-	char *upper, *work;	/* NULL with read-only stacks */
+	char *rootfs;	    /* a directory to use as it is, or NULL */
+	struct strv layers; /* lower directories, top first */
+	char *upper, *work; /* NULL with read-only stacks */
 	bool is_volatile;
 	bool root_read_only;
-	char *mount_dir;	/* directory of ours the root is mounted on before pivot_root */
+	char *mount_dir; /* directory of ours the root is mounted on before pivot_root */
 
 	/* file systems */
 	struct rt_mount *mounts;
@@ -131,7 +131,7 @@ struct rtspec {
 	struct rt_ns ns[RT_NS_COUNT];
 	char *hostname;
 	char *domainname;
-	struct strv sysctls;	/* "key=value"; with a "-" in front it may fail (sysctl.d(5)) */
+	struct strv sysctls; /* "key=value"; with a "-" in front it may fail (sysctl.d(5)) */
 };
 
 void rtspec_init(struct rtspec *s);

@@ -43,10 +43,10 @@ struct mount_opt {
 	bool recursive_bind; /* default true for binds (rbind) */
 	int exec, dev, suid; /* -1 default (exec, nodev, nosuid for tmpfs and volumes; unchanged for binds) */
 	enum mount_propagation propagation;
-	bool overlay;        /* :O, writes go to a throw-away layer */
-	bool chown;          /* :U */
-	int copy;            /* volumes: copy-up on first use, -1 default (yes), 0 nocopy, 1 copy */
-	int relabel;         /* 0 none, 'z', 'Z' */
+	bool overlay;	     /* :O, writes go to a throw-away layer */
+	bool chown;	     /* :U */
+	int copy;	     /* volumes: copy-up on first use, -1 default (yes), 0 nocopy, 1 copy */
+	int relabel;	     /* 0 none, 'z', 'Z' */
 	bool create_source;  /* -v makes a missing host directory (docker); --mount does not */
 	int64_t tmpfs_size;  /* bytes, -1 not said */
 	int32_t tmpfs_mode;  /* octal bits, -1 not said */
@@ -57,8 +57,8 @@ struct mount_opt {
 };
 
 struct ulimit_opt {
-	char *name;          /* "nofile" */
-	int resource;        /* RLIMIT_* */
+	char *name;	     /* "nofile" */
+	int resource;	     /* RLIMIT_* */
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
@@ -117,8 +117,8 @@ enum tristate { UNSET = -1, NO = 0, YES = 1 };
 
 struct run_opts {
 	/* what */
-	char *image;         /* reference as typed; NULL with rootfs */
-	char *rootfs;        /* --rootfs DIR, without the ":O" */
+	char *image;	     /* reference as typed; NULL with rootfs */
+	char *rootfs;	     /* --rootfs DIR, without the ":O" */
 	bool rootfs_overlay; /* --rootfs DIR:O */
 	struct strv command; /* what follows the image */
 	bool entrypoint_set;
@@ -139,57 +139,57 @@ struct run_opts {
 	unsigned restart_retries; /* on-failure:N; 0: without end */
 	char *cidfile;
 	char *pidfile;
-	struct strv labels;      /* "key=value" */
+	struct strv labels;	 /* "key=value" */
 	struct strv annotations; /* "key=value" */
-	int stop_signal;         /* 0: the image's, else SIGTERM */
-	unsigned stop_timeout;   /* seconds, 10 */
-	unsigned timeout;        /* seconds, 0: none */
-	bool sig_proxy;          /* true */
-	char *detach_keys;       /* "ctrl-p,ctrl-q"; "" switches off */
+	int stop_signal;	 /* 0: the image's, else SIGTERM */
+	unsigned stop_timeout;	 /* seconds, 10 */
+	unsigned timeout;	 /* seconds, 0: none */
+	bool sig_proxy;		 /* true */
+	char *detach_keys;	 /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
 	char *report; /* "line", "json" or a file; NULL: none */
 	enum log_driver log_driver;
-	uint64_t log_max_size;	 /* bytes of one file, 0: without end */
-	unsigned log_max_file;	 /* files kept, 1 at least */
-	struct strv log_opts;	 /* as typed, for inspect */
-	char *health_cmd;	 /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
+	uint64_t log_max_size; /* bytes of one file, 0: without end */
+	unsigned log_max_file; /* files kept, 1 at least */
+	struct strv log_opts;  /* as typed, for inspect */
+	char *health_cmd;      /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
 	int64_t health_start_interval;
-	int health_retries;	 /* -1: the image's, else 3 */
+	int health_retries; /* -1: the image's, else 3 */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
 
 	/* process */
 	struct env_opt *env;
-	size_t nenv;       /* in order; --env-file entries first */
+	size_t nenv;	   /* in order; --env-file entries first */
 	size_t nenv_files; /* how many of them came from files */
 	char *workdir;
-	char *user;            /* as typed */
+	char *user;	       /* as typed */
 	struct strv group_add; /* names, numbers or keep-groups */
-	int umask;             /* -1: 0022 */
+	int umask;	       /* -1: 0022 */
 	struct ulimit_opt *ulimits;
 	size_t nulimits;
 	struct strv sysctls; /* "key=value" */
 	int oom_score_adj;
 	bool oom_score_adj_set;
 
-	bool env_host;		 /* the caller's environment below the image's */
-	struct strv env_merge;	 /* "NAME=TEXT", ${NAME} is the old value */
-	struct strv unsetenv;	 /* names */
+	bool env_host;	       /* the caller's environment below the image's */
+	struct strv env_merge; /* "NAME=TEXT", ${NAME} is the old value */
+	struct strv unsetenv;  /* names */
 	bool unsetenv_all;
-	char *tz;		 /* "local" or a zone */
-	bool no_passwd;		 /* --passwd=false */
+	char *tz;	/* "local" or a zone */
+	bool no_passwd; /* --passwd=false */
 	char *passwd_entry, *group_entry;
 	struct strv host_users;
-	struct strv requires;	 /* containers started before this one */
-	int personality;	 /* of personality(2), -1: as it is */
-	bool no_hostname;	 /* leave the image's /etc/hostname alone */
-	char *pod;		 /* --pod: "NAME" or "new:NAME", in a record the pod's id */
-	bool holder;		 /* this is a pod (rl/svc/pod.h) */
-	unsigned pod_share;	 /* of a pod: RUN_OPTS_POD_* */
-	struct strv typed;	 /* what was asked for, "--name=value", to ask for it again */
-	char *create_dir;	 /* where: relative names in it are relative to this */
-	bool rmi;		 /* remove the image afterwards */
+	struct strv requires; /* containers started before this one */
+	int personality;      /* of personality(2), -1: as it is */
+	bool no_hostname;     /* leave the image's /etc/hostname alone */
+	char *pod;	      /* --pod: "NAME" or "new:NAME", in a record the pod's id */
+	bool holder;	      /* this is a pod (rl/svc/pod.h) */
+	unsigned pod_share;   /* of a pod: RUN_OPTS_POD_* */
+	struct strv typed;    /* what was asked for, "--name=value", to ask for it again */
+	char *create_dir;     /* where: relative names in it are relative to this */
+	bool rmi;	      /* remove the image afterwards */
 
 	/* file systems */
 	struct mount_opt *mounts;
@@ -203,10 +203,10 @@ struct run_opts {
 	size_t ndevices;
 
 	/* security */
-	struct strv cap_add, cap_drop;   /* upper case with CAP_, or "ALL" */
-	char *seccomp;                   /* NULL default, "unconfined", or a file name */
+	struct strv cap_add, cap_drop;	 /* upper case with CAP_, or "ALL" */
+	char *seccomp;			 /* NULL default, "unconfined", or a file name */
 	enum tristate no_new_privileges; /* UNSET: yes */
-	struct strv mask, unmask;        /* paths; unmask may hold "ALL" */
+	struct strv mask, unmask;	 /* paths; unmask may hold "ALL" */
 	bool label_disable;
 
 	/* namespaces and network */
@@ -363,7 +363,7 @@ void run_opts_set(char **slot, const char *value);
 int run_opts_parse_signal(const char *text, const char *what, int *ret_signal, struct err *e) RL_CHECK;
 /* A detach sequence as bytes, e.g. 0x10 0x11 for "ctrl-p,ctrl-q". "" gives none. */
 int run_opts_parse_detach_keys(const char *text, unsigned char ret_keys[RUN_OPTS_DETACH_MAX], size_t *ret_count,
-                               struct err *e) RL_CHECK;
+			       struct err *e) RL_CHECK;
 /* Upper case with CAP_ in front, or "ALL"; `ret_name` is malloc'd. */
 int run_opts_parse_cap(const char *text, const char *what, char **ret_name, struct err *e) RL_CHECK;
 

@@ -66,7 +66,7 @@ struct user_ids {
 int user_spec_parse(const char *text, struct user_spec *ret_spec, struct err *e) RL_CHECK;
 
 int user_spec_resolve(const struct user_spec *spec, const char *passwd, size_t passwd_len, const char *group,
-                      size_t group_len, struct user_ids *ret_ids, struct err *e) RL_CHECK;
+		      size_t group_len, struct user_ids *ret_ids, struct err *e) RL_CHECK;
 
 /* One --group-add value: a number, or a name of the group file. */
 int user_spec_group(const char *text, const char *group, size_t group_len, uint32_t *ret_gid, struct err *e) RL_CHECK;

@@ -27,7 +27,7 @@ enum { VOLUME_RECORD_MAX = 1 << 20 };
 struct volume_record {
 	char *name;
 	int64_t created;     /* ns since 1970 */
-	bool anonymous;      /* made for one container: goes with it */
+	bool anonymous;	     /* made for one container: goes with it */
 	struct strv labels;  /* "key=value" */
 	struct strv options; /* "key=value" as typed */
 };

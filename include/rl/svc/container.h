@@ -45,7 +45,8 @@ int container_attach(const char *root, const char *name, const struct container_
 
 struct container_exec_opts {
 	struct strv args;
-	struct run_opts o; /* env, workdir, user, interactive, tty, detach, privileged, detach_keys; the rest is not used */
+	struct run_opts
+		o; /* env, workdir, user, interactive, tty, detach, privileged, detach_keys; the rest is not used */
 	unsigned preserve_fds;
 };
 /* Another command in a container that runs, in its namespaces and with its restrictions. Returns when the command has
@@ -59,8 +60,8 @@ int container_nsenter(const char *root, const char *name, const struct strv *nam
 		      int *ret_status, struct err *e) RL_CHECK;
 
 /* Run its health check now and count it. *ret_code: 0 healthy, else not; *ret_output: what the check said. */
-int container_healthcheck(const char *root, const char *name, int *ret_code, struct str *ret_output, struct err *e)
-	RL_CHECK;
+int container_healthcheck(const char *root, const char *name, int *ret_code, struct str *ret_output,
+			  struct err *e) RL_CHECK;
 
 /* ---- ending ---- */
 
@@ -80,8 +81,8 @@ int container_prune(const char *root, const struct strv *filters, struct strv *r
 
 enum container_condition { WAIT_STOPPED, WAIT_RUNNING, WAIT_REMOVED, WAIT_HEALTHY, WAIT_UNHEALTHY };
 /* *ret_status: exit code, -1 where nobody knows it. */
-int container_wait(const char *root, const char *name, enum container_condition until, int *ret_status, struct err *e)
-	RL_CHECK;
+int container_wait(const char *root, const char *name, enum container_condition until, int *ret_status,
+		   struct err *e) RL_CHECK;
 
 /* ---- changing ---- */
 
@@ -103,12 +104,12 @@ struct container_selection {
 	bool all;		  /* every container (with `running_only`: every running one) */
 	bool running_only;
 	bool latest;
-	int last; /* the N created last, 0: not asked for */
+	int last;		    /* the N created last, 0: not asked for */
 	const struct strv *filters; /* name=, id=, status=, label=, ancestor=, exited=, before=, since=, ... */
 };
 /* Ids, newest first; names in the order given. -ENOENT for a name that is none. */
-int container_select(const char *root, const struct container_selection *s, struct strv *ret_ids, struct err *e)
-	RL_CHECK;
+int container_select(const char *root, const struct container_selection *s, struct strv *ret_ids,
+		     struct err *e) RL_CHECK;
 /* One object per container, newest first, with the members docker's and podman's `ps` templates use. */
 int container_rows(const char *root, const struct container_selection *s, bool no_trunc, bool sizes, json_t **ret_rows,
 		   struct err *e) RL_CHECK;
@@ -117,15 +118,15 @@ int container_inspect(const char *root, const char *name, bool size, json_t **re
 
 /* The processes of a running container as a table; `format`: names of columns as rl-top(1) lists them, or what people
  * give to ps(1). */
-int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text, struct err *e)
-	RL_CHECK;
+int container_top(const char *root, const char *name, const struct strv *format, struct str *ret_text,
+		  struct err *e) RL_CHECK;
 
 struct container_stats_row {
 	char id[65];
 	char *name;
 	bool running;
-	uint64_t at_ns;	 /* when it was measured, CLOCK_MONOTONIC */
-	uint64_t cpu_ns; /* of all its processes since their start */
+	uint64_t at_ns;		/* when it was measured, CLOCK_MONOTONIC */
+	uint64_t cpu_ns;	/* of all its processes since their start */
 	uint64_t memory, limit; /* bytes */
 	uint64_t net_in, net_out, block_in, block_out;
 	unsigned pids;
@@ -143,12 +144,12 @@ struct container_logs_opts {
 	bool follow;
 	bool timestamps;
 	bool details;
-	bool names; /* put the container's name before each line */
+	bool names;	      /* put the container's name before each line */
 	int64_t since, until; /* ns since 1970; 0: no limit */
 	uint64_t tail;	      /* entries, UINT64_MAX: all */
 };
 /* Writes to our standard output and error, as the container did. */
-int container_logs(const char *root, const struct strv *names, const struct container_logs_opts *o, struct err *e)
-	RL_CHECK;
+int container_logs(const char *root, const struct strv *names, const struct container_logs_opts *o,
+		   struct err *e) RL_CHECK;
 
 #endif

@@ -49,7 +49,8 @@ struct container_rec {
 	}
 
 /* By name, whole id or unique prefix of an id. */
-int container_store_find(const struct store *s, const char *name, struct container_rec *ret_rec, struct err *e) RL_CHECK;
+int container_store_find(const struct store *s, const char *name, struct container_rec *ret_rec,
+			 struct err *e) RL_CHECK;
 /* The container created last; -ENOENT if there is none. */
 int container_store_latest(const struct store *s, struct container_rec *ret_rec, struct err *e) RL_CHECK;
 /* Read again: config, state, status. -ENOENT when it was removed meanwhile. */

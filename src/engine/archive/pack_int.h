@@ -36,7 +36,7 @@ struct pack_node {
 	struct timespec mtime;
 	const char *target; /* symlinks; of hard links: the path linked to */
 	bool hardlink;
-	int fd;			  /* regular files with size: open for reading */
+	int fd; /* regular files with size: open for reading */
 	/* NULL: data comes from fd; else this puts exactly `size` bytes with pack_tar_bytes */
 	int (*put_data)(struct pack_tar *t, void *arg, uint64_t size, struct err *e);
 	void *put_arg;

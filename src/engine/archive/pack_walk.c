@@ -24,9 +24,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "rl/kern/ovl.h"
 #include "pack_int.h"
 #include "rl/base/mem.h"
+#include "rl/kern/ovl.h"
 #include "rl/kern/xattr.h"
 
 struct dirset {
@@ -525,8 +525,7 @@ static int pack_dir(struct pack_walk *w, const struct dirset *set, const char *p
 	int r = read_metadata(w, set->layers[0], -1, set->fds[0], &st, &n, &xattrs, e);
 	if (r == 0)
 		r = put_node(w, &n, e);
-	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && ovl_is_opaque(set->fds[0]) &&
-	    shows_below(w, path))
+	if (r == 0 && w->req->kind == ARCHIVE_PACK_LAYER && *path && ovl_is_opaque(set->fds[0]) && shows_below(w, path))
 		r = pack_marker(w, path, ".wh..wh..opq", e);
 	autonames struct names names = {.count = 0};
 	for (size_t i = 0; r == 0 && i < set->n; i++)

@@ -17,10 +17,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "rl/kern/ovl.h"
 #include "place_int.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
+#include "rl/kern/ovl.h"
 #include "rl/kern/xattr.h"
 
 /* Is this directory, or one it is in, opaque in the layer being made? Then nothing of below shows in it. */

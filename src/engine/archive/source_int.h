@@ -41,7 +41,7 @@ struct source {
 	unsigned char *in; /* unread input: in[0..in_len) */
 	size_t in_len;
 	bool at_end;
-	uint64_t announced; /* bytes of a growing blob that may be read */
+	uint64_t announced;  /* bytes of a growing blob that may be read */
 	unsigned char *slot; /* being filled */
 	size_t slot_len;
 };

@@ -183,6 +183,9 @@ static int take_all(struct ring *ring, struct tree_out *out, struct err *e)
 	return r;
 }
 
+/* What the reading thread of a failed conversion goes on using: kept in sight until the process ends. */
+static struct source *volatile abandoned;
+
 int archive_tar_to_tree(int infd, int outfd, struct err *e)
 {
 	struct ring *ring = xcalloc(1, sizeof(*ring));
@@ -199,6 +202,7 @@ int archive_tar_to_tree(int infd, int outfd, struct err *e)
 		 * the process ends, which is now. */
 		if (r < 0) {
 			ring_fail(ring, &(struct err){.code = ECANCELED});
+			abandoned = source;
 			return r;
 		}
 		source_join(source);

@@ -105,9 +105,9 @@ static void queue_config(struct nl *nl, const struct net_slirp_opts *o, int inde
 	uint8_t mac[NET_MAC_LEN];
 	nl_link_up(nl, LO_INDEX);
 	/* The address generation mode must be set before the interface comes up: a request of its own. */
-	nl_link_set(nl, index,
-		    &(struct nl_link_set){
-			    .mac = is_tap ? o->mac : NULL, .mtu = is_tap ? o->mtu : 0, .no_addrgen = true});
+	nl_link_set(
+		nl, index,
+		&(struct nl_link_set){.mac = is_tap ? o->mac : NULL, .mtu = is_tap ? o->mtu : 0, .no_addrgen = true});
 	nl_link_up(nl, index);
 	nl_addr_add(nl, index, AF_INET, &o->address, o->prefix);
 	nl_route_default(nl, index, AF_INET, &o->gateway);

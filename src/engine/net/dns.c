@@ -83,7 +83,8 @@ bool dns_reply_matches(const uint8_t *query, size_t query_len, const uint8_t *re
 	if (get16(reply + 4) == 0)
 		return dns_rcode(reply) != 0; /* servers that could not read the question leave it out */
 	size_t end = question_end(query, query_len);
-	return get16(reply + 4) == 1 && end && question_end(reply, reply_len) == end && same_question(query, reply, end);
+	return get16(reply + 4) == 1 && end && question_end(reply, reply_len) == end &&
+	       same_question(query, reply, end);
 }
 
 static void clear_counts(uint8_t *msg)

@@ -111,7 +111,8 @@ int frag_add(struct frag_table *t, const uint8_t *frame, const struct frame_info
 	bool last = !(field & 0x2000);
 	frag_expire(t, now_ms);
 	struct entry *n = find(t, ip, now_ms);
-	bool contradicts = (last && (n->total || offset + len < n->end)) || (!last && n->total && offset + len > n->total);
+	bool contradicts = (last && (n->total || offset + len < n->end)) ||
+			   (!last && n->total && offset + len > n->total);
 	if (contradicts || !mark(n, offset, len)) {
 		end_entry(n);
 		return -EINVAL;

@@ -99,7 +99,8 @@ bool frame_addr6_closed(const struct in6_addr *a)
 	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
 	const uint8_t *b = a->s6_addr;
 	/* ::, ::1 and the v4-compatible range; v4-mapped; multicast; link-local (means nothing outside one link). */
-	if (memcmp(b, zero, 12) == 0 || memcmp(b, mapped, 12) == 0 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
+	if (memcmp(b, zero, 12) == 0 || memcmp(b, mapped, 12) == 0 || b[0] == 0xff ||
+	    (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
 		return true;
 	/* A translator or 6to4 interface on this very host could turn these into what is closed above. */
 	if (memcmp(b, nat64, 12) == 0)
@@ -180,8 +181,8 @@ static enum frame_verdict to_dns(const struct frame_info *i)
 	return i->proto == IPPROTO_UDP ? FRAME_DNS : FRAME_PASS;
 }
 
-static enum frame_verdict check_fragment(const struct frame_policy *p, const struct frame_info *i, uint16_t offset_field,
-					 struct in_addr dst)
+static enum frame_verdict check_fragment(const struct frame_policy *p, const struct frame_info *i,
+					 uint16_t offset_field, struct in_addr dst)
 {
 	size_t payload = i->end - i->l4;
 	size_t offset = (size_t)(offset_field & 0x1fff) * 8;
@@ -193,7 +194,8 @@ static enum frame_verdict check_fragment(const struct frame_policy *p, const str
 	return i->proto == IPPROTO_UDP || i->proto == IPPROTO_ICMP ? FRAME_FRAGMENT : FRAME_DROP_OTHER;
 }
 
-static enum frame_verdict check_ip4(const struct frame_policy *p, const uint8_t *frame, size_t len, struct frame_info *i)
+static enum frame_verdict check_ip4(const struct frame_policy *p, const uint8_t *frame, size_t len,
+				    struct frame_info *i)
 {
 	const uint8_t *ip = frame + FRAME_ETH_LEN;
 	if (len < FRAME_ETH_LEN + IP4_LEN || ip[0] != 0x45)
@@ -249,12 +251,14 @@ static enum frame_verdict check_ndp(const struct frame_policy *p, const uint8_t 
 	if (i->end - i->l4 < NDP_LEN || ip[7] != 255 || icmp[1] != 0)
 		return FRAME_DROP_MALFORMED;
 	bool to_us = equal6(ip + 24, &p->gateway6);
-	if (icmp[0] == ICMP6_NS && equal6(icmp + 8, &p->gateway6) && (to_us || is_solicited_node(ip + 24, &p->gateway6)))
+	if (icmp[0] == ICMP6_NS && equal6(icmp + 8, &p->gateway6) &&
+	    (to_us || is_solicited_node(ip + 24, &p->gateway6)))
 		return FRAME_PASS;
 	return icmp[0] == ICMP6_NA && to_us && equal6(icmp + 8, &p->address6) ? FRAME_PASS : FRAME_DROP_OTHER;
 }
 
-static enum frame_verdict check_ip6(const struct frame_policy *p, const uint8_t *frame, size_t len, struct frame_info *i)
+static enum frame_verdict check_ip6(const struct frame_policy *p, const uint8_t *frame, size_t len,
+				    struct frame_info *i)
 {
 	const uint8_t *ip = frame + FRAME_ETH_LEN;
 	static const struct in6_addr unspecified;
@@ -424,7 +428,8 @@ static size_t build_reset(const uint8_t *tcp, size_t len, uint8_t *out)
 }
 
 /* Unreachable, quoting the start of the refused packet. The checksum is left to frame_build_icmp. */
-static size_t build_unreachable(const uint8_t *frame, const struct frame_info *in, enum frame_reason reason, uint8_t *out)
+static size_t build_unreachable(const uint8_t *frame, const struct frame_info *in, enum frame_reason reason,
+				uint8_t *out)
 {
 	static const uint8_t codes[FRAME_REASON_N][2] = {
 		[FRAME_REASON_PORT] = {3, 4}, [FRAME_REASON_NETWORK] = {0, 0}, [FRAME_REASON_PROHIBITED] = {13, 1}};
@@ -437,7 +442,8 @@ static size_t build_unreachable(const uint8_t *frame, const struct frame_info *i
 	return ICMP_LEN + quoted;
 }
 
-static size_t finish_packet(uint8_t *frame, const struct frame_icmp *f, const uint8_t *src_mac, uint8_t proto, size_t len)
+static size_t finish_packet(uint8_t *frame, const struct frame_icmp *f, const uint8_t *src_mac, uint8_t proto,
+			    size_t len)
 {
 	bool is4 = f->family == AF_INET;
 	build_eth(frame, f->dst_mac, src_mac, is4 ? ETHERTYPE_4 : ETHERTYPE_6);

@@ -68,7 +68,8 @@ static int find_outbound(const char *text, int family, void *ret_addr, struct er
 	if (inet_pton(family, text, addr) != 1 && !interface_address(text, family, addr))
 		return err_set(e, EADDRNOTAVAIL, "outbound address %s: no such address or interface", text);
 	autofd int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, family == AF_INET ? (void *)&a4 : (void *)&a6, family == AF_INET ? sizeof(a4) : sizeof(a6)) < 0)
+	if (fd < 0 ||
+	    bind(fd, family == AF_INET ? (void *)&a4 : (void *)&a6, family == AF_INET ? sizeof(a4) : sizeof(a6)) < 0)
 		return err_sys(e, errno, "outbound address %s", text);
 	memcpy(ret_addr, addr, family == AF_INET ? 4 : 16);
 	return 0;
@@ -93,8 +94,10 @@ int net_slirp_start(struct net_slirp_opts *o, struct net_slirp *ret, struct err 
 	/* The configuration is in the socket before the program runs: it never waits for us either. */
 	r = sync_send(pair[0], NETD_STEP_CONFIG, o, sizeof(*o), NULL, 0, e);
 	if (r >= 0)
-		r = proc_spawn(&(struct proc_spawn){.path = path, .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
-			       &s.child, e);
+		r = proc_spawn(
+			&(struct proc_spawn){
+				.path = path, .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
+			&s.child, e);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);

@@ -194,7 +194,8 @@ int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e)
 		if (c.taken[i])
 			continue;
 		if (i)
-			log_debug(LOG_NET, "the default subnet clashes with the host's routes, candidate %u is free", i);
+			log_debug(LOG_NET, "the default subnet clashes with the host's routes, candidate %u is free",
+				  i);
 		set_subnet(o, candidates[i], 24);
 		break;
 	}

@@ -98,7 +98,7 @@ static int open_socket(const struct net_port *p, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(ss);
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		return 0;

@@ -156,7 +156,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_ACCOUNTS:
 		return apply_accounts(a, e);
 	case OP_PERSONALITY:
-		return personality((unsigned long)a->plan->spec->personality) < 0 ? err_sys(e, errno, "personality") : 0;
+		return personality((unsigned long)a->plan->spec->personality) < 0 ? err_sys(e, errno, "personality")
+										  : 0;
 	case OP_CHOWN:
 		return apply_chown(a, op->mount, e);
 	case OP_CWD:

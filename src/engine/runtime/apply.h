@@ -22,13 +22,13 @@ struct apply {
 	const struct plan *plan;
 	const struct runtime_start *start;
 	int sync;
-	int rootfd; /* root of the container; "/" after the pivot */
-	int procfd; /* procfs for writes of ours, mounted nowhere; -1 until it is needed */
-	int nullfd; /* the host's /dev/null, verified, for masks */
-	int mountfd; /* the directory the root is mounted over */
+	int rootfd;    /* root of the container; "/" after the pivot */
+	int procfd;    /* procfs for writes of ours, mounted nowhere; -1 until it is needed */
+	int nullfd;    /* the host's /dev/null, verified, for masks */
+	int mountfd;   /* the directory the root is mounted over */
 	int *layerfds; /* one per layer of the spec */
 	int upperfd, workfd;
-	int rootfs; /* spec->rootfs */
+	int rootfs;		      /* spec->rootfs */
 	struct apply_source *sources; /* one per mount of the spec */
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;

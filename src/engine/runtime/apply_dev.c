@@ -13,11 +13,11 @@
 
 #include "apply.h"
 #include "rl/base/mem.h"
+#include "rl/base/sync.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/safepath.h"
 #include "steps.h"
-#include "rl/base/sync.h"
 
 static const struct {
 	const char *name;

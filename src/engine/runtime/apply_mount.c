@@ -244,8 +244,8 @@ static int mask_directory(struct apply *a, int target, struct err *e)
 {
 	autofd int fd = -1;
 	if (a->emptyfd < 0) {
-		a->emptyfd = mnt_new("tmpfs", "size=0,nr_inodes=1,mode=555", MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC,
-				     target, e);
+		a->emptyfd = mnt_new("tmpfs", "size=0,nr_inodes=1,mode=555",
+				     MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, target, e);
 		return a->emptyfd < 0 ? a->emptyfd : 0;
 	}
 	fd = mnt_bind(a->emptyfd, "", false, 0, 0, target, e);

@@ -186,8 +186,11 @@ int apply_root_overlay(struct apply *a, struct err *e)
 	if (fd < 0 && may_fall && !copied && s->is_volatile) {
 		fd = mount_in_memory(a, &o, &why);
 		if (fd >= 0)
-			r = say(a, "the store cannot hold a writable layer of an overlay: what the container writes is kept "
-				   "in memory", e);
+			r = say(a,
+				"the store cannot hold a writable layer of an overlay: what the container writes is "
+				"kept "
+				"in memory",
+				e);
 	}
 	if (fd < 0 && may_fall) {
 		if (!copied)

@@ -143,8 +143,7 @@ int apply_user(struct apply *a, struct err *e)
 		strv_env_set(&a->env, key, value + 1);
 	}
 	if (!strv_env_get(&a->env, "HOME"))
-		strv_env_set(&a->env, "HOME",
-			     a->ids.uid == 0 && str_eq(a->ids.home, "/") ? "/root" : a->ids.home);
+		strv_env_set(&a->env, "HOME", a->ids.uid == 0 && str_eq(a->ids.home, "/") ? "/root" : a->ids.home);
 	return 0;
 }
 

@@ -27,8 +27,8 @@ RL_NORETURN static void keeper_main(int pipefd, int pidfd)
 	/* Nothing of rl may stay open here: not the terminal, not the network helper's control socket. */
 	int high_pipe = fcntl(pipefd, F_DUPFD_CLOEXEC, 10);
 	int high_pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 10);
-	if (high_pipe < 0 || high_pidfd < 0 || dup2(high_pipe, KEEPER_PIPE) < 0 ||
-	    dup2(high_pidfd, KEEPER_PIDFD) < 0 || io_close_from(2, NULL) < 0)
+	if (high_pipe < 0 || high_pidfd < 0 || dup2(high_pipe, KEEPER_PIPE) < 0 || dup2(high_pidfd, KEEPER_PIDFD) < 0 ||
+	    io_close_from(2, NULL) < 0)
 		_exit(1);
 	setsid();
 	prctl(PR_SET_NAME, "rl-keeper");

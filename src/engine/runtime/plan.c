@@ -184,8 +184,8 @@ static void print_attrs(unsigned set, struct str *out)
 
 static void print_mount(const struct rt_mount *m, struct str *out)
 {
-	str_addf(out, "%s%s%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "",
-		 m->source ? m->source : "", m->subpath ? "/" : "", m->subpath ? m->subpath : "", m->target);
+	str_addf(out, "%s%s%s%s%s on %s", rt_mount_kind_name(m->kind), m->source ? " " : "", m->source ? m->source : "",
+		 m->subpath ? "/" : "", m->subpath ? m->subpath : "", m->target);
 	if (m->lowers.count)
 		str_addf(out, " of %zu layers", m->lowers.count);
 	print_attrs(m->set, out);
@@ -334,8 +334,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 void runtime_plan_print(const struct plan *p, struct str *out)
 {
 	static const char *const stages[] = {
-		[STAGE_EARLY] = "early",     [STAGE_HOST] = "host",	    [STAGE_ROOT] = "root",	    [STAGE_MOUNTS] = "mounts",
-		[STAGE_PIVOT] = "pivot",     [STAGE_PROCESS] = "process", [STAGE_SECURITY] = "security",
+		[STAGE_EARLY] = "early",       [STAGE_HOST] = "host",	[STAGE_ROOT] = "root",
+		[STAGE_MOUNTS] = "mounts",     [STAGE_PIVOT] = "pivot", [STAGE_PROCESS] = "process",
+		[STAGE_SECURITY] = "security",
 	};
 	_Static_assert(ARRAY_SIZE(stages) == STAGE_COUNT, "a name for every stage");
 	str_adds(out, "clone       ");

@@ -25,37 +25,37 @@ enum op_stage {
 };
 
 enum op_kind {
-	OP_JOIN_NS,	 /* ns: setns */
-	OP_NETWORK,	 /* the network engine's part */
-	OP_HOSTNAME,	 /* text */
-	OP_DOMAINNAME,	 /* text */
-	OP_PROPAGATION,	 /* the copy of the host's mounts stops sending events back (no user namespace) */
-	OP_OPEN_HOST,	 /* what is mounted from the host, and its null device for masks, as the caller */
+	OP_JOIN_NS,	/* ns: setns */
+	OP_NETWORK,	/* the network engine's part */
+	OP_HOSTNAME,	/* text */
+	OP_DOMAINNAME,	/* text */
+	OP_PROPAGATION, /* the copy of the host's mounts stops sending events back (no user namespace) */
+	OP_OPEN_HOST,	/* what is mounted from the host, and its null device for masks, as the caller */
 	OP_ROOT_OVERLAY,
-	OP_ROOT_BIND,	 /* text: directory */
-	OP_MOUNT,	 /* mount */
-	OP_DEVICE,	 /* device */
+	OP_ROOT_BIND, /* text: directory */
+	OP_MOUNT,     /* mount */
+	OP_DEVICE,    /* device */
 	OP_SECRETS,
-	OP_SYSCTL,	 /* text: key=value */
-	OP_MASK,	 /* text: path */
-	OP_READ_ONLY,	 /* text: path */
+	OP_SYSCTL,    /* text: key=value */
+	OP_MASK,      /* text: path */
+	OP_READ_ONLY, /* text: path */
 	OP_PIVOT,
 	OP_ROOT_READ_ONLY,
 	OP_OOM_SCORE,
 	OP_TERMINAL,
-	OP_SESSION,	 /* setsid, and the terminal if any becomes the controlling one */
-	OP_CHOWN,	 /* mount: its source becomes the payload user's */
-	OP_ACCOUNTS,	 /* lines for passwd and group */
+	OP_SESSION,  /* setsid, and the terminal if any becomes the controlling one */
+	OP_CHOWN,    /* mount: its source becomes the payload user's */
+	OP_ACCOUNTS, /* lines for passwd and group */
 	OP_PERSONALITY,
-	OP_USER,	 /* resolve user, groups and HOME against the container's files */
+	OP_USER, /* resolve user, groups and HOME against the container's files */
 	OP_CWD,
-	OP_RLIMIT,	 /* rlimit */
+	OP_RLIMIT, /* rlimit */
 	OP_KEYRING,
 	OP_ABSTRACT_SCOPE, /* Landlock: no abstract sockets of the host */
-	OP_INIT,	 /* fork: the parent stays as reaper */
+	OP_INIT,	   /* fork: the parent stays as reaper */
 	OP_UMASK,
 	OP_SECCOMP,
-	OP_IDENTITY,	 /* groups, gid, uid, capabilities */
+	OP_IDENTITY, /* groups, gid, uid, capabilities */
 	OP_NO_NEW_PRIVS,
 	OP_DEATH_SIGNAL,
 	OP_HOLD, /* in place of the exec */

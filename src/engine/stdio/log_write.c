@@ -108,15 +108,16 @@ static void add_time(struct str *out, const char *end)
 	struct tm tm;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	str_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-		 tm.tm_min, tm.tm_sec, now.tv_nsec, end);
+	str_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+		 tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec, end);
 }
 
 static void add_base64(struct str *out, const unsigned char *p, size_t n)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0u) | (i + 2 < n ? p[i + 2] : 0u);
+		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0u) |
+			     (i + 2 < n ? p[i + 2] : 0u);
 		char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
 				i + 2 < n ? digits[v & 63] : '='};
 		str_add(out, four, 4);
@@ -177,7 +178,8 @@ static void add_json(struct str *out, enum log_stream stream, const char *p, siz
 		if (i < n)
 			i += add_special(out, p + i, n - i, &exact);
 	}
-	str_adds(out, stream == LOG_STDERR ? "\",\"stream\":\"stderr\",\"time\":\"" : "\",\"stream\":\"stdout\",\"time\":\"");
+	str_adds(out, stream == LOG_STDERR ? "\",\"stream\":\"stderr\",\"time\":\""
+					   : "\",\"stream\":\"stdout\",\"time\":\"");
 	add_time(out, "\"");
 	if (!exact) {
 		str_adds(out, ",\"b64\":\"");
@@ -221,8 +223,8 @@ void log_writer_add(struct log_writer *w, enum log_stream stream, const char *da
 		return;
 	if (w->lost) {
 		char note[128];
-		int n = snprintf(note, sizeof(note), "rl: %llu bytes of the log were lost: %s\n", (unsigned long long)w->lost,
-				 strerrordesc_np(w->lost_errno));
+		int n = snprintf(note, sizeof(note), "rl: %llu bytes of the log were lost: %s\n",
+				 (unsigned long long)w->lost, strerrordesc_np(w->lost_errno));
 		w->lost = 0;
 		add_entry(w, LOG_STDERR, note, (size_t)n);
 	}
