@@ -19,6 +19,7 @@
 #define MFD_EXEC 0x0010U
 #endif
 
+enum { SEAL_TRIES = 50 }; /* each waits for about 0.1 s in the kernel (mm/memfd.c, memfd_wait_for_pins) */
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 /* May an id that is mapped into our containers write this inode? Mapped are the caller and its subordinate ids; a file
@@ -49,8 +50,10 @@ static int copy_sealed(int from, off_t size, struct err *e)
 	}
 	if (fchmod(fd, 0500) < 0)
 		return err_sys(e, errno, "chmod the copy");
-	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
-		return err_sys(e, errno, "seal the copy");
+	/* EBUSY: something in the kernel (page migration, say) held a page for longer than the call waits for that. */
+	for (int tries = 0; fcntl(fd, F_ADD_SEALS, SEALS) < 0; tries++)
+		if (errno != EBUSY || tries >= SEAL_TRIES)
+			return err_sys(e, errno, "seal the copy");
 	return take_fd(&fd);
 }
 
