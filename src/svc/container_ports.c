@@ -264,8 +264,9 @@ int container_ports_start(struct container *c, struct err *e)
 	struct err why = ERR_INIT;
 	int r = start_portd(c->dirfd, &networks, &c->ports, c->run.pidfd, &c->portd, &why);
 	net_ports_free(&c->ports);
-	if (r < 0 && is_dead(c->run.pidfd))
-		return 0; /* the command was quicker */
+	/* The command was quicker. A process that ends leaves its namespaces (ESRCH) some time before its pidfd says so. */
+	if (r == -ESRCH || (r < 0 && is_dead(c->run.pidfd)))
+		return 0;
 	if (r < 0 && e)
 		*e = why;
 	return r;

@@ -40,7 +40,8 @@ must_fail "one that does not exist" --status 125 --stderr "'VMS' is not known" r
 me=$(id -un) uid=$(id -u)
 is "keep-id gives the caller a name" "$(run --userns keep-id img id -un)" "$me"
 is "and a home that exists" "$(run --userns keep-id -w /etc img sh -c 'echo $HOME')" /etc
-is "its own where that is mounted" "$(run --userns keep-id -v "$HOME:$HOME" img sh -c 'echo $HOME')" "$HOME"
+home=$(getent passwd "$me" | cut -d: -f6)
+is "its own where that is mounted" "$(run --userns keep-id -v "$HOME:$home" img sh -c 'echo $HOME')" "$home"
 is "the line is added once" "$(rl create --name k --userns keep-id $N img grep -c "^$me:" /etc/passwd >/dev/null; rl start -a k; rl start -a k)" "1
 1"
 rl rm k >/dev/null
