@@ -161,6 +161,27 @@ int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
+int io_list_dir(int dirfd, struct strv *out, struct err *e)
+{
+	int scan = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (scan < 0)
+		return err_sys(e, errno, "read the directory");
+	autodir DIR *d = fdopendir(scan);
+	if (!d) {
+		int errnum = errno;
+		close(scan);
+		return err_sys(e, errnum, "read the directory");
+	}
+	for (;;) {
+		errno = 0;
+		struct dirent *entry = readdir(d);
+		if (!entry)
+			return errno ? err_sys(e, errno, "read the directory") : 0;
+		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
+			strv_add(out, entry->d_name);
+	}
+}
+
 int io_open_dir(int dirfd, const char *path, bool create, mode_t mode, struct err *e)
 {
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

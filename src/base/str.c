@@ -138,6 +138,22 @@ void strv_split(struct strv *v, const char *text, char sep)
 	strv_add(v, text);
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *v)
+{
+	if (v->count)
+		qsort(v->items, v->count, sizeof(*v->items), by_text);
+}
+
+char **strv_find_sorted(const struct strv *v, const char *text)
+{
+	return v->count ? bsearch(&text, v->items, v->count, sizeof(*v->items), by_text) : NULL;
+}
+
 char **strv_argv(const struct strv *v)
 {
 	return v->items ? v->items : empty_argv;

@@ -34,11 +34,6 @@ static int claim_one(int cachefd, const char *name, struct err *e)
 	}
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int layer_claims_take(struct image_ctx *c, const struct strv *hexes, struct layer_claims *ret, struct err *e)
 {
 	struct layer_claims claims = {.cachefd = -1, .names = STRV_INIT};
@@ -47,8 +42,7 @@ int layer_claims_take(struct image_ctx *c, const struct strv *hexes, struct laye
 		return claims.cachefd;
 	for (size_t i = 0; i < hexes->count; i++)
 		strv_addf(&claims.names, "claim-%s-%s", c->map.key, hexes->items[i]);
-	if (claims.names.count)
-		qsort(claims.names.items, claims.names.count, sizeof(*claims.names.items), by_text);
+	strv_sort(&claims.names);
 	claims.fds = xcalloc(claims.names.count + 1, sizeof(*claims.fds));
 	for (size_t i = 0; i < claims.names.count; i++) {
 		/* Twice the same layer is one claim. */

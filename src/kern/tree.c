@@ -57,31 +57,10 @@ static int open_dir(int parent, const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open directory %s", name) : fd;
 }
 
-/* All names, so that the stream is closed before we go down. */
-static int read_names(int dirfd, struct strv *out, struct err *e)
-{
-	int scan = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d) {
-		int errnum = errno;
-		if (scan >= 0)
-			close(scan);
-		return err_sys(e, errnum, "read a directory");
-	}
-	struct dirent *entry;
-	errno = 0;
-	while ((entry = readdir(d))) {
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(out, entry->d_name);
-		errno = 0;
-	}
-	return errno ? err_sys(e, errno, "read a directory") : 0;
-}
-
 int tree_is_empty(int dirfd, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
-	int r = read_names(dirfd, &names, e);
+	int r = io_list_dir(dirfd, &names, e);
 	return r < 0 ? r : names.count == 0;
 }
 
@@ -305,7 +284,7 @@ static int copy_dir(struct walk *w, int from, int to, int depth, struct err *e)
 		return err_set(e, ELOOP, "more than %d directories inside each other", TREE_DEPTH_MAX);
 	if (fstat(from, &st) < 0)
 		return err_sys(e, errno, "stat");
-	int r = read_names(from, &names, e);
+	int r = io_list_dir(from, &names, e);
 	for (size_t i = 0; i < names.count && r == 0; i++)
 		r = copy_entry(w, from, to, names.items[i], depth, e);
 	return r < 0 ? r : copy_meta(w, from, to, &st, e);
@@ -328,7 +307,7 @@ static int chown_dir(const struct walk *w, int dirfd, int depth, struct err *e)
 	autostrv struct strv names = STRV_INIT;
 	if (depth > TREE_DEPTH_MAX)
 		return err_set(e, ELOOP, "more than %d directories inside each other", TREE_DEPTH_MAX);
-	int r = read_names(dirfd, &names, e);
+	int r = io_list_dir(dirfd, &names, e);
 	for (size_t i = 0; i < names.count && r == 0; i++) {
 		const char *name = names.items[i];
 		struct stat st;
@@ -371,7 +350,7 @@ static int measure_dir(struct walk *w, int dirfd, int depth, struct err *e)
 	autostrv struct strv names = STRV_INIT;
 	if (depth > TREE_DEPTH_MAX)
 		return 0;
-	int r = read_names(dirfd, &names, e);
+	int r = io_list_dir(dirfd, &names, e);
 	for (size_t i = 0; i < names.count && r == 0; i++) {
 		struct stat st;
 		if (fstatat(dirfd, names.items[i], &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -24,27 +24,12 @@
 
 enum { READ_SIZE = 256 << 10 };
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int build_list_dir(int dirfd, struct strv *ret_names, struct err *e)
 {
-	int scan = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d) {
-		int errnum = errno;
-		if (scan >= 0)
-			close(scan);
-		return err_sys(e, errnum, "read the directory");
-	}
-	struct dirent *entry;
-	while ((entry = readdir(d)))
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(ret_names, entry->d_name);
-	if (ret_names->count)
-		qsort(ret_names->items, ret_names->count, sizeof(*ret_names->items), compare_names);
+	int r = io_list_dir(dirfd, ret_names, e);
+	if (r < 0)
+		return r;
+	strv_sort(ret_names);
 	return 0;
 }
 

@@ -192,14 +192,13 @@ static bool is_id(const char *name)
 /* Ids of all directories that may be containers. */
 static int list_ids(int parent, struct strv *out, struct err *e)
 {
-	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d)
-		return err_sys(e, errno, "list the containers");
-	struct dirent *entry;
-	while ((entry = readdir(d)))
-		if (is_id(entry->d_name))
-			strv_add(out, entry->d_name);
+	autostrv struct strv all = STRV_INIT;
+	int r = io_list_dir(parent, &all, e);
+	if (r < 0)
+		return err_ctx(e, "list the containers");
+	for (size_t i = 0; i < all.count; i++)
+		if (is_id(all.items[i]))
+			strv_add(out, all.items[i]);
 	return 0;
 }
 
@@ -207,12 +206,8 @@ static int not_found(const struct store *s, const char *name, struct err *e)
 {
 	autofd int names = store_dir(s, "names", NULL);
 	autostrv struct strv known = STRV_INIT;
-	int scan = names < 0 ? -1 : openat(names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	struct dirent *entry;
-	while (d && (entry = readdir(d)))
-		if (entry->d_name[0] != '.')
-			strv_add(&known, entry->d_name);
+	if (names >= 0)
+		(void)!io_list_dir(names, &known, NULL); /* only a suggestion comes of it */
 	err_set(e, ENOENT, "there is no container '%s'", name);
 	const char *near = str_nearest(name, (const char *const *)strv_argv(&known));
 	return near ? err_hint(e, "did you mean '%s'?", near) : -ENOENT;

@@ -41,23 +41,16 @@ static void secret_free(struct secret *s)
 		.data = STR_INIT                                                                                       \
 	}
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int list_names(int dir, struct strv *out, struct err *e)
 {
-	int scan = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d)
-		return err_sys(e, errno, "list the secrets");
-	struct dirent *entry;
-	while ((entry = readdir(d)))
-		if (path_is_plain_name(entry->d_name))
-			strv_add(out, entry->d_name);
-	if (out->count)
-		qsort(out->items, out->count, sizeof(char *), compare);
+	autostrv struct strv all = STRV_INIT;
+	int r = io_list_dir(dir, &all, e);
+	if (r < 0)
+		return err_ctx(e, "list the secrets");
+	for (size_t i = 0; i < all.count; i++)
+		if (path_is_plain_name(all.items[i]))
+			strv_add(out, all.items[i]);
+	strv_sort(out);
 	return 0;
 }
 

@@ -61,11 +61,6 @@ static void usage_free(struct usage *u)
 	store_close(&u->s);
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Of every unpacked layer, sorted. */
 static int read_layers(struct usage *u, struct err *e)
 {
@@ -73,17 +68,14 @@ static int read_layers(struct usage *u, struct err *e)
 	int r = store_check_layers(&u->s, &paths, e);
 	for (size_t i = 0; r >= 0 && i < paths.count; i++)
 		strv_add(&u->layers, strchr(paths.items[i], '/') + 1);
-	if (u->layers.count)
-		qsort(u->layers.items, u->layers.count, sizeof(*u->layers.items), by_text);
+	strv_sort(&u->layers);
 	return r;
 }
 
 /* For how many maps is the layer unpacked? */
 static size_t count_maps(const struct usage *u, const char *hex)
 {
-	char **found = u->layers.count
-			       ? bsearch(&hex, u->layers.items, u->layers.count, sizeof(*u->layers.items), by_text)
-			       : NULL;
+	char **found = strv_find_sorted(&u->layers, hex);
 	size_t n = 0;
 	if (!found)
 		return 0;

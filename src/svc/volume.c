@@ -50,26 +50,19 @@ int volume_make(const struct store *s, const struct volume_record *r, struct err
 	return done;
 }
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int volume_names(const struct store *s, struct strv *ret_names, struct err *e)
 {
 	autofd int parent = store_dir(s, "volumes", e);
 	if (parent < 0)
 		return parent;
-	int scan = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d)
-		return err_sys(e, errno, "list the volumes");
-	struct dirent *entry;
-	while ((entry = readdir(d)))
-		if (path_is_plain_name(entry->d_name))
-			strv_add(ret_names, entry->d_name);
-	if (ret_names->count)
-		qsort(ret_names->items, ret_names->count, sizeof(char *), compare);
+	autostrv struct strv all = STRV_INIT;
+	int r = io_list_dir(parent, &all, e);
+	if (r < 0)
+		return err_ctx(e, "list the volumes");
+	for (size_t i = 0; i < all.count; i++)
+		if (path_is_plain_name(all.items[i]))
+			strv_add(ret_names, all.items[i]);
+	strv_sort(ret_names);
 	return 0;
 }
 

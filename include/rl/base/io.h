@@ -33,6 +33,9 @@ int io_write_file(int dirfd, const char *path, const void *data, size_t len, mod
 
 /* mkdir -p below dirfd with `mode` for what is made; existing directories are left as they are. */
 int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e) RL_CHECK;
+/* Append the names in a directory but "." and "..", in no order; dirfd must be readable, and its position stays. A list
+ * that cannot be read to its end is an error: what is not in it would be taken for gone. */
+int io_list_dir(int dirfd, struct strv *out, struct err *e) RL_CHECK;
 /* Open a directory (O_DIRECTORY|O_CLOEXEC), making it and its parents first if `create`. Returns the fd. */
 int io_open_dir(int dirfd, const char *path, bool create, mode_t mode, struct err *e) RL_CHECK;
 /* Remove a tree without following symlinks or crossing into anything mounted on it. A path that is not there is

@@ -63,6 +63,10 @@ void strv_remove(struct strv *v, size_t index);
 bool strv_has(const struct strv *v, const char *text);
 /* Split at every `sep`; empty parts are kept ("" gives one empty part). */
 void strv_split(struct strv *v, const char *text, char sep);
+/* By bytes, as LC_ALL=C sorts. */
+void strv_sort(struct strv *v);
+/* Where `text` stands in a sorted vector (which of several equal ones is open), or NULL. */
+char **strv_find_sorted(const struct strv *v, const char *text);
 char **strv_argv(const struct strv *v);
 void strv_free(struct strv *v);
 #define autostrv __attribute__((cleanup(strv_free)))

@@ -38,29 +38,12 @@ static int differs(struct compare *c, const char *in)
 	return 1;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int list(int dirfd, struct strv *out, struct err *e)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		int saved = errno;
-		if (fd >= 0)
-			close(fd);
-		return err_sys(e, saved, "list a directory");
-	}
-	struct dirent *entry;
-	while ((errno = 0, entry = readdir(d)))
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(out, entry->d_name);
-	if (errno)
-		return err_sys(e, errno, "list a directory");
-	if (out->count)
-		qsort(out->items, out->count, sizeof(*out->items), by_name);
+	int r = io_list_dir(dirfd, out, e);
+	if (r < 0)
+		return r;
+	strv_sort(out);
 	return 0;
 }
 
@@ -77,8 +60,7 @@ static int names_of(int fd, struct strv *out, struct err *e)
 	for (size_t at = 0; r >= 0 && at < all.len; at += strlen(all.buf + at) + 1)
 		if (!is_ignored(all.buf + at))
 			strv_add(out, all.buf + at);
-	if (out->count)
-		qsort(out->items, out->count, sizeof(*out->items), by_name);
+	strv_sort(out);
 	return r;
 }
 

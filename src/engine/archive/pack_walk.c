@@ -120,11 +120,6 @@ static bool is_local_xattr(const char *name)
 	return str_after(name, "btrfs.") != NULL;
 }
 
-static int compare_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int add_xattr(int fd, const char *name, struct str *out, struct err *e)
 {
 	autostr struct str value = STR_INIT;
@@ -152,8 +147,7 @@ static int collect_xattrs(int fd, struct str *out, struct str *record, struct er
 		if (!xattr_is_control(name) && !is_local_xattr(name))
 			strv_add(&sorted, name);
 	}
-	if (sorted.count)
-		qsort(sorted.items, sorted.count, sizeof(char *), compare_text);
+	strv_sort(&sorted);
 	for (size_t i = 0; i < sorted.count; i++) {
 		r = add_xattr(fd, sorted.items[i], out, e);
 		if (r < 0)

@@ -180,11 +180,6 @@ static bool is_virtual(int fd)
 	return false;
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int send_dir(struct sender *s, int fd, const struct stat *st, const char *path, unsigned depth, struct err *e);
 
 /* Whatever `name` in dirfd is at this moment. */
@@ -224,20 +219,10 @@ static int send_dir(struct sender *s, int fd, const struct stat *st, const char 
 	int r = tree_out_node(&s->out, &n, e);
 	if (r < 0 || (depth > 0 && is_virtual(fd)))
 		return r;
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = own < 0 ? NULL : fdopendir(own);
-	if (!d)
-		return err_sys(e, errno, "read directory %s", *path ? path : ".");
-	struct dirent *entry;
-	errno = 0;
-	while ((entry = readdir(d)))
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(&names, entry->d_name);
-	if (errno)
-		return err_sys(e, errno, "read directory %s", *path ? path : ".");
-	closedir(take_ptr(&d));
-	if (names.count)
-		qsort(names.items, names.count, sizeof(*names.items), by_text);
+	r = io_list_dir(fd, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s", *path ? path : ".");
+	strv_sort(&names);
 	for (size_t i = 0; i < names.count && r >= 0; i++) {
 		autofree char *in = *path ? xasprintf("%s/%s", path, names.items[i]) : xstrdup(names.items[i]);
 		r = send_name(s, fd, names.items[i], in, depth, e);

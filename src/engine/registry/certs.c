@@ -78,11 +78,6 @@ static char *find_dir(const struct registry_opts *o, const char *const *hosts)
 	return NULL;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int list_dir(const char *dir, struct strv *out, struct err *e)
 {
 	autodir DIR *d = opendir(dir);
@@ -96,8 +91,7 @@ static int list_dir(const char *dir, struct strv *out, struct err *e)
 			return err_set(e, E2BIG, "%s: more than %d files", dir, CERT_FILES_MAX);
 		strv_add(out, entry->d_name);
 	}
-	if (out->count)
-		qsort(out->items, out->count, sizeof(*out->items), by_name);
+	strv_sort(out);
 	return 0;
 }
 

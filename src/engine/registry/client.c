@@ -47,11 +47,6 @@ static int read_conf(struct regconf *c, const char *path, struct err *e)
 	return r < 0 ? r : 1;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int read_drop_ins(struct regconf *c, const char *dir, struct err *e)
 {
 	autodir DIR *d = opendir(dir);
@@ -64,8 +59,7 @@ static int read_drop_ins(struct regconf *c, const char *dir, struct err *e)
 			return err_set(e, E2BIG, "%s: more than %d files", dir, DROP_INS_MAX);
 		strv_add(&names, entry->d_name);
 	}
-	if (names.count)
-		qsort(names.items, names.count, sizeof(*names.items), by_name);
+	strv_sort(&names);
 	for (size_t i = 0; i < names.count; i++) {
 		autofree char *path = path_join(dir, names.items[i]);
 		int r = read_conf(c, path, e);

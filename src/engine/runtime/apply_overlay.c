@@ -72,23 +72,10 @@ static bool is_opaque(int dir)
 	return fgetxattr(dir, XATTR_OVL_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
-static int names_of(int dir, struct strv *out, struct err *e)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		return err_sys(e, errno, "read a layer");
-	struct dirent *entry;
-	while ((entry = readdir(d)))
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(out, entry->d_name);
-	return 0;
-}
-
 static int empty_dir(int dir, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
-	int r = names_of(dir, &names, e);
+	int r = io_list_dir(dir, &names, e);
 	for (size_t i = 0; i < names.count && r == 0; i++)
 		r = io_remove_tree(dir, names.items[i], e);
 	return r;
@@ -101,7 +88,7 @@ static int hide(int layer, int to, bool after, int depth, struct err *e)
 	autostrv struct strv names = STRV_INIT;
 	if (depth > TREE_DEPTH_MAX)
 		return err_set(e, ELOOP, "a layer is nested too deep");
-	int r = names_of(layer, &names, e);
+	int r = io_list_dir(layer, &names, e);
 	if (r == 0 && !after && is_opaque(layer))
 		r = empty_dir(to, e);
 	for (size_t i = 0; i < names.count && r == 0; i++) {

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/kern/ovl.h"
 
@@ -104,25 +105,10 @@ static int look(const struct dirset *s, const char *name, struct stat *ret, stru
 
 static int read_names(const struct dirset *s, struct strv *out, struct err *e)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		int own = open_dir(s->fds[i], ".");
-		autodir DIR *d = own >= 0 ? fdopendir(own) : NULL;
-		if (!d)
-			return err_sys(e, errno, "read directory");
-		struct dirent *entry;
-		errno = 0;
-		while ((entry = readdir(d)))
-			if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-				strv_add(out, entry->d_name);
-		if (errno)
-			return err_sys(e, errno, "read directory");
-	}
-	return 0;
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	int r = 0;
+	for (size_t i = 0; i < s->n && r >= 0; i++)
+		r = io_list_dir(s->fds[i], out, e);
+	return r;
 }
 
 static bool is_hidden(const struct walk *w, const char *path)
@@ -213,8 +199,7 @@ static int walk_dir(struct walk *w, const struct dirset *top, const struct dirse
 		r = read_names(below, &names, e);
 	if (r < 0)
 		return err_ctx(e, "%s", *path ? path : "/");
-	if (names.count)
-		qsort(names.items, names.count, sizeof(*names.items), by_text);
+	strv_sort(&names);
 	for (size_t i = 0; i < names.count && r >= 0; i++) {
 		const char *name = names.items[i];
 		struct stat st;
@@ -330,8 +315,7 @@ static int compare_dir(struct walk *w, const struct dirset *a, const struct dirs
 		r = read_names(b, &names, e);
 	if (r < 0)
 		return err_ctx(e, "%s", *path ? path : "/");
-	if (names.count)
-		qsort(names.items, names.count, sizeof(*names.items), by_text);
+	strv_sort(&names);
 	for (size_t i = 0; i < names.count && r >= 0; i++)
 		if (!i || !str_eq(names.items[i], names.items[i - 1]))
 			r = compare_name(w, a, b, path, names.items[i], depth, ret_placed, e);

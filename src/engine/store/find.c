@@ -107,11 +107,9 @@ static int compare_entries(const void *a, const void *b)
 
 static void list_unnamed(const struct store *s, const struct strv *digests, struct strv *named, struct store_list *l)
 {
-	if (named->count)
-		qsort(named->items, named->count, sizeof(*named->items), store_compare_text);
+	strv_sort(named);
 	for (size_t i = 0; i < digests->count; i++) {
-		if (named->count &&
-		    bsearch(&digests->items[i], named->items, named->count, sizeof(*named->items), store_compare_text))
+		if (strv_find_sorted(named, digests->items[i]))
 			continue;
 		struct store_record record = {0};
 		struct err cause = ERR_INIT;
@@ -139,17 +137,14 @@ int store_list(const struct store *s, struct store_list *ret_list, struct err *e
 		store_refs_free(&refs);
 		return r;
 	}
-	if (digests.count)
-		qsort(digests.items, digests.count, sizeof(*digests.items), store_compare_text);
+	strv_sort(&digests);
 	for (size_t i = 0; i < refs.count; i++) {
 		const struct store_ref *ref = &refs.items[i];
 		struct store_entry *entry = list_add(&l, ref->name, ref->created);
 		memcpy(entry->manifest_digest, ref->manifest, STORE_DIGEST_SIZE);
 		memcpy(entry->config_digest, ref->config, STORE_DIGEST_SIZE);
 		entry->size = ref->size;
-		const char *manifest = ref->manifest;
-		entry->broken = !digests.count || !bsearch(&manifest, digests.items, digests.count,
-							   sizeof(*digests.items), store_compare_text);
+		entry->broken = !strv_find_sorted(&digests, ref->manifest);
 		strv_add(&named, ref->manifest);
 	}
 	store_refs_free(&refs);

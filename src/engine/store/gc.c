@@ -49,13 +49,12 @@ static void marks_sort(struct marks *m)
 {
 	struct strv *sets[] = {&m->blobs, &m->layers};
 	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
-		if (sets[i]->count)
-			qsort(sets[i]->items, sets[i]->count, sizeof(*sets[i]->items), store_compare_text);
+		strv_sort(sets[i]);
 }
 
 static bool is_marked(const struct strv *set, const char *hex)
 {
-	return set->count && bsearch(&hex, set->items, set->count, sizeof(*set->items), store_compare_text);
+	return strv_find_sorted(set, hex) != NULL;
 }
 
 static void mark_record(struct marks *m, const struct store_record *r)
@@ -155,28 +154,27 @@ static void mark_container(const char *name, const char *text, void *arg)
 int store_each_file(const struct store *s, const char *dir, const char *file, bool only_locked, store_file_fn *fn,
 		    void *arg, struct err *e)
 {
-	int fd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	autostrv struct strv names = STRV_INIT;
+	autofd int dirfd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s/%s", s->root, dir);
-	autodir DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_sys(e, errno, "open %s/%s", s->root, dir);
-	}
-	struct dirent *entry;
-	while ((entry = readdir(d))) {
-		if (entry->d_name[0] == '.')
+	int r = io_list_dir(dirfd, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s/%s", s->root, dir);
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.items[i];
+		if (name[0] == '.')
 			continue;
-		autofd int entryfd = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (entryfd < 0)
-			continue;
+		autofd int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+			return err_sys(e, errno, "open %s/%s/%s", s->root, dir, name);
+		if (fd < 0 || (only_locked && io_try_lock(fd, true, NULL) == 1))
+			continue; /* nobody lives there; closing lets go again */
 		autostr struct str text = STR_INIT;
 		struct err cause = ERR_INIT;
-		if (only_locked && io_try_lock(entryfd, true, NULL) == 1)
-			continue; /* nobody lives there; closing lets go again */
-		int r = io_read_file(entryfd, file, PINS_MAX, &text, &cause);
+		r = io_read_file(fd, file, PINS_MAX, &text, &cause);
 		if (r >= 0)
-			fn(entry->d_name, text.buf, arg);
+			fn(name, text.buf, arg);
 		else if (r != -ENOENT)
 			return e ? (*e = cause, r) : r;
 	}
@@ -273,13 +271,21 @@ static int sweep_layers(struct sweep *w, struct err *e)
 /* cache/build/KEY: steps of builds whose layers may belong to no image. */
 static int mark_cache(const struct store *s, struct marks *m, struct err *e)
 {
-	autodir DIR *d = NULL;
-	int r = open_list(s, "cache/build", &d, e);
-	struct dirent *entry;
-	while (r > 0 && d && (entry = readdir(d))) {
+	static const char dir[] = "cache/build";
+	autostrv struct strv names = STRV_INIT;
+	autofd int dirfd = openat(s->rootfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dirfd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, errno, "open %s/%s", s->root, dir);
+	int r = io_list_dir(dirfd, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
 		autostr struct str text = STR_INIT;
-		if (imgref_is_hex(entry->d_name) && io_read_file(dirfd(d), entry->d_name, PINS_MAX, &text, NULL) >= 0)
-			mark_pins(entry->d_name, text.buf, m);
+		if (!imgref_is_hex(names.items[i]))
+			continue;
+		r = io_read_file(dirfd, names.items[i], PINS_MAX, &text, e);
+		if (r >= 0)
+			mark_pins(names.items[i], text.buf, m);
+		else if (r == -ENOENT)
+			r = 0;
 	}
 	return r < 0 ? r : 0;
 }

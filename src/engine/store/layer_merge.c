@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
 #include "rl/kern/ovl.h"
@@ -18,20 +19,6 @@ enum { DEPTH_MAX = 512 };
 static int open_dir(int dirfd, const char *name)
 {
 	return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int read_names(int dirfd, struct strv *out, struct err *e)
-{
-	int own = open_dir(dirfd, ".");
-	autodir DIR *d = own < 0 ? NULL : fdopendir(own);
-	struct dirent *entry;
-	if (!d)
-		return err_sys(e, errno, "read directory");
-	errno = 0;
-	while ((entry = readdir(d)))
-		if (!str_eq(entry->d_name, ".") && !str_eq(entry->d_name, ".."))
-			strv_add(out, entry->d_name);
-	return errno ? err_sys(e, errno, "read directory") : 0;
 }
 
 static int copy_metadata(int from, int to, bool opaque, struct err *e)
@@ -106,11 +93,11 @@ static int merge_dir(int upper, int lower, bool hides, int out, unsigned depth, 
 	bool upper_hides = upper >= 0 && ovl_is_opaque(upper);
 	bool opaque = hides || upper_hides || (lower >= 0 && ovl_is_opaque(lower));
 	int below = upper_hides ? -1 : lower;
-	int r = upper >= 0 ? read_names(upper, &names, e) : 0;
+	int r = upper >= 0 ? io_list_dir(upper, &names, e) : 0;
 	for (size_t i = 0; i < names.count && r >= 0; i++)
 		r = merge_upper_name(upper, below, names.items[i], out, depth, e);
 	if (r >= 0 && below >= 0)
-		r = read_names(below, &more, e);
+		r = io_list_dir(below, &more, e);
 	for (size_t i = 0; i < more.count && r >= 0; i++) {
 		const char *name = more.items[i];
 		struct stat st;

@@ -326,22 +326,20 @@ int store_record_from_manifest(const char *manifest_digest, const char *declared
 
 int store_records_list(const struct store *s, struct strv *ret_digests, struct err *e)
 {
-	int fd = openat(s->rootfd, STORE_META, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autostrv struct strv names = STRV_INIT;
+	autofd int fd = openat(s->rootfd, STORE_META, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", STORE_META);
-	autodir DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_sys(e, errno, "open %s", STORE_META);
-	}
-	struct dirent *entry;
-	while ((entry = readdir(d))) {
-		size_t n = strlen(entry->d_name);
-		if (n != 64 + 5 || !str_ends(entry->d_name, ".json"))
+	int r = io_list_dir(fd, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s", STORE_META);
+	for (size_t i = 0; i < names.count; i++) {
+		char *name = names.items[i];
+		if (strlen(name) != 64 + 5 || !str_ends(name, ".json"))
 			continue;
-		entry->d_name[64] = '\0';
-		if (imgref_is_hex(entry->d_name))
-			strv_addf(ret_digests, "sha256:%s", entry->d_name);
+		name[64] = '\0';
+		if (imgref_is_hex(name))
+			strv_addf(ret_digests, "sha256:%s", name);
 	}
 	return 0;
 }

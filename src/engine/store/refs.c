@@ -110,34 +110,29 @@ int store_ref_read_file(int dirfd, const char *file, struct store_ref *ret_ref)
 
 int store_refs_read(const struct store *s, struct store_refs *ret_refs, struct err *e)
 {
-	int fd = openat(s->rootfd, STORE_REFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autostrv struct strv names = STRV_INIT;
+	autofd int fd = openat(s->rootfd, STORE_REFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", STORE_REFS);
-	autodir DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_sys(e, errno, "open %s", STORE_REFS);
-	}
-	size_t room = 0;
-	struct dirent *entry;
-	while ((entry = readdir(d))) {
-		if (entry->d_name[0] == '.')
+	int r = io_list_dir(fd, &names, e);
+	if (r < 0)
+		return err_ctx(e, "%s", STORE_REFS);
+	ret_refs->items = xreallocarray(ret_refs->items, ret_refs->count + names.count + 1, sizeof(*ret_refs->items));
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.items[i];
+		if (name[0] == '.')
 			continue;
 		autojson json_t *doc = NULL;
 		struct store_ref ref = {0};
 		struct err cause = ERR_INIT;
-		int r = parse_small(fd, entry->d_name, &doc, &cause);
+		r = parse_small(fd, name, &doc, &cause);
 		if (r >= 0)
-			r = ref_fill(doc, entry->d_name, &ref, &cause);
-		if (r == -ENOENT || (r < 0 && str_ends(entry->d_name, ".tmp")))
+			r = ref_fill(doc, name, &ref, &cause);
+		if (r == -ENOENT || (r < 0 && str_ends(name, ".tmp")))
 			continue;
 		if (r < 0) {
 			log_debug(LOG_STORE, "%s", cause.text);
-			broken_ref(entry->d_name, &ref);
-		}
-		if (ret_refs->count == room) {
-			room = room ? 2 * room : 64;
-			ret_refs->items = xreallocarray(ret_refs->items, room, sizeof(*ret_refs->items));
+			broken_ref(name, &ref);
 		}
 		ret_refs->items[ret_refs->count++] = ref;
 	}
@@ -285,8 +280,7 @@ int store_index_document(const struct store *s, json_t **ret_doc, struct err *e)
 	}
 	if (refs.count)
 		qsort(refs.items, refs.count, sizeof(*refs.items), compare_refs);
-	if (digests.count)
-		qsort(digests.items, digests.count, sizeof(*digests.items), store_compare_text);
+	strv_sort(&digests);
 	json_t *doc = json_object();
 	json_put_int(doc, "schemaVersion", 2);
 	json_put_str(doc, "mediaType", IMGSPEC_OCI_INDEX);

@@ -164,11 +164,6 @@ int store_lease(const struct store *s, struct err *e)
 	return r < 0 ? r : fd;
 }
 
-int store_compare_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 char *store_layer_path(const char *key, const char *hex)
 {
 	return xasprintf("layers/%s/%s", key, hex);

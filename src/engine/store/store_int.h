@@ -27,9 +27,6 @@ static inline const char *store_hex(const char *digest)
 	return digest + STORE_HEX_OFFSET;
 }
 
-/* For qsort and bsearch over vectors of strings. */
-int store_compare_text(const void *a, const void *b);
-
 /* The store lock: 0 and *ret_fd, or for `wait` false 1 when somebody else holds it. */
 int store_lock(const struct store *s, bool exclusive, bool wait, int *ret_fd, struct err *e) RL_CHECK;
 
