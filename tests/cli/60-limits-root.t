@@ -87,14 +87,15 @@ if [ -n "$v2" ] && [ -w "$v2$(own "")" ]; then
 	rl rm -f plain >/dev/null
 	ok "it goes with the container" none_at "$dir"/rl-*
 	# An ordinary user in a subtree of its own.
-	if id rltest >/dev/null 2>&1; then
-		sub=$dir/rltest-$$
-		mkdir -p "$sub/shell" && chown -R rltest "$sub"
+	user=${RL_TEST_USER:-}
+	if [ -n "$user" ]; then
+		sub=$dir/user-$$
+		mkdir -p "$sub/shell" && chown -R "$user" "$sub"
 		on_finish "rmdir $sub/shell $sub"
 		export RLTEST_ROOT=$(mktemp -d /tmp/rltest-XXXXXX)
-		chown rltest "$RLTEST_ROOT"
-		on_finish "runuser -u rltest -- env RL_ROOT=$RLTEST_ROOT rl rm -fa; rm -rf $RLTEST_ROOT"
-		as_user() { sh -c "echo \$\$ >$sub/shell/cgroup.procs; exec runuser -u rltest -- env RL_ROOT=$RLTEST_ROOT \"\$@\"" sh "$@"; }
+		chown "$user" "$RLTEST_ROOT"
+		on_finish "runuser -u $user -- env RL_ROOT=$RLTEST_ROOT rl rm -fa; rm -rf $RLTEST_ROOT"
+		as_user() { sh -c "echo \$\$ >$sub/shell/cgroup.procs; exec runuser -u $user -- env RL_ROOT=$RLTEST_ROOT \"\$@\"" sh "$@"; }
 		output_is "v2: an ordinary user in a subtree of its own gets a cgroup" "/" as_user rl run --rm --network none \
 			--cgroups enabled busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
 		unlike "without a warning" "$(cat .err)" warning
@@ -102,7 +103,7 @@ if [ -n "$v2" ] && [ -w "$v2$(own "")" ]; then
 			--cgroup-parent "${sub#"$v2"}" busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
 		is "and nothing is left there" "$(find "$sub" -name 'rl-*')" ""
 	else
-		skip "v2: an ordinary user in a subtree of its own gets a cgroup" "there is no user rltest"
+		skip "v2: an ordinary user in a subtree of its own gets a cgroup" "there is no ordinary user"
 	fi
 else
 	skip "v2: --cgroups=enabled makes a cgroup without a limit" "no writable cgroup v2"
