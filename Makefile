@@ -48,7 +48,7 @@ lib = $(B)/lib/lib$(subst /,-,$(1)).a
 srcs = $(wildcard src/$(1)/*.c)
 objs = $(patsubst src/%.c,$(B)/obj/%.o,$(call srcs,$(1)))
 
-PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd $(B)/libexec/rl/rl-portd
+PROGRAMS := $(B)/bin/rl $(B)/libexec/rl/rl-image $(B)/libexec/rl/rl-netd $(B)/libexec/rl/rl-portd $(B)/libexec/rl/rl-notifyd
 
 all: $(PROGRAMS)
 
@@ -90,6 +90,13 @@ $(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,portd) -Wl,--start-group $(PORTD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
+		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
+
+NOTIFYD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
+$(B)/libexec/rl/rl-notifyd: $(call objs,notifyd) $(NOTIFYD_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,notifyd) -Wl,--start-group $(NOTIFYD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
 		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 # --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------

@@ -30,6 +30,7 @@ RUN_SETTER(cap_add)
 RUN_SETTER(cap_drop)
 RUN_SETTER(security_opt)
 RUN_SETTER(device)
+RUN_SETTER(emulate)
 RUN_SETTER(host_access)
 
 static int set_no_hosts(const struct opt_def *def, void *target, const char *value, struct err *e)
@@ -101,6 +102,8 @@ static const struct opt_def build_defs[] = {
 	{"cap-drop", NULL, 0, "CAP", .set = set_cap_drop, 0, OPT_REPEAT, STEPS, "take one away", 0, NULL},
 	{"security-opt", NULL, 0, "OPTION", .set = set_security_opt, 0, OPT_REPEAT, STEPS,
 	 "seccomp=FILE, no-new-privileges and so on", 0, NULL},
+	{"emulate", NULL, 0, "KIND", .set = set_emulate, 0, 0, STEPS,
+	 "with one id only: answer calls on owners and ids; off, write or full", COMPLETE_CHOICES, "off write full"},
 	{"device", NULL, 0, "PATH", .set = set_device, 0, OPT_REPEAT, STEPS, "a device of this machine", COMPLETE_FILE,
 	 NULL},
 	{"no-cache", NULL, 0, NULL, MEMBER(opt_set_bool, no_cache), OPT_COMMON, HOW, "do every step", 0, NULL},

@@ -77,6 +77,7 @@ SETTER(platform)
 SETTER(cap_add)
 SETTER(cap_drop)
 SETTER(security_opt)
+SETTER(emulate)
 SETTER(userns)
 SETTER(pid)
 SETTER(ipc)
@@ -327,6 +328,8 @@ const struct opt_def run_defs[] = {
 	VALUE("cap-drop", 0, "CAP", set_cap_drop, security, "drop a capability, or ALL", .flags = OPT_REPEAT),
 	VALUE("security-opt", 0, "OPT", set_security_opt, security, "seccomp=, no-new-privileges=, mask=, unmask=",
 	      .flags = OPT_REPEAT, CHOICES("no-new-privileges seccomp=unconfined unmask=ALL")),
+	VALUE("emulate", 0, "KIND", set_emulate, security,
+	      "with one id only: answer calls on owners and ids; off, write or full", CHOICES("off write full")),
 	FLAG("privileged", 0, o.privileged, security, "all capabilities, no system call filter, no masks"),
 
 	VALUE("userns", 0, "MODE", set_userns, spaces, "private, host, keep-id[:uid=N,gid=N] or nomap",

@@ -23,6 +23,7 @@ void run_opts_init(struct run_opts *o)
 		.personality = -1,
 		.shm_size = UINT64_C(64) << 20,
 		.no_new_privileges = UNSET,
+		.emulate = -1,
 		.keep_id_uid = RUN_OPTS_OWN_ID,
 		.keep_id_gid = RUN_OPTS_OWN_ID,
 		.network.kind = NETWORK_SLIRP,

@@ -10,6 +10,7 @@
 #include "fields_int.h"
 #include "rl/base/mem.h"
 #include "rl/model/record.h"
+#include "rl/model/rtspec.h"
 
 #define O struct run_opts
 static const struct field option_fields[] = {
@@ -69,6 +70,7 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_STRV, cap_drop),
 	FIELD(O, FIELD_STR, seccomp),
 	FIELD_ENUM(O, no_new_privileges, UNSET, YES),
+	FIELD_ENUM(O, emulate, -1, RT_EMULATE_FULL),
 	FIELD(O, FIELD_STRV, mask),
 	FIELD(O, FIELD_STRV, unmask),
 	FIELD(O, FIELD_BOOL, label_disable),

@@ -9,6 +9,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/rtspec.h"
 #include "run_opts_int.h"
 
 /* capability.h, in the kernel's order. */
@@ -239,6 +240,18 @@ static int keep_id_options(struct run_opts *o, const char *options, const char *
 	o->keep_id_uid = uid;
 	o->keep_id_gid = gid;
 	return 0;
+}
+
+int run_opts_emulate(struct run_opts *o, const char *value, struct err *e)
+{
+	static const char *const names[] = {
+		[RT_EMULATE_OFF] = "off", [RT_EMULATE_WRITE] = "write", [RT_EMULATE_FULL] = "full"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_eq(value, names[i])) {
+			o->emulate = (int)i;
+			return 0;
+		}
+	return err_set(e, EINVAL, "--emulate '%s': off, write or full is expected", value);
 }
 
 int run_opts_userns(struct run_opts *o, const char *value, struct err *e)

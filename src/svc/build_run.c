@@ -431,6 +431,7 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 	if (r < 0)
 		return r;
 	fill_record(j, c);
+	container_emulate_resolve(c);
 	r = make_skeleton(b, c, j->step, e);
 	if (r == 0)
 		r = container_build_spec(c, e);

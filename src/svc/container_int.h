@@ -114,6 +114,8 @@ void container_note_started(struct container *c, bool foreground);
 
 /* container_resolve.c: options and image config to the record; everything that is decided at creation. */
 int container_resolve(struct container *c, struct err *e) RL_CHECK;
+/* container_emulate.c: the record's --emulate becomes RT_EMULATE_OFF, _WRITE or _FULL. After user and layers are known. */
+void container_emulate_resolve(struct container *c);
 
 /* container_volumes.c: at creation, with the image's config or NULL: mounts completed, volumes made, filled and held. */
 int container_volumes_resolve(struct container *c, const json_t *config, struct err *e) RL_CHECK;

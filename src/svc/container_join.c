@@ -57,6 +57,7 @@ static void fill_spec(const struct container_rec *rec, const struct container_jo
 	s->outlives_parent = opts->outlives_caller;
 	s->caps = j->caps;
 	s->no_new_privs = j->no_new_privs;
+	s->emulate = made->emulate > 0 ? (enum rt_emulate)made->emulate : RT_EMULATE_OFF;
 	s->oom_score_adj = made->oom_score_adj;
 	s->oom_score_adj_set = made->oom_score_adj_set;
 	for (size_t i = 0; i < made->nulimits; i++)

@@ -351,5 +351,6 @@ int container_resolve(struct container *c, struct err *e)
 		r = resolve_process(c, config, e);
 	if (r == 0)
 		r = resolve_health(c, config, e);
+	container_emulate_resolve(c);
 	return r < 0 ? r : container_volumes_resolve(c, config, e);
 }

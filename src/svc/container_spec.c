@@ -30,6 +30,7 @@ static void build_process(struct container *c)
 	s->user_text = xstrdup(rc->user);
 	s->init = o->init;
 	s->terminal = o->tty;
+	s->emulate = o->emulate > 0 ? (enum rt_emulate)o->emulate : RT_EMULATE_OFF;
 	if (o->umask >= 0)
 		s->umask = o->umask;
 	s->personality = o->personality;

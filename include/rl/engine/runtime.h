@@ -65,14 +65,14 @@ struct runtime_container {
 	int net_device; /* of net_setup, until the caller takes it; -1 */
 	int net_kind;
 	char mount_ns[64]; /* the kernel's name of it, where the pid namespace is not the container's own; else "" */
-	struct proc_child keeper;
+	struct proc_child keeper, notifyd;
 	int keeper_pipe;
 };
 
 #define RUNTIME_CONTAINER_NONE                                                                                         \
 	{                                                                                                              \
 		.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .net_device = -1, .keeper = PROC_CHILD_NONE,            \
-		.keeper_pipe = -1                                                                                      \
+		.notifyd = PROC_CHILD_NONE, .keeper_pipe = -1                                                          \
 	}
 
 int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c, struct err *e) RL_CHECK;

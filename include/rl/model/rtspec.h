@@ -83,6 +83,13 @@ struct rt_ns {
 	int fd; /* RT_NS_JOIN */
 };
 
+/* System calls on owners and identity answered by rl-notifyd, for containers with one id (rl-internals(7)). */
+enum rt_emulate {
+	RT_EMULATE_OFF,
+	RT_EMULATE_WRITE, /* chown, mknod, setxattr, setuid and their kin succeed, and what they said is kept */
+	RT_EMULATE_FULL,  /* and stat and getuid and their kin agree with it */
+};
+
 struct rtspec {
 	/* process */
 	struct strv args;
@@ -102,6 +109,7 @@ struct rtspec {
 	bool outlives_parent;	      /* no parent-death signal: a detached container goes on without its monitor */
 	uint64_t caps;		      /* bounding set; also effective and permitted for uid 0 */
 	bool no_new_privs;
+	enum rt_emulate emulate;
 	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_* the profile asks for */
 	int oom_score_adj;
 	bool oom_score_adj_set;

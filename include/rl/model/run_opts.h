@@ -206,6 +206,7 @@ struct run_opts {
 	struct strv cap_add, cap_drop;	 /* upper case with CAP_, or "ALL" */
 	char *seccomp;			 /* NULL default, "unconfined", or a file name */
 	enum tristate no_new_privileges; /* UNSET: yes */
+	int emulate;			 /* enum rt_emulate (rtspec.h), or -1: as the image needs */
 	struct strv mask, unmask;	 /* paths; unmask may hold "ALL" */
 	bool label_disable;
 
@@ -312,6 +313,7 @@ int run_opts_platform(struct run_opts *o, const char *value, struct err *e) RL_C
 int run_opts_cap_add(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_cap_drop(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_security_opt(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_emulate(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_userns(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_pid(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ipc(struct run_opts *o, const char *value, struct err *e) RL_CHECK;

@@ -17,6 +17,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/notifyd.h"
 #include "rl/kern/keyring.h"
 #include "rl/kern/landlock.h"
 #include "rl/kern/mnt.h"
@@ -173,6 +174,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_UMASK:
 		umask((mode_t)a->plan->spec->umask);
 		return 0;
+	case OP_NOTIFY:
+		return notifyd_hand_over(&a->notifyd, &a->ids, e);
 	case OP_SECCOMP:
 		return seccomp_filter_load(a->plan->filter, a->plan->spec->seccomp_flags, e);
 	case OP_IDENTITY:

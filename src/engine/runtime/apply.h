@@ -32,6 +32,7 @@ struct apply {
 	struct apply_source *sources; /* one per mount of the spec */
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;
+	int notifyd; /* socket of rl-notifyd until it has the listener */
 	struct user_ids ids;
 	struct strv env;
 };
@@ -39,7 +40,7 @@ struct apply {
 #define APPLY_INIT                                                                                                     \
 	{                                                                                                              \
 		.sync = -1, .rootfd = -1, .procfd = -1, .nullfd = -1, .mountfd = -1, .upperfd = -1, .workfd = -1,      \
-		.rootfs = -1, .emptyfd = -1, .pty_master = -1, .pty_slave = -1                                         \
+		.rootfs = -1, .emptyfd = -1, .pty_master = -1, .pty_slave = -1, .notifyd = -1                          \
 	}
 
 /* apply.c: run the operations of stages first..last. */
@@ -90,7 +91,7 @@ int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
 int role_hold(struct err *e) RL_CHECK;
 
 /* role_child.c: what the cloned process does; never returns. */
-RL_NORETURN void role_child_main(const struct runtime_start *start, int sync);
+RL_NORETURN void role_child_main(const struct runtime_start *start, int sync, int notifyd);
 /* Its steps that a joined process takes too. */
 int role_child_close_on_exec_from(int first, struct err *e) RL_CHECK;
 int role_child_become_root(const struct plan *p, struct err *e) RL_CHECK;

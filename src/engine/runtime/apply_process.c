@@ -95,7 +95,7 @@ static int add_groups(struct apply *a, const struct str *group, struct err *e)
 static int check_mapped(const struct apply *a, struct err *e)
 {
 	const struct idmap *map = a->plan->map;
-	if (!map)
+	if (!map || a->plan->spec->emulate != RT_EMULATE_OFF)
 		return 0;
 	const char *which = NULL;
 	uint32_t id = 0;
@@ -110,8 +110,9 @@ static int check_mapped(const struct apply *a, struct err *e)
 		return 0;
 	err_set(e, EINVAL, "%s id %u is not mapped into the container", which, id);
 	return err_hint(e, map->form == IDMAP_SINGLE
-				   ? "only id 0 exists without subordinate ids: `usermod --add-subuids 100000-165535 "
-				     "--add-subgids 100000-165535 $USER` and the package uidmap give more"
+				   ? "only id 0 exists without subordinate ids: use --emulate=full, or `usermod "
+				     "--add-subuids 100000-165535 --add-subgids 100000-165535 $USER` and the package "
+				     "uidmap give more"
 				   : "the ranges in /etc/subuid and /etc/subgid are smaller than that id");
 }
 
@@ -231,6 +232,9 @@ int apply_identity(struct apply *a, struct err *e)
 	int r = caps_before_setid(&sets, false, e);
 	if (r < 0)
 		return r;
+	/* rl-notifyd knows them; to the kernel the payload stays the one id there is. */
+	if (s->emulate)
+		return caps_after_setid(&sets, e);
 	r = set_groups(a, e);
 	if (r < 0)
 		return r;

@@ -32,6 +32,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/engine/notifyd.h"
 #include "rl/kern/cgroup.h"
 #include "rl/kern/pty.h"
 #include "rl/kern/safepath.h"
@@ -41,6 +42,7 @@ struct joining {
 	const struct runtime_join *j;
 	const struct plan *plan;
 	int sync;
+	int notifyd;
 	int other_end; /* the caller's end of sync: must be open in the caller only, so that its death is seen */
 };
 
@@ -114,6 +116,7 @@ static void joined_main(void *arg)
 	log_set_role("joined");
 	a.plan = g->plan;
 	a.sync = g->sync;
+	a.notifyd = g->notifyd;
 	(void)!joined(&a, &e);
 	/* Only failure comes back: success is an exec. */
 	sync_send_err(g->sync, &e);
@@ -123,14 +126,21 @@ static void joined_main(void *arg)
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e)
 {
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
+	struct notifyd_config config;
 	int pair[2];
+	autofd int notifyd = -1;
 	if (!j->spec->args.count || !j->spec->args.items[0][0])
 		return err_set(e, EINVAL, "no command");
-	int r = sync_pair(pair, e);
-	if (r < 0)
+	bool answered = notifyd_config_from_spec(j->spec, &config);
+	int r = answered ? notifyd_start(&config, j->pidfd, &notifyd, &c.notifyd, e) : 0;
+	if (r == 0)
+		r = sync_pair(pair, e);
+	if (r < 0) {
+		runtime_container_close(&c);
 		return r;
+	}
 	struct plan *plan = plan_joined(j->spec, j->map, j->filter);
-	struct joining g = {.j = j, .plan = plan, .sync = pair[1], .other_end = pair[0]};
+	struct joining g = {.j = j, .plan = plan, .sync = pair[1], .notifyd = notifyd, .other_end = pair[0]};
 	const struct join_clone jc = {
 		.entries = {{.fd = j->pidfd, .namespaces = j->namespaces}},
 		.nentries = 1,
@@ -141,6 +151,7 @@ int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, 
 	};
 	r = join_clone(&jc, &c.pid, &c.pidfd, e);
 	close(pair[1]);
+	close_fd(&notifyd);
 	runtime_plan_free(plan);
 	c.sync = pair[0];
 	if (r == -ECHILD)

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 
 #include "rl/base/mem.h"
+#include "rl/engine/notifyd.h"
 #include "rl/engine/runtime.h"
 #include "rl/kern/mnt.h"
 
@@ -112,6 +113,10 @@ static void plan_process(struct plan *p)
 static void plan_security(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
+	struct notifyd_config notify;
+	/* Before the identity, which is then one of those that are answered; it needs CAP_SYS_ADMIN as well. */
+	if (notifyd_config_from_spec(s, &notify))
+		add(p, STAGE_SECURITY, OP_NOTIFY);
 	/* With no_new_privs the filter can and should come last, so that it need not allow what the steps before it use.
 	 * Without, installing it needs CAP_SYS_ADMIN, which the identity step takes away. */
 	if (p->filter && !s->no_new_privs)
@@ -213,6 +218,15 @@ static void print_identity(const struct plan *p, struct str *out)
 		 (unsigned long long)p->spec->caps);
 }
 
+static void print_notify(const struct rtspec *s, struct str *out)
+{
+	str_adds(out, "have system calls answered by rl-notifyd:");
+	if (s->emulate == RT_EMULATE_WRITE)
+		str_adds(out, " changes of owners and identity");
+	if (s->emulate == RT_EMULATE_FULL)
+		str_adds(out, " owners and identity");
+}
+
 void op_print(const struct plan *p, const struct op *op, struct str *out)
 {
 	const struct rtspec *s = p->spec;
@@ -307,6 +321,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_UMASK:
 		str_addf(out, "umask %04o", (unsigned)s->umask);
+		break;
+	case OP_NOTIFY:
+		print_notify(s, out);
 		break;
 	case OP_SECCOMP:
 		str_addf(out, "seccomp filter of %zu instructions", p->filter->count);

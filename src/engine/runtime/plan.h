@@ -54,6 +54,7 @@ enum op_kind {
 	OP_ABSTRACT_SCOPE, /* Landlock: no abstract sockets of the host */
 	OP_INIT,	   /* fork: the parent stays as reaper */
 	OP_UMASK,
+	OP_NOTIFY, /* the filter and listener of rl-notifyd */
 	OP_SECCOMP,
 	OP_IDENTITY, /* groups, gid, uid, capabilities */
 	OP_NO_NEW_PRIVS,

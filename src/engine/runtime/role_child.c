@@ -134,13 +134,14 @@ static int child(struct apply *a, struct err *e)
 	return apply_stages(a, STAGE_PROCESS, STAGE_SECURITY, e);
 }
 
-void role_child_main(const struct runtime_start *start, int sync)
+void role_child_main(const struct runtime_start *start, int sync, int notifyd)
 {
 	log_set_role("child");
 	struct apply a = APPLY_INIT;
 	a.plan = start->plan;
 	a.start = start;
 	a.sync = sync;
+	a.notifyd = notifyd;
 	struct err e = ERR_INIT;
 	(void)!child(&a, &e);
 	/* Only failure comes back: success is an exec. */

@@ -19,6 +19,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/notifyd.h"
 #include "steps.h"
 
 static const char first_process[] = "the container's first process";
@@ -107,7 +108,7 @@ static int prefer_child_error(struct runtime_container *c, struct err *e)
 
 struct joined_start {
 	const struct runtime_start *s;
-	int sync, other_end;
+	int sync, other_end, notifyd;
 };
 
 static int before_entry(void *arg, struct err *e)
@@ -120,14 +121,15 @@ static int before_entry(void *arg, struct err *e)
 static void joined_child(void *arg)
 {
 	const struct joined_start *g = arg;
-	role_child_main(g->s, g->sync);
+	role_child_main(g->s, g->sync, g->notifyd);
 }
 
 /* Namespaces to join, those of one descriptor at once; the one that brings the user namespace first. */
-static int clone_joined(const struct runtime_start *s, int pair[2], struct runtime_container *c, struct err *e)
+static int clone_joined(const struct runtime_start *s, int pair[2], int notifyd, struct runtime_container *c,
+			struct err *e)
 {
 	const struct rtspec *spec = s->plan->spec;
-	struct joined_start g = {.s = s, .sync = pair[1], .other_end = pair[0]};
+	struct joined_start g = {.s = s, .sync = pair[1], .other_end = pair[0], .notifyd = notifyd};
 	struct join_clone j = {
 		.clone_flags = clone_flags(spec),
 		.sync = pair[1],
@@ -152,27 +154,36 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 {
 	const struct rtspec *spec = s->plan->spec;
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
+	struct notifyd_config config;
 	int pair[2];
-	int r = sync_pair(pair, e);
-	if (r < 0)
+	autofd int notifyd = -1;
+	int user_ns = spec->ns[RT_NS_USER].mode == RT_NS_JOIN ? spec->ns[RT_NS_USER].fd : -1;
+	bool answered = notifyd_config_from_spec(spec, &config);
+	int r = answered ? notifyd_start(&config, user_ns, &notifyd, &c.notifyd, e) : 0;
+	if (r == 0)
+		r = sync_pair(pair, e);
+	if (r < 0) {
+		runtime_container_close(&c);
 		return r;
+	}
 	uint64_t flags = clone_flags(spec);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
 	bool placed = false;
 	unsigned tries = 0;
 	bool joins = plan_needs_joiner(spec);
 	if (joins)
-		r = clone_joined(s, pair, &c, e);
+		r = clone_joined(s, pair, notifyd, &c, e);
 	else
 		do
 			c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
 		while (c.pid < 0 && (flags & CLONE_NEWUSER) && idmap_try_again(errno, &tries));
 	if (c.pid == 0) {
 		close(pair[0]);
-		role_child_main(s, pair[1]);
+		role_child_main(s, pair[1], notifyd);
 	}
 	int clone_errno = errno;
 	close(pair[1]);
+	close_fd(&notifyd);
 	c.sync = pair[0];
 	if (joins && r < 0) {
 		if (r == -ECHILD)
@@ -181,7 +192,7 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		return r;
 	}
 	if (c.pid < 0) {
-		close(pair[0]);
+		runtime_container_close(&c);
 		return explain_clone(clone_errno, e);
 	}
 	bool place = s->place && !placed;
@@ -269,5 +280,6 @@ void runtime_container_close(struct runtime_container *c)
 	close_fd(&c->pty);
 	close_fd(&c->net_device);
 	proc_kill_wait(&c->keeper);
+	notifyd_reap(&c->notifyd);
 	close_fd(&c->keeper_pipe);
 }

@@ -13,6 +13,8 @@
  * (error)          child    any operation failed; the child then exits       struct err
  * (end of file)    child    the payload was executed: the socket is close-on-exec
  *
+ * What the child says to rl-notifyd (its filter's listener) goes over a socket of its own: rl/engine/notifyd_proto.h.
+ *
  * A dead peer is end of file for both: the child exits, the parent learns the child's wait status.
  */
 #ifndef RL_RUNTIME_STEPS_H

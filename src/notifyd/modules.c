@@ -1,0 +1,7 @@
+#include "notifyd.h"
+#include "owner.h"
+
+const struct notifyd_module *const notifyd_modules[] = {
+	&owner_module,
+	NULL,
+};
