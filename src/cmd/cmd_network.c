@@ -1,5 +1,5 @@
 /*
- * cmd_network.c - `rl network create|ls|inspect|rm|prune|exists`, and `hold`, which rl starts itself.
+ * cmd_network.c - `rl network create|ls|inspect|rm|prune|connect|disconnect|exists`, and `hold`, which rl starts itself.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@ struct network_opts {
 	bool quiet, no_trunc, no_heading, force;
 	char *format;
 	struct strv filters;
+	char *ip, *ip6, *mac; /* connect */
 };
 
 #define S struct network_opts
@@ -76,6 +77,22 @@ static const struct opt_def prune_defs[] = {
 	OPT_END,
 };
 
+static const struct opt_def connect_defs[] = {
+	{"ip", NULL, 0, "ADDRESS", OPT_GENERIC(opt_set_string, S, ip), 0, options, "this address", 0, NULL},
+	{"ip6", NULL, 0, "ADDRESS", OPT_GENERIC(opt_set_string, S, ip6), 0, options, "this IPv6 address", 0, NULL},
+	{"mac-address", NULL, 0, "MAC", OPT_GENERIC(opt_set_string, S, mac), 0, options, "this hardware address", 0,
+	 NULL},
+	{"alias", "network-alias", 0, "NAME", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
+	 "another name of the container on this network", 0, NULL},
+	OPT_END,
+};
+
+static const struct opt_def disconnect_defs[] = {
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), OPT_HIDDEN, options, "accepted for scripts", 0,
+	 NULL},
+	OPT_END,
+};
+
 static const struct opt_def none_defs[] = {OPT_END};
 #undef S
 
@@ -85,6 +102,9 @@ static void network_release(void *opts)
 	network_rec_free(&o->create.rec);
 	strv_free(&o->filters);
 	free(o->format);
+	free(o->ip);
+	free(o->ip6);
+	free(o->mac);
 }
 
 static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -193,6 +213,19 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	return r < 0 ? r : out_flush(&out, e);
 }
 
+static int connect_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	const struct network_opts *o = opts;
+	const struct network_connect_opts c = {.ip = o->ip, .ip6 = o->ip6, .mac = o->mac, .aliases = &o->filters};
+	return network_connect(ctx->store_root, args->operands.items[0], args->operands.items[1], &c, e);
+}
+
+static int disconnect_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	(void)opts;
+	return network_disconnect(ctx->store_root, args->operands.items[0], args->operands.items[1], e);
+}
+
 static int exists_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	(void)opts;
@@ -264,6 +297,30 @@ const struct verb verb_network_prune = {
 	.example = "  rl network prune -f",
 	.opts = prune_defs,
 	.run = prune_run,
+};
+
+const struct verb verb_network_connect = {
+	COMMON,
+	.name = "network connect",
+	.usage = "[OPTIONS] NETWORK CONTAINER",
+	.summary = "put a container on one more network",
+	.example = "  rl network connect --alias db app postgres",
+	.opts = connect_defs,
+	.min_operands = 2,
+	.max_operands = 2,
+	.run = connect_run,
+};
+
+const struct verb verb_network_disconnect = {
+	COMMON,
+	.name = "network disconnect",
+	.usage = "NETWORK CONTAINER",
+	.summary = "take a container off a network",
+	.example = "  rl network disconnect app postgres",
+	.opts = disconnect_defs,
+	.min_operands = 2,
+	.max_operands = 2,
+	.run = disconnect_run,
 };
 
 const struct verb verb_network_exists = {

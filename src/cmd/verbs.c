@@ -104,6 +104,8 @@ const struct verb *const verb_table[] = {
 	&verb_network_inspect,
 	&verb_network_rm,
 	&verb_network_prune,
+	&verb_network_connect,
+	&verb_network_disconnect,
 	&verb_network_exists,
 	&verb_network_hold,
 	&verb_inspect,

@@ -63,6 +63,8 @@ extern const struct verb verb_network_ls;
 extern const struct verb verb_network_inspect;
 extern const struct verb verb_network_rm;
 extern const struct verb verb_network_prune;
+extern const struct verb verb_network_connect;
+extern const struct verb verb_network_disconnect;
 extern const struct verb verb_network_exists;
 extern const struct verb verb_network_hold;
 extern const struct verb verb_pod_create;

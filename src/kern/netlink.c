@@ -164,6 +164,12 @@ void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s)
 	end(nl, h);
 }
 
+void nl_link_del(struct nl *nl, int index)
+{
+	struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	end(nl, begin(nl, RTM_DELLINK, 0, "remove the interface", &info, sizeof(info)));
+}
+
 void nl_bridge_add(struct nl *nl, const char *name)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};

@@ -12,6 +12,10 @@ void endpoint_text(const struct endpoint *p, struct str *out)
 		str_addf(out, " address=%s prefix=%u gateway=%s", p->address, p->prefix, p->gateway);
 	if (*p->address6)
 		str_addf(out, " address6=%s prefix6=%u gateway6=%s", p->address6, p->prefix6, p->gateway6);
+	if (*p->dns)
+		str_addf(out, " dns=%s", p->dns);
+	if (p->internal)
+		str_adds(out, " internal=yes");
 }
 
 bool endpoint_parse(const char *text, struct endpoint *ret)
@@ -29,6 +33,7 @@ bool endpoint_parse(const char *text, struct endpoint *ret)
 		{"gateway=", p.gateway, sizeof(p.gateway)},
 		{"address6=", p.address6, sizeof(p.address6)},
 		{"gateway6=", p.gateway6, sizeof(p.gateway6)},
+		{"dns=", p.dns, sizeof(p.dns)},
 	};
 	autostrv struct strv words = STRV_INIT;
 	strv_split(&words, text, ' ');
@@ -46,6 +51,7 @@ bool endpoint_parse(const char *text, struct endpoint *ret)
 		value = str_after(words.items[i], "prefix6=");
 		if (value && str_to_u64(value, 128, "", &n, NULL) == 0)
 			p.prefix6 = (unsigned)n;
+		p.internal |= str_eq(words.items[i], "internal=yes");
 	}
 	*ret = p;
 	return *p.network;

@@ -93,6 +93,20 @@ static int remove_port(struct portd *d, const struct net_port *p, struct err *e)
 
 /* ---- control ---- */
 
+/* Other addresses from here on: every port needs its rule in the families there are now. */
+static int move(struct portd *d, const struct sync_msg *msg, struct err *e)
+{
+	if (msg->len != sizeof(d->cfg))
+		return err_set(e, EPROTO, "rl and rl-portd are of different versions");
+	memcpy(&d->cfg, msg->data, sizeof(d->cfg));
+	int r = 0;
+	for (const struct port *p = d->ports; p && r >= 0; p = p->next) {
+		udp_forget_port(d, p);
+		r = clients_add_port(d, &p->p, e);
+	}
+	return r;
+}
+
 /* One request; -EPIPE when the client is gone. */
 static int answer(struct portd *d, int sock)
 {
@@ -102,7 +116,9 @@ static int answer(struct portd *d, int sock)
 	int r = sync_recv(sock, owner, msg, &why);
 	if (r < 0)
 		return r;
-	if (msg->len != sizeof(p)) {
+	if (msg->step == PORTD_STEP_CONFIG) {
+		r = move(d, msg, &why);
+	} else if (msg->len != sizeof(p)) {
 		r = err_set(&why, EPROTO, "rl and rl-portd are of different versions");
 	} else {
 		memcpy(&p, msg->data, sizeof(p));

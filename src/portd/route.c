@@ -127,6 +127,8 @@ static void forget_oldest(struct portd *d)
 
 struct client *client_use(struct portd *d, const union addr *a)
 {
+	if (!d->cfg.has4 && !d->cfg.has6)
+		return NULL; /* it has left its last network; "any address" would mean its loopback */
 	struct clients *all = d->clients;
 	int family = a->sa.sa_family;
 	size_t len = family == AF_INET ? 4 : 16;

@@ -248,23 +248,6 @@ static int prepare_overlapped(void *arg, struct err *e)
 	return r;
 }
 
-/* In the child, in the container's network namespace. */
-static int setup_network(void *arg, int *ret_fd, int *ret_kind, struct err *e)
-{
-	const struct container *c = arg;
-	if (c->nleases)
-		return net_named_child(c->leases, c->lease_conns, c->nleases, e);
-	if (!c->uses_slirp)
-		return net_lo_up_child(e);
-	struct net_device device = NET_DEVICE_NONE;
-	int r = net_slirp_child(&c->slirp_opts, &device, e);
-	if (r < 0)
-		return r;
-	*ret_fd = device.fd;
-	*ret_kind = (int)device.kind;
-	return 0;
-}
-
 int container_write_id_files(struct container *c, bool with_cid, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -302,7 +285,7 @@ int container_launch(struct container *c, struct err *e)
 		return r;
 	const struct runtime_start start = {
 		.plan = plan,
-		.net_setup = setup_network,
+		.net_setup = container_network_setup,
 		.net_arg = c,
 		.prepare = prepare_overlapped,
 		.prepare_arg = c,

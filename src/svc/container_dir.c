@@ -89,29 +89,10 @@ static void host_text(const char *path, struct str *out)
 
 static int fill_resolv_conf(struct container *c, struct err *e)
 {
-	const struct run_opts *o = c->o;
-	autostr struct str host = STR_INIT;
 	autostr struct str out = STR_INIT;
-	autostrv struct strv resolvers = STRV_INIT;
-	char dns[INET_ADDRSTRLEN];
-	host_text("/etc/resolv.conf", &host);
-	struct net_resolv_opts opts = {
-		.host_text = host.buf,
-		.servers = &o->dns,
-		.search = &o->dns_search,
-		.options = &o->dns_options,
-	};
-	if (c->uses_slirp) {
-		net_addr4_text(c->slirp_opts.dns, dns);
-		opts.nameserver = dns;
-	} else if (c->nleases) {
-		container_network_resolvers(c, &resolvers);
-		snprintf(dns, sizeof(dns), "%s", resolvers.items[0]);
-		strv_remove(&resolvers, 0);
-		opts.nameserver = dns;
-		opts.further = &resolvers;
-	}
-	int r = net_resolv_conf(&opts, &out, e);
+	autostrv struct strv endpoints = STRV_INIT;
+	container_network_describe(c, &endpoints);
+	int r = container_network_resolv_conf(c->o, &endpoints, &out, e);
 	return r < 0 ? r : write_text(c, "resolv.conf", &out, e);
 }
 

@@ -211,8 +211,21 @@ void container_network_describe(const struct container *c, struct strv *out);
 /* Addresses on named networks, before the clone; and let go of them. */
 int container_network_lease(struct container *c, struct err *e) RL_CHECK;
 void container_network_release(struct container *c);
-/* The addresses of its networks' resolvers in the order to ask them; at least one where there are leases. */
-void container_network_resolvers(const struct container *c, struct strv *out);
+/* One of them: `text` is NAME[:OPTIONS]. `first`: what --ip and its like say is about it. */
+int container_lease(const struct store *s, const struct record_config *config, const char *text,
+		    const char *interface, bool first, struct net_lease *ret_lease, int *ret_conn,
+		    struct err *e) RL_CHECK;
+/* In the child, in its network namespace (runtime_start's net_setup; `arg` is the container). */
+int container_network_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e) RL_CHECK;
+void container_network_endpoint(const struct net_lease *l, struct strv *out);
+/* The text of its resolv.conf. */
+int container_network_resolv_conf(const struct run_opts *o, const struct strv *endpoints, struct str *out,
+				  struct err *e) RL_CHECK;
+/* docker's members of NetworkSettings: "Networks", and the addresses of the first one by themselves. Without endpoints
+ * there is one network, `name`. */
+void container_networks_put(const struct container_rec *rec, const char *name, json_t *settings);
+/* container_ports.c: the addresses that published ports lead to may be others now. */
+int container_ports_moved(const struct container_rec *rec, struct err *e) RL_CHECK;
 /* container_ports.c: before the clone; when the payload runs (or has already ended); when it has ended. */
 int container_ports_bind(struct container *c, struct err *e) RL_CHECK;
 int container_ports_start(struct container *c, struct err *e) RL_CHECK;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/model/endpoint.h"
@@ -76,40 +77,52 @@ static void add_name(struct net_host *h, const char *name)
 		memcpy(h->names + at, name, strlen(name) + 1);
 }
 
-static int lease_one(struct container *c, const char *text, bool first, struct err *e)
+static bool set_addresses(struct net_lease *l, const char *ip, const char *ip6, const char *mac)
 {
-	const struct run_opts *o = c->o;
+	return (!ip || inet_pton(AF_INET, ip, &l->host.address) == 1) &&
+	       (!ip6 || inet_pton(AF_INET6, ip6, &l->host.address6) == 1) &&
+	       (!mac || sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &l->host.mac[0], &l->host.mac[1], &l->host.mac[2],
+			       &l->host.mac[3], &l->host.mac[4], &l->host.mac[5]) == NET_MAC_LEN);
+}
+
+int container_lease(const struct store *s, const struct record_config *config, const char *text, const char *interface,
+		    bool first, struct net_lease *ret_lease, int *ret_conn, struct err *e)
+{
+	const struct run_opts *o = &config->o;
+	struct net_lease l = {0};
 	struct named_opt n;
+	char id[13];
 	int r = run_opts_parse_named(text, &n, e);
 	if (r < 0)
 		return r;
-	struct net_lease *l = &c->leases[c->nleases];
-	char id[13];
-	const char *ip = first && o->ip ? o->ip : n.ip;
-	const char *ip6 = first && o->ip6 ? o->ip6 : n.ip6;
-	const char *mac = first && o->mac_address ? o->mac_address : n.mac;
-	*l = (struct net_lease){0};
-	snprintf(l->network, sizeof(l->network), "%s", n.name);
-	snprintf(l->interface, sizeof(l->interface), "eth%zu", c->nleases);
-	if (n.interface)
-		snprintf(l->interface, sizeof(l->interface), "%s", n.interface);
-	if ((ip && inet_pton(AF_INET, ip, &l->host.address) != 1) ||
-	    (ip6 && inet_pton(AF_INET6, ip6, &l->host.address6) != 1) ||
-	    (mac && sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &l->host.mac[0], &l->host.mac[1], &l->host.mac[2],
-			   &l->host.mac[3], &l->host.mac[4], &l->host.mac[5]) != NET_MAC_LEN))
+	snprintf(l.network, sizeof(l.network), "%s", n.name);
+	snprintf(l.interface, sizeof(l.interface), "%s", n.interface ? n.interface : interface);
+	if (!set_addresses(&l, first && o->ip ? o->ip : n.ip, first && o->ip6 ? o->ip6 : n.ip6,
+			   first && o->mac_address ? o->mac_address : n.mac))
 		r = err_set(e, EINVAL, "--network %s: a malformed address", n.name);
-	snprintf(id, sizeof(id), "%.12s", c->id);
-	add_name(&l->host, c->rec.config.name);
-	add_name(&l->host, id);
-	if (c->rec.config.hostname)
-		add_name(&l->host, c->rec.config.hostname);
+	snprintf(id, sizeof(id), "%.12s", config->id);
+	add_name(&l.host, config->name);
+	add_name(&l.host, id);
+	if (config->hostname)
+		add_name(&l.host, config->hostname);
 	for (size_t i = 0; first && i < o->network_aliases.count; i++)
-		add_name(&l->host, o->network_aliases.items[i]);
+		add_name(&l.host, o->network_aliases.items[i]);
 	for (size_t i = 0; i < n.aliases.count; i++)
-		add_name(&l->host, n.aliases.items[i]);
+		add_name(&l.host, n.aliases.items[i]);
 	run_opts_free_named(&n);
 	if (r >= 0)
-		r = network_lease(&c->store, l, &c->lease_conns[c->nleases], e);
+		r = network_lease(s, &l, ret_conn, e);
+	if (r >= 0)
+		*ret_lease = l;
+	return r;
+}
+
+static int lease_next(struct container *c, const char *text, bool first, struct err *e)
+{
+	char interface[NET_IFNAME_SIZE];
+	snprintf(interface, sizeof(interface), "eth%zu", c->nleases + c->uses_slirp);
+	int r = container_lease(&c->store, &c->rec.config, text, interface, first, &c->leases[c->nleases],
+				&c->lease_conns[c->nleases], e);
 	if (r >= 0)
 		c->nleases++;
 	return r;
@@ -118,17 +131,21 @@ static int lease_one(struct container *c, const char *text, bool first, struct e
 int container_network_lease(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
-	if (o->network.kind != NETWORK_NAMED)
+	bool is_named = o->network.kind == NETWORK_NAMED;
+	size_t n = o->more_networks.count + is_named;
+	if (!n)
 		return 0;
 	container_network_release(c);
-	size_t n = 1 + o->more_networks.count;
 	c->leases = xcalloc(n, sizeof(*c->leases));
 	c->lease_conns = xcalloc(n, sizeof(*c->lease_conns));
-	autofree char *first = o->network.options ? xasprintf("%s:%s", o->network.name, o->network.options)
-						  : xstrdup(o->network.name);
-	int r = lease_one(c, first, true, e);
+	int r = 0;
+	if (is_named) {
+		autofree char *first = o->network.options ? xasprintf("%s:%s", o->network.name, o->network.options)
+							  : xstrdup(o->network.name);
+		r = lease_next(c, first, true, e);
+	}
 	for (size_t i = 0; i < o->more_networks.count && r >= 0; i++)
-		r = lease_one(c, o->more_networks.items[i], false, e);
+		r = lease_next(c, o->more_networks.items[i], false, e);
 	return r < 0 ? r : 0;
 }
 
@@ -143,27 +160,37 @@ void container_network_release(struct container *c)
 	c->nleases = 0;
 }
 
-/* Internal networks first: their resolver refuses what it does not know, and then the next one is asked. */
-void container_network_resolvers(const struct container *c, struct strv *out)
+/* In the child, in the container's network namespace. */
+int container_network_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e)
 {
-	for (int internal = 1; internal >= 0; internal--)
-		for (size_t i = 0; i < c->nleases; i++) {
-			char text[INET_ADDRSTRLEN];
-			net_addr4_text(c->leases[i].dns, text);
-			if (c->leases[i].internal == internal)
-				strv_add(out, text);
-		}
+	const struct container *c = arg;
+	struct net_device device = NET_DEVICE_NONE;
+	int r = c->uses_slirp ? net_slirp_child(&c->slirp_opts, &device, e) : 0;
+	if (r >= 0 && c->nleases)
+		r = net_named_child(c->leases, c->lease_conns, c->nleases, c->uses_slirp, e);
+	if (!c->uses_slirp)
+		return r < 0 || c->nleases ? r : net_lo_up_child(e);
+	if (r < 0) {
+		close_fd(&device.fd);
+		return r;
+	}
+	*ret_fd = device.fd;
+	*ret_kind = (int)device.kind;
+	return 0;
 }
 
-static void describe_lease(const struct net_lease *l, struct strv *out)
+/* ---- what it has ---- */
+
+void container_network_endpoint(const struct net_lease *l, struct strv *out)
 {
-	struct endpoint p = {.prefix = l->prefix};
+	struct endpoint p = {.prefix = l->prefix, .internal = l->internal};
 	autostr struct str text = STR_INIT;
 	snprintf(p.network, sizeof(p.network), "%s", l->network);
 	snprintf(p.interface, sizeof(p.interface), "%s", l->interface);
 	mac_text(l->host.mac, p.mac);
 	net_addr4_text(l->host.address, p.address);
 	net_addr4_text(l->gateway, p.gateway);
+	net_addr4_text(l->dns, p.dns);
 	if (l->ipv6) {
 		net_addr6_text(&l->host.address6, p.address6);
 		net_addr6_text(&l->gateway6, p.gateway6);
@@ -173,19 +200,15 @@ static void describe_lease(const struct net_lease *l, struct strv *out)
 	strv_add(out, text.buf);
 }
 
-void container_network_describe(const struct container *c, struct strv *out)
+static void describe_slirp(const struct net_slirp_opts *s, struct strv *out)
 {
-	const struct net_slirp_opts *s = &c->slirp_opts;
 	struct endpoint p = {.network = "slirp", .prefix = s->prefix};
 	autostr struct str text = STR_INIT;
-	for (size_t i = 0; i < c->nleases; i++)
-		describe_lease(&c->leases[i], out);
-	if (!c->uses_slirp)
-		return;
 	snprintf(p.interface, sizeof(p.interface), "%s", s->ifname);
 	mac_text(s->mac, p.mac);
 	net_addr4_text(s->address, p.address);
 	net_addr4_text(s->gateway, p.gateway);
+	net_addr4_text(s->dns, p.dns);
 	if (s->ipv6) {
 		net_addr6_text(&s->address6, p.address6);
 		net_addr6_text(&s->gateway6, p.gateway6);
@@ -193,4 +216,110 @@ void container_network_describe(const struct container *c, struct strv *out)
 	}
 	endpoint_text(&p, &text);
 	strv_add(out, text.buf);
+}
+void container_network_describe(const struct container *c, struct strv *out)
+{
+	if (c->uses_slirp)
+		describe_slirp(&c->slirp_opts, out);
+	for (size_t i = 0; i < c->nleases; i++)
+		container_network_endpoint(&c->leases[i], out);
+}
+
+/* Internal networks first: their resolver refuses what it does not know, and then the next one is asked. That of the
+ * user-mode network knows no container and is asked last. */
+static void list_resolvers(const struct strv *endpoints, struct strv *out)
+{
+	enum { INTERNAL, NAMED, SLIRP, KIND_N };
+	for (int kind = 0; kind < KIND_N; kind++)
+		for (size_t i = 0; i < endpoints->count; i++) {
+			struct endpoint p;
+			if (!endpoint_parse(endpoints->items[i], &p) || !*p.dns)
+				continue;
+			int own = str_eq(p.network, "slirp") ? SLIRP : p.internal ? INTERNAL : NAMED;
+			if (own == kind)
+				strv_add(out, p.dns);
+		}
+}
+
+int container_network_resolv_conf(const struct run_opts *o, const struct strv *endpoints, struct str *out,
+				  struct err *e)
+{
+	autostr struct str host = STR_INIT;
+	autostrv struct strv resolvers = STRV_INIT;
+	autofree char *first = NULL;
+	struct err why = ERR_INIT;
+	if (io_read_file(AT_FDCWD, "/etc/resolv.conf", 1 << 20, &host, &why) < 0) {
+		log_debug(LOG_NET, "%s", why.text);
+		str_cut(&host, 0);
+	}
+	struct net_resolv_opts opts = {
+		.host_text = host.buf,
+		.servers = &o->dns,
+		.search = &o->dns_search,
+		.options = &o->dns_options,
+	};
+	list_resolvers(endpoints, &resolvers);
+	if (resolvers.count) {
+		first = xstrdup(resolvers.items[0]);
+		strv_remove(&resolvers, 0);
+		opts.nameserver = first;
+		opts.further = &resolvers;
+	}
+	return net_resolv_conf(&opts, out, e);
+}
+
+/* ---- shown ---- */
+
+static void put_endpoint(const struct endpoint *p, json_t *out)
+{
+	json_put_str(out, "IPAddress", p->address);
+	json_put_int(out, "IPPrefixLen", p->prefix);
+	json_put_str(out, "Gateway", p->gateway);
+	json_put_str(out, "MacAddress", p->mac);
+	json_put_str(out, "GlobalIPv6Address", p->address6);
+	json_put_int(out, "GlobalIPv6PrefixLen", p->prefix6);
+	json_put_str(out, "IPv6Gateway", p->gateway6);
+}
+
+static json_t *aliases_of(const struct run_opts *o, const char *network)
+{
+	json_t *out = json_array();
+	bool first = o->network.kind == NETWORK_NAMED && str_eq(o->network.name, network);
+	struct named_opt n;
+	for (size_t i = 0; first && i < o->network_aliases.count; i++)
+		json_array_append_new(out, json_string(o->network_aliases.items[i]));
+	autofree char *text = first ? xasprintf("%s:%s", network, o->network.options ? o->network.options : "") : NULL;
+	for (size_t i = 0; !first && !text && i < o->more_networks.count; i++) {
+		const char *rest = str_after(o->more_networks.items[i], network);
+		if (rest && (!*rest || *rest == ':'))
+			text = xstrdup(o->more_networks.items[i]);
+	}
+	if (!text || run_opts_parse_named(text, &n, NULL) < 0)
+		return out;
+	for (size_t i = 0; i < n.aliases.count; i++)
+		json_array_append_new(out, json_string(n.aliases.items[i]));
+	run_opts_free_named(&n);
+	return out;
+}
+
+void container_networks_put(const struct container_rec *rec, const char *name, json_t *settings)
+{
+	json_t *networks = json_object();
+	struct endpoint first = {0};
+	bool running = container_rec_is_running(rec);
+	for (size_t i = 0; running && i < rec->state.networks.count; i++) {
+		struct endpoint p;
+		if (!endpoint_parse(rec->state.networks.items[i], &p))
+			continue;
+		json_t *one = json_object();
+		put_endpoint(&p, one);
+		json_put(one, "Aliases", aliases_of(&rec->config.o, p.network));
+		json_put(networks, p.network, one);
+		if (!*first.network)
+			first = p;
+	}
+	if (!json_object_size(networks))
+		json_put(networks, name, json_object());
+	put_endpoint(&first, settings);
+	json_put(settings, "Networks", networks);
 }

@@ -363,6 +363,21 @@ static int publish_live(struct live *l, const struct port_opt *p, struct err *e)
 	return r;
 }
 
+int container_ports_moved(const struct container_rec *rec, struct err *e)
+{
+	struct sockaddr_un a;
+	struct net_portd_config cfg = {0};
+	autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	socket_address(rec->dirfd, &a);
+	if (fd < 0)
+		return err_sys(e, errno, "socket");
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return 0; /* nothing is published */
+	/* Without any address left, clients are refused. */
+	(void)!find_addresses(&rec->state.networks, &cfg, NULL);
+	return net_portd_move(fd, &cfg, e);
+}
+
 int container_port_add(const char *root, const char *name, const char *spec, struct err *e)
 {
 	struct port_opt p;

@@ -509,9 +509,7 @@ static json_t *network_object(const struct container_rec *c)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->state.init.pid);
 	json_put(out, "Ports", container_ports_object(c));
 	json_put_str(out, "SandboxKey", container_rec_is_running(c) ? path : "");
-	json_t *networks = json_object();
-	json_put(networks, network_name(&c->config.o), json_object());
-	json_put(out, "Networks", networks);
+	container_networks_put(c, network_name(&c->config.o), out);
 	return out;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "network_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -113,6 +114,7 @@ static int load_state(struct container_rec *c, struct err *e)
 		r = record_state_from_json(owned, &c->state, &why);
 	if (r == 0) {
 		c->status = true_status(c);
+		container_network_reread(c);
 		return 0;
 	}
 	/* Removed between two reads, or damaged. */

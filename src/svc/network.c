@@ -254,20 +254,6 @@ int network_create(const char *root, struct network_create_opts *o, struct err *
 
 /* ---- who wants it ---- */
 
-static bool wants(const struct run_opts *o, const char *name)
-{
-	if (o->network.kind != NETWORK_NAMED)
-		return false;
-	if (str_eq(o->network.name, name))
-		return true;
-	for (size_t i = 0; i < o->more_networks.count; i++) {
-		const char *rest = str_after(o->more_networks.items[i], name);
-		if (rest && (!*rest || *rest == ':'))
-			return true;
-	}
-	return false;
-}
-
 static int users(const struct nets *n, const char *name, struct strv *ret_ids, struct err *e)
 {
 	struct container_list l = {0};
@@ -275,7 +261,7 @@ static int users(const struct nets *n, const char *name, struct strv *ret_ids, s
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < l.count; i++)
-		if (!l.items[i].broken && wants(&l.items[i].config.o, name))
+		if (!l.items[i].broken && run_opts_wants_network(&l.items[i].config.o, name))
 			strv_add(ret_ids, l.items[i].config.id);
 	container_list_free(&l);
 	return 0;

@@ -1,9 +1,8 @@
 /*
- * network_hold.c - the process that holds a network while containers are on it, and how containers come to it.
+ * network_hold.c - the process that holds a network while containers are on it. How they come to it: network_lease.c.
  *
- * Whoever wants addresses takes the lock networks/NAME.lock, connects, and starts a holder where none listens. A holder
- * whose last container has gone takes the same lock before it stops listening, and does not go when it cannot have it,
- * so nobody is ever connected to a holder that ends.
+ * A holder whose last container has gone takes the lock networks/NAME.lock, which whoever connects holds, before it stops
+ * listening, and does not go when it cannot have it: nobody is ever connected to a holder that ends.
  *
  * A lease lives as long as the connection it was given on, until the container's child has plugged in; from then on as
  * long as that process. The child's interface goes with its namespace, and its port with the interface.
@@ -17,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "network_int.h"
 #include "rl/base/event.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
@@ -24,7 +24,7 @@
 #include "rl/base/sync.h"
 #include "rl/svc/network.h"
 
-enum { STARTER_FD = 3, STEP_READY = 1, FIRST_WAIT_S = 30 };
+enum { STARTER_FD = 3, FIRST_WAIT_S = 30 };
 
 #define SECOND UINT64_C(1000000000)
 
@@ -32,6 +32,7 @@ struct entry {
 	struct hold *h;
 	struct net_lease lease;
 	bool leased, plugged;
+	int port; /* index of its end, while plugged */
 	struct event_source conn, process;
 	struct entry *next;
 };
@@ -50,24 +51,6 @@ struct hold {
 	struct entry *entries;
 };
 
-static char *file_of(const char *name, const char *suffix)
-{
-	return xasprintf("%s.%s", name, suffix);
-}
-
-static void socket_address(int dirfd, const char *name, struct sockaddr_un *ret)
-{
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%.63s.sock", dirfd, name);
-}
-
-static int open_lock(int dirfd, const char *name, struct err *e)
-{
-	autofree char *file = file_of(name, "lock");
-	int fd = openat(dirfd, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return fd < 0 ? err_sys(e, errno, "network %s: lock", name) : fd;
-}
-
 /* ---- the holder's leases ---- */
 
 static int maybe_end(void *arg, struct err *e)
@@ -77,13 +60,13 @@ static int maybe_end(void *arg, struct err *e)
 	(void)e;
 	if (h->entries)
 		return 0;
-	autofd int lock = open_lock(h->dirfd, h->rec.name, NULL);
+	autofd int lock = network_open_lock(h->dirfd, h->rec.name, NULL);
 	if (lock >= 0 && io_try_lock(lock, true, NULL) != 1) {
 		/* Somebody is on the way here. */
 		event_timer_set(&h->loop, &h->look_again, SECOND / 10, maybe_end, h);
 		return 0;
 	}
-	socket_address(h->dirfd, h->rec.name, &a);
+	network_socket_address(h->dirfd, h->rec.name, &a);
 	(void)unlink(a.sun_path);
 	event_quit(&h->loop, 0);
 	return 0;
@@ -219,6 +202,7 @@ static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 	if (msg->nfds != 2 || !x->leased || x->plugged)
 		return err_set(e, EPROTO, "malformed request");
 	int r = net_named_plug(&h->net, &x->lease, msg->fds[0], e);
+	x->port = r;
 	if (r >= 0)
 		r = event_add(&h->loop, &x->process, msg->fds[1], EPOLLIN, on_process, x, e);
 	if (r < 0)
@@ -228,6 +212,26 @@ static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 	x->plugged = true;
 	r = net_slirp_host(&h->slirp, &x->lease.host, true, e);
 	return r < 0 ? r : sync_send(x->conn.fd, NET_HOLD_PLUG, NULL, 0, NULL, 0, e);
+}
+
+/* From a connection of its own: which container is meant is said by its MAC address, of which there is one each. */
+static int on_unplug(struct entry *asking, const struct sync_msg *msg, struct err *e)
+{
+	struct hold *h = asking->h;
+	struct net_lease l;
+	if (msg->len != sizeof(l))
+		return err_set(e, EPROTO, "malformed request");
+	memcpy(&l, msg->data, sizeof(l));
+	for (struct entry *x = h->entries; x; x = x->next) {
+		if (!x->plugged || memcmp(x->lease.host.mac, l.host.mac, NET_MAC_LEN) != 0)
+			continue;
+		int r = net_named_unplug(&h->net, x->port, e);
+		if (r < 0)
+			return r;
+		entry_end(x);
+		return sync_send(asking->conn.fd, NET_HOLD_UNPLUG, NULL, 0, NULL, 0, e);
+	}
+	return err_set(e, ENOENT, "the container is not on the network");
 }
 
 static int on_conn(void *arg, uint32_t events, struct err *e)
@@ -250,6 +254,8 @@ static int on_conn(void *arg, uint32_t events, struct err *e)
 		r = on_lease(x, msg, &why);
 	else if (msg->step == NET_HOLD_PLUG)
 		r = on_plug(x, msg, &why);
+	else if (msg->step == NET_HOLD_UNPLUG)
+		r = on_unplug(x, msg, &why);
 	else
 		r = err_set(&why, EPROTO, "unexpected message %u", msg->step);
 	sync_close_fds(msg);
@@ -328,7 +334,7 @@ static int start_listening(struct hold *h, struct err *e)
 {
 	struct sockaddr_un a;
 	autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	socket_address(h->dirfd, h->rec.name, &a);
+	network_socket_address(h->dirfd, h->rec.name, &a);
 	(void)unlink(a.sun_path); /* of a holder that was killed; the starter has the lock */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 64) < 0)
 		return err_sys(e, errno, "network %s: socket", h->rec.name);
@@ -340,7 +346,7 @@ static int start_listening(struct hold *h, struct err *e)
 
 static int read_record(struct hold *h, const char *name, struct err *e)
 {
-	autofree char *file = file_of(name, "json");
+	autofree char *file = network_file(name, "json");
 	json_t *doc = NULL;
 	int r = json_parse_file(h->dirfd, file, NETWORK_FILE_MAX, &doc, e);
 	autojson json_t *owned = doc;
@@ -402,83 +408,11 @@ int network_hold(const char *root, const char *name, struct err *e)
 		net_slirp_stop(&h->slirp);
 		_exit(EXIT_RL_FAILED);
 	}
-	r = sync_send(STARTER_FD, STEP_READY, NULL, 0, NULL, 0, &why);
+	r = sync_send(STARTER_FD, NETWORK_STEP_READY, NULL, 0, NULL, 0, &why);
 	close(STARTER_FD);
 	event_timer_set(&h->loop, &h->first, FIRST_WAIT_S * SECOND, maybe_end, h);
 	if (r >= 0)
 		r = event_run(&h->loop, &why);
 	net_slirp_stop(&h->slirp);
 	_exit(r < 0 ? EXIT_RL_FAILED : 0);
-}
-
-/* ---- the user's side ---- */
-
-static int start_holder(const struct store *s, const char *name, struct err *e)
-{
-	int pair[2];
-	struct proc_child child = PROC_CHILD_NONE;
-	int r = sync_pair(pair, e);
-	if (r < 0)
-		return r;
-	char *argv[] = {
-		(char *)(uintptr_t) "rl",   (char *)(uintptr_t) "--root", s->root, (char *)(uintptr_t) "network",
-		(char *)(uintptr_t) "hold", (char *)(uintptr_t)name,	  NULL};
-	r = proc_spawn(
-		&(struct proc_spawn){
-			.path = "/proc/self/exe", .argv = argv, .fds = &pair[1], .nfds = 1, .new_session = true},
-		&child, e);
-	close(pair[1]);
-	if (r >= 0)
-		r = proc_wait_ok(&child, "the network's holder", e);
-	if (r >= 0)
-		r = sync_expect(pair[0], "the network's holder", STEP_READY, NULL, e);
-	close(pair[0]);
-	return r;
-}
-
-static int connect_holder(const struct store *s, int dirfd, const char *name, struct err *e)
-{
-	struct sockaddr_un a;
-	socket_address(dirfd, name, &a);
-	for (int started = 0;; started++) {
-		autofd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-		if (fd < 0)
-			return err_sys(e, errno, "socket");
-		if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
-			return take_fd(&fd);
-		if (started || (errno != ENOENT && errno != ECONNREFUSED))
-			return err_sys(e, errno, "the network's holder");
-		int r = start_holder(s, name, e);
-		if (r < 0)
-			return r;
-	}
-}
-
-int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn, struct err *e)
-{
-	const char *name = lease->network;
-	autofree char *file = file_of(name, "json");
-	autofd int dir = store_dir(s, "networks", e);
-	if (dir < 0)
-		return dir;
-	if (faccessat(dir, file, F_OK, 0) < 0) {
-		err_set(e, ENOENT, "there is no network '%s'", name);
-		return err_hint(e, "make it with: rl network create %s", name);
-	}
-	autofd int lock = open_lock(dir, name, e);
-	int r = lock < 0 ? lock : io_lock(lock, true, e);
-	autofd int conn = r < 0 ? r : connect_holder(s, dir, name, e);
-	if (conn < 0)
-		return err_ctx(e, "network %s", name);
-	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
-	r = sync_send(conn, NET_HOLD_LEASE, lease, sizeof(*lease), NULL, 0, e);
-	if (r >= 0)
-		r = sync_expect(conn, "the network's holder", NET_HOLD_LEASE, msg, e);
-	if (r >= 0 && msg->len != sizeof(*lease))
-		r = err_set(e, EPROTO, "its holder is of another version of rl");
-	if (r < 0)
-		return err_ctx(e, "network %s", name);
-	memcpy(lease, msg->data, sizeof(*lease));
-	*ret_conn = take_fd(&conn);
-	return 0;
 }

@@ -12,7 +12,9 @@ int main(void)
 					     .prefix = 24,
 					     .address6 = "fd00::2",
 					     .gateway6 = "fd00::1",
-					     .prefix6 = 64};
+					     .prefix6 = 64,
+					     .dns = "10.1.0.254",
+					     .internal = true};
 	struct endpoint back;
 	autostr struct str text = STR_INIT;
 	tap_plan_later();

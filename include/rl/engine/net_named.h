@@ -22,6 +22,8 @@
  *   LEASE   holder     struct net_lease                               filled in; kept while the connection lives
  *   PLUG    child      its network namespace, a pidfd of itself       and from then on while that process lives
  *   PLUG    holder     -                                              its end of the pair is there
+ *   UNPLUG  rl         struct net_lease: the MAC address counts       take the container's end away
+ *   UNPLUG  holder     -                                              it is gone, and the lease with it
  *   ERROR   holder     struct err
  */
 #ifndef RL_ENGINE_NET_NAMED_H
@@ -30,7 +32,7 @@
 #include "rl/engine/net.h"
 #include "rl/kern/netlink.h"
 
-enum net_hold_step { NET_HOLD_LEASE = 1, NET_HOLD_PLUG };
+enum net_hold_step { NET_HOLD_LEASE = 1, NET_HOLD_PLUG, NET_HOLD_UNPLUG };
 
 /* One container on one network. Flat. */
 struct net_lease {
@@ -52,12 +54,25 @@ struct net_named {
 /* Holder. A namespace with a bridge and rl-netd's port. `device` is the caller's to close once rl-netd has it. */
 int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct net_device *ret_device,
 		   struct err *e) RL_CHECK;
-/* Holder. The other end of the pair appears in `netns` as lease->interface, down. */
+/* Holder. The other end of the pair appears in `netns` as lease->interface, down. Returns the index of the port. */
 int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
+int net_named_unplug(struct net_named *n, int port, struct err *e) RL_CHECK;
 void net_named_close(struct net_named *n);
 
 /* Container side: as net_slirp_child. Connections and leases in the order of the interfaces; the first that is not
- * internal has the default route. */
-int net_named_child(const struct net_lease *leases, const int *conns, size_t n, struct err *e) RL_CHECK;
+ * internal has the default route, unless there is one (has_default). */
+int net_named_child(const struct net_lease *leases, const int *conns, size_t n, bool has_default,
+		    struct err *e) RL_CHECK;
+
+/* ---- a container that runs, from outside, as the user who owns it ---- */
+
+/* A netlink socket in the network namespace of the process behind pidfd. */
+int net_live_open(int pidfd, struct nl *ret, struct err *e) RL_CHECK;
+/* As net_named_child does for one lease. The lease lives as long as the process behind pidfd. */
+int net_live_plug(struct nl *nl, const struct net_lease *lease, int conn, int pidfd, bool is_default,
+		  struct err *e) RL_CHECK;
+/* Default routes through these gateways of the interface; NULL: none of that family. One that exists stays. */
+int net_live_default(struct nl *nl, const char *interface, const struct in_addr *gateway,
+		     const struct in6_addr *gateway6, struct err *e) RL_CHECK;
 
 #endif

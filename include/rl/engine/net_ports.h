@@ -80,5 +80,7 @@ void net_portd_stop(struct proc_child *child);
 int net_portd_add(int conn, const struct net_port *p, struct err *e) RL_CHECK;
 /* -ENOENT: not published. Connections that exist go on. */
 int net_portd_remove(int conn, const struct net_port *p, struct err *e) RL_CHECK;
+/* The container has other addresses now. Without any, clients are refused. Connections that exist stay as they are. */
+int net_portd_move(int conn, const struct net_portd_config *c, struct err *e) RL_CHECK;
 
 #endif

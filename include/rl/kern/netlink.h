@@ -73,6 +73,8 @@ struct nl_link_set {
 	int master; /* index of a bridge, 0: as it is */
 };
 void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s);
+/* With a veth, the other end goes too, wherever it is. */
+void nl_link_del(struct nl *nl, int index);
 void nl_bridge_add(struct nl *nl, const char *name);
 /* A veth pair: `name` in the socket's namespace and peer_name in the namespace behind peer_netns_fd. */
 struct nl_veth {

@@ -7,6 +7,8 @@
 #ifndef RL_MODEL_ENDPOINT_H
 #define RL_MODEL_ENDPOINT_H
 
+#include <stdbool.h>
+
 #include "rl/base/str.h"
 
 struct endpoint {
@@ -17,6 +19,8 @@ struct endpoint {
 	unsigned prefix;
 	char address6[46], gateway6[46];
 	unsigned prefix6;
+	char dns[16];  /* the network's resolver */
+	bool internal; /* no way out, and its resolver knows the network's names only */
 };
 
 void endpoint_text(const struct endpoint *p, struct str *out);

@@ -332,6 +332,13 @@ int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) R
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ip(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ip6(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+/* Change which networks are wanted, of a container that exists. `text` is NAME[:OPTIONS], checked. connect: -EEXIST when
+ * it is wanted already, -EINVAL with a network that nothing can be added to (host, container:, ns:); "none" becomes the
+ * network. disconnect: -ENOENT; without any left it is "none". What --ip and its like said about the first network goes
+ * with it. */
+int run_opts_connect(struct run_opts *o, const char *text, struct err *e) RL_CHECK;
+int run_opts_disconnect(struct run_opts *o, const char *name, struct err *e) RL_CHECK;
+bool run_opts_wants_network(const struct run_opts *o, const char *name);
 int run_opts_network_alias(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
 int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;

@@ -8,7 +8,8 @@
  * Crashes: a line is there or not, a torn one (disk full, power loss) is passed over; nothing is synced. A change whose
  * author is killed between record and line has no line. An event that cannot be written is no failure of the verb.
  *
- * Types and actions: container: create start die stop kill remove rename pause unpause exec exec_die health_status oom;
+ * Types and actions: container: create start die stop kill remove rename pause unpause exec exec_die health_status oom
+ * connect disconnect;
  * image: pull import load tag untag remove. Filters know docker's and podman's other words for them (destroy, died, ...).
  *
  * Context: host side, as the user; events_note from any process of svc.

@@ -31,9 +31,20 @@ int network_prune(const char *root, const struct strv *filters, struct strv *ret
 /* 1, 0 */
 int network_exists(const char *root, const char *name, struct err *e) RL_CHECK;
 
+struct network_connect_opts {
+	const char *ip, *ip6, *mac; /* or NULL: any */
+	const struct strv *aliases;
+};
+/* A container gets one more network, at once if it runs and at every start from then on. */
+int network_connect(const char *root, const char *network, const char *container, const struct network_connect_opts *o,
+		    struct err *e) RL_CHECK;
+int network_disconnect(const char *root, const char *network, const char *container, struct err *e) RL_CHECK;
+
 /* Addresses on a network for a container that is about to start, and the connection that keeps them. Starts the holder
  * if there is none. */
 int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn, struct err *e) RL_CHECK;
+/* The container with this address leaves: its interface goes. -ENOENT: it is not on the network. */
+int network_unplug(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN], struct err *e) RL_CHECK;
 /* The holder; descriptor 3 leads to who started it. Returns when the last container has gone. */
 int network_hold(const char *root, const char *name, struct err *e) RL_CHECK;
 

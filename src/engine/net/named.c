@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,7 +120,13 @@ int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns
 	nl_link_set(&n->nl, index, &(struct nl_link_set){.no_addrgen = true, .master = n->bridge});
 	nl_link_up(&n->nl, index);
 	r = nl_flush(&n->nl, e);
-	return r < 0 ? err_ctx(e, "network %s", lease->network) : 0;
+	return r < 0 ? err_ctx(e, "network %s", lease->network) : index;
+}
+
+int net_named_unplug(struct net_named *n, int port, struct err *e)
+{
+	nl_link_del(&n->nl, port);
+	return nl_flush(&n->nl, e);
 }
 
 void net_named_close(struct net_named *n)
@@ -129,16 +136,13 @@ void net_named_close(struct net_named *n)
 
 /* ---- the container's end ---- */
 
-static int plug_in(const struct nl *nl, int conn, struct err *e)
+static int plug_in(const struct nl *nl, int conn, int pidfd, struct err *e)
 {
-	int fds[2];
-	fds[0] = nl_netns_fd(nl, e);
+	int fds[2] = {nl_netns_fd(nl, e), pidfd};
 	if (fds[0] < 0)
 		return fds[0];
-	fds[1] = proc_pidfd_open(getpid(), e);
-	int r = fds[1] < 0 ? fds[1] : sync_send(conn, NET_HOLD_PLUG, NULL, 0, fds, 2, e);
+	int r = sync_send(conn, NET_HOLD_PLUG, NULL, 0, fds, 2, e);
 	close_fd(&fds[0]);
-	close_fd(&fds[1]);
 	return r < 0 ? r : sync_expect(conn, "the network's holder", NET_HOLD_PLUG, NULL, e);
 }
 
@@ -163,27 +167,95 @@ static void queue_config(struct nl *nl, const struct net_lease *l, int index, bo
 	nl_neigh_add(nl, index, AF_INET6, &l->gateway6, mac);
 }
 
-int net_named_child(const struct net_lease *leases, const int *conns, size_t n, struct err *e)
+int net_live_plug(struct nl *nl, const struct net_lease *lease, int conn, int pidfd, bool is_default, struct err *e)
+{
+	int r = plug_in(nl, conn, pidfd, e);
+	int index = r < 0 ? r : nl_link_index(nl, lease->interface, e);
+	if (index < 0)
+		return index;
+	queue_config(nl, lease, index, is_default);
+	return nl_flush(nl, e);
+}
+
+int net_named_child(const struct net_lease *leases, const int *conns, size_t n, bool has_default, struct err *e)
 {
 	struct nl nl = NL_NONE;
-	bool has_default = false;
-	int r = nl_open(&nl, e);
+	autofd int self = proc_pidfd_open(getpid(), e);
+	int r = self < 0 ? self : nl_open(&nl, e);
 	if (r >= 0)
 		nl_link_up(&nl, LO_INDEX);
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		r = plug_in(&nl, conns[i], e);
-		int index = r < 0 ? r : nl_link_index(&nl, leases[i].interface, e);
-		if (index < 0) {
-			r = index;
-			break;
-		}
 		bool is_default = !has_default && !leases[i].internal;
-		queue_config(&nl, &leases[i], index, is_default);
+		r = net_live_plug(&nl, &leases[i], conns[i], self, is_default, e);
 		has_default |= is_default;
-		r = nl_flush(&nl, e);
 	}
-	if (r >= 0)
-		r = nl_flush(&nl, e);
 	nl_close(&nl);
 	return r < 0 ? err_ctx(e, "network") : 0;
+}
+
+/* ---- from outside ---- */
+
+/* In a process of its own, because a user namespace cannot be left again: the socket is what stays. */
+RL_NORETURN static void opener(int pidfd, int sock)
+{
+	struct err e = ERR_INIT;
+	struct nl nl = NL_NONE;
+	int r = prctl(PR_SET_DUMPABLE, 0) < 0 ? err_sys(&e, errno, "hide from the container") : 0;
+	/* EINVAL: it has no user namespace of its own. */
+	if (r >= 0 && setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0 &&
+	    (errno != EINVAL || setns(pidfd, CLONE_NEWNET) < 0))
+		r = err_sys(&e, errno, "enter the container's network");
+	if (r >= 0)
+		r = nl_open(&nl, &e);
+	if (r >= 0)
+		r = sync_send(sock, STEP_MADE, NULL, 0, &nl.fd, 1, &e);
+	if (r < 0)
+		sync_send_err(sock, &e);
+	_exit(r < 0);
+}
+
+int net_live_open(int pidfd, struct nl *ret, struct err *e)
+{
+	int pair[2];
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	pid_t pid = fork();
+	if (pid == 0)
+		opener(pidfd, pair[1]);
+	int errnum = errno;
+	close(pair[1]);
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	r = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect(pair[0], "who enters the network", STEP_MADE, m, e);
+	close(pair[0]);
+	if (pid > 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	if (r < 0)
+		return r;
+	if (m->nfds != 1) {
+		sync_close_fds(m);
+		return err_set(e, EPROTO, "malformed message");
+	}
+	*ret = (struct nl)NL_NONE;
+	ret->fd = m->fds[0];
+	return 0;
+}
+
+int net_live_default(struct nl *nl, const char *interface, const struct in_addr *gateway,
+		     const struct in6_addr *gateway6, struct err *e)
+{
+	int index = nl_link_index(nl, interface, e);
+	if (index < 0)
+		return index;
+	int r = 0;
+	if (gateway) {
+		nl_route_default(nl, index, AF_INET, gateway);
+		r = nl_flush(nl, e);
+	}
+	if (gateway6 && (r >= 0 || r == -EEXIST)) {
+		nl_route_default(nl, index, AF_INET6, gateway6);
+		r = nl_flush(nl, e);
+	}
+	return r == -EEXIST ? 0 : r;
 }

@@ -187,6 +187,12 @@ int net_portd_remove(int conn, const struct net_port *p, struct err *e)
 	return request(conn, PORTD_STEP_REMOVE, p, e);
 }
 
+int net_portd_move(int conn, const struct net_portd_config *c, struct err *e)
+{
+	int r = sync_send(conn, PORTD_STEP_CONFIG, c, sizeof(*c), NULL, 0, e);
+	return r < 0 ? r : sync_expect(conn, peer, PORTD_STEP_DONE, NULL, e);
+}
+
 static int configure(int sock, const struct net_portd_config *c, const struct net_ports *p, int init_pidfd,
 		     int control_fd, struct err *e)
 {
