@@ -95,11 +95,11 @@ struct container {
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
 int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
-/* Made by `create`: with --rm, it is not garbage before it was started. To be called before it is recorded. */
-int container_dir_await_start(struct container *c, struct err *e) RL_CHECK;
-/* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
+/* With --rm it is made as garbage, should nobody hold its lock. One made by `create` is not, until it is started. */
+int container_dir_mark(const struct container *c, bool is_started, struct err *e) RL_CHECK;
+/* hosts, resolv.conf, hostname: what is mounted in the container and not part of the plan. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
-/* config.json and the list of layers: from here on the container exists. Done by container_dir_fill where it is not yet. */
+/* config.json and the list of layers: from here on the container exists. Nothing where it does already. */
 int container_dir_record(struct container *c, struct err *e) RL_CHECK;
 int container_dir_remove(struct container *c, struct err *e) RL_CHECK;
 /* Remove what containers with --rm left behind when they were killed. Cheap when there is nothing. */

@@ -72,4 +72,9 @@ struct mnt_overlay {
 
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
 
+/* Empty work directory `work` (a name in dirfd) of an overlay that is mounted no more, as far as what the kernel itself
+ * left there goes: directories without permissions, one in the other, which cost a walk of the tree most of its time.
+ * What is not as expected stays for whoever removes the rest. Only for directories nobody else can write to. */
+void mnt_overlay_clear_work(int dirfd, const char *work);
+
 #endif
