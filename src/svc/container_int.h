@@ -197,6 +197,7 @@ int container_rec_open_member(const struct container_rec *rec, struct err *e) RL
 
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
+/* As container_store_list_brief lists them. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
 			  struct err *e) RL_CHECK;
 /* container_admin.c: remove; `force` ends it first, `volumes`: and its anonymous volumes (always with --rm). */
