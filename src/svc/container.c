@@ -34,6 +34,7 @@ void container_init(struct container *c)
 		.image = IMAGE_RUN_INIT,
 		.dirfd = -1,
 		.op_fd = -1,
+		.shm_fd = -1,
 		.slirp = NET_SLIRP_NONE,
 		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,

@@ -87,10 +87,14 @@ struct container {
 	int op_fd;	   /* of the verb that starts it: the monitor closes its copy; -1 */
 	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
 	size_t nshared;
+	int shm_fd;			/* mount of the /dev/shm it shares, -1 */
 	char *net_dir;			/* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
+
+/* container_shm.c: a detached copy of the mount on /dev/shm of the container of this process. */
+int container_shm_open(int pidfd, bool join_user, struct err *e) RL_CHECK;
 
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
@@ -213,9 +217,8 @@ void container_network_describe(const struct container *c, struct strv *out);
 int container_network_lease(struct container *c, struct err *e) RL_CHECK;
 void container_network_release(struct container *c);
 /* One of them: `text` is NAME[:OPTIONS]. `first`: what --ip and its like say is about it. */
-int container_lease(const struct store *s, const struct record_config *config, const char *text,
-		    const char *interface, bool first, struct net_lease *ret_lease, int *ret_conn,
-		    struct err *e) RL_CHECK;
+int container_lease(const struct store *s, const struct record_config *config, const char *text, const char *interface,
+		    bool first, struct net_lease *ret_lease, int *ret_conn, struct err *e) RL_CHECK;
 /* In the child, in its network namespace (runtime_start's net_setup; `arg` is the container). */
 int container_network_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e) RL_CHECK;
 void container_network_endpoint(const struct net_lease *l, struct strv *out);

@@ -50,6 +50,11 @@ int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, uns
 /* Change attributes of the mount that `fd` lies in. */
 int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err *e) RL_CHECK;
 
+/* A copy of the mount `sourcefd` lies in, mounted nowhere, and where to; either in a process of its own. Needs the mount
+ * system calls of Linux 5.2: -ENOSYS, -EPERM where an outer filter refuses them. */
+int mnt_copy(int sourcefd, unsigned set, struct err *e) RL_CHECK;
+int mnt_attach(int fd, int targetfd, struct err *e) RL_CHECK;
+
 /* Change propagation of the mount at fd (MS_PRIVATE, MS_SLAVE, MS_SHARED), recursively if asked. */
 int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL_CHECK;
 
