@@ -242,9 +242,10 @@ static int move_up(int dirfd, const char *name, int topfd, struct err *e)
 
 static int remove_children(int dirfd, const char *path, int topfd, unsigned depth, struct err *e);
 
-static int remove_entry(int dirfd, const char *name, int topfd, unsigned depth, struct err *e)
+/* is_dir: it was one when the directory was read, which saves asking; nothing is believed because of it. */
+static int remove_entry(int dirfd, const char *name, bool is_dir, int topfd, unsigned depth, struct err *e)
 {
-	int r = unlink_widening(dirfd, name, 0);
+	int r = is_dir ? -EISDIR : unlink_widening(dirfd, name, 0);
 	if (r == 0 || r == -ENOENT)
 		return 0;
 	if (r != -EISDIR && r != -EPERM)
@@ -253,6 +254,8 @@ static int remove_entry(int dirfd, const char *name, int topfd, unsigned depth, 
 	r = unlink_widening(dirfd, name, AT_REMOVEDIR);
 	if (r == 0 || r == -ENOENT)
 		return 0;
+	if (r == -ENOTDIR && is_dir)
+		return remove_entry(dirfd, name, false, topfd, depth, e);
 	if (r == -ENOTDIR)
 		return err_sys(e, -as_file, "remove %s", name);
 	if (r != -ENOTEMPTY && r != -EEXIST)
@@ -292,7 +295,7 @@ static int remove_children(int dirfd, const char *path, int topfd, unsigned dept
 		while ((entry = readdir(d))) {
 			if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
 				continue;
-			int r = remove_entry(fd, entry->d_name, is_top ? fd : topfd, depth, e);
+			int r = remove_entry(fd, entry->d_name, entry->d_type == DT_DIR, is_top ? fd : topfd, depth, e);
 			if (r < 0)
 				return r;
 			again = is_top;

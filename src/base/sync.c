@@ -81,10 +81,11 @@ int sync_next(int sock, const char *peer, struct sync_msg *msg, struct err *e)
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * SYNC_FDS_MAX)];
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
 	ssize_t n;
+	/* A peer that ended with a message of ours unread: the kernel says so once, before what the peer had sent. */
 	do
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != ECONNRESET)
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n < 0)
 		return err_sys(e, errno, "receive from %s", peer);
 	if (n <= 0)
 		return 0;

@@ -133,8 +133,13 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 		.last = (int)RL_MIN(o->last, 1000000U),
 		.filters = &o->filters,
 	};
+	const struct container_rows_opts ro = {
+		.no_trunc = o->no_trunc,
+		.sizes = o->size,
+		.all = o->ns || (o->format && !o->quiet),
+	};
 	json_t *rows = NULL;
-	int r = container_rows(ctx->store_root, &sel, o->no_trunc, o->size, &rows, e);
+	int r = container_rows(ctx->store_root, &sel, &ro, &rows, e);
 	autojson json_t *owned = rows;
 	if (r >= 0)
 		r = sort_rows(owned, o->sort, e);

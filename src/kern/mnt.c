@@ -216,6 +216,20 @@ int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, uns
 	return r < 0 ? r : take_fd(&mounted);
 }
 
+int mnt_copy(int sourcefd, unsigned set, struct err *e)
+{
+	autofd int fd = sys_open_tree(sourcefd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (fd < 0)
+		return err_sys(e, errno, "copy a mount");
+	int r = mnt_setattr(fd, false, set, 0, e);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int mnt_attach(int fd, int targetfd, struct err *e)
+{
+	return sys_move_mount(fd, targetfd) < 0 ? err_sys(e, errno, "attach a mount") : 0;
+}
+
 int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e)
 {
 	struct mount_attr attr = {.propagation = how};

@@ -31,6 +31,24 @@ static const struct field config_fields[] = {
 };
 #undef C
 
+static const struct json_part options_listed[] = {
+	{"image", NULL},   {"network", NULL}, {"network_name", NULL}, {"mounts", NULL},
+	{"restart", NULL}, {"pod", NULL},     {"holder", NULL},	      {NULL, NULL},
+};
+
+const struct json_part record_config_listed[] = {
+	{"version", NULL},  {"id", NULL},     {"name", NULL}, {"created", NULL},	   {"image", NULL},
+	{"image_id", NULL}, {"labels", NULL}, {"args", NULL}, {"options", options_listed}, {NULL, NULL},
+};
+
+static const struct json_part join_listed[] = {{"init", NULL}, {NULL, NULL}};
+
+const struct json_part record_state_listed[] = {
+	{"version", NULL},     {"status", NULL},	{"boot_id", NULL},     {"init_pid", NULL}, {"init_start", NULL},
+	{"monitor_pid", NULL}, {"monitor_start", NULL}, {"started", NULL},     {"finished", NULL}, {"exit_code", NULL},
+	{"restarts", NULL},    {"health", NULL},	{"join", join_listed}, {NULL, NULL},
+};
+
 #define H struct record_health_check
 static const struct field check_fields[] = {
 	FIELD(H, FIELD_STRV, test),	      FIELD(H, FIELD_U64, interval_ns),	      FIELD(H, FIELD_U64, timeout_ns),

@@ -140,9 +140,9 @@ const char *rt_mount_kind_name(enum rt_mount_kind kind)
 	static const char *const names[] = {
 		[RT_BIND] = "bind",	  [RT_TMPFS] = "tmpfs",	  [RT_PROC] = "proc",	   [RT_SYSFS] = "sysfs",
 		[RT_DEVPTS] = "devpts",	  [RT_MQUEUE] = "mqueue", [RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",
-		[RT_OVERLAY] = "overlay", [RT_LAYERS] = "layers", [RT_FILE] = "file",
+		[RT_OVERLAY] = "overlay", [RT_LAYERS] = "layers", [RT_FILE] = "file",	   [RT_MADE] = "shared",
 	};
-	_Static_assert(ARRAY_SIZE(names) == RT_FILE + 1, "a name for every kind");
+	_Static_assert(ARRAY_SIZE(names) == RT_MADE + 1, "a name for every kind");
 	return names[kind];
 }
 

@@ -34,6 +34,7 @@ void container_init(struct container *c)
 		.image = IMAGE_RUN_INIT,
 		.dirfd = -1,
 		.op_fd = -1,
+		.shm_fd = -1,
 		.slirp = NET_SLIRP_NONE,
 		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
@@ -48,7 +49,7 @@ void container_init(struct container *c)
 
 void container_close(struct container *c, bool keep_dir)
 {
-	runtime_container_close(&c->run);
+	runtime_container_kill(&c->run);
 	container_limits_close(c);
 	container_ports_stop(c);
 	container_network_release(c);
@@ -59,6 +60,7 @@ void container_close(struct container *c, bool keep_dir)
 		container_volumes_drop(&c->rec);
 	if (!keep_dir && container_dir_remove(c, &e) < 0)
 		log_warn("the container's directory is left for the next run to remove: %s", e.text);
+	runtime_container_close(&c->run);
 	container_share_close(c);
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
@@ -235,17 +237,22 @@ int container_prepare_old(struct container *c, const char *store_root, struct co
 	return container_volumes_hold(c, false, e);
 }
 
-/* In the time the id map helpers take. */
-static int prepare_overlapped(void *arg, struct err *e)
+/* What the child is going to mount. */
+static int prepare(void *arg, struct err *e)
 {
 	struct container *c = arg;
 	/* The child has its own copies of what will be the payload's descriptors 0 to 2; nobody else may get them. */
 	if (c->after_clone)
 		c->after_clone(c->after_clone_arg);
-	int r = container_dir_fill(c, e);
-	if (r == 0 && c->uses_slirp)
-		r = net_slirp_start(&c->slirp_opts, &c->slirp, e);
-	return r;
+	return container_dir_fill(c, e);
+}
+
+/* What has to be there when the payload runs. */
+static int record(void *arg, struct err *e)
+{
+	struct container *c = arg;
+	int r = c->uses_slirp ? net_slirp_start(&c->slirp_opts, &c->slirp, e) : 0;
+	return r < 0 ? r : container_dir_record(c, e);
 }
 
 int container_write_id_files(struct container *c, bool with_cid, struct err *e)
@@ -287,8 +294,10 @@ int container_launch(struct container *c, struct err *e)
 		.plan = plan,
 		.net_setup = container_network_setup,
 		.net_arg = c,
-		.prepare = prepare_overlapped,
+		.prepare = prepare,
+		.record = record,
 		.prepare_arg = c,
+		.keep = !c->spec.outlives_parent,
 		.cgroup_fd = c->limits.made.fd >= 0 ? &c->limits.made.fd : NULL,
 		.place = c->limits.made.dirs.count ? place : NULL,
 		.place_arg = c,
@@ -455,7 +464,7 @@ int container_create(struct run_opts *o, const char *store_root, struct str *ret
 	if (r == 0 && !c.o->pod) /* what is to be shared may not be there yet */
 		r = container_build_spec(&c, e);
 	if (r == 0)
-		r = container_dir_await_start(&c, e);
+		r = container_dir_mark(&c, false, e);
 	if (r == 0)
 		r = container_dir_record(&c, e);
 	if (r == 0)

@@ -2,7 +2,7 @@
  * container_dir.c - containers/ID: made, filled, found dead, removed.
  *
  * The directory's own descriptor is flock()ed exclusively for as long as the process that runs the container lives. A
- * directory whose lock is free belongs to nobody; if it also carries the mark `ephemeral` (--rm) it is garbage of a run
+ * directory whose lock is free belongs to nobody; if it also has the mark of --rm, its sticky bit, it is garbage of a run
  * that was killed. A directory being made is locked before it gets its name.
  */
 #include <dirent.h>
@@ -19,9 +19,11 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/kern/mnt.h"
 #include "rl/svc/events.h"
 
-static const char ephemeral_mark[] = "ephemeral";
+/* Of --rm: a bit of the directory that means nothing else there, so that a run makes and removes no file for it. */
+enum { MODE_KEPT = 0700, MODE_EPHEMERAL = 0700 | S_ISVTX };
 
 int container_dir_make(struct container *c, struct err *e)
 {
@@ -30,7 +32,7 @@ int container_dir_make(struct container *c, struct err *e)
 		return parent;
 	char name[CONTAINER_ID_SIZE + 8];
 	snprintf(name, sizeof(name), ".new-%s", c->id);
-	if (mkdirat(parent, name, 0700) < 0)
+	if (mkdirat(parent, name, c->o->rm ? MODE_EPHEMERAL : MODE_KEPT) < 0)
 		return err_sys(e, errno, "make the container's directory");
 	autofd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -40,21 +42,17 @@ int container_dir_make(struct container *c, struct err *e)
 		return r;
 	if (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0)
 		return err_sys(e, errno, "make the writable layer");
-	if (c->o->rm) {
-		r = io_write_file(fd, ephemeral_mark, "", 0, 0600, e);
-		if (r < 0)
-			return r;
-	}
 	if (renameat(parent, name, parent, c->id) < 0)
 		return err_sys(e, errno, "name the container's directory");
 	c->dirfd = take_fd(&fd);
 	return 0;
 }
 
-int container_dir_await_start(struct container *c, struct err *e)
+int container_dir_mark(const struct container *c, bool is_started, struct err *e)
 {
-	static const char why[] = "created\n";
-	return c->o->rm ? io_write_file(c->dirfd, ephemeral_mark, why, sizeof(why) - 1, 0600, e) : 0;
+	if (c->o->rm && fchmod(c->dirfd, is_started ? MODE_EPHEMERAL : MODE_KEPT) < 0)
+		return err_sys(e, errno, "mark the container's directory");
+	return 0;
 }
 
 static int own_upper(void *arg)
@@ -159,9 +157,7 @@ int container_dir_fill(struct container *c, struct err *e)
 {
 	autostr struct str name = STR_INIT;
 	str_addf(&name, "%s\n", c->spec.hostname);
-	int r = container_dir_record(c, e);
-	if (r == 0)
-		r = write_text(c, "hostname", &name, e);
+	int r = write_text(c, "hostname", &name, e);
 	if (r == 0)
 		r = fill_resolv_conf(c, e);
 	if (r == 0 && !c->o->no_hosts)
@@ -191,6 +187,7 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (existed)
 		events_note(s, "container", "remove", id, name ? name : "");
+	mnt_overlay_clear_work(fd, "work");
 	int r = store_remove_tree(parent, doomed, e);
 	container_snapshots_sweep(s);
 	return r;
@@ -215,17 +212,14 @@ static int is_garbage(const struct store *s, int parent, const char *name, int *
 	bool recorded = faccessat(fd, "config.json", F_OK, 0) == 0;
 	if (str_after(name, ".new-") && st.st_mtime > time(NULL) - 60)
 		return 0;
-	if (recorded && faccessat(fd, ephemeral_mark, F_OK, 0) < 0)
+	if (recorded && !(st.st_mode & S_ISVTX))
 		return 0;
 	if (io_try_lock(fd, true, NULL) != 1)
 		return 0;
 	if (recorded) {
-		/* --rm, and nobody looks after it; a detached one may go on by itself, one made by `create` is to be started. */
+		/* --rm, and nobody looks after it; a detached one may go on by itself. */
 		autorec struct container_rec rec = CONTAINER_REC_INIT;
-		struct stat mark;
-		if (container_store_find(s, name, &rec, NULL) < 0 || container_rec_is_alive(&rec) ||
-		    fstatat(fd, ephemeral_mark, &mark, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    (rec.status == RECORD_CREATED && mark.st_size > 0))
+		if (container_store_find(s, name, &rec, NULL) < 0 || container_rec_is_alive(&rec))
 			return 0;
 	}
 	*ret_lock = take_fd(&fd);

@@ -2,8 +2,8 @@
  * container_foreground.c - rl while its container runs: signals, terminal, resolver, time limit, the end.
  *
  * One poll loop over: signals (signalfd), PID 1's pidfd, the handshake socket until the payload was executed, the pty,
- * and the network's watch. Everything that need not happen before the payload runs (the keeper, watching resolv.conf,
- * sweeping up after killed runs) happens after the handshake socket has closed.
+ * and the network's watch. Everything that need not happen before the payload runs (watching resolv.conf, sweeping up
+ * after killed runs) happens after the handshake socket has closed.
  *
  * Signals (DECISIONS 19): the kernel drops signals with default action for PID 1 of a pid namespace. A signal that the
  * payload catches, ignores or blocks is forwarded; one of INT, TERM, HUP, QUIT that it does not is carried out: the
@@ -111,8 +111,6 @@ static void after_start(struct foreground *f)
 {
 	struct container *c = f->c;
 	struct err why = ERR_INIT;
-	if (runtime_keep(&c->run, &why) < 0)
-		log_warn("the container will outlive rl if rl is killed: %s", why.text);
 	if (c->uses_slirp) {
 		f->netfd = net_slirp_watch(&c->slirp, &c->slirp_opts, &why);
 		if (f->netfd < 0)

@@ -87,19 +87,23 @@ struct container {
 	int op_fd;	   /* of the verb that starts it: the monitor closes its copy; -1 */
 	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
 	size_t nshared;
+	int shm_fd;			/* mount of the /dev/shm it shares, -1 */
 	char *net_dir;			/* directory of the container whose network it shares, or NULL */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };
 
+/* container_shm.c: a detached copy of the mount on /dev/shm of the container of this process. */
+int container_shm_open(int pidfd, bool join_user, struct err *e) RL_CHECK;
+
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
 int container_dir_give_away(struct container *c, const struct idmap *ranged, struct err *e) RL_CHECK;
-/* Made by `create`: with --rm, it is not garbage before it was started. To be called before it is recorded. */
-int container_dir_await_start(struct container *c, struct err *e) RL_CHECK;
-/* hosts, resolv.conf, hostname, the list of layers: what the start needs but the plan does not. */
+/* With --rm it is made as garbage, should nobody hold its lock. One made by `create` is not, until it is started. */
+int container_dir_mark(const struct container *c, bool is_started, struct err *e) RL_CHECK;
+/* hosts, resolv.conf, hostname: what is mounted in the container and not part of the plan. */
 int container_dir_fill(struct container *c, struct err *e) RL_CHECK;
-/* config.json and the list of layers: from here on the container exists. Done by container_dir_fill where it is not yet. */
+/* config.json and the list of layers: from here on the container exists. Nothing where it does already. */
 int container_dir_record(struct container *c, struct err *e) RL_CHECK;
 int container_dir_remove(struct container *c, struct err *e) RL_CHECK;
 /* Remove what containers with --rm left behind when they were killed. Cheap when there is nothing. */
@@ -197,6 +201,7 @@ int container_rec_open_member(const struct container_rec *rec, struct err *e) RL
 
 struct container_selection;
 /* container_select.c: the containers a selection without names means. */
+/* As container_store_list_brief lists them. */
 int container_select_list(const struct store *s, const struct container_selection *sel, struct container_list *l,
 			  struct err *e) RL_CHECK;
 /* container_admin.c: remove; `force` ends it first, `volumes`: and its anonymous volumes (always with --rm). */
@@ -212,9 +217,8 @@ void container_network_describe(const struct container *c, struct strv *out);
 int container_network_lease(struct container *c, struct err *e) RL_CHECK;
 void container_network_release(struct container *c);
 /* One of them: `text` is NAME[:OPTIONS]. `first`: what --ip and its like say is about it. */
-int container_lease(const struct store *s, const struct record_config *config, const char *text,
-		    const char *interface, bool first, struct net_lease *ret_lease, int *ret_conn,
-		    struct err *e) RL_CHECK;
+int container_lease(const struct store *s, const struct record_config *config, const char *text, const char *interface,
+		    bool first, struct net_lease *ret_lease, int *ret_conn, struct err *e) RL_CHECK;
 /* In the child, in its network namespace (runtime_start's net_setup; `arg` is the container). */
 int container_network_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e) RL_CHECK;
 void container_network_endpoint(const struct net_lease *l, struct strv *out);

@@ -18,6 +18,7 @@
 #include "rl/engine/join.h"
 #include "rl/kern/caps.h"
 #include "rl/kern/pty.h"
+#include "rl/svc/secret.h"
 
 struct joinery {
 	struct rtspec spec;
@@ -133,7 +134,9 @@ int container_join(const struct container_rec *rec, const struct container_join_
 	fill_spec(rec, o, &y.spec);
 	y.has_map = container_rec_map(rec, &y.map);
 	bool open = o->o && o->o->privileged && raise_privileges(rec, &y.spec);
-	int r = open ? 0 : fill_seccomp(rec, &y, e);
+	int r = secret_add_env(rec->store, &rec->config.o, o->o, &y.spec, e);
+	if (r == 0 && !open)
+		r = fill_seccomp(rec, &y, e);
 	if (r == 0) {
 		struct runtime_join j = {
 			.pidfd = member,

@@ -174,7 +174,7 @@ int container_select_list(const struct store *s, const struct container_selectio
 	for (size_t i = 0; sel->filters && i < sel->filters->count; i++)
 		if (check_filter(sel->filters->items[i], e) < 0)
 			return -EINVAL;
-	int r = container_store_list(s, l, e);
+	int r = container_store_list_brief(s, l, e);
 	if (r < 0)
 		return r;
 	struct selecting x = {.filters = sel->filters, .all = l, .now = container_now()};

@@ -143,6 +143,15 @@ static int open_other(struct container *c, const struct shared *s, struct contai
 	return fd < 0 ? err_ctx(e, "%s", s->option) : fd;
 }
 
+static void share_shm(struct container *c, const struct container_rec *other, int pidfd)
+{
+	struct err why = ERR_INIT;
+	close_fd(&c->shm_fd);
+	c->shm_fd = container_shm_open(pidfd, (other->state.join.namespaces & (1U << RT_NS_USER)) != 0, &why);
+	if (c->shm_fd < 0)
+		log_warn("--ipc container:%s: /dev/shm is not shared: %s", other->config.name, why.text);
+}
+
 int container_share_open(struct container *c, struct err *e)
 {
 	struct shared list[SHARED_N];
@@ -171,6 +180,8 @@ int container_share_open(struct container *c, struct err *e)
 								       : (struct rt_ns){.mode = RT_NS_HOST};
 		if (list[i].kind == RT_NS_NET && !c->net_dir)
 			c->net_dir = xstrdup(other.dir);
+		if (list[i].kind == RT_NS_IPC && s->ns[RT_NS_IPC].mode == RT_NS_JOIN)
+			share_shm(c, &other, fd);
 	}
 	return 0;
 }
@@ -179,6 +190,7 @@ void container_share_close(struct container *c)
 {
 	while (c->nshared)
 		close_fd(&c->shared_fds[--c->nshared]);
+	close_fd(&c->shm_fd);
 	free(c->net_dir);
 	c->net_dir = NULL;
 }

@@ -143,17 +143,21 @@ static const char *shown_image(const struct record_config *rc)
 
 static void put_row_times(json_t *row, const struct container_rec *c, int64_t now)
 {
-	char text[FMT_SIZE];
 	autostr struct str since = STR_INIT;
 	autostr struct str status = STR_INIT;
 	ago(c->config.created, now, " ago", &since);
 	status_text(c, now, &status);
 	json_put_str(row, "CreatedSince", since.buf);
-	json_put_str(row, "RunningFor", since.buf);
+	json_put_str(row, "Status", status.buf);
+}
+
+static void put_more_times(json_t *row, const struct container_rec *c)
+{
+	char text[FMT_SIZE];
 	fmt_time_long(c->config.created / 1000000000, text);
+	json_put_str(row, "RunningFor", json_str_or_null(row, "CreatedSince"));
 	json_put_str(row, "CreatedAt", text);
 	json_put_int(row, "Created", c->config.created / 1000000000);
-	json_put_str(row, "Status", status.buf);
 	json_put_int(row, "StartedAt", c->state.started / 1000000000);
 	json_put_int(row, "ExitedAt", c->state.finished / 1000000000);
 }
@@ -182,6 +186,29 @@ static void put_namespaces(json_t *row, const struct container_rec *c)
 	json_put(row, "Namespaces", spaces);
 }
 
+/* What only a template or JSON shows. */
+static void put_more(json_t *row, const struct container_rec *c)
+{
+	const struct record_config *rc = &c->config;
+	autostr struct str labels = STR_INIT;
+	for (size_t i = 0; i < rc->labels.count; i++)
+		str_addf(&labels, "%s%s", i ? "," : "", rc->labels.items[i]);
+	json_put_str(row, "ImageID", rc->image_id ? rc->image_id : "");
+	json_put_str(row, "State", record_status_name(c->status));
+	json_put_str(row, "Pod", rc->o.pod ? rc->o.pod : "");
+	json_put_str(row, "Labels", labels.buf);
+	put_mounts_text(row, &rc->o);
+	json_put_str(row, "Networks", network_name(&rc->o));
+	json_put_str(row, "LocalVolumes", "0");
+	json_put_int(row, "Pid", container_rec_is_running(c) ? c->state.init.pid : 0);
+	json_put_int(row, "ExitCode", c->state.exit_code);
+	json_put_int(row, "Restarts", c->state.restarts);
+	json_put_bool(row, "Exited", c->status == RECORD_EXITED);
+	put_more_times(row, c);
+	if (container_rec_is_running(c))
+		put_namespaces(row, c);
+}
+
 static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t now)
 {
 	const struct record_config *rc = &c->config;
@@ -199,32 +226,18 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 		return row;
 	}
 	autostr struct str command = STR_INIT;
-	autostr struct str labels = STR_INIT;
 	join_words(&rc->args, &command);
-	for (size_t i = 0; i < rc->labels.count; i++)
-		str_addf(&labels, "%s%s", i ? "," : "", rc->labels.items[i]);
 	if (!no_trunc)
 		shorten(&command, 18);
 	char *quoted = xasprintf("\"%s\"", command.buf);
 	json_put_str(row, "Image", shown_image(rc));
-	json_put_str(row, "ImageID", rc->image_id ? rc->image_id : "");
 	json_put_str(row, "Command", quoted);
 	free(quoted);
 	put_row_times(row, c, now);
-	json_put_str(row, "State", record_status_name(c->status));
 	autostr struct str ports = STR_INIT;
 	container_ports_text(c, &ports);
 	json_put_str(row, "Ports", ports.buf);
 	json_put_str(row, "Names", rc->name);
-	json_put_str(row, "Pod", rc->o.pod ? rc->o.pod : "");
-	json_put_str(row, "Labels", labels.buf);
-	put_mounts_text(row, &rc->o);
-	json_put_str(row, "Networks", network_name(&rc->o));
-	json_put_str(row, "LocalVolumes", "0");
-	json_put_int(row, "Pid", container_rec_is_running(c) ? c->state.init.pid : 0);
-	json_put_int(row, "ExitCode", c->state.exit_code);
-	json_put_int(row, "Restarts", c->state.restarts);
-	json_put_bool(row, "Exited", c->status == RECORD_EXITED);
 	return row;
 }
 
@@ -241,7 +254,7 @@ static void put_size(json_t *row, const struct container_rec *c)
 	json_put_int(row, "SizeRw", (int64_t)bytes);
 }
 
-int container_rows(const char *root, const struct container_selection *sel, bool no_trunc, bool sizes,
+int container_rows(const char *root, const struct container_selection *sel, const struct container_rows_opts *o,
 		   json_t **ret_rows, struct err *e)
 {
 	struct store s;
@@ -253,11 +266,11 @@ int container_rows(const char *root, const struct container_selection *sel, bool
 	json_t *rows = json_array();
 	int64_t now = container_now();
 	for (size_t i = 0; r == 0 && i < l.count; i++) {
-		json_t *row = make_row(&l.items[i], no_trunc, now);
-		if (sizes)
+		json_t *row = make_row(&l.items[i], o->no_trunc, now);
+		if (o->sizes)
 			put_size(row, &l.items[i]);
-		if (container_rec_is_running(&l.items[i]))
-			put_namespaces(row, &l.items[i]);
+		if (o->all && !l.items[i].broken)
+			put_more(row, &l.items[i]);
 		json_array_append_new(rows, row);
 	}
 	container_list_free(&l);

@@ -37,7 +37,21 @@ static void standard(struct container *c, enum rt_mount_kind kind, const char *s
 		return;
 	struct rt_mount *m = rtspec_add_mount(&c->spec, kind, source, target, set);
 	m->recursive = kind == RT_BIND;
+	m->fd = kind == RT_MADE ? c->shm_fd : -1;
 	m->options = options ? xstrdup(options) : NULL;
+}
+
+/* It goes with the ipc namespace, wherever that is from. */
+static void add_shm(struct container *c)
+{
+	if (c->spec.ns[RT_NS_IPC].mode == RT_NS_HOST) {
+		standard(c, RT_BIND, "/dev/shm", "/dev/shm", 0, NULL);
+	} else if (c->shm_fd >= 0) {
+		standard(c, RT_MADE, NULL, "/dev/shm", 0, NULL);
+	} else {
+		autofree char *options = xasprintf("mode=1777,size=%llu", (unsigned long long)c->o->shm_size);
+		standard(c, RT_TMPFS, NULL, "/dev/shm", NO_EXEC_SUID_DEV, options);
+	}
 }
 
 static void add_dev(struct container *c)
@@ -46,12 +60,7 @@ static void add_dev(struct container *c)
 	bool tty_group = !c->has_map || idmap_gid_to_host(&c->map, 5) != IDMAP_UNMAPPED;
 	standard(c, RT_DEVPTS, NULL, "/dev/pts", MNT_NOSUID | MNT_NOEXEC,
 		 tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620");
-	if (c->spec.ns[RT_NS_IPC].mode == RT_NS_HOST) {
-		standard(c, RT_BIND, "/dev/shm", "/dev/shm", 0, NULL);
-	} else {
-		autofree char *options = xasprintf("mode=1777,size=%llu", (unsigned long long)c->o->shm_size);
-		standard(c, RT_TMPFS, NULL, "/dev/shm", NO_EXEC_SUID_DEV, options);
-	}
+	add_shm(c);
 	standard(c, RT_MQUEUE, NULL, "/dev/mqueue", NO_EXEC_SUID_DEV, NULL);
 }
 
@@ -377,6 +386,8 @@ static int build_root(struct container *c, struct err *e)
 int container_build_mounts(struct container *c, struct err *e)
 {
 	int r = build_root(c, e);
+	if (r == 0 && c->o->holder)
+		add_shm(c); /* for those that come to share it */
 	if (r < 0 || c->o->holder)
 		return r;
 	add_standard(c);

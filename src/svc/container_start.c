@@ -180,6 +180,8 @@ static int start_old(const char *root, struct container_rec *rec, int own_fd, in
 		r = container_build_spec(&c, e);
 	if (r == 0)
 		r = container_limits_make(&c, e);
+	if (r == 0)
+		r = container_dir_mark(&c, true, e);
 	if (r == 0 && c.o->tty && o->attach)
 		(void)!pty_get_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &c.spec.rows, &c.spec.columns,
 				    NULL);

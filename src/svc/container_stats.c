@@ -91,6 +91,21 @@ static void measure(const struct container_rec *rec, struct container_stats_row 
 	take_cgroup(rec, row);
 }
 
+/* What lists have of a container is not enough to measure it. */
+static int list_selected(const struct store *s, const struct container_selection *sel, struct container_list *ret_l,
+			 struct err *e)
+{
+	struct container_list brief = {.items = NULL};
+	int r = container_select_list(s, sel, &brief, e);
+	ret_l->items = xcalloc(brief.count + 1, sizeof(*ret_l->items));
+	for (size_t i = 0; i < brief.count; i++)
+		if (!brief.items[i].broken &&
+		    container_store_find(s, brief.items[i].config.id, &ret_l->items[ret_l->count], NULL) == 0)
+			ret_l->count++;
+	container_list_free(&brief);
+	return r;
+}
+
 int container_stats(const char *root, const struct strv *names, bool all, struct container_stats *ret_stats,
 		    struct err *e)
 {
@@ -106,7 +121,7 @@ int container_stats(const char *root, const struct strv *names, bool all, struct
 		for (; r == 0 && l.count < names->count; l.count += r == 0)
 			r = container_store_find(&s, names->items[l.count], &l.items[l.count], e);
 	} else {
-		r = container_select_list(&s, &sel, &l, e);
+		r = list_selected(&s, &sel, &l, e);
 	}
 	st.rows = xcalloc(l.count + 1, sizeof(*st.rows));
 	for (size_t i = 0; i < l.count && r == 0; i++) {

@@ -73,7 +73,8 @@ static bool is_paused(const struct container_rec *c)
 {
 	char want[32];
 	char text[32] = "";
-	autofd int fd = openat(c->dirfd, paused_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	autofd int dir = c->dirfd >= 0 ? -1 : open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	autofd int fd = openat(c->dirfd >= 0 ? c->dirfd : dir, paused_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
 		return false;
 	snprintf(want, sizeof(want), "%llu\n", (unsigned long long)c->state.init.start);
@@ -98,12 +99,33 @@ static enum record_status true_status(struct container_rec *c)
 	return RECORD_EXITED;
 }
 
+/* Which documents: those in c->dirfd whole, or what lists look at of those in containers/ID, whose directory nobody
+ * opens then. */
+struct source {
+	int parent; /* -1: whole */
+	const char *id;
+};
+
+static const struct source own_dir = {.parent = -1};
+
+static int read_document(const struct container_rec *c, const struct source *from, const char *name,
+			 const struct json_part *listed, json_t **ret_doc, struct err *e)
+{
+	char path[RECORD_ID_SIZE + 16];
+	autostr struct str text = STR_INIT;
+	if (from->parent < 0)
+		return json_parse_file(c->dirfd, name, RECORD_FILE_MAX, ret_doc, e);
+	snprintf(path, sizeof(path), "%s/%s", from->id, name);
+	int r = io_read_file(from->parent, path, RECORD_FILE_MAX, &text, e);
+	return r < 0 ? r : json_parse_parts(text.buf, text.len, name, listed, ret_doc, e);
+}
+
 /* The state: what is stored, then what is true. A missing state.json is a container that was never started. */
-static int load_state(struct container_rec *c, struct err *e)
+static int load_state(struct container_rec *c, const struct source *from, struct err *e)
 {
 	json_t *doc = NULL;
 	struct err why = ERR_INIT;
-	int r = json_parse_file(c->dirfd, state_name, RECORD_FILE_MAX, &doc, &why);
+	int r = read_document(c, from, state_name, record_state_listed, &doc, &why);
 	autojson json_t *owned = doc;
 	record_state_free(&c->state);
 	if (r == -ENOENT) {
@@ -123,10 +145,10 @@ static int load_state(struct container_rec *c, struct err *e)
 	return err_ctx(e, "%s of container %.12s", state_name, c->config.id);
 }
 
-static int load_config(struct container_rec *c, const char *id, struct err *e)
+static int load_config(struct container_rec *c, const char *id, const struct source *from, struct err *e)
 {
 	json_t *doc = NULL;
-	int r = json_parse_file(c->dirfd, config_name, RECORD_FILE_MAX, &doc, e);
+	int r = read_document(c, from, config_name, record_config_listed, &doc, e);
 	autojson json_t *owned = doc;
 	if (r == 0)
 		r = record_config_from_json(owned, &c->config, e);
@@ -138,19 +160,20 @@ static int load_config(struct container_rec *c, const char *id, struct err *e)
 }
 
 /* 0, -ENOENT: no container there (being made, being removed), or -errno with c->config.id and `broken` set. */
-static int load(const struct store *s, int parent, const char *id, struct container_rec *c, struct err *e)
+static int load(const struct store *s, int parent, const char *id, bool listed, struct container_rec *c, struct err *e)
 {
+	const struct source here = {.parent = parent, .id = id};
 	*c = (struct container_rec)CONTAINER_REC_INIT;
 	c->store = s;
 	record_config_init(&c->config);
 	record_state_init(&c->state);
-	c->dirfd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (c->dirfd < 0)
+	c->dirfd = listed ? -1 : openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (!listed && c->dirfd < 0)
 		return err_sys(e, errno, "container %.12s", id);
 	c->dir = xasprintf("%s/containers/%s", s->root, id);
-	int r = load_config(c, id, e);
+	int r = load_config(c, id, listed ? &here : &own_dir, e);
 	if (r == 0)
-		r = load_state(c, e);
+		r = load_state(c, listed ? &here : &own_dir, e);
 	if (r == 0 || r == -ENOENT) {
 		if (r < 0)
 			container_rec_free(c);
@@ -170,9 +193,9 @@ int container_rec_reload(struct container_rec *c, struct err *e)
 	/* The link count of a removed directory is 0, though its descriptor still works. */
 	if (fstat(c->dirfd, &st) < 0 || st.st_nlink == 0)
 		return err_set(e, ENOENT, "container %.12s was removed", id);
-	int r = load_config(c, id, e);
+	int r = load_config(c, id, &own_dir, e);
 	if (r == 0)
-		return load_state(c, e);
+		return load_state(c, &own_dir, e);
 	memcpy(c->config.id, id, sizeof(id));
 	return r;
 }
@@ -258,7 +281,7 @@ int container_store_find(const struct store *s, const char *name, struct contain
 	struct err why = ERR_INIT;
 	int r = -ENOENT;
 	if (path_is_plain_name(name) && by_name(s, name, id) == 0) {
-		r = load(s, parent, id, &c, &why);
+		r = load(s, parent, id, false, &c, &why);
 		/* A left-over of a rename that was interrupted leads to a container of another name. */
 		if (r == 0 && !str_eq(c.config.name, name)) {
 			container_rec_free(&c);
@@ -269,7 +292,7 @@ int container_store_find(const struct store *s, const char *name, struct contain
 		err_clear(&why);
 		r = by_prefix(parent, name, id, &why);
 		if (r == 0)
-			r = load(s, parent, id, &c, &why);
+			r = load(s, parent, id, false, &c, &why);
 	}
 	if (r == 0) {
 		*ret_rec = c;
@@ -293,7 +316,7 @@ static int by_age(const void *a, const void *b)
 	return strcmp(x->config.id, y->config.id);
 }
 
-int container_store_list(const struct store *s, struct container_list *ret_list, struct err *e)
+static int list_containers(const struct store *s, bool listed, struct container_list *ret_list, struct err *e)
 {
 	autofd int parent = store_dir(s, "containers", e);
 	if (parent < 0)
@@ -305,7 +328,7 @@ int container_store_list(const struct store *s, struct container_list *ret_list,
 	struct container_list l = {.items = xcalloc(ids.count + 1, sizeof(struct container_rec))};
 	for (size_t i = 0; i < ids.count; i++) {
 		struct err why = ERR_INIT;
-		r = load(s, parent, ids.items[i], &l.items[l.count], &why);
+		r = load(s, parent, ids.items[i], listed, &l.items[l.count], &why);
 		if (r == -ENOENT)
 			continue;
 		if (r < 0)
@@ -316,6 +339,16 @@ int container_store_list(const struct store *s, struct container_list *ret_list,
 	qsort(l.items, l.count, sizeof(*l.items), by_age);
 	*ret_list = l;
 	return 0;
+}
+
+int container_store_list(const struct store *s, struct container_list *ret_list, struct err *e)
+{
+	return list_containers(s, false, ret_list, e);
+}
+
+int container_store_list_brief(const struct store *s, struct container_list *ret_list, struct err *e)
+{
+	return list_containers(s, true, ret_list, e);
 }
 
 void container_list_free(struct container_list *l)

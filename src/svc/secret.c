@@ -416,6 +416,23 @@ static int add_one(int dir, const struct secret_opt *o, struct rtspec *spec, str
 	return 0;
 }
 
+int secret_add_env(const struct store *s, const struct run_opts *o, const struct run_opts *now, struct rtspec *spec,
+		   struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < o->nsecrets && r == 0; i++) {
+		const struct secret_opt *one = &o->secrets[i];
+		bool given = false;
+		for (size_t k = 0; now && k < now->nenv && !given; k++)
+			given = str_eq(now->env[k].key, one->target);
+		if (!one->env || given)
+			continue;
+		autofd int dir = store_dir(s, secret_dir, e);
+		r = dir < 0 ? dir : add_one(dir, one, spec, e);
+	}
+	return r < 0 ? err_ctx(e, "--secret") : 0;
+}
+
 int secret_add_to_spec(const struct store *s, const struct run_opts *o, struct rtspec *spec, struct err *e)
 {
 	autofd int dir = o->nsecrets ? store_dir(s, secret_dir, e) : -1;

@@ -321,7 +321,8 @@ int system_df(const char *root, json_t **ret_report, struct err *e)
 		json_put(report, "Images", image_rows(&u, summary));
 	usage_free(&u);
 	if (r >= 0)
-		r = container_rows(root, &all, false, true, &containers, e);
+		r = container_rows(root, &all, &(struct container_rows_opts){.sizes = true, .all = true}, &containers,
+				   e);
 	if (r < 0)
 		return r;
 	sum_containers(containers, summary);

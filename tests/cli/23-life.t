@@ -58,6 +58,17 @@ life() {
 life subordinate
 RL_IDMAP=single life single
 
+# --- --rm: what a killed run left goes at the next run, what waits to be started stays
+rl create --rm --name later $N busybox echo later >/dev/null
+rl run --rm $N --name lost busybox sleep 1000 &
+lost=$!
+eventually sh -c 'rl ps --format "{{.Names}}" | grep -qx lost'
+kill -9 $lost
+wait $lost 2>/dev/null
+ok "what a killed run --rm left is gone after another run" eventually sh -c "rl run --rm $N busybox true; ! rl ps -a --format '{{.Names}}' | grep -qx lost"
+is "one that create --rm made is still there" "$(rl ps -a --format '{{.Names}}')" later
+is "it starts, and is gone afterwards" "$(rl start -a later; rl ps -aq)" later
+
 # --- creating
 echo "FROM=env" >env
 FOO=outer rl create --name c $N --env-file env -e FOO -e "BAR=b z" -l tier=web --hostname hh busybox sh -c 'echo $FROM $FOO $BAR $(hostname)' >/dev/null

@@ -32,6 +32,8 @@ ${#word}
 ${#word}"
 	must_fail "$how: a secret a container names is not removed" --status 125 --stderr 'used by container c' rl secret rm key
 	rl run -d --name d $N --secret key --secret key,type=env --secret key,target=/k busybox sh -c 'cat /k >/dev/null; sleep 1000' >/dev/null
+	is "$how: exec gets those that are variables" "$(rl exec d sh -c 'echo $key'; rl exec -e key=mine d sh -c 'echo $key')" "$word
+mine"
 	is "$how: no file of the store but its own has it" "$(grep -rl "$word" "$RL_ROOT" 2>/dev/null)" "$RL_ROOT/secrets/key"
 	is "$how: neither has inspect, explain or the log of what is done" "$( (rl inspect c d; rl run --explain --secret key --secret key,type=env busybox; RL_DEBUG=all rl start -a c) 2>&1 | grep -c "$word")" 0
 	rl commit d taken >/dev/null 2>&1

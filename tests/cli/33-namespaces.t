@@ -12,6 +12,12 @@ is "a container by itself shares nothing" "$(shared "$(rl run --rm $N busybox sh
 is "--network container: shares the network and the user namespace that owns it" "$(shared "$(rl run --rm --network container:x busybox sh -c "$spaces")")" "net user "
 is "--pid container:" "$(shared "$(rl run --rm $N --pid container:x busybox sh -c "$spaces")")" "pid user "
 is "--ipc container:" "$(shared "$(rl run --rm $N --ipc container:x busybox sh -c "$spaces")")" "ipc user "
+rl exec x sh -c 'echo theirs >/dev/shm/x'
+is "with it goes /dev/shm, both ways" "$(rl run --rm $N --ipc container:x busybox sh -c 'cat /dev/shm/x; echo ours >/dev/shm/y'; rl exec x cat /dev/shm/y)" "theirs
+ours"
+like "without set-user-ID, devices and programs" "$(rl run --rm $N --ipc container:x busybox grep ' /dev/shm ' /proc/mounts)" 'nosuid,nodev,noexec'
+is "one that is asked for is one's own" "$(rl run --rm $N --ipc container:x --tmpfs /dev/shm busybox ls /dev/shm)" ""
+is "by itself a container has its own" "$(rl run --rm $N busybox ls /dev/shm)" ""
 is "--uts container:" "$(shared "$(rl run --rm $N --uts container:x busybox sh -c "$spaces")")" "user uts "
 is "all four" "$(shared "$(rl run --rm --network container:x --pid container:x --ipc container:x --uts container:x busybox sh -c "$spaces")")" "ipc net pid user uts "
 output_is "processes of a shared pid namespace see each other" 1 rl run --rm $N --pid container:x busybox sh -c 'grep -c "^sleep" /proc/1/comm'

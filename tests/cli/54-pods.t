@@ -15,6 +15,8 @@ pods() {
 	rl run -d --pod web --name two busybox sleep 1000 >/dev/null
 	is "$how: a container starts its pod" "$(rl pod inspect -f '{{.State}} {{.NumContainers}} {{.Hostname}}' web)" "Running 2 web"
 	is "$how: network, ipc and host name are shared" "$(ns one net) $(ns one ipc) $(ns one uts)" "$(ns two net) $(ns two ipc) $(ns two uts)"
+	rl exec one sh -c 'echo shm >/dev/shm/x'
+	is "$how: and /dev/shm" "$(rl exec two cat /dev/shm/x)" shm
 	isnt "$how: processes and mounts are not" "$(ns one pid) $(ns one mnt)" "$(ns two pid) $(ns two mnt)"
 	is "$how: they are the holder's" "$(ns one net)" "$(readlink /proc/"$(pid_of web)"/ns/net)"
 	is "$how: the host name is the pod's" "$(rl exec one hostname)" web

@@ -140,6 +140,81 @@ static void test_file(void)
 	tap_must(io_remove_tree(AT_FDCWD, name, &e) == 0);
 }
 
+static const struct json_part inner_parts[] = {{"y", NULL}, {"z", NULL}, {NULL, NULL}};
+static const struct json_part parts[] = {
+	{"a", NULL}, {"text", NULL}, {"list", NULL}, {"in", inner_parts}, {NULL, NULL}};
+
+static int parse_parts(const char *text, size_t len, struct str *ret_text, struct err *e)
+{
+	autojson json_t *doc = NULL;
+	int r = json_parse_parts(text, len, "record", parts, &doc, e);
+	if (r == 0)
+		json_print(doc, false, ret_text);
+	return r;
+}
+
+static void test_parts(void)
+{
+	static const struct {
+		const char *text, *kept, *sentence;
+	} good[] = {
+		{"{}", "{}", "nothing is kept of an empty object"},
+		{"{\"a\":1,\"b\":2}", "{\"a\":1}", "what is asked for is kept, the rest is not"},
+		{" { \"b\" : [ { } , [ ] , -1.5e3 ] ,\n\"a\" : 0 } ", "{\"a\":0}", "white space may be everywhere"},
+		{"{\"b\":\"x\\\"}{,\",\"a\":true}", "{\"a\":true}", "brackets in strings are no brackets"},
+		{"{\"text\":\"\\u00e9\\n\\\\\"}", "{\"text\":\"\xc3\xa9\\n\\\\\"}", "escapes are read"},
+		{"{\"text\":\"\"}", "{\"text\":\"\"}", "an empty string is one"},
+		{"{\"in\":{\"x\":1,\"y\":{\"deep\":[2]},\"z\":null}}", "{\"in\":{\"y\":{\"deep\":[2]},\"z\":null}}",
+		 "parts of a member are picked as well"},
+		{"{\"in\":[1]}", "{\"in\":[1]}", "a member that is no object is kept as it is"},
+		{"{\"list\":[\"p\",{\"q\":1}]}", "{\"list\":[\"p\",{\"q\":1}]}", "an array is kept whole"},
+		{"{\"a\":1234567890123456789}", "{\"a\":1234567890123456789}", "a large number keeps its digits"},
+		{"{\"aa\":1,\"\":2}", "{}", "names are compared whole"},
+	};
+	static const struct {
+		const char *text, *sentence;
+	} bad[] = {
+		{"", "nothing at all is refused"},
+		{"[]", "an array is refused"},
+		{"{\"b\":1", "an object that does not end is refused"},
+		{"{\"b\":[1,2}", "so is an array"},
+		{"{\"b\":\"x", "and a string"},
+		{"{\"b\":\"x\\", "also where it ends in a backslash"},
+		{"{\"b\"}", "a name without a value is refused"},
+		{"{\"b\":}", "and a value that is missing"},
+		{"{\"b\":1,}", "and a comma too many"},
+		{"{\"b\":1}x", "and something after the end"},
+		{"{\"b\":\"\n\"}", "and a raw newline in a string"},
+		{"{\"a\":01}", "a kept number must be one"},
+		{"{\"a\":1,\"a\":2}", "what is kept must not come twice"},
+		{"{\"text\":\"\xff\"}", "a kept string must be UTF-8"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		autostr struct str out = STR_INIT;
+		struct err e = ERR_INIT;
+		int r = parse_parts(good[i].text, strlen(good[i].text), &out, &e);
+		tap_ok(r == 0 && str_eq(out.buf, good[i].kept), "parts: %s", good[i].sentence);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		autostr struct str out = STR_INIT;
+		struct err e = ERR_INIT;
+		int r = parse_parts(bad[i].text, strlen(bad[i].text), &out, &e);
+		tap_ok(r == -EBADMSG && strstr(e.text, "record"), "parts: %s", bad[i].sentence);
+	}
+	autostr struct str deep = STR_INIT;
+	autostr struct str out = STR_INIT;
+	str_adds(&deep, "{\"b\":");
+	for (int i = 0; i < 100000; i++)
+		str_addc(&deep, '[');
+	tap_is_int(parse_parts(deep.buf, deep.len, &out, NULL), -EBADMSG, "parts: deep nesting is refused");
+	static const char whole[] = "{\"b\":[1,\"x\",{\"c\":null}],\"a\":7}";
+	size_t taken = 0;
+	for (size_t n = 0; n < sizeof(whole) - 1; n++)
+		taken += parse_parts(whole, n, &out, NULL) == 0;
+	tap_is_int((int)taken, 0, "parts: a document cut short anywhere is refused");
+	tap_is_int(parse_parts("{\"a\":1}\0", 8, &out, NULL), -EBADMSG, "parts: a NUL after the document is refused");
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -147,5 +222,6 @@ int main(void)
 	test_get();
 	test_put();
 	test_file();
+	test_parts();
 	return tap_done();
 }

@@ -51,6 +51,15 @@ static void test_messages(struct sync_msg *m)
 	signal(SIGPIPE, SIG_DFL);
 	tap_ok(sync_send(s[1], STEP_ONE, NULL, 0, NULL, 0, &e) < 0, "sending to it is an error and no signal");
 	close(s[1]);
+
+	tap_must(sync_pair(s, &e) == 0);
+	tap_must(sync_send(s[1], STEP_ONE, NULL, 0, NULL, 0, &e) == 0);
+	tap_must(sync_send(s[0], STEP_TWO, "last", 4, NULL, 0, &e) == 0);
+	close(s[0]);
+	tap_ok(sync_recv(s[1], "the child", m, &e) == 0 && m->step == STEP_TWO && m->len == 4,
+	       "what a peer said before it ended arrives, though it left a message of ours unread");
+	tap_is_int(sync_next(s[1], "the child", m, &e), 0, "and then its end");
+	close(s[1]);
 }
 
 static void test_fds(struct sync_msg *m)

@@ -30,6 +30,16 @@ int json_parse(const char *text, size_t len, const char *what, json_t **ret_doc,
 /* Read and parse a file of ours, at most `max` bytes. */
 int json_parse_file(int dirfd, const char *path, size_t max, json_t **ret_doc, struct err *e) RL_CHECK;
 
+/* An object of which only these members are built, for readers of many documents; about ten times as fast. What is kept
+ * is what json_parse would have given. Of the rest the structure is checked, so a document cut short is refused, but not
+ * the spelling of numbers and escapes; only for documents of ours. */
+struct json_part {
+	const char *name;	       /* NULL ends a list */
+	const struct json_part *parts; /* of an object that is not kept whole; NULL: keep the value */
+};
+int json_parse_parts(const char *text, size_t len, const char *what, const struct json_part *parts, json_t **ret_doc,
+		     struct err *e) RL_CHECK;
+
 int json_get_str(const json_t *obj, const char *key, const char **ret_value, struct err *e) RL_CHECK;
 int json_get_int(const json_t *obj, const char *key, int64_t *ret_value, struct err *e) RL_CHECK;
 int json_get_bool(const json_t *obj, const char *key, bool *ret_value, struct err *e) RL_CHECK;

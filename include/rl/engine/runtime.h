@@ -3,9 +3,9 @@
  *
  * Model: `runtime_plan` turns a spec into a list of typed operations (all decisions are made there, in the caller's
  * identity; it can be printed: `rl run --explain`). `runtime_start` clones the child with all new namespaces at once,
- * has its id maps written, runs the caller's `prepare` while newuidmap and newgidmap work, and lets the child apply
- * the plan. The child becomes the payload (or PID 1 of it, with spec->init) by exec; its failure to get there arrives as
- * its own struct err.
+ * has its id maps written, lets the child apply the plan, and runs the caller's `prepare` and `record` where it would
+ * otherwise wait: for newuidmap and newgidmap, and while the child mounts. The child becomes the payload (or PID 1 of it,
+ * with spec->init) by exec; its failure to get there arrives as its own struct err.
  *
  * Calling sequence:
  *     runtime_plan(&spec, &map, &plan, e);
@@ -49,8 +49,12 @@ struct runtime_start {
 	const struct plan *plan;
 	runtime_net_setup *net_setup; /* NULL: nothing to do */
 	void *net_arg;
-	int (*prepare)(void *arg, struct err *e); /* host side work that may overlap with the id map helpers, or NULL */
+	/* Host side work, each NULL or called once, in this order: `prepare` is what the child's mounts need, `record` what
+	 * must be done before the payload is executed. */
+	int (*prepare)(void *arg, struct err *e);
+	int (*record)(void *arg, struct err *e);
 	void *prepare_arg;
+	bool keep; /* runtime_keep in the same time; without it the container only loses a safeguard, so it is a warning */
 	int *cgroup_fd; /* clone the child into this cgroup v2 directory; NULL: none */
 	/* Put the child into its cgroups, where clone could not (v1, an outer filter without clone3); or NULL. */
 	int (*place)(void *arg, pid_t pid, struct err *e);
@@ -81,12 +85,15 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 int runtime_on_message(struct runtime_container *c, struct err *e) RL_CHECK;
 int runtime_wait_exec(struct runtime_container *c, struct err *e) RL_CHECK;
 
-/* Make sure that the container dies with this process, however this process dies (DECISIONS 20). Called after the
- * payload runs, so that it costs the start nothing. */
+/* Make sure that the container dies with this process, however this process dies (DECISIONS 20). For a process that was
+ * joined, which may be over before that pays; runtime_start does it by itself where `keep` asks for it. */
 int runtime_keep(struct runtime_container *c, struct err *e) RL_CHECK;
 
 /* Reap PID 1; returns rl's exit status for it. Everything else in the pid namespace is dead by then. */
 int runtime_reap(struct runtime_container *c, struct err *e) RL_CHECK;
+/* No process of the container is left after this; the keeper, which has nothing of it, ends meanwhile. */
+void runtime_container_kill(struct runtime_container *c);
+/* The same, and everything else of *c. */
 void runtime_container_close(struct runtime_container *c);
 
 /* True if the process neither catches nor ignores `sig`: the kernel then drops it for a pid namespace's init

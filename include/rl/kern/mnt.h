@@ -50,6 +50,11 @@ int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, uns
 /* Change attributes of the mount that `fd` lies in. */
 int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err *e) RL_CHECK;
 
+/* A copy of the mount `sourcefd` lies in, mounted nowhere, and where to; either in a process of its own. Needs the mount
+ * system calls of Linux 5.2: -ENOSYS, -EPERM where an outer filter refuses them. */
+int mnt_copy(int sourcefd, unsigned set, struct err *e) RL_CHECK;
+int mnt_attach(int fd, int targetfd, struct err *e) RL_CHECK;
+
 /* Change propagation of the mount at fd (MS_PRIVATE, MS_SLAVE, MS_SHARED), recursively if asked. */
 int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL_CHECK;
 
@@ -71,5 +76,10 @@ struct mnt_overlay {
 };
 
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
+
+/* Empty work directory `work` (a name in dirfd) of an overlay that is mounted no more, as far as what the kernel itself
+ * left there goes: directories without permissions, one in the other, which cost a walk of the tree most of its time.
+ * What is not as expected stays for whoever removes the rest. Only for directories nobody else can write to. */
+void mnt_overlay_clear_work(int dirfd, const char *work);
 
 #endif

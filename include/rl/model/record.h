@@ -85,6 +85,11 @@ void record_config_free(struct record_config *c);
 json_t *record_config_to_json(const struct record_config *c);
 int record_config_from_json(const json_t *doc, struct record_config *ret_config, struct err *e) RL_CHECK;
 
+/* What a list of containers looks at, for json_parse_parts: the documents with these members only are read as above,
+ * everything else in the structs is then as record_*_init leaves it. */
+extern const struct json_part record_config_listed[];
+extern const struct json_part record_state_listed[];
+
 /* The member "options" of config.json by itself. run_opts_from_json wants an initialised struct and frees nothing of
  * it; members missing keep what run_opts_init set. `explain` is not stored. */
 json_t *run_opts_to_json(const struct run_opts *o);

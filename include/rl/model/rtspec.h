@@ -30,6 +30,7 @@ enum rt_mount_kind {
 	RT_OVERLAY, /* source is the lower directory; writes are thrown away */
 	RT_LAYERS,  /* `subpath` of what `lowers` show together, read-only; source is an empty directory of ours */
 	RT_FILE,    /* a file that exists in memory only, with what `fd` holds; source is an empty directory of ours */
+	RT_MADE,    /* `fd` is a mount that is mounted nowhere yet */
 };
 
 struct rt_mount {
@@ -48,7 +49,7 @@ struct rt_mount {
 	char *subpath;		   /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
 	bool chown;		   /* :U, the source is given to the payload's user */
 	bool copy_up;		   /* tmpfs: fill with what the image has there */
-	int fd;			   /* RT_FILE: borrowed */
+	int fd;			   /* RT_FILE, RT_MADE: borrowed */
 	uint32_t uid, gid, mode;
 };
 

@@ -110,9 +110,14 @@ struct container_selection {
 /* Ids, newest first; names in the order given. -ENOENT for a name that is none. */
 int container_select(const char *root, const struct container_selection *s, struct strv *ret_ids,
 		     struct err *e) RL_CHECK;
-/* One object per container, newest first, with the members docker's and podman's `ps` templates use. */
-int container_rows(const char *root, const struct container_selection *s, bool no_trunc, bool sizes, json_t **ret_rows,
-		   struct err *e) RL_CHECK;
+struct container_rows_opts {
+	bool no_trunc;
+	bool sizes; /* of what was written */
+	bool all;   /* every member docker's and podman's `ps` templates use, not only those of the table */
+};
+/* One object per container, newest first. */
+int container_rows(const char *root, const struct container_selection *s, const struct container_rows_opts *o,
+		   json_t **ret_rows, struct err *e) RL_CHECK;
 /* docker's document. */
 int container_inspect(const char *root, const char *name, bool size, json_t **ret_doc, struct err *e) RL_CHECK;
 

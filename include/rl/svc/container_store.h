@@ -64,6 +64,9 @@ struct container_list {
 };
 /* All containers, the damaged ones marked; dirfd is -1 (find by id before changing one). Directories being made or removed are left out. */
 int container_store_list(const struct store *s, struct container_list *ret_list, struct err *e) RL_CHECK;
+/* The same with what `ps` shows and filters ask for only (record_config_listed, record_state_listed): for looking at
+ * hundreds; to be found by id before anything else is done with one. */
+int container_store_list_brief(const struct store *s, struct container_list *ret_list, struct err *e) RL_CHECK;
 void container_list_free(struct container_list *l);
 
 /* Running, paused or about to be restarted: there is or will be a process. */

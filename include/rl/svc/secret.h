@@ -6,8 +6,9 @@
  *
  * A container's record has the names of its secrets only. The bytes are read at each start into the runtime spec, which
  * is wiped when the container runs, and the child writes them to a tmpfs of the container (read-only afterwards), or
- * puts them into the environment of the command. Replacing a secret therefore reaches a container at its next start,
- * and a secret that a container names is not removed.
+ * puts them into the environment of the command. Commands of `exec` and of health checks get the variables, too, as
+ * they are then. Replacing a secret therefore reaches a container's own command at its next start, and a secret that a
+ * container names is not removed.
  *
  * Context: host side, ordinary user. Errors worth telling apart: -ENOENT (with a suggestion), -EEXIST, -EBUSY, -EFBIG.
  */
@@ -42,5 +43,9 @@ int secret_inspect(const char *root, const char *name, bool show, json_t **ret_d
 
 /* The secrets of the options into the spec. */
 int secret_add_to_spec(const struct store *s, const struct run_opts *o, struct rtspec *spec, struct err *e) RL_CHECK;
+/* Those that are variables, for a command that joins the container; `now` is what was asked for with it, or NULL: its
+ * variables come first. */
+int secret_add_env(const struct store *s, const struct run_opts *o, const struct run_opts *now, struct rtspec *spec,
+		   struct err *e) RL_CHECK;
 
 #endif

@@ -188,6 +188,15 @@ static int mount_tmpfs(struct apply *a, const struct rt_mount *m, struct err *e)
 	return fd < 0 ? err_ctx(e, "tmpfs on %s", m->target) : 0;
 }
 
+static int attach(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	autofd int target = open_target(a, m, true, e);
+	if (target < 0)
+		return target;
+	int r = mnt_attach(m->fd, target, e);
+	return r < 0 ? err_ctx(e, "%s", m->target) : 0;
+}
+
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	switch (m->kind) {
@@ -202,6 +211,8 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 		return apply_staged(a, m, source_of(a, m), e);
 	case RT_DEV:
 		return apply_dev(a, m, e);
+	case RT_MADE:
+		return attach(a, m, e);
 	case RT_PROC:
 	case RT_SYSFS:
 	case RT_DEVPTS:

@@ -128,6 +128,8 @@ static int child(struct apply *a, struct err *e)
 		return r;
 	umask(0);
 	r = apply_stages(a, STAGE_ROOT, STAGE_PIVOT, e);
+	if (r == 0)
+		r = sync_expect(a->sync, "rl", STEP_RECORDED, NULL, e);
 	if (r < 0)
 		return r;
 	role_child_reset_signals();

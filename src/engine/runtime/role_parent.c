@@ -68,17 +68,31 @@ static int explain_clone(int errnum, struct err *e)
 	return -errnum;
 }
 
-/* Maps, with the caller's preparations in the time the two helper programs take. */
-static int map_ids(const struct runtime_start *s, pid_t pid, struct err *e)
+/* What the payload needs and the child's mounts do not. */
+static int record(const struct runtime_start *s, struct runtime_container *c, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = s->record ? s->record(s->prepare_arg, e) : 0;
+	if (r == 0 && s->keep && runtime_keep(c, &why) < 0)
+		log_warn("the container will outlive rl if rl is killed: %s", why.text);
+	return r;
+}
+
+/* Maps, with the caller's preparations in the time the two helper programs take. Where there are none, `record` is left
+ * for the time in which the child mounts. */
+static int map_ids(const struct runtime_start *s, struct runtime_container *c, bool *ret_recorded, struct err *e)
 {
 	struct idmap_job job = {.newuidmap = PROC_CHILD_NONE, .newgidmap = PROC_CHILD_NONE};
 	bool new_ns = s->plan->spec->ns[RT_NS_USER].mode == RT_NS_NEW;
 	const struct idmap *map = new_ns ? s->plan->map : NULL;
-	int r = map ? idmap_start(map, pid, &job, e) : 0;
+	int r = map ? idmap_start(map, c->pid, &job, e) : 0;
 	if (r < 0)
 		return r;
+	*ret_recorded = job.newuidmap.pid > 0;
 	if (s->prepare)
 		r = s->prepare(s->prepare_arg, e);
+	if (r == 0 && *ret_recorded)
+		r = record(s, c, e);
 	if (r < 0) {
 		idmap_cancel(&job);
 		return r;
@@ -86,7 +100,21 @@ static int map_ids(const struct runtime_start *s, pid_t pid, struct err *e)
 	return map ? idmap_finish(&job, e) : 0;
 }
 
-/* The child failed or died before its ids were mapped: its own error says more than ours does. */
+/* From the clone to where the child needs nothing of us any more. */
+static int let_child_go(const struct runtime_start *s, struct runtime_container *c, bool place, struct err *e)
+{
+	bool recorded = false;
+	int r = place ? s->place(s->place_arg, c->pid, e) : 0;
+	if (r == 0)
+		r = map_ids(s, c, &recorded, e);
+	if (r == 0)
+		r = sync_send(c->sync, STEP_MAPPED, &place, sizeof(place), NULL, 0, e);
+	if (r == 0 && !recorded)
+		r = record(s, c, e);
+	return r < 0 ? r : sync_send(c->sync, STEP_RECORDED, NULL, 0, NULL, 0, e);
+}
+
+/* The child failed or died while we prepared: its own error says more than ours does. */
 static int prefer_child_error(struct runtime_container *c, struct err *e)
 {
 	struct pollfd p = {.fd = c->sync, .events = POLLIN};
@@ -195,12 +223,7 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		runtime_container_close(&c);
 		return explain_clone(clone_errno, e);
 	}
-	bool place = s->place && !placed;
-	r = place ? s->place(s->place_arg, c.pid, e) : 0;
-	if (r == 0)
-		r = map_ids(s, c.pid, e);
-	if (r == 0)
-		r = sync_send(c.sync, STEP_MAPPED, &place, sizeof(place), NULL, 0, e);
+	r = let_child_go(s, &c, s->place && !placed, e);
 	if (r < 0) {
 		r = prefer_child_error(&c, e);
 		runtime_container_close(&c);
@@ -270,12 +293,19 @@ int runtime_reap(struct runtime_container *c, struct err *e)
 	return status;
 }
 
-void runtime_container_close(struct runtime_container *c)
+void runtime_container_kill(struct runtime_container *c)
 {
 	struct proc_child child = {.pid = c->pid, .pidfd = c->pidfd};
 	proc_kill_wait(&child);
 	c->pid = -1;
 	c->pidfd = -1;
+	if (c->keeper.pid > 0)
+		(void)!kill(c->keeper.pid, SIGKILL);
+}
+
+void runtime_container_close(struct runtime_container *c)
+{
+	runtime_container_kill(c);
 	close_fd(&c->sync);
 	close_fd(&c->pty);
 	close_fd(&c->net_device);

@@ -6,6 +6,8 @@
  *                           unmapped; only with a net_setup that makes one
  * STEP_MAPPED      parent   uid_map and gid_map are written and `prepare`    bool: the child was moved into a
  *                           has returned; the child may act as container root  cgroup after the clone
+ * STEP_RECORDED    parent   `record` has returned: the payload may run, once    none
+ *                           the child has set everything up
  * STEP_NOTE        child    a lesser rung is used; at most a few             text for the person, no NUL
  * STEP_MOUNT_NS    child    at its beginning, where the pid namespace is not    name of its mount namespace
  *                           the container's own
@@ -26,6 +28,7 @@ enum runtime_step {
 	STEP_PTY,
 	STEP_NOTE,
 	STEP_MOUNT_NS,
+	STEP_RECORDED,
 };
 
 #endif
