@@ -40,6 +40,9 @@ int container_dir_make(struct container *c, struct err *e)
 		return r;
 	if (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0)
 		return err_sys(e, errno, "make the writable layer");
+	/* Its mode is that of the container's root, whatever our umask is. */
+	if (fchmodat(fd, "upper", 0755, 0) < 0)
+		return err_sys(e, errno, "mode of the writable layer");
 	if (c->o->rm) {
 		r = io_write_file(fd, ephemeral_mark, "", 0, 0600, e);
 		if (r < 0)
