@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 
+#include "limit_rows.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
@@ -40,6 +41,29 @@ static int set_no_hosts(const struct opt_def *def, void *target, const char *val
 	(void)e;
 	o->run.no_hosts = str_eq(value, "true");
 	return 0;
+}
+
+static int set_rewrite_timestamp(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	struct build_opts *o = target;
+	(void)def;
+	if (!str_eq(value, "true") && !str_eq(value, "false"))
+		return err_set(e, EINVAL, "--rewrite-timestamp=%s: it is true or false", value);
+	o->rewrite_timestamp = str_eq(value, "true") ? YES : NO;
+	return 0;
+}
+
+/* The owners of an image's files are those of the user namespace the store's layers have. */
+static int set_userns(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	struct build_opts *o = target;
+	(void)def;
+	int r = run_opts_userns(&o->run, value, e);
+	if (r < 0 || o->run.userns == USERNS_DEFAULT)
+		return r;
+	(void)!err_set(e, EOPNOTSUPP, "--userns=%s: steps of a build run in the user namespace of the store's layers",
+		       value);
+	return err_hint(e, "leave the option out; 'rl run --userns' is for containers of the finished image");
 }
 
 /* --pull alone means always, as docker's and podman's do. */
@@ -104,6 +128,8 @@ static const struct opt_def build_defs[] = {
 	 "seccomp=FILE, no-new-privileges and so on", 0, NULL},
 	{"emulate", NULL, 0, "KIND", .set = set_emulate, 0, 0, STEPS,
 	 "with one id only: answer calls on owners and ids; off, write or full", COMPLETE_CHOICES, "off write full"},
+	{"userns", NULL, 0, "MODE", .set = set_userns, 0, 0, STEPS, "\"\" and private are what there is", 0, NULL},
+	LIMIT_ROWS(struct build_opts, run.limits, STEPS),
 	{"device", NULL, 0, "PATH", .set = set_device, 0, OPT_REPEAT, STEPS, "a device of this machine", COMPLETE_FILE,
 	 NULL},
 	{"no-cache", NULL, 0, NULL, MEMBER(opt_set_bool, no_cache), OPT_COMMON, HOW, "do every step", 0, NULL},
@@ -121,6 +147,14 @@ static const struct opt_def build_defs[] = {
 	 "print the steps and what the cache knows of them; do nothing", 0, NULL},
 	{"verify", NULL, 0, NULL, MEMBER(opt_set_bool, verify), 0, HOW, "build twice without the cache and compare", 0,
 	 NULL},
+	{"cache-from", NULL, 0, "WHERE", MEMBER(opt_set_list, cache_from), OPT_REPEAT, HOW,
+	 "steps done elsewhere: type=local,src=DIR, type=registry,ref=NAME, or an image's name", 0, NULL},
+	{"cache-to", NULL, 0, "WHERE", MEMBER(opt_set_list, cache_to), OPT_REPEAT, HOW,
+	 "give the steps away: type=local,dest=DIR, type=registry,ref=NAME, type=inline", 0, NULL},
+	{"squash", NULL, 0, NULL, MEMBER(opt_set_bool, squash), 0, RESULT,
+	 "one layer on top of the base image in place of one a step", 0, NULL},
+	{"rewrite-timestamp", NULL, 0, NULL, .set = set_rewrite_timestamp, 0, OPT_WORDS, RESULT,
+	 "times in layers follow --source-date-epoch (they do anyway; =false leaves them alone)", 0, NULL},
 	{"timestamp", NULL, 0, "SECONDS", MEMBER(opt_set_string, timestamp), 0, RESULT,
 	 "every time in new layers and the config is this", 0, NULL},
 	{"source-date-epoch", NULL, 0, "SECONDS", MEMBER(opt_set_string, source_date_epoch), 0, RESULT,

@@ -161,6 +161,28 @@ static int set_syntax(struct dockerfile_parser *p, const char *value, struct err
 	return err_hint(e, "docker/dockerfile:1 is; images that bring a parser of their own are not run");
 }
 
+/* "skip=RULE,RULE;error=true": about the warnings of docker's checker. rl has none, so nothing follows from it; what is no
+ * such list is refused all the same. */
+static int check_check(const char *value, struct err *e)
+{
+	for (const char *p = value;; p++) {
+		const char *list = str_after(p, "skip=");
+		size_t n = list ? strspn(list, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ, ") : 0;
+		if (n) {
+			p = list + n;
+		} else if (str_after(p, "error=true") || str_after(p, "error=false")) {
+			p += str_after(p, "error=true") ? strlen("error=true") : strlen("error=false");
+		} else {
+			break;
+		}
+		if (!*p)
+			return 0;
+		if (*p != ';')
+			break;
+	}
+	return err_set(e, EINVAL, "# check=%.60s: it is skip=RULE,... and error=true, with ';' between them", value);
+}
+
 static int set_directive(struct dockerfile_parser *p, const char *key, const char *value, struct err *e)
 {
 	if (strcasecmp(key, "escape") == 0) {
@@ -169,7 +191,7 @@ static int set_directive(struct dockerfile_parser *p, const char *key, const cha
 		p->d->escape = *value;
 		return 0;
 	}
-	return strcasecmp(key, "syntax") == 0 ? set_syntax(p, value, e) : 0;
+	return strcasecmp(key, "syntax") == 0 ? set_syntax(p, value, e) : check_check(value, e);
 }
 
 /* "# key = value"? */

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,14 +31,15 @@
 
 void build_opts_init(struct build_opts *o)
 {
-	*o = (struct build_opts){.pull = PULL_MISSING};
+	*o = (struct build_opts){.pull = PULL_MISSING, .rewrite_timestamp = UNSET};
 	run_opts_init(&o->run);
 }
 
 void build_opts_free(struct build_opts *o)
 {
-	struct strv *lists[] = {&o->tags, &o->build_args, &o->build_arg_files, &o->build_contexts, &o->secrets,
-				&o->ssh,  &o->labels,	  &o->annotations,     &o->outputs,	   &o->unset_env};
+	struct strv *lists[] = {&o->tags,    &o->build_args,  &o->build_arg_files, &o->build_contexts,
+				&o->secrets, &o->cache_from,  &o->cache_to,	   &o->ssh,
+				&o->labels,  &o->annotations, &o->outputs,	   &o->unset_env};
 	char *texts[] = {o->context,	   o->file,    o->ignorefile, o->target,    o->platform,	 o->iidfile,
 			 o->metadata_file, o->logfile, o->progress,   o->timestamp, o->source_date_epoch};
 	run_opts_free(&o->run);
@@ -57,8 +59,12 @@ static int parse_epoch(struct build *b, struct err *e)
 		text = b->o->source_date_epoch ? b->o->source_date_epoch : getenv("SOURCE_DATE_EPOCH");
 		what = b->o->source_date_epoch ? "--source-date-epoch" : "SOURCE_DATE_EPOCH";
 	}
-	if (!text || !*text)
-		return 0;
+	if (!text || !*text) {
+		if (b->o->rewrite_timestamp != YES)
+			return 0;
+		(void)!err_set(e, EINVAL, "--rewrite-timestamp: to what?");
+		return err_hint(e, "--source-date-epoch or SOURCE_DATE_EPOCH gives the time");
+	}
 	uint64_t n;
 	int r = str_to_u64(text, INT32_MAX * 8ULL, what, &n, e);
 	b->has_epoch = r >= 0;
@@ -232,6 +238,8 @@ static int take_options(struct build *b, struct err *e)
 		r = each(b, &b->o->ssh, parse_ssh, e);
 	if (r >= 0)
 		r = build_check_outputs(b->o, e);
+	if (r >= 0)
+		r = build_share_check(b->o, e);
 	return r < 0 ? r : make_absolute(b, e);
 }
 
@@ -410,7 +418,11 @@ static int build_steps(struct build *b, struct str *ret_id, struct err *e)
 		return r;
 	if (b->o->explain)
 		return explain_steps(b, ret_id, e);
-	r = build_exec(b, e);
+	r = build_share_import(b, e);
+	if (r >= 0)
+		r = build_exec(b, e);
+	if (r >= 0 && b->o->squash)
+		r = build_squash(b, e);
 	/* What was done is kept, whatever became of the rest. */
 	struct err why = ERR_INIT;
 	int published = build_pack_finish(b, r < 0 ? &why : e);
@@ -443,6 +455,26 @@ static int build_once(struct build_opts *o, const char *root, struct str *ret_id
 	return r < 0 ? r : 0;
 }
 
+/* What comes through standard input is needed twice: from here on it is a file in memory. */
+static int keep_input(int *ret_fd, struct err *e)
+{
+	char buffer[65536];
+	ssize_t n;
+	int r = 0;
+	*ret_fd = memfd_create("rl-input", MFD_CLOEXEC);
+	if (*ret_fd < 0)
+		return err_sys(e, errno, "memfd_create");
+	while (r >= 0 && (n = read(STDIN_FILENO, buffer, sizeof(buffer))) != 0) {
+		if (n > 0)
+			r = io_write_all(*ret_fd, buffer, (size_t)n, e);
+		else if (errno != EINTR)
+			r = err_sys(e, errno, "read standard input");
+	}
+	if (r >= 0 && (lseek(*ret_fd, 0, SEEK_SET) < 0 || dup2(*ret_fd, STDIN_FILENO) < 0))
+		r = err_sys(e, errno, "keep standard input");
+	return r;
+}
+
 /* Twice, without the cache, everything as old as the first: the same bytes? */
 static int verify(struct build_opts *o, const char *root, struct str *ret_id, struct err *e)
 {
@@ -450,7 +482,13 @@ static int verify(struct build_opts *o, const char *root, struct str *ret_id, st
 	if (!o->timestamp && !o->source_date_epoch && !getenv("SOURCE_DATE_EPOCH"))
 		o->source_date_epoch = xasprintf("%lld", (long long)time(NULL));
 	o->no_cache = true;
-	int r = build_once(o, root, ret_id, e);
+	autofd int input = -1;
+	bool reads_input = str_eq(o->context, "-") || (o->file && str_eq(o->file, "-"));
+	int r = reads_input ? keep_input(&input, e) : 0;
+	if (r >= 0)
+		r = build_once(o, root, ret_id, e);
+	if (r >= 0 && reads_input && lseek(STDIN_FILENO, 0, SEEK_SET) < 0)
+		r = err_sys(e, errno, "read standard input a second time");
 	if (r >= 0)
 		r = build_once(o, root, &second, e);
 	if (r < 0 || str_eq(ret_id->buf, second.buf))

@@ -73,9 +73,12 @@ static int hash_run(struct build *b, struct build_stage *s, struct build_step *s
 	build_hash_text(h, st->script);
 	for (size_t k = 0; k < st->nmounts; k++) {
 		const struct build_mount *m = &st->mounts[k];
-		autofree char *head = xasprintf("mount %d %s %s %d", (int)m->kind, m->target ? m->target : "",
-						m->source ? m->source : "", m->read_only);
-		build_hash_text(h, head);
+		autofree char *numbers = xasprintf("mount %d %d %d %u %u %u %lld", (int)m->kind, m->read_only,
+						   m->required, m->mode, m->uid, m->gid, (long long)m->size);
+		build_hash_text(h, numbers);
+		build_hash_text(h, m->target);
+		build_hash_text(h, m->source);
+		build_hash_text(h, m->id);
 		build_hash_text(h, m->env);
 		int r = m->kind == BUILD_MOUNT_BIND ? hash_bind(b, s, st, m, h, e) : 0;
 		if (r < 0)
@@ -100,9 +103,7 @@ static int hash_copy(struct build *b, struct build_stage *s, struct build_step *
 	autofree char *flags = xasprintf("%d%d%d%d%d", st->link, st->parents, st->keep_git, st->no_unpack,
 					 st->force_unpack);
 	build_hash_text(h, flags);
-	for (size_t k = 0; k < st->instr->nflags; k++)
-		if (str_eq(st->instr->flags[k].name, "exclude"))
-			build_hash_text(h, st->instr->flags[k].value);
+	build_hash_strv(h, &st->excludes);
 	return build_tree_digest(b, s, st, h, e);
 }
 
@@ -111,10 +112,13 @@ int build_key(struct build *b, struct build_stage *s, struct build_step *st, str
 	struct build_hash h;
 	int r = 0;
 	build_hash_begin(&h, &b->crypto);
-	build_hash_text(&h, "rl-build 1 step");
+	build_hash_text(&h, "rl-build 2 step");
+	/* With one id owners are others than with many. */
+	build_hash_text(&h, b->map.form == IDMAP_SINGLE ? "single" : "");
 	build_hash_text(&h, st->link ? "" : s->key);
 	if (b->has_epoch) {
-		autofree char *epoch = xasprintf("%d %lld", b->set_times, (long long)b->epoch);
+		autofree char *epoch = xasprintf("%d %d %lld", b->set_times, b->o->rewrite_timestamp != NO,
+						 (long long)b->epoch);
 		build_hash_text(&h, epoch);
 	}
 	switch (st->kind) {
@@ -223,6 +227,14 @@ int build_cache_find(struct build *b, struct build_step *st, struct err *e)
 	st->empty = empty;
 	st->cached = true;
 	return 1;
+}
+
+bool build_cache_knows(struct build *b, const struct build_step *st)
+{
+	struct err why = ERR_INIT;
+	struct build_step copy = {.kind = st->kind};
+	memcpy(copy.key, st->key, sizeof(copy.key));
+	return build_cache_find(b, &copy, &why) == 1;
 }
 
 int build_cache_save(struct build *b, const struct build_step *st, struct err *e)

@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,17 +69,78 @@ static int open_directory(const char *path, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open %s", path) : fd;
 }
 
-/* `source`: a file, or "-" for `with_stdin`. Returns the directory. */
-static int unpack(struct build *b, const char *source, bool with_stdin, struct err *e)
+static int read_magic(int fd, unsigned char *magic, struct err *e)
 {
+	ssize_t n = io_read_full(fd, magic, MAGIC_SIZE, e);
+	return (int)n;
+}
+
+/* What rl-image does not inflate itself is inflated by the program that everybody uses for it; NULL for all else. */
+static const char *inflater_of(const unsigned char *magic, size_t n)
+{
+	if (n >= 5 && memcmp(magic,
+			     "\xfd"
+			     "7zXZ",
+			     5) == 0)
+		return "xz";
+	return n >= 3 && memcmp(magic, "BZh", 3) == 0 ? "bzip2" : NULL;
+}
+
+/* The verb's operand is what `program` makes of the file. */
+static int unpack_through(struct build *b, const char *program, int file, struct strv *verb, struct err *e)
+{
+	char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "-dc", NULL};
+	struct proc_child child = PROC_CHILD_NONE;
+	struct err why = ERR_INIT;
+	int pipes[2];
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	autofd int from = pipes[0];
+	autofd int to = pipes[1];
+	int r = proc_spawn(
+		&(struct proc_spawn){.argv = argv, .stdin_fd = file, .stdout_fd = to, .parent_death_signal = SIGKILL},
+		&child, e);
+	if (r == -ENOENT)
+		return err_hint(e, "such archives are unpacked by the program %s: apt-get install %s", program,
+				str_eq(program, "xz") ? "xz-utils" : program);
+	if (r < 0)
+		return r;
+	close_fd(&to);
+	strv_add(verb, "/proc/self/fd/4");
+	r = image_program_feed(&b->store, &b->map, verb, &from, 1, NULL, NULL, &why);
+	close_fd(&from);
+	/* Half an archive: the one that reads the compressed form knows why. */
+	int inflated = proc_wait_ok(&child, program, e);
+	if (inflated < 0)
+		return err_set(e, EBADMSG, "%s cannot read it to the end", program);
+	if (r < 0 && e)
+		*e = why;
+	return r;
+}
+
+/* Returns the directory with what the file held. */
+static int unpack(struct build *b, const char *source, struct err *e)
+{
+	unsigned char magic[MAGIC_SIZE];
 	autofree char *dir = work_path(b, "unpacked");
 	autostrv struct strv verb = STRV_INIT;
+	autofd int file = open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (file < 0)
+		return err_sys(e, errno, "open %s", source);
 	if (mkdir(dir, 0755) < 0)
 		return err_sys(e, errno, "make %s", dir);
+	int n = read_magic(file, magic, e);
+	if (n < 0)
+		return n;
+	const char *program = inflater_of(magic, (size_t)n);
+	if (program && lseek(file, 0, SEEK_SET) < 0)
+		return err_sys(e, errno, "seek %s", source);
 	strv_add(&verb, "unpack-tar");
 	strv_addf(&verb, "--output=%s", dir);
-	strv_add(&verb, source);
-	int r = image_program_run(&b->store, &b->map, &verb, with_stdin, NULL, NULL, e);
+	if (!program)
+		strv_add(&verb, source);
+	int r = program ? unpack_through(b, program, file, &verb, e)
+			: image_program_run(&b->store, &b->map, &verb, false, NULL, NULL, e);
 	return r < 0 ? r : open_directory(dir, e);
 }
 
@@ -94,7 +157,8 @@ static int fetch(struct build *b, const char *url, char **ret_path, struct err *
 	return r < 0 ? r : 0;
 }
 
-static int run_git(const char *const *args, const char *dir, struct err *e)
+/* quiet: an attempt, which another one follows. */
+static int run_git(const char *const *args, const char *dir, bool quiet, struct err *e)
 {
 	autostrv struct strv argv = STRV_INIT;
 	strv_add(&argv, "git");
@@ -105,7 +169,12 @@ static int run_git(const char *const *args, const char *dir, struct err *e)
 	for (; *args; args++)
 		strv_add(&argv, *args);
 	struct proc_child child = PROC_CHILD_NONE;
-	int r = proc_spawn(&(struct proc_spawn){.argv = strv_argv(&argv), .stdout_fd = STDERR_FILENO}, &child, e);
+	autofd int null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+	int r = proc_spawn(&(struct proc_spawn){.argv = strv_argv(&argv),
+						.stdout_fd = STDERR_FILENO,
+						.stderr_fd = null < 0 ? 0 : null,
+						.parent_death_signal = SIGKILL},
+			   &child, e);
 	if (r == -ENOENT)
 		return err_hint(e, "git repositories are fetched by git: apt-get install git");
 	return r < 0 ? r : proc_wait_ok(&child, "git", e);
@@ -129,22 +198,23 @@ static int clone_git(struct build *b, const char *url, char **ret_dir, struct er
 	autofree char *dir = work_path(b, "git");
 	const char *init[] = {"init", "-q", dir, NULL};
 	const char *fetch_args[] = {"fetch", "-q", "--depth=1", repo, *fragment ? fragment : "HEAD", NULL};
+	const char *fetch_deep[] = {"fetch", "-q", repo, *fragment ? fragment : "HEAD", NULL};
 	const char *fetch_all[] = {"fetch", "-q", "--tags", repo, "+refs/heads/*:refs/remotes/origin/*", NULL};
 	const char *checkout[] = {"checkout", "-q", "--detach", "FETCH_HEAD", NULL};
 	const char *checkout_ref[] = {"checkout", "-q", "--detach", fragment, NULL};
 	const char *modules[] = {"submodule", "-q", "update", "--init", "--recursive", "--depth=1", NULL};
 	struct err why = ERR_INIT;
-	int r = run_git(init, NULL, e);
-	if (r >= 0 && run_git(fetch_args, dir, &why) >= 0) {
-		r = run_git(checkout, dir, e);
+	int r = run_git(init, NULL, false, e);
+	/* Not every server gives one commit without its history, or a commit by its number alone. */
+	if (r >= 0 && (run_git(fetch_args, dir, true, &why) >= 0 || run_git(fetch_deep, dir, true, &why) >= 0)) {
+		r = run_git(checkout, dir, false, e);
 	} else if (r >= 0) {
-		/* Servers may refuse to give a commit by its number alone. */
-		r = run_git(fetch_all, dir, e);
+		r = run_git(fetch_all, dir, false, e);
 		if (r >= 0)
-			r = run_git(*fragment ? checkout_ref : checkout, dir, e);
+			r = run_git(checkout_ref, dir, false, e);
 	}
 	if (r >= 0)
-		r = run_git(modules, dir, e);
+		r = run_git(modules, dir, false, e);
 	if (r < 0)
 		return err_ctx(e, "%s", url);
 	autofd int root = open_directory(dir, e);
@@ -157,12 +227,6 @@ static int clone_git(struct build *b, const char *url, char **ret_dir, struct er
 }
 
 /* ---- the context ---- */
-
-static int read_magic(int fd, unsigned char *magic, struct err *e)
-{
-	ssize_t n = io_read_full(fd, magic, MAGIC_SIZE, e);
-	return (int)n;
-}
 
 /* Standard input: an archive, or a Dockerfile with no context. */
 static int context_stdin(struct build *b, struct build_context *ret, struct err *e)
@@ -191,7 +255,7 @@ static int context_stdin(struct build *b, struct build_context *ret, struct err 
 	if (r < 0)
 		return r;
 	if (is_archive(magic, (size_t)n)) {
-		ret->rootfd = unpack(b, path, false, e);
+		ret->rootfd = unpack(b, path, e);
 		return ret->rootfd < 0 ? ret->rootfd : 0;
 	}
 	if (b->o->file)
@@ -213,9 +277,9 @@ int build_context_of(struct build *b, const char *where, struct build_context *r
 		int r = fetch(b, where, &path, e);
 		if (r < 0)
 			return r;
-		ret->rootfd = unpack(b, path, false, e);
+		ret->rootfd = unpack(b, path, e);
 	} else if (stat(where, &st) == 0 && S_ISREG(st.st_mode)) {
-		ret->rootfd = unpack(b, where, false, e);
+		ret->rootfd = unpack(b, where, e);
 	} else {
 		ret->rootfd = open_directory(where, e);
 		ret->dir = xstrdup(where);
@@ -396,12 +460,9 @@ int build_unpack_source(struct build *b, struct build_step *st, struct build_sou
 	ssize_t n = pread(file, magic, sizeof(magic), 0);
 	if (n <= 0 || !is_archive(magic, (size_t)n))
 		return 0;
-	char self[32];
-	safepath_fd_path(file, self);
 	autofree char *path = xasprintf("/proc/%d/fd/%d", (int)getpid(), file);
-	(void)self;
 	struct err why = ERR_INIT;
-	int fd = unpack(b, path, false, &why);
+	int fd = unpack(b, path, &why);
 	/* Compressed and no tar inside: it is a file like any other, as with docker. */
 	if (fd == -EBADMSG && !str_eq(path_base(src->path), "") && !strstr(src->path, ".tar") &&
 	    !str_ends(src->path, ".tgz"))

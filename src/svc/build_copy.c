@@ -14,15 +14,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-#include <linux/fs.h>
-
-#include "build_int.h"
-#include "build_tree_int.h"
+#include "build_copy_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -30,244 +25,9 @@
 #include "rl/base/sync.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
-#include "rl/kern/xattr.h"
 #include "rl/model/user_spec.h"
 
-enum { BUFFER_SIZE = 1 << 20, STEP_COPIED = 1, XATTR_NAMES_MAX = 64 << 10 };
-
-struct copy {
-	struct build_job *j;
-	int sock;
-	int rootfd; /* the overlay */
-	int workfd; /* of the new layer: diff, work, root, source */
-	int sourcefd;
-	const struct ignore *ignore;
-	const struct ignore *exclude;
-	bool keep_owner;
-	bool chown;
-	uint32_t uid, gid;
-	bool chmod;
-	mode_t mode;
-	unsigned depth;
-	char *buffer;
-	bool warned;
-	bool out; /* out of the layers, into a directory of the caller */
-};
-
-/* ---- one object ---- */
-
-static int set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
-{
-	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
-		return 0;
-	int errnum = errno;
-	if (errnum != EINVAL || c->j->b->map.form != IDMAP_SINGLE)
-		return err_sys(e, errnum, "owner %u:%u", uid, gid);
-	if (!c->warned)
-		log_warn("owner %u:%u becomes root's: there is only one user id here", uid, gid);
-	c->warned = true;
-	return 0;
-}
-
-static int give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e)
-{
-	uint32_t uid = c->chown ? c->uid : c->keep_owner && st ? st->st_uid : 0;
-	uint32_t gid = c->chown ? c->gid : c->keep_owner && st ? st->st_gid : 0;
-	return uid || gid ? set_owner(c, dirfd, name, uid, gid, e) : 0;
-}
-
-/* File capabilities and the like; what the target does not take is left out, as cp does. */
-static void copy_xattrs(int from, int to)
-{
-	char names[4096];
-	char value[4096];
-	ssize_t n = flistxattr(from, names, sizeof(names));
-	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1) {
-		const char *name = names + at;
-		if (xattr_is_control(name) || str_after(name, "security.selinux"))
-			continue;
-		ssize_t len = fgetxattr(from, name, value, sizeof(value));
-		if (len >= 0 && fsetxattr(to, name, value, (size_t)len, 0) < 0)
-			log_debug(LOG_BUILD, "xattr %s is not copied", name);
-	}
-}
-
-static int copy_data(struct copy *c, int from, int to, off_t size, struct err *e)
-{
-	if (size == 0)
-		return 0;
-	if (size > 65536 && ioctl(to, FICLONE, from) == 0)
-		return 0;
-	for (;;) {
-		ssize_t n = read(from, c->buffer, BUFFER_SIZE);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, errno, "read");
-		if (n == 0)
-			return 0;
-		int r = io_write_all(to, c->buffer, (size_t)n, e);
-		if (r < 0)
-			return r;
-	}
-}
-
-/* Make room for something that is not a directory. */
-static int make_room(int dirfd, const char *name, struct err *e)
-{
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno == EISDIR)
-		return err_set(e, EISDIR, "a directory is in its place");
-	return err_sys(e, errno, "replace what is there");
-}
-
-static int copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name, struct err *e)
-{
-	mode_t mode = c->chmod ? c->mode : st->st_mode & 07777;
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	autofd int to = openat(todir, name, flags, mode & 0777);
-	if (to < 0 && errno == EEXIST) {
-		int r = make_room(todir, name, e);
-		if (r < 0)
-			return r;
-		to = openat(todir, name, flags, mode & 0777);
-	}
-	if (to < 0)
-		return err_sys(e, errno, "create");
-	int r = copy_data(c, from, to, st->st_size, e);
-	if (r == 0)
-		r = give(c, to, "", st, e);
-	/* After the owner: chown takes set-id bits away. */
-	if (r == 0 && (mode & 07000) && fchmod(to, mode) < 0)
-		r = err_sys(e, errno, "mode");
-	if (r < 0)
-		return r;
-	copy_xattrs(from, to);
-	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
-	return futimens(to, times) < 0 ? err_sys(e, errno, "time") : 0;
-}
-
-static int copy_link(struct copy *c, int fromdir, const char *from_name, const struct stat *st, int todir,
-		     const char *name, struct err *e)
-{
-	char target[4097];
-	ssize_t n = readlinkat(fromdir, from_name, target, sizeof(target) - 1);
-	if (n < 0)
-		return err_sys(e, errno, "readlink");
-	target[n] = '\0';
-	int r = make_room(todir, name, e);
-	if (r < 0)
-		return r;
-	if (symlinkat(target, todir, name) < 0)
-		return err_sys(e, errno, "symlink");
-	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
-	r = give(c, todir, name, st, e);
-	if (r == 0 && utimensat(todir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		r = err_sys(e, errno, "time");
-	return r;
-}
-
-static int copy_fifo(struct copy *c, const struct stat *st, int todir, const char *name, struct err *e)
-{
-	int r = make_room(todir, name, e);
-	if (r < 0)
-		return r;
-	if (mkfifoat(todir, name, (c->chmod ? c->mode : st->st_mode) & 0777) < 0)
-		return err_sys(e, errno, "mkfifo");
-	return give(c, todir, name, st, e);
-}
-
-/* ---- trees ---- */
-
-static char *below(const char *dir, const char *name)
-{
-	return *dir && !str_eq(dir, ".") ? xasprintf("%s/%s", dir, name) : xstrdup(name);
-}
-
-static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
-		      struct err *e);
-
-/* What is in `from` into `to`. */
-static int copy_contents(struct copy *c, int from, const char *path, const char *shown, int to, struct err *e)
-{
-	autostrv struct strv names = STRV_INIT;
-	if (++c->depth > BUILD_DEPTH_MAX)
-		return err_set(e, ELOOP, "directories more than %d deep", BUILD_DEPTH_MAX);
-	int r = build_list_dir(from, &names, e);
-	for (size_t i = 0; i < names.count && r >= 0; i++) {
-		autofree char *inner = below(path, names.items[i]);
-		autofree char *inner_shown = below(shown, names.items[i]);
-		r = copy_entry(c, from, names.items[i], inner, inner_shown, to, e);
-	}
-	c->depth--;
-	return r;
-}
-
-static int copy_dir_metadata(struct copy *c, int from, const struct stat *st, int to, struct err *e)
-{
-	int r = give(c, to, "", st, e);
-	if (r == 0 && fchmod(to, c->chmod ? c->mode : st->st_mode & 07777) < 0)
-		r = err_sys(e, errno, "mode");
-	if (r == 0)
-		copy_xattrs(from, to);
-	return r;
-}
-
-static int copy_dir(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
-		    struct err *e)
-{
-	struct stat st;
-	autofd int from = openat(fromdir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (from < 0 || fstat(from, &st) < 0)
-		return err_sys(e, errno, "open");
-	if (mkdirat(todir, name, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, errno, "mkdir");
-	/* A symlink there that leads to a directory is replaced, not followed. */
-	autofd int to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (to < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-		int r = make_room(todir, name, e);
-		if (r < 0)
-			return r;
-		if (mkdirat(todir, name, 0700) < 0)
-			return err_sys(e, errno, "mkdir");
-		to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (to < 0)
-		return err_sys(e, errno, "open the new directory");
-	int r = copy_dir_metadata(c, from, &st, to, e);
-	if (r == 0)
-		r = copy_contents(c, from, path, shown, to, e);
-	const struct timespec times[2] = {st.st_mtim, st.st_mtim};
-	if (r == 0 && futimens(to, times) < 0)
-		r = err_sys(e, errno, "time");
-	return r;
-}
-
-static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
-		      struct err *e)
-{
-	struct stat st;
-	if (fstatat(fromdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys(e, errno, "%s", path);
-	bool is_dir = S_ISDIR(st.st_mode);
-	if (build_is_left_out(c->ignore, path, is_dir) || build_is_left_out(c->exclude, shown, is_dir))
-		return 0;
-	int r = 0;
-	if (is_dir)
-		return copy_dir(c, fromdir, name, path, shown, todir, e);
-	if (S_ISREG(st.st_mode)) {
-		autofd int from = openat(fromdir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-		r = from < 0 ? err_sys(e, errno, "read") : copy_file(c, from, &st, todir, name, e);
-	} else if (S_ISLNK(st.st_mode)) {
-		r = copy_link(c, fromdir, name, &st, todir, name, e);
-	} else if (S_ISFIFO(st.st_mode)) {
-		r = copy_fifo(c, &st, todir, name, e);
-	} else {
-		log_debug(LOG_BUILD, "%s is a device or a socket and left out", path);
-	}
-	return r < 0 ? err_ctx(e, "%s", path) : 0;
-}
+enum { STEP_COPIED = 1 };
 
 /* ---- destinations ---- */
 
@@ -288,7 +48,7 @@ static int open_dest(struct copy *c, const char *path, bool *ret_made, struct er
 			continue;
 		}
 		autofd int made = safepath_mkdirs(c->rootfd, prefix, 0755, e);
-		int r = made < 0 ? made : c->chown ? set_owner(c, made, "", c->uid, c->gid, e) : 0;
+		int r = made < 0 ? made : c->chown ? build_copy_set_owner(c, made, "", c->uid, c->gid, e) : 0;
 		if (r < 0)
 			return r;
 		*ret_made = true;
@@ -327,8 +87,8 @@ static char *reopen_path(int fd)
 	return xstrdup(path);
 }
 
-/* One thing that was named, from `rootfd`. */
-static int copy_named(struct copy *c, int rootfd, const char *path, const char *dest, bool parents, struct err *e)
+/* One thing that was named, from `rootfd`. kept: what of its path it keeps (--parents), or NULL. */
+static int copy_named(struct copy *c, int rootfd, const char *path, const char *dest, const char *kept, struct err *e)
 {
 	autofd int found = safepath_locate(rootfd, path, e);
 	struct stat st;
@@ -338,10 +98,10 @@ static int copy_named(struct copy *c, int rootfd, const char *path, const char *
 		return err_sys(e, errno, "stat %s", path);
 	autofree char *self = reopen_path(found);
 	autofree char *to = NULL;
-	if (parents) {
-		autofree char *up = path_dir(path);
+	if (kept) {
+		autofree char *up = path_dir(kept);
 		bool has = !str_eq(up, ".") && !S_ISDIR(st.st_mode);
-		to = S_ISDIR(st.st_mode) ? xasprintf("%s/%s", dest, path)
+		to = S_ISDIR(st.st_mode) ? xasprintf("%s/%s", dest, kept)
 		     : has		 ? xasprintf("%s/%s/", dest, up)
 					 : xasprintf("%s/", dest);
 	} else {
@@ -355,7 +115,7 @@ static int copy_named(struct copy *c, int rootfd, const char *path, const char *
 			return err_sys(e, errno, "open %s", path);
 		autofd int dir = open_dest(c, clean, &made, e);
 		/* What is in it goes there; the directory itself is ours, as with docker and buildah. */
-		int r = dir < 0 ? dir : copy_contents(c, from, path, "", dir, e);
+		int r = dir < 0 ? dir : build_copy_contents(c, from, path, "", dir, e);
 		return r;
 	}
 	if (!S_ISREG(st.st_mode))
@@ -367,7 +127,7 @@ static int copy_named(struct copy *c, int rootfd, const char *path, const char *
 	autofree char *name = NULL;
 	int r = split_dest(c, to, path_base(path), &dir, &name, e);
 	if (r >= 0)
-		r = copy_file(c, from, &st, dir, name, e);
+		r = build_copy_file(c, from, &st, dir, name, e);
 	return r < 0 ? err_ctx(e, "%s", path) : 0;
 }
 
@@ -377,16 +137,16 @@ static int copy_text(struct copy *c, const struct build_source *src, const char 
 	autofree char *name = NULL;
 	int r = split_dest(c, dest, src->path, &dir, &name, e);
 	if (r >= 0)
-		r = make_room(dir, name, e);
+		r = build_copy_make_room(dir, name, e);
 	if (r < 0)
 		return r;
 	autofd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_sys(e, errno, "create %s", name);
 	r = io_write_all(fd, src->text, strlen(src->text), e);
-	if (r >= 0 && c->chmod && fchmod(fd, c->mode) < 0)
+	if (r >= 0 && c->chmod && fchmod(fd, build_copy_mode(c, S_IFREG | 0644)) < 0)
 		r = err_sys(e, errno, "mode");
-	return r < 0 ? r : give(c, fd, "", NULL, e);
+	return r < 0 ? r : build_copy_give(c, fd, "", NULL, e);
 }
 
 /* Fetched or unpacked: `src->fd` is a file, or a directory with what an archive held. */
@@ -408,7 +168,7 @@ static int copy_fetched(struct copy *c, const struct build_source *src, const ch
 		const struct ignore *ignore = c->ignore;
 		c->keep_owner = src->archive;
 		c->ignore = NULL;
-		int r = dir < 0 ? dir : copy_contents(c, from, "", "", dir, e);
+		int r = dir < 0 ? dir : build_copy_contents(c, from, "", "", dir, e);
 		c->keep_owner = keep;
 		c->ignore = ignore;
 		return r;
@@ -423,7 +183,7 @@ static int copy_fetched(struct copy *c, const struct build_source *src, const ch
 	if (r >= 0 && (!*name || strchr(name, '/')))
 		r = err_set(e, EINVAL, "the address names no file; give the destination a name");
 	st.st_mode = S_IFREG | 0600;
-	return r < 0 ? r : copy_file(c, from, &st, dir, name, e);
+	return r < 0 ? r : build_copy_file(c, from, &st, dir, name, e);
 }
 
 /* ---- the step ---- */
@@ -443,7 +203,8 @@ static int copy_source(struct copy *c, struct build_source *src, struct err *e)
 		return err_set(e, EINVAL, "%s stands for %zu files: the destination must be a directory: \"%s/\"",
 			       src->path, src->found.count, st->dest);
 	for (size_t i = 0; i < src->found.count && r >= 0; i++)
-		r = copy_named(c, c->sourcefd, src->found.items[i], st->dest, st->parents, e);
+		r = copy_named(c, c->sourcefd, src->found.items[i], st->dest,
+			       st->parents ? build_kept_path(src, src->found.items[i]) : NULL, e);
 	return r;
 }
 
@@ -563,10 +324,7 @@ static int copy_all(struct copy *c, struct err *e)
 		r = mount_source(c, e);
 	if (r == 0 && st->chown)
 		r = parse_owner(c, st->chown, e);
-	if (r == 0 && st->chmod) {
-		c->chmod = true;
-		c->mode = (mode_t)strtoul(st->chmod, NULL, 8);
-	}
+	c->chmod = st->chmod;
 	for (size_t i = 0; i < st->nsources && r >= 0; i++)
 		r = copy_source(c, &st->sources[i], e);
 	return r;
@@ -596,7 +354,7 @@ static int copy_out(struct copy *c, struct err *e)
 	autofd int from = open(self, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (from < 0)
 		return err_sys(e, errno, "open the image's root");
-	return copy_contents(c, from, "", "", c->rootfd, e);
+	return build_copy_contents(c, from, "", "", c->rootfd, e);
 }
 
 /* Root of the map's user namespace, own mount namespace. */
@@ -605,7 +363,7 @@ static int copy_main(void *arg)
 	struct copy *c = arg;
 	struct err e = ERR_INIT;
 	log_set_role("copy");
-	c->buffer = xmalloc(BUFFER_SIZE);
+	c->buffer = xmalloc(BUILD_COPY_BUFFER);
 	int r = c->out ? copy_out(c, &e) : copy_all(c, &e);
 	if (r >= 0)
 		r = sync_send(c->sock, STEP_COPIED, NULL, 0, NULL, 0, &e);
@@ -659,8 +417,7 @@ int build_copy_child(struct build_job *j, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdirat(workfd, dirs[i], i ? 0700 : 0755) < 0)
 			return err_sys(e, errno, "make %s", dirs[i]);
-	/* the root of the overlay looks like it, whatever our umask is */
-	if (fchmodat(workfd, "diff", 0755, 0) < 0)
+	if (fchmodat(workfd, "diff", build_root_mode(j), 0) < 0)
 		return err_sys(e, errno, "mode of the new layer");
 	c.workfd = workfd;
 	int r = spawn_copy(&c, e);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@ struct build_child {
 	char id[65];
 	size_t lowers; /* how many of stage->layers it stands on */
 	bool is_done;  /* its result was taken: it only clears up */
+	pid_t parent;
 	struct err failure;
 };
 
@@ -94,6 +96,9 @@ static RL_NORETURN void child_main(struct build_child *c, int output, int sock)
 	struct err e = ERR_INIT;
 	log_set_role("step");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have died before that. */
+	if (getppid() != c->parent)
+		_exit(EXIT_RL_FAILED);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -132,6 +137,12 @@ static void child_free(struct build_child *c)
 		c->b->running--;
 	}
 	free(c);
+}
+
+mode_t build_root_mode(const struct build_job *j)
+{
+	struct stat st;
+	return j->nlowers && fstat(j->lowers[0], &st) == 0 ? st.st_mode & 07777 : 0755;
 }
 
 void build_job_done(const struct build_job *j)
@@ -288,6 +299,7 @@ static int start_child(struct build *b, struct build_stage *s, struct err *e)
 	int pair[2];
 	int pipes[2];
 	*c = (struct build_child){.b = b,
+				  .parent = getpid(),
 				  .stage = s,
 				  .proc = PROC_CHILD_NONE,
 				  .sock = -1,

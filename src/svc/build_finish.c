@@ -50,10 +50,23 @@ static void add_history(json_t *history, const struct build *b, const struct bui
 		json_put_str(entry, "created", *st->created ? st->created : created);
 		json_put_str(entry, "created_by", st->history);
 		json_put_str(entry, "comment", "rl build");
-		if (!st->layer)
+		if (!st->layer || b->squashed)
 			json_put_bool(entry, "empty_layer", true);
 		json_array_append_new(history, entry);
 	}
+}
+
+static void add_whole_history(json_t *history, const struct build *b, const struct build_stage *s, const char *created)
+{
+	add_history(history, b, s, created);
+	if (!b->squashed)
+		return;
+	autofree char *comment = xasprintf("%zu layers as one", b->squashed);
+	json_t *entry = json_object();
+	json_put_str(entry, "created", created);
+	json_put_str(entry, "created_by", "--squash");
+	json_put_str(entry, "comment", comment);
+	json_array_append_new(history, entry);
 }
 
 static void put_pairs(json_t *object, const struct strv *pairs)
@@ -109,6 +122,8 @@ static int find_created(struct build *b, json_t *doc, char ret[40], struct err *
 		r = build_cache_save(b, &st, e);
 	}
 	snprintf(ret, 40, "%s", st.created);
+	memcpy(b->created, st.created, sizeof(b->created));
+	memcpy(b->created_key, st.key, sizeof(b->created_key));
 	return r < 0 ? r : 0;
 }
 
@@ -118,6 +133,7 @@ static int make_config(struct build *b, struct build_stage *s, struct err *e)
 	char created[40] = "";
 	json_t *config = build_config_of(s);
 	json_object_del(doc, "rl.cmd");
+	json_object_del(doc, BUILD_SHARED_KEY); /* of a base image: it tells of that one's layers */
 	json_object_del(doc, "container");
 	json_object_del(doc, "container_config");
 	if (b->o->labels.count) {
@@ -139,7 +155,8 @@ static int make_config(struct build *b, struct build_stage *s, struct err *e)
 	if (b->o->omit_history)
 		json_object_del(doc, "history");
 	else
-		add_history(json_object_get(doc, "history"), b, s, created);
+		add_whole_history(json_object_get(doc, "history"), b, s, created);
+	build_share_inline(b, doc);
 	return 0;
 }
 
@@ -184,15 +201,16 @@ static int own_blob(struct build *b, const struct build_layer *l, struct err *e)
 	return r < 0 ? r : store_publish_blob(&b->work, "own", l->blob, e);
 }
 
-static int publish(struct build *b, struct build_stage *s, struct store_record *rec, struct err *e)
+int build_publish(struct build *b, json_t *doc, const size_t *layers, size_t nlayers, struct store_record *rec,
+		  struct err *e)
 {
-	int r = put_document(b, s->doc, rec->config, &rec->config_size, e);
+	int r = put_document(b, doc, rec->config, &rec->config_size, e);
 	if (r < 0)
 		return r;
 	autojson json_t *manifest = imgspec_manifest_new(rec->config, rec->config_size);
-	rec->layers = xcalloc(s->nlayers + 1, sizeof(*rec->layers));
-	for (size_t i = 0; i < s->nlayers && r >= 0; i++) {
-		const struct build_layer *l = &b->layers[s->layers[i]];
+	rec->layers = xcalloc(nlayers + 1, sizeof(*rec->layers));
+	for (size_t i = 0; i < nlayers && r >= 0; i++) {
+		const struct build_layer *l = &b->layers[layers[i]];
 		if (l->empty)
 			continue;
 		struct store_layer *to = &rec->layers[rec->nlayers++];
@@ -220,7 +238,7 @@ static int publish(struct build *b, struct build_stage *s, struct store_record *
 	if (known)
 		return 0;
 	rec->media_type = xstrdup(IMGSPEC_OCI_MANIFEST);
-	rec->created = xstrdup(json_str_or_null(s->doc, "created"));
+	rec->created = xstrdup(json_str_or_null(doc, "created"));
 	return store_publish_image(&b->work, rec, e);
 }
 
@@ -278,13 +296,15 @@ int build_finish(struct build *b, struct str *ret_id, struct err *e)
 	struct store_record rec = {0};
 	int r = make_config(b, s, e);
 	if (r >= 0)
-		r = publish(b, s, &rec, e);
+		r = build_publish(b, s->doc, s->layers, s->nlayers, &rec, e);
 	if (r >= 0)
 		r = tag_all(b, &rec, e);
 	if (r >= 0)
 		r = write_files(b, &rec, e);
 	if (r >= 0)
 		r = build_output(b, &rec, e);
+	if (r >= 0)
+		r = build_share_export(b, e);
 	if (r >= 0)
 		str_adds(ret_id, rec.config);
 	store_record_free(&rec);

@@ -7,8 +7,10 @@
  *   build_config.c   instructions that change the config            build_pack.c    rl-image pack-layers
  *   build_step.c     RUN, COPY, ADD, WORKDIR to steps               build_exec.c    scheduling, children
  *   build_run.c      a RUN step in its child                        build_copy.c    COPY, ADD, WORKDIR in theirs
+ *   build_copy_tree.c  objects and trees copied
  *   build_show.c     progress                                       build_finish.c  config, manifest, names
- *   build_output.c   -o
+ *   build_output.c   -o                                             build_squash.c  --squash
+ *   build_share.c    --cache-from, --cache-to
  */
 #ifndef RL_SVC_BUILD_INT_H
 #define RL_SVC_BUILD_INT_H
@@ -29,6 +31,9 @@
 #define BUILD_SCRIPT "/dev/rl-script"
 
 #define BUILD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Member of an image config: steps and the layers they made (build_share.c). */
+#define BUILD_SHARED_KEY "rl.build.cache"
 
 enum { BUILD_KEY_SIZE = 65, BUILD_LAYERS_MAX = 498, BUILD_TAIL_MAX = 64 };
 
@@ -81,6 +86,7 @@ struct build_source {
 	char *path; /* pattern below the root, URL, or the name of a here-document's file */
 	char *text; /* here-document */
 	unsigned line, column;
+	size_t pivot; /* --parents: components in front of "/./", which the copy's path does not have */
 	/* found when the step's turn comes */
 	struct strv found; /* paths below the root that the pattern stands for */
 	int fd;		   /* file that was fetched, or unpacked directory; -1 */
@@ -127,6 +133,7 @@ struct build_step {
 	int from_extra;	 /* index into build.extras, -1 */
 	char *chown, *chmod, *checksum;
 	struct ignore exclude;
+	struct strv excludes; /* its patterns as they are in the key */
 	bool is_add, link, parents, keep_git, no_unpack, force_unpack;
 	/* result */
 	enum build_state state;
@@ -213,6 +220,9 @@ struct build {
 	unsigned jobs, running, counter;
 	bool has_epoch, set_times;
 	int64_t epoch;
+	char created_key[BUILD_KEY_SIZE]; /* under which the cache has the time of the image, "" */
+	char created[40];
+	size_t squashed;    /* layers that became one, 0: none */
 	char failed_id[65]; /* the container of the step that failed */
 };
 
@@ -234,6 +244,8 @@ int build_plan(struct build *b, struct err *e) RL_CHECK;
 void build_plan_free(struct build *b);
 /* The stage called `name` (or number) before stage `before`; -1. */
 int build_find_stage(const struct build *b, const char *name, size_t before);
+/* The stage is used by one that is planned: it is planned as well, and what it uses itself. */
+int build_need_stage(struct build *b, size_t index, struct err *e) RL_CHECK;
 /* Layers of an image; appends to *ret and gives its config document. */
 int build_take_image(struct build *b, const char *ref, size_t **ret_layers, size_t *ret_n, json_t **ret_doc,
 		     char **ret_digest, struct err *e) RL_CHECK;
@@ -252,8 +264,6 @@ void build_stage_env(const struct build_stage *s, struct strv *ret);
 int build_step_run(struct build *b, struct build_stage *s, const struct dockerfile_instr *i, struct err *e) RL_CHECK;
 int build_step_copy(struct build *b, struct build_stage *s, const struct dockerfile_instr *i, struct err *e) RL_CHECK;
 void build_step_free(struct build_step *st);
-/* The names of stages and images a step needs: COPY --from, RUN --mount from=. */
-int build_step_needs(const struct dockerfile_instr *i, struct strv *ret_names, struct err *e) RL_CHECK;
 
 /* build_tree.c: digest of everything a COPY takes; fills sources[].found. */
 int build_tree_digest(struct build *b, struct build_stage *s, struct build_step *st, struct build_hash *h,
@@ -263,10 +273,13 @@ int build_tree_digest(struct build *b, struct build_stage *s, struct build_step 
 int build_key(struct build *b, struct build_stage *s, struct build_step *st, struct err *e) RL_CHECK;
 /* 1: the cache knows the step; its layer is then in b->layers. */
 int build_cache_find(struct build *b, struct build_step *st, struct err *e) RL_CHECK;
+/* Is the step, or its layer, here already? */
+bool build_cache_knows(struct build *b, const struct build_step *st);
 int build_cache_save(struct build *b, const struct build_step *st, struct err *e) RL_CHECK;
 
 /* build_pack.c */
 int build_pack_layer(struct build *b, size_t layer, const size_t *lowers, size_t nlowers, struct err *e) RL_CHECK;
+int build_pack_wait(struct build *b, struct err *e) RL_CHECK;
 /* Wait until every layer is packed, then publish all. */
 int build_pack_finish(struct build *b, struct err *e) RL_CHECK;
 void build_pack_close(struct build *b);
@@ -286,12 +299,26 @@ struct build_job {
 	const char *id;	  /* of the container of a RUN */
 	int sock;	  /* to the build */
 };
+/* The mode of a new layer's root directory: that of the layers below, whatever our umask is. */
+mode_t build_root_mode(const struct build_job *j);
 /* The layer is complete: the build goes on while the child clears up after itself. */
 void build_job_done(const struct build_job *j);
 int build_run_child(struct build_job *j, struct err *e) RL_CHECK;
 int build_copy_child(struct build_job *j, struct err *e) RL_CHECK;
+/* The image of a finished target: config, manifest and record from the stage's document and layers. */
+int build_publish(struct build *b, json_t *doc, const size_t *layers, size_t nlayers, struct store_record *ret_rec,
+		  struct err *e) RL_CHECK;
 /* The target stage's files into a directory, as files of the caller. */
 int build_copy_out(struct build *b, int dirfd, struct err *e) RL_CHECK;
+
+/* build_squash.c: the target's own layers become one. */
+int build_squash(struct build *b, struct err *e) RL_CHECK;
+
+/* build_share.c: --cache-from before the steps; --cache-to, inline first: into the config that is about to be written. */
+int build_share_check(const struct build_opts *o, struct err *e) RL_CHECK;
+int build_share_import(struct build *b, struct err *e) RL_CHECK;
+void build_share_inline(struct build *b, json_t *doc);
+int build_share_export(struct build *b, struct err *e) RL_CHECK;
 
 /* build_show.c */
 int build_show_open(struct build *b, struct err *e) RL_CHECK;

@@ -97,7 +97,8 @@ int build_pack_layer(struct build *b, size_t layer, const size_t *lowers, size_t
 	struct build_layer *l = &b->layers[layer];
 	o->dir = (uint32_t)(l->pack_index - 1);
 	o->nlowers = (uint32_t)nlowers;
-	o->times = b->set_times ? BUILD_TIMES_SET : b->has_epoch ? BUILD_TIMES_CLAMP : BUILD_TIMES_KEEP;
+	bool clamp = b->has_epoch && b->o->rewrite_timestamp != NO;
+	o->times = b->set_times ? BUILD_TIMES_SET : clamp ? BUILD_TIMES_CLAMP : BUILD_TIMES_KEEP;
 	o->epoch = b->epoch;
 	autofree char *blob = xasprintf("%s.blob", l->work);
 	autofd int fd = openat(b->work.dirfd, blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -197,12 +198,18 @@ static int save_steps(struct build *b, struct err *e)
 	return r;
 }
 
-int build_pack_finish(struct build *b, struct err *e)
+int build_pack_wait(struct build *b, struct err *e)
 {
 	int r = 0;
-	size_t fresh = 0;
 	while (r >= 0 && b->pack && b->pack->waiting)
 		r = on_socket(b, 0, e);
+	return r;
+}
+
+int build_pack_finish(struct build *b, struct err *e)
+{
+	int r = build_pack_wait(b, e);
+	size_t fresh = 0;
 	for (size_t i = 0; i < b->nlayers; i++)
 		fresh += *b->layers[i].work != '\0';
 	if (r >= 0 && fresh && syncfs(b->store.rootfd) < 0)

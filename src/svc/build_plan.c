@@ -2,7 +2,8 @@
  * build_plan.c - stages: which there are, which the target needs, and what each starts from.
  *
  * A stage can be based only on an earlier one and can copy only from earlier ones, so the graph has no cycles and the
- * order of the file is an order of work. Stages nobody needs are not looked at further: their bases are not fetched.
+ * order of the file is an order of work. A stage is planned when the target, or a stage it uses, turns out to use it: what
+ * nobody needs is not looked at further, and its base is not fetched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,8 @@
 #include "rl/base/mem.h"
 #include "rl/model/imgref.h"
 #include "rl/model/imgspec.h"
+
+enum { STAGES_MAX = 500 };
 
 static const char *meta_get(void *arg, const char *name)
 {
@@ -101,6 +104,8 @@ static int begin_stage(struct build *b, size_t at, struct err *e)
 {
 	const struct dockerfile_instr *i = &b->file.items[at];
 	const struct dockerfile_flag *platform = dockerfile_find_flag(i, "platform");
+	if (b->nstages == STAGES_MAX)
+		return build_at(b, i, 0, 1, 4, (err_set(e, E2BIG, "more than %d stages", (int)STAGES_MAX), e));
 	b->stages = xreallocarray(b->stages, b->nstages + 1, sizeof(*b->stages));
 	struct build_stage *s = &b->stages[b->nstages];
 	*s = (struct build_stage){.index = (unsigned)b->nstages,
@@ -175,26 +180,6 @@ static int find_target(struct build *b, struct err *e)
 	err_set(e, ENOENT, "--target %s: %s has no such stage", b->o->target, b->file_name);
 	const char *near = str_nearest(b->o->target, (const char *const *)strv_argv(&names));
 	return near ? err_hint(e, "did you mean %s?", near) : -ENOENT;
-}
-
-static int mark_needed(struct build *b, size_t index, struct err *e)
-{
-	struct build_stage *s = &b->stages[index];
-	if (s->needed)
-		return 0;
-	s->needed = true;
-	int r = s->base_stage >= 0 ? mark_needed(b, (size_t)s->base_stage, e) : 0;
-	for (size_t k = s->first; k < s->end && r >= 0; k++) {
-		autostrv struct strv names = STRV_INIT;
-		r = build_step_needs(&b->file.items[k], &names, e);
-		if (r < 0)
-			return build_at(b, &b->file.items[k], 0, 1, 1, e);
-		for (size_t n = 0; n < names.count && r >= 0; n++) {
-			int from = build_find_stage(b, names.items[n], index);
-			r = from >= 0 ? mark_needed(b, (size_t)from, e) : 0;
-		}
-	}
-	return r;
 }
 
 /* ---- bases ---- */
@@ -282,6 +267,17 @@ static bool stage_has_path(const struct build_stage *s)
 	return strv_env_get(&env, "PATH") != NULL;
 }
 
+/* No image of that name; a stage of that name further down is what was meant. */
+static int say_later_stage(const struct build *b, const struct build_stage *s, int r, struct err *e)
+{
+	for (size_t k = s->index; k < b->nstages; k++)
+		if (*b->stages[k].name && strcasecmp(b->stages[k].name, s->base) == 0)
+			return err_set(
+				e, ENOENT, "FROM %s: the stage of that name %s (line %u); stages use only earlier ones",
+				s->base, k == s->index ? "begins here itself" : "comes later", b->stages[k].line);
+	return r;
+}
+
 static int take_base(struct build *b, struct build_stage *s, struct err *e)
 {
 	const struct build_extra *x = NULL;
@@ -305,6 +301,8 @@ static int take_base(struct build *b, struct build_stage *s, struct err *e)
 		if (x && !x->is_image)
 			return err_set(e, EINVAL, "FROM %s: that context is a directory, no image", s->base);
 		r = build_take_image(b, ref, &s->base_layers, &s->nbase, &s->doc, &s->base_digest, e);
+		if (r == -ENOENT)
+			r = say_later_stage(b, s, r, e);
 		if (r < 0)
 			return build_at(b, s->from, s->from->words[0].line, s->from->words[0].column,
 					(unsigned)strlen(s->from->words[0].text), e);
@@ -358,7 +356,9 @@ static int run_triggers(struct build *b, struct build_stage *s, struct err *e)
 
 static int plan_stage(struct build *b, struct build_stage *s, struct err *e)
 {
-	int r = take_base(b, s, e);
+	int r = s->base_stage >= 0 ? build_need_stage(b, (size_t)s->base_stage, e) : 0;
+	if (r >= 0)
+		r = take_base(b, s, e);
 	if (r >= 0 && s->base_stage < 0)
 		r = run_triggers(b, s, e);
 	for (size_t k = s->first; k < s->end && r >= 0; k++)
@@ -369,6 +369,16 @@ static int plan_stage(struct build *b, struct build_stage *s, struct err *e)
 	return r;
 }
 
+/* Stages use only earlier ones, so this ends; it goes as deep as there are stages (STAGES_MAX). */
+int build_need_stage(struct build *b, size_t index, struct err *e)
+{
+	struct build_stage *s = &b->stages[index];
+	if (s->needed)
+		return 0;
+	s->needed = true;
+	return plan_stage(b, s, e);
+}
+
 int build_plan(struct build *b, struct err *e)
 {
 	int r = b->o->platform ? check_platform(b, b->o->platform, e) : 0;
@@ -376,12 +386,7 @@ int build_plan(struct build *b, struct err *e)
 		r = find_stages(b, e);
 	if (r >= 0)
 		r = find_target(b, e);
-	if (r >= 0)
-		r = mark_needed(b, b->target, e);
-	for (size_t k = 0; k < b->nstages && r >= 0; k++)
-		if (b->stages[k].needed)
-			r = plan_stage(b, &b->stages[k], e);
-	return r;
+	return r < 0 ? r : build_need_stage(b, b->target, e);
 }
 
 void build_plan_free(struct build *b)

@@ -409,6 +409,7 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 	c->rec.config.o = b->o->run;
 	struct run_opts *o = &c->rec.config.o;
 	o->rm = !b->o->keep_failed;
+	container_limits_request(c);
 	if (j->step->network)
 		o->network.kind = str_eq(j->step->network, "none") ? NETWORK_NONE : NETWORK_HOST;
 	memcpy(c->id, j->id, sizeof(c->id));
@@ -419,6 +420,8 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 	int r = container_dir_make(c, e);
 	if (r < 0)
 		return r;
+	if (fchmodat(c->dirfd, "upper", build_root_mode(j), 0) < 0)
+		return err_sys(e, errno, "mode of the new layer");
 	c->rec.store = &c->store;
 	c->rec.dirfd = c->dirfd;
 	c->rec.dir = c->dir;
@@ -457,6 +460,8 @@ int build_run_child(struct build_job *j, struct err *e)
 	struct container c;
 	container_init(&c);
 	int r = prepare(j, &c, e);
+	if (r == 0)
+		r = container_limits_make(&c, e);
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
 	if (status == 0)
 		r = take_upper(j, &c, e);

@@ -9,6 +9,7 @@
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/chmod.h"
 
 static int at_flag(struct build *b, const struct dockerfile_instr *i, const struct dockerfile_flag *f, struct err *e)
 {
@@ -219,7 +220,7 @@ static int resolve_from(struct build *b, const struct build_stage *s, const char
 {
 	*ret_stage = build_find_stage(b, name, s->index);
 	if (*ret_stage >= 0)
-		return 0;
+		return build_need_stage(b, (size_t)*ret_stage, e);
 	if (*s->name && strcasecmp(s->name, name) == 0)
 		return err_set(e, EINVAL, "--from=%s is the stage itself", name);
 	for (size_t k = s->index + 1; k < b->nstages; k++)
@@ -383,6 +384,22 @@ static const struct dockerfile_heredoc *find_heredoc(const struct dockerfile_ins
 	return NULL;
 }
 
+/* --parents: "a/b/./c" keeps only what follows the point. */
+static int find_pivot(struct build_source *src, struct err *e)
+{
+	const char *point = strstr(src->path, "/./");
+	if (!point)
+		return 0;
+	autofree char *front = xstrndup(src->path, (size_t)(point - src->path));
+	autofree char *rooted = path_join("/", front);
+	autofree char *clean = path_clean(rooted);
+	if (strstr(clean, "**"))
+		return err_set(e, EINVAL, "%s: '**' in front of '/./' could stand for anything", src->path);
+	for (const char *p = clean; *p; p++)
+		src->pivot += *p == '/' && p[1];
+	return 0;
+}
+
 static int add_source(struct build *b, struct build_stage *s, struct build_step *st, const struct dockerfile_word *w,
 		      struct err *e)
 {
@@ -407,10 +424,14 @@ static int add_source(struct build *b, struct build_stage *s, struct build_step 
 			   : str_after(src.path, "http://") || str_after(src.path, "https://") ? BUILD_FROM_URL
 											       : BUILD_FROM_CONTEXT;
 	}
+	if (r >= 0 && st->parents)
+		r = find_pivot(&src, e);
 	if (r >= 0 && (st->from_stage >= 0 || st->from_extra >= 0) && src.kind == BUILD_FROM_CONTEXT)
 		src.kind = BUILD_FROM_LAYERS;
 	if (r >= 0 && src.kind == BUILD_FROM_LAYERS && st->from_extra >= 0 && !b->extras[st->from_extra].is_image)
 		src.kind = BUILD_FROM_CONTEXT;
+	if (r >= 0 && st->checksum && src.kind != BUILD_FROM_URL)
+		r = err_set(e, EINVAL, "--checksum is for addresses, which %s is not", src.path);
 	if (r >= 0 && !*src.path)
 		r = err_set(e, EINVAL, "%s: a source is empty", dockerfile_kind_name(st->instr->kind));
 	st->sources = xreallocarray(st->sources, st->nsources + 1, sizeof(*st->sources));
@@ -436,28 +457,35 @@ static int copy_flag(struct build *b, struct build_stage *s, struct build_step *
 			*flags[k].to = !f->has_value || str_eq(value, "true");
 			return 0;
 		}
+	if (str_eq(f->name, "unpack") && (!f->has_value || str_eq(value, "true") || str_eq(value, "false"))) {
+		st->no_unpack = str_eq(value, "false");
+		st->force_unpack = !st->no_unpack;
+		return 0;
+	}
 	if (!*value)
 		return err_set(e, EINVAL, "--%s needs a value", f->name);
-	if (str_eq(f->name, "exclude"))
+	if (str_eq(f->name, "exclude")) {
+		strv_add(&st->excludes, value);
 		return ignore_add(&st->exclude, value, e);
-	if (str_eq(f->name, "unpack")) {
-		st->force_unpack = str_eq(value, "true");
-		st->no_unpack = !st->force_unpack;
-	} else if (str_eq(f->name, "chown")) {
+	}
+	if (str_eq(f->name, "unpack"))
+		return err_set(e, EINVAL, "--unpack is true or false");
+	if (str_eq(f->name, "chown")) {
+		free(st->chown);
 		st->chown = xstrdup(value);
 	} else if (str_eq(f->name, "chmod")) {
-		char *end = NULL;
-		unsigned long mode = strtoul(value, &end, 8);
-		if (*end || mode > 07777) {
-			(void)!err_set(e, EINVAL, "--chmod=%.40s is no octal mode", value);
-			return err_hint(e, "for example --chmod=755");
-		}
+		r = chmod_check(value, e);
+		if (r < 0)
+			return err_ctx(e, "--chmod");
+		free(st->chmod);
 		st->chmod = xstrdup(value);
 	} else if (str_eq(f->name, "checksum")) {
 		if (!str_after(value, "sha256:") || strlen(value) != 71)
 			return err_set(e, EINVAL, "--checksum=%.80s: it is sha256: and 64 digits", value);
+		free(st->checksum);
 		st->checksum = xstrdup(value);
 	} else if (str_eq(f->name, "from")) {
+		free(st->from_name);
 		st->from_name = xstrdup(value);
 		return resolve_from(b, s, value, &st->from_stage, &st->from_extra, e);
 	}
@@ -500,30 +528,6 @@ int build_step_copy(struct build *b, struct build_stage *s, const struct dockerf
 	return 0;
 }
 
-int build_step_needs(const struct dockerfile_instr *i, struct strv *ret_names, struct err *e)
-{
-	for (size_t k = 0; k < i->nflags; k++) {
-		const struct dockerfile_flag *f = &i->flags[k];
-		if (i->kind == DOCKERFILE_COPY && str_eq(f->name, "from")) {
-			strv_add(ret_names, f->value);
-		} else if (i->kind == DOCKERFILE_RUN && str_eq(f->name, "mount")) {
-			for (const char *p = f->value;;) {
-				autofree char *key = NULL;
-				autofree char *value = NULL;
-				if (!next_field(&p, &key, &value))
-					break;
-				if (!str_eq(key, "from") || !value)
-					continue;
-				if (strchr(value, '$'))
-					return err_set(e, EINVAL,
-						       "--mount: from=%.60s: a variable cannot say which stage", value);
-				strv_add(ret_names, value);
-			}
-		}
-	}
-	return 0;
-}
-
 void build_step_free(struct build_step *st)
 {
 	for (size_t k = 0; k < st->nmounts; k++)
@@ -551,5 +555,6 @@ void build_step_free(struct build_step *st)
 	strv_free(&st->env);
 	strv_free(&st->arg_env);
 	strv_free(&st->secret_env);
+	strv_free(&st->excludes);
 	ignore_free(&st->exclude);
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +43,50 @@ static char *below(const char *dir, const char *name)
 }
 
 static int glob_level(int rootfd, const struct ignore *g, const char *dir, const struct strv *parts, size_t at,
+		      struct strv *out, struct err *e);
+
+static bool is_out(const struct ignore *g, const char *path)
+{
+	return g && ignore_match(g, path) && !ignore_may_reenter(g, path);
+}
+
+/* Names of a directory, none where it is no directory. */
+static int names_below(int rootfd, const char *dir, struct strv *ret, struct err *e)
+{
+	autofd int fd = safepath_open(rootfd, *dir ? dir : ".", O_RDONLY | O_DIRECTORY, 0, NULL);
+	return fd < 0 ? 0 : build_list_dir(fd, ret, e);
+}
+
+static bool is_real_dir(int rootfd, const char *path)
+{
+	autofd int fd = safepath_open(rootfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+	return fd >= 0;
+}
+
+/* "**": the rest of the pattern here, and in every directory below; symlinks are not followed. */
+static int glob_any(int rootfd, const struct ignore *g, const char *dir, const struct strv *parts, size_t at,
+		    unsigned depth, struct strv *out, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	if (depth > BUILD_DEPTH_MAX)
+		return err_set(e, ELOOP, "directories more than %d deep", BUILD_DEPTH_MAX);
+	int r = at + 1 < parts->count ? glob_level(rootfd, g, dir, parts, at + 1, out, e) : 0;
+	if (r >= 0)
+		r = names_below(rootfd, dir, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		autofree char *path = below(dir, names.items[i]);
+		bool is_dir = is_real_dir(rootfd, path);
+		if (is_out(g, path))
+			continue;
+		if (at + 1 == parts->count && !is_dir)
+			strv_add(out, path);
+		if (is_dir)
+			r = glob_any(rootfd, g, path, parts, at, depth + 1, out, e);
+	}
+	return r;
+}
+
+static int glob_level(int rootfd, const struct ignore *g, const char *dir, const struct strv *parts, size_t at,
 		      struct strv *out, struct err *e)
 {
 	if (at == parts->count) {
@@ -53,20 +98,42 @@ static int glob_level(int rootfd, const struct ignore *g, const char *dir, const
 		autofd int fd = safepath_locate(rootfd, path, NULL);
 		return fd < 0 ? 0 : glob_level(rootfd, g, path, parts, at + 1, out, e);
 	}
-	autofd int fd = safepath_open(rootfd, *dir ? dir : ".", O_RDONLY | O_DIRECTORY, 0, NULL);
-	if (fd < 0)
-		return 0;
+	if (str_eq(parts->items[at], "**"))
+		return glob_any(rootfd, g, dir, parts, at, 0, out, e);
 	autostrv struct strv names = STRV_INIT;
-	int r = build_list_dir(fd, &names, e);
+	int r = names_below(rootfd, dir, &names, e);
 	for (size_t i = 0; i < names.count && r >= 0; i++) {
-		if (!ignore_glob(parts->items[at], names.items[i]))
-			continue;
 		autofree char *path = below(dir, names.items[i]);
-		if (g && ignore_match(g, path) && !ignore_may_reenter(g, path))
+		if (!ignore_glob(parts->items[at], names.items[i]) || is_out(g, path))
 			continue;
 		r = glob_level(rootfd, g, path, parts, at + 1, out, e);
 	}
 	return r;
+}
+
+/* Several "**" may lead to the same file by several ways. */
+static void drop_doubles(struct strv *v, size_t from)
+{
+	size_t kept = from;
+	for (size_t i = from; i < v->count; i++) {
+		if (kept > from && str_eq(v->items[kept - 1], v->items[i]))
+			free(v->items[i]);
+		else
+			v->items[kept++] = v->items[i];
+	}
+	v->count = kept;
+}
+
+static int order_of_paths(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+const char *build_kept_path(const struct build_source *src, const char *path)
+{
+	for (size_t i = 0; i < src->pivot && strchr(path, '/'); i++)
+		path = strchr(path, '/') + 1;
+	return path;
 }
 
 int build_glob(int rootfd, const struct ignore *g, const char *pattern, struct strv *out, struct err *e)
@@ -79,6 +146,10 @@ int build_glob(int rootfd, const struct ignore *g, const char *pattern, struct s
 	if (clean[1])
 		strv_split(&parts, clean + 1, '/');
 	int r = glob_level(rootfd, g, "", &parts, 0, out, e);
+	if (strv_has(&parts, "**") && out->count > before) {
+		qsort(out->items + before, out->count - before, sizeof(*out->items), order_of_paths);
+		drop_doubles(out, before);
+	}
 	if (r >= 0 && out->count == before)
 		return err_set(e, ENOENT, "%s: no such file or directory", pattern);
 	return r;
@@ -175,7 +246,7 @@ static int add_entry(struct walk *w, int dirfd, const char *name, const char *pa
 }
 
 /* What was named itself: a symlink there is followed, inside the root. */
-static int add_top(struct walk *w, int rootfd, const char *path, bool parents, struct err *e)
+static int add_top(struct walk *w, int rootfd, const char *path, const char *shown, struct err *e)
 {
 	autofd int fd = safepath_locate(rootfd, path, e);
 	struct stat st;
@@ -183,10 +254,11 @@ static int add_top(struct walk *w, int rootfd, const char *path, bool parents, s
 		return fd;
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, errno, "stat %s", path);
-	const char *shown = parents ? path : path_base(path);
 	build_hash_text(w->hash, shown);
-	char head[32];
-	int n = snprintf(head, sizeof(head), "%o:", (unsigned)st.st_mode);
+	/* The size keeps the bytes of one file and the names and bytes of several apart. */
+	char head[64];
+	int n = snprintf(head, sizeof(head), "%o:%lld:", (unsigned)st.st_mode,
+			 S_ISREG(st.st_mode) ? (long long)st.st_size : 0LL);
 	build_hash_add(w->hash, head, (size_t)n);
 	if (S_ISDIR(st.st_mode)) {
 		char self[32];
@@ -247,7 +319,7 @@ static int digest_context(struct build *b, struct build_step *st, struct build_s
 			continue;
 		}
 		src->found.items[kept++] = path;
-		r = add_top(&w, rootfd, path, st->parents, e);
+		r = add_top(&w, rootfd, path, st->parents ? build_kept_path(src, path) : path_base(path), e);
 	}
 	if (r < 0)
 		return r;

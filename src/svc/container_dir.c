@@ -42,6 +42,9 @@ int container_dir_make(struct container *c, struct err *e)
 		return r;
 	if (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0)
 		return err_sys(e, errno, "make the writable layer");
+	/* Its mode is that of the container's root, whatever our umask is. */
+	if (fchmodat(fd, "upper", 0755, 0) < 0)
+		return err_sys(e, errno, "mode of the writable layer");
 	if (renameat(parent, name, parent, c->id) < 0)
 		return err_sys(e, errno, "name the container's directory");
 	c->dirfd = take_fd(&fd);

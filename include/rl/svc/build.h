@@ -48,6 +48,8 @@ struct build_opts {
 	struct strv annotations;
 	struct strv outputs; /* type=...,dest=... */
 	struct strv unset_env;
+	struct strv cache_from; /* type=local,src=DIR | type=registry,ref=NAME | NAME | DIR */
+	struct strv cache_to;	/* type=local,dest=DIR | type=registry,ref=NAME | type=inline */
 	char *platform;
 	char *iidfile;
 	char *metadata_file;
@@ -63,6 +65,8 @@ struct build_opts {
 	bool explain; /* print the steps and what the cache knows; do nothing */
 	bool verify;  /* build a second time without the cache and compare */
 	bool omit_history;
+	bool squash;			 /* one layer on top of the base image */
+	enum tristate rewrite_timestamp; /* NO: times of files stay what they are, whatever --source-date-epoch says */
 };
 
 void build_opts_init(struct build_opts *o);

@@ -1,0 +1,45 @@
+/*
+ * build_copy_int.h - what build_copy.c (a step: from where to where) and build_copy_tree.c (objects and trees) share: one
+ * copying process.
+ */
+#ifndef RL_SVC_BUILD_COPY_INT_H
+#define RL_SVC_BUILD_COPY_INT_H
+
+#include <sys/stat.h>
+
+#include "build_tree_int.h"
+
+enum { BUILD_COPY_BUFFER = 1 << 20 };
+
+struct copy {
+	struct build_job *j;
+	int sock;
+	int rootfd; /* the overlay */
+	int workfd; /* of the new layer: diff, work, root, source */
+	int sourcefd;
+	const struct ignore *ignore;
+	const struct ignore *exclude;
+	bool keep_owner;
+	bool chown;
+	uint32_t uid, gid;
+	const char *chmod; /* rl/model/chmod.h, or NULL */
+	unsigned depth;
+	char *buffer;
+	bool warned;
+	bool out; /* out of the layers, into a directory of the caller */
+};
+
+/* The mode of the copy of something that has `mode` (type included). */
+mode_t build_copy_mode(const struct copy *c, mode_t mode);
+int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid,
+			 struct err *e) RL_CHECK;
+/* --chown, else the owner of `st` where owners are kept, else root. */
+int build_copy_give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e) RL_CHECK;
+/* For something that is not a directory. */
+int build_copy_make_room(int dirfd, const char *name, struct err *e) RL_CHECK;
+int build_copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name,
+		    struct err *e) RL_CHECK;
+/* What is in the directory `from` into `to`. path: from the root, for the ignore file; shown: for --exclude. */
+int build_copy_contents(struct copy *c, int from, const char *path, const char *shown, int to, struct err *e) RL_CHECK;
+
+#endif

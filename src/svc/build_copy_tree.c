@@ -1,0 +1,242 @@
+/*
+ * build_copy_tree.c - one object copied, and trees of them: what COPY and ADD do once it is known what goes where.
+ *
+ * Inside a directory that is copied nothing is followed; what stands in the way of something of another kind is replaced,
+ * never written through.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "build_copy_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/kern/xattr.h"
+#include "rl/model/chmod.h"
+
+mode_t build_copy_mode(const struct copy *c, mode_t mode)
+{
+	return c->chmod ? chmod_apply(c->chmod, mode, S_ISDIR(mode)) : mode & 07777;
+}
+
+/* ---- one object ---- */
+
+int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
+{
+	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+		return 0;
+	int errnum = errno;
+	if (errnum != EINVAL || c->j->b->map.form != IDMAP_SINGLE)
+		return err_sys(e, errnum, "owner %u:%u", uid, gid);
+	if (!c->warned)
+		log_warn("owner %u:%u becomes root's: there is only one user id here", uid, gid);
+	c->warned = true;
+	return 0;
+}
+
+int build_copy_give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e)
+{
+	uint32_t uid = c->chown ? c->uid : c->keep_owner && st ? st->st_uid : 0;
+	uint32_t gid = c->chown ? c->gid : c->keep_owner && st ? st->st_gid : 0;
+	return uid || gid ? build_copy_set_owner(c, dirfd, name, uid, gid, e) : 0;
+}
+
+/* File capabilities and the like; what the target does not take is left out, as cp does. */
+static void copy_xattrs(int from, int to)
+{
+	char names[4096];
+	char value[4096];
+	ssize_t n = flistxattr(from, names, sizeof(names));
+	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1) {
+		const char *name = names + at;
+		if (xattr_is_control(name) || str_after(name, "security.selinux"))
+			continue;
+		ssize_t len = fgetxattr(from, name, value, sizeof(value));
+		if (len >= 0 && fsetxattr(to, name, value, (size_t)len, 0) < 0)
+			log_debug(LOG_BUILD, "xattr %s is not copied", name);
+	}
+}
+
+static int copy_data(struct copy *c, int from, int to, off_t size, struct err *e)
+{
+	if (size == 0)
+		return 0;
+	if (size > 65536 && ioctl(to, FICLONE, from) == 0)
+		return 0;
+	for (;;) {
+		ssize_t n = read(from, c->buffer, BUILD_COPY_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "read");
+		if (n == 0)
+			return 0;
+		int r = io_write_all(to, c->buffer, (size_t)n, e);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Make room for something that is not a directory. */
+int build_copy_make_room(int dirfd, const char *name, struct err *e)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR)
+		return err_set(e, EISDIR, "a directory is in its place");
+	return err_sys(e, errno, "replace what is there");
+}
+
+int build_copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name, struct err *e)
+{
+	mode_t mode = build_copy_mode(c, st->st_mode);
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+	autofd int to = openat(todir, name, flags, mode & 0777);
+	if (to < 0 && errno == EEXIST) {
+		int r = build_copy_make_room(todir, name, e);
+		if (r < 0)
+			return r;
+		to = openat(todir, name, flags, mode & 0777);
+	}
+	if (to < 0)
+		return err_sys(e, errno, "create");
+	int r = copy_data(c, from, to, st->st_size, e);
+	if (r == 0)
+		r = build_copy_give(c, to, "", st, e);
+	/* After the owner: chown takes set-id bits away. */
+	if (r == 0 && (mode & 07000) && fchmod(to, mode) < 0)
+		r = err_sys(e, errno, "mode");
+	if (r < 0)
+		return r;
+	copy_xattrs(from, to);
+	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
+	return futimens(to, times) < 0 ? err_sys(e, errno, "time") : 0;
+}
+
+static int copy_link(struct copy *c, int fromdir, const char *from_name, const struct stat *st, int todir,
+		     const char *name, struct err *e)
+{
+	char target[4097];
+	ssize_t n = readlinkat(fromdir, from_name, target, sizeof(target) - 1);
+	if (n < 0)
+		return err_sys(e, errno, "readlink");
+	target[n] = '\0';
+	int r = build_copy_make_room(todir, name, e);
+	if (r < 0)
+		return r;
+	if (symlinkat(target, todir, name) < 0)
+		return err_sys(e, errno, "symlink");
+	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
+	r = build_copy_give(c, todir, name, st, e);
+	if (r == 0 && utimensat(todir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		r = err_sys(e, errno, "time");
+	return r;
+}
+
+static int copy_fifo(struct copy *c, const struct stat *st, int todir, const char *name, struct err *e)
+{
+	int r = build_copy_make_room(todir, name, e);
+	if (r < 0)
+		return r;
+	if (mkfifoat(todir, name, build_copy_mode(c, st->st_mode) & 0777) < 0)
+		return err_sys(e, errno, "mkfifo");
+	return build_copy_give(c, todir, name, st, e);
+}
+
+/* ---- trees ---- */
+
+static char *below(const char *dir, const char *name)
+{
+	return *dir && !str_eq(dir, ".") ? xasprintf("%s/%s", dir, name) : xstrdup(name);
+}
+
+static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		      struct err *e);
+
+/* What is in `from` into `to`. */
+int build_copy_contents(struct copy *c, int from, const char *path, const char *shown, int to, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	if (++c->depth > BUILD_DEPTH_MAX)
+		return err_set(e, ELOOP, "directories more than %d deep", BUILD_DEPTH_MAX);
+	int r = build_list_dir(from, &names, e);
+	for (size_t i = 0; i < names.count && r >= 0; i++) {
+		autofree char *inner = below(path, names.items[i]);
+		autofree char *inner_shown = below(shown, names.items[i]);
+		r = copy_entry(c, from, names.items[i], inner, inner_shown, to, e);
+	}
+	c->depth--;
+	return r;
+}
+
+static int copy_dir_metadata(struct copy *c, int from, const struct stat *st, int to, struct err *e)
+{
+	int r = build_copy_give(c, to, "", st, e);
+	if (r == 0 && fchmod(to, build_copy_mode(c, st->st_mode)) < 0)
+		r = err_sys(e, errno, "mode");
+	if (r == 0)
+		copy_xattrs(from, to);
+	return r;
+}
+
+static int copy_dir(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		    struct err *e)
+{
+	struct stat st;
+	autofd int from = openat(fromdir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0 || fstat(from, &st) < 0)
+		return err_sys(e, errno, "open");
+	if (mkdirat(todir, name, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "mkdir");
+	/* A symlink there that leads to a directory is replaced, not followed. */
+	autofd int to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		int r = build_copy_make_room(todir, name, e);
+		if (r < 0)
+			return r;
+		if (mkdirat(todir, name, 0700) < 0)
+			return err_sys(e, errno, "mkdir");
+		to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (to < 0)
+		return err_sys(e, errno, "open the new directory");
+	int r = copy_dir_metadata(c, from, &st, to, e);
+	if (r == 0)
+		r = build_copy_contents(c, from, path, shown, to, e);
+	const struct timespec times[2] = {st.st_mtim, st.st_mtim};
+	if (r == 0 && futimens(to, times) < 0)
+		r = err_sys(e, errno, "time");
+	return r;
+}
+
+static int copy_entry(struct copy *c, int fromdir, const char *name, const char *path, const char *shown, int todir,
+		      struct err *e)
+{
+	struct stat st;
+	if (fstatat(fromdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, errno, "%s", path);
+	bool is_dir = S_ISDIR(st.st_mode);
+	if (build_is_left_out(c->ignore, path, is_dir) || build_is_left_out(c->exclude, shown, is_dir))
+		return 0;
+	int r = 0;
+	if (is_dir)
+		return copy_dir(c, fromdir, name, path, shown, todir, e);
+	if (S_ISREG(st.st_mode)) {
+		autofd int from = openat(fromdir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		r = from < 0 ? err_sys(e, errno, "read") : build_copy_file(c, from, &st, todir, name, e);
+	} else if (S_ISLNK(st.st_mode)) {
+		r = copy_link(c, fromdir, name, &st, todir, name, e);
+	} else if (S_ISFIFO(st.st_mode)) {
+		r = copy_fifo(c, &st, todir, name, e);
+	} else {
+		log_debug(LOG_BUILD, "%s is a device or a socket and left out", path);
+	}
+	return r < 0 ? err_ctx(e, "%s", path) : 0;
+}
