@@ -226,6 +226,8 @@ void store_gc_result_free(struct store_gc_result *r);
 /* Interrupted downloads leave what they have in cache/STORE_PARTIAL HEX, for the next one. Remove those nobody writes to and
  * that are older than so many seconds (0: all). Returns how many; their bytes are added to *ret_bytes. */
 #define STORE_PARTIAL "partial-"
+/* And what compressed layers became, for the next push: STORE_COMPRESSED DIFFID-FORMAT-LEVEL; removed with them. */
+#define STORE_COMPRESSED "compressed-"
 int store_drop_partials(const struct store *s, int64_t older_than, int64_t *ret_bytes, struct err *e) RL_CHECK;
 /* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). Returns how many there
  * were: what they had published already is garbage too, so some call for store_gc. */
