@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "rl/base/mem.h"
+#include "src/engine/registry/push_int.h"
 
 enum { SMALL = 1000, LARGE = REGISTRY_CHUNK + 100000 };
 
@@ -177,6 +178,22 @@ static void test_producers(void)
 	stop();
 }
 
+/* What was read is compared with the descriptor, whatever way it was read. */
+static void test_check(void)
+{
+	struct registry_upload u = {.digest = small_digest, .size = SMALL};
+	struct push j = {.u = &u, .total = SMALL};
+	digest_begin(&j.hash);
+	digest_add(&j.hash, small, SMALL);
+	tap_is_int(push_check_read(&j), 0, "the bytes of the descriptor");
+	tap_is_str(j.digest, small_digest, "have its digest");
+	digest_begin(&j.hash);
+	digest_add(&j.hash, small, SMALL - 1);
+	j.digest[0] = '\0';
+	tap_is_int(push_check_read(&j), -EBADMSG, "others are refused");
+	digest_free(&j.hash);
+}
+
 /* A guess saves producing, and is nothing more. */
 static void test_known(void)
 {
@@ -220,6 +237,7 @@ int main(void)
 	test_mount();
 	test_producers();
 	test_known();
+	test_check();
 	free(large);
 	return tap_done();
 }
