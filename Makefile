@@ -77,7 +77,7 @@ $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,image) -Wl,--start-group $(IMAGE_LIBS) -Wl,--end-group \
 		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
-		$(call STATIC,zstd) $(call STATIC,z) -lcrypto -lisal -lpthread -ldl -o $@
+		$(call STATIC,z) -lzstd -lcrypto -lisal -lpthread -ldl -o $@
 
 NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)

@@ -171,6 +171,16 @@ void json_put(json_t *obj, const char *key, json_t *value)
 		abort(); /* only on memory exhaustion or a NULL value: both end the process */
 }
 
+json_t *json_member(json_t *obj, const char *key, json_type type)
+{
+	json_t *v = json_object_get(obj, key);
+	if (!v || json_typeof(v) != type) {
+		v = type == JSON_ARRAY ? json_array() : json_object();
+		json_put(obj, key, v);
+	}
+	return v;
+}
+
 void json_put_str(json_t *obj, const char *key, const char *text)
 {
 	if (text)

@@ -110,6 +110,8 @@ static bool is_gone(const struct check *k, const struct check_image *image)
 {
 	struct store_record now = {0};
 	autostrv struct strv names = STRV_INIT;
+	if (image->remade)
+		return false; /* its record is still to be published */
 	bool gone = store_record_read_file(&k->c->store, image->manifest, &now, NULL) == -ENOENT;
 	store_record_free(&now);
 	return gone && image->has_record && store_names(&k->c->store, image->manifest, &names, NULL) >= 0 &&
@@ -159,7 +161,7 @@ static bool check_blob(struct check *k, const struct check_image *image, const c
 
 /* ---- images ---- */
 
-static struct check_image *image_of(struct check *k, const char *manifest)
+struct check_image *check_image_of(struct check *k, const char *manifest)
 {
 	for (size_t i = 0; i < k->nimages; i++)
 		if (str_eq(k->images[i].manifest, manifest))
@@ -249,6 +251,8 @@ static void publish_record(struct check *k, struct check_image *image)
 		err_clear(&why);
 	}
 	r = k->repair ? store_publish_image(&k->w, &image->record, &why) : -1;
+	if (r >= 0)
+		check_list_entry_mended(k, image);
 	check_report(k, r < 0 ? CHECK_BROKEN : CHECK_MENDED, "record damaged", image->manifest, image, "%s%s%s",
 		     image->remade, r < 0 ? "" : "; made again", k->repair && r < 0 ? why.text : "");
 }
@@ -256,6 +260,8 @@ static void publish_record(struct check *k, struct check_image *image)
 /* Names that lead to nothing that could be brought back are not kept. */
 static void drop_names(struct check *k, struct check_image *image)
 {
+	if (check_list_entry_lost(k, image))
+		return;
 	for (size_t i = 0; i < image->names.count; i++) {
 		struct err e = ERR_INIT;
 		const char *name = imgref_familiar(image->names.items[i]);
@@ -283,8 +289,8 @@ static void check_documents(struct check *k, struct check_image *image)
 	if (image->has_record && image->record.builtin)
 		return; /* a note about a built-in image: its blobs are not ours */
 	int64_t size = image->has_record ? image->record.manifest_size : -1;
-	if (!image->has_record && !image->origins.count &&
-	    look_at_blob(k, image->manifest, -1, false, NULL) == -ENOENT) {
+	bool can_fetch = image->origins.count && (k->repair || !image->index);
+	if (!image->has_record && !can_fetch && look_at_blob(k, image->manifest, -1, false, NULL) == -ENOENT) {
 		drop_names(k, image);
 		return;
 	}
@@ -333,7 +339,7 @@ static void check_damaged_name(struct check *k, const struct store_check_name *n
 	if (r >= 0 && known) {
 		struct err untagged = ERR_INIT;
 		if (store_tag(&k->c->store, n->name, manifest, &untagged) >= 0) {
-			strv_add(&image_of(k, manifest)->names, n->name);
+			strv_add(&check_image_of(k, manifest)->names, n->name);
 			check_report(k, CHECK_MENDED, "name damaged", name, NULL, "taken from index.json");
 			return;
 		}
@@ -375,7 +381,7 @@ static int collect_images(struct check *k, struct err *e)
 	/* Images first: a damaged name may be given back to one. */
 	for (size_t i = 0; r >= 0 && i < names.count; i++)
 		if (names.items[i].manifest[0] && is_wanted(k, names.items[i].name, names.items[i].manifest))
-			strv_add(&image_of(k, names.items[i].manifest)->names, names.items[i].name);
+			strv_add(&check_image_of(k, names.items[i].manifest)->names, names.items[i].name);
 	for (size_t i = 0; r >= 0 && i < records.count; i++) {
 		struct store_record record = {0};
 		/* By its config's digest, the image id, too. */
@@ -383,7 +389,7 @@ static int collect_images(struct check *k, struct err *e)
 			      (store_record_read_file(&k->c->store, records.items[i], &record, NULL) >= 0 &&
 			       is_wanted(k, NULL, record.config));
 		if (wanted)
-			(void)image_of(k, records.items[i]);
+			(void)check_image_of(k, records.items[i]);
 		store_record_free(&record);
 	}
 	for (size_t i = 0; r >= 0 && i < names.count; i++)
@@ -487,6 +493,8 @@ static int check_store(struct check *k, struct err *e)
 	int r = whole ? store_check_owners(&k->c->store, k->repair, report_owner, k, e) : 0;
 	if (r >= 0)
 		r = collect_images(k, e);
+	if (r >= 0 && whole)
+		r = check_lists(k, e);
 	if (r >= 0)
 		check_images(k);
 	if (r >= 0)
@@ -510,6 +518,7 @@ static void check_free(struct check *k)
 		strv_free(&k->images[i].origins);
 		store_record_free(&k->images[i].record);
 		free(k->images[i].remade);
+		free(k->images[i].index);
 	}
 	free(k->images);
 	strv_free(&k->sound);

@@ -2,7 +2,7 @@
  * check_int.h - what the files of `rl-image check` share.
  *
  * check.c         the verb: names, records, blobs, left-overs     check_layers.c  unpacked layers
- * check_fetch.c   a blob or a document again from where it came
+ * check_fetch.c   a blob or a document again from where it came    check_lists.c   multi-platform indexes
  *
  * The answer is one JSON object per line: {"Kind","What","Why","Images":[...],"State"}; see rl/svc/system.h.
  */
@@ -29,6 +29,7 @@ struct check_image {
 	int unreadable; /* why its file could not be read, or 0 */
 	struct err why;
 	char *remade;	 /* why the record was made again from the documents, or NULL */
+	char *index;	 /* an index that has the image, or NULL */
 	bool has_record; /* `record` is filled, from its file or from the documents */
 };
 
@@ -52,9 +53,18 @@ void check_report(struct check *k, enum check_state state, const char *kind, con
 		  const struct check_image *image, const char *fmt, ...) RL_PRINTF(6, 7);
 
 bool check_image_has(const struct check_image *image, const char *digest);
+/* The image with this manifest; added if it is new. */
+struct check_image *check_image_of(struct check *k, const char *manifest);
 /* Bring a blob into the store again, from where this image or another that has it came. size -1: not known (manifests only). */
 int check_fetch(struct check *k, const struct check_image *image, const char *digest, int64_t size, bool is_manifest,
 		struct err *e) RL_CHECK;
+
+/* What indexes need, put to the images; after those. */
+int check_lists(struct check *k, struct err *e) RL_CHECK;
+/* Told, if it is of an index, that there is neither record nor manifest. */
+bool check_list_entry_lost(struct check *k, const struct check_image *image);
+/* Its record was made again: it gets the name that keeps it. */
+void check_list_entry_mended(const struct check *k, const struct check_image *image);
 
 /* All of layers/, after the blobs. */
 int check_all_layers(struct check *k, struct err *e) RL_CHECK;

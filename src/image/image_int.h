@@ -6,7 +6,8 @@
  * import.c   one tar becomes an image
  * load.c     archives and layout directories                   sources.c where the blobs of a load come from
  * pull.c     from a registry                                  record.c  documents to the store's record
- * push.c     to a registry                                    login.c   credentials for one
+ * push.c     to a registry                                    push_layer.c  a layer compressed on its way there
+ * login.c    credentials for a registry
  * remote.c   looking at what a registry has
  * volume.c   archives of volumes                              check*.c  what is broken in the store (check_int.h)
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
@@ -152,6 +153,20 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
 int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
 		     struct err *e) RL_CHECK;
+
+/* ---- push_layer.c ---- */
+
+/* A plain layer that is compressed while it is uploaded; digest and size are results of the upload. */
+struct push_layer;
+/* `layer` and `cachefd` (cache/ of the store, -1: none) are borrowed. */
+int push_layer_open(struct image_ctx *c, const struct store_layer *layer, enum archive_compression with, int cachefd,
+		    struct push_layer **ret, struct err *e) RL_CHECK;
+void push_layer_upload(struct push_layer *l, struct registry_upload *ret);
+/* What it became is asked for first the next time. */
+void push_layer_remember(const struct push_layer *l, const char *digest, uint64_t size);
+/* Was it the compressing that failed? Then *e says how. */
+bool push_layer_failed(const struct push_layer *l, struct err *e);
+void push_layer_close(struct push_layer *l);
 
 /* ---- layer_claim.c ---- */
 

@@ -321,35 +321,33 @@ static int docker_record(struct load *l, const struct strv *files, const struct 
 	return r < 0 ? r : store_put_blob(l->w, text.buf, text.len, record->manifest, e);
 }
 
-static int load_docker_image(struct load *l, const json_t *item, struct err *e)
+static int take_docker_image(struct load *l, const struct imgspec_docker_entry *entry, struct err *e)
 {
-	const char *config_name = NULL;
-	autostrv struct strv names = STRV_INIT;
-	autostrv struct strv files = STRV_INIT;
 	autostr struct str config_bytes = STR_INIT;
 	struct store_record record = {0};
-	if (!json_is_object(item))
-		return err_set(e, EBADMSG, "an entry is not an object");
-	if (json_get_str(item, "Config", &config_name, e) < 0 || json_get_strv(item, "RepoTags", &names, e) < 0 ||
-	    json_get_strv(item, "Layers", &files, e) < 0) {
-		if (e)
-			e->code = EBADMSG;
-		return -EBADMSG;
-	}
 	bool wanted = !l->c->which;
-	for (size_t i = 0; i < names.count && !wanted; i++)
-		wanted = is_which(l, names.items[i]);
+	for (size_t i = 0; i < entry->names.count && !wanted; i++)
+		wanted = is_which(l, entry->names.items[i]);
 	if (!wanted)
 		return 0;
-	if (!config_name || files.count > IMGSPEC_LAYERS_MAX)
-		return err_set(e, EBADMSG, "an entry without Config or with %zu layers", files.count);
-	int r = source_read(&l->source, config_name, IMGSPEC_CONFIG_MAX, &config_bytes, e);
+	int r = source_read(&l->source, entry->config, IMGSPEC_CONFIG_MAX, &config_bytes, e);
 	if (r >= 0)
-		r = docker_record(l, &files, &config_bytes, &record, e);
+		r = docker_record(l, &entry->layers, &config_bytes, &record, e);
 	if (r >= 0)
-		r = finish_image(l, &record, &names, e);
+		r = finish_image(l, &record, &entry->names, e);
 	store_record_free(&record);
-	return r < 0 ? err_ctx(e, "image %s", names.count ? names.items[0] : config_name) : 0;
+	return r < 0 ? err_ctx(e, "image %s", entry->names.count ? entry->names.items[0] : entry->config) : 0;
+}
+
+static int load_docker_image(struct load *l, const json_t *item, struct err *e)
+{
+	struct imgspec_docker_entry entry;
+	int r = imgspec_docker_entry_parse(item, &entry, e);
+	if (r < 0)
+		return r;
+	r = take_docker_image(l, &entry, e);
+	imgspec_docker_entry_free(&entry);
+	return r;
 }
 
 static int load_docker(struct load *l, const json_t *doc, struct err *e)

@@ -3,9 +3,9 @@
  *
  * Order: every blob the registry lacks, several at a time, then the manifest, so that a tag never leads to something
  * incomplete. Blobs go as they are stored; the manifest too, byte for byte, unless another format is asked for or a layer
- * is not compressed: such a layer is compressed into a file of the work directory (never into the store: it is the same
- * layer), and the manifest is written anew; --force-compression does the same to layers in another compression, which a
- * confined program inflates. Blobs are offered for mounting from another repository of the same registry
+ * is not compressed: such a layer is compressed on its way (push_layer.c), and the manifest is written anew.
+ * --force-compression does it to layers in another compression as well: a confined program inflates them, and the new
+ * blob is a file of the work directory (never of the store: it is the same layer). Blobs are offered for mounting from another repository of the same registry
  * that the image has a name in.
  */
 #include <errno.h>
@@ -29,11 +29,15 @@ struct push {
 	char *mount_from; /* path of a repository, or NULL */
 	struct registry_upload *uploads;
 	size_t count;
-	int *packed;	     /* by layer: the compressed file, 0 where the store's blob goes */
+	int *packed;		     /* by layer: the compressed file, 0 where the store's blob goes */
+	struct push_layer **streams; /* by layer: compressed on its way, or NULL */
+	enum archive_compression with;
+	int cachefd;	     /* of the store, -1: none */
 	char (*what)[76];    /* by layer, and the config: what progress calls it */
 	size_t *upload_what; /* index into `what` of each upload */
 	struct str manifest;
 	const char *media_type;
+	bool rewrite; /* the manifest of the store is not what is pushed */
 };
 
 /* ---- layers that are not compressed ---- */
@@ -44,20 +48,6 @@ static enum archive_compression compression_of(const struct store_layer *l)
 	if (imgspec_layer_compression(l->media_type, &compression, NULL) < 0)
 		return ARCHIVE_COMPRESSION_N;
 	return compression == IMGSPEC_GZIP ? ARCHIVE_GZIP : compression == IMGSPEC_ZSTD ? ARCHIVE_ZSTD : ARCHIVE_PLAIN;
-}
-
-static int compress_plain(const struct push *p, const struct store_layer *l, int from, int to,
-			  enum archive_compression with, struct archive_recompressed *ret, struct err *e)
-{
-	struct archive_compressed done;
-	int r = archive_compress(from, to, with, p->c->level, &done, e);
-	if (r < 0)
-		return r;
-	memcpy(ret->blob_digest, done.in_digest, sizeof(ret->blob_digest));
-	memcpy(ret->diffid, l->diff_id, sizeof(ret->diffid));
-	memcpy(ret->digest, done.digest, sizeof(ret->digest));
-	ret->size = done.size;
-	return 0;
 }
 
 static int compress_again(const struct push *p, const char *empty, int from, int to, enum archive_compression with,
@@ -78,6 +68,16 @@ static int compress_again(const struct push *p, const char *empty, int from, int
 				  ret, e);
 }
 
+static void set_blob(struct store_layer *l, enum archive_compression with, const char *digest, uint64_t size)
+{
+	snprintf(l->blob, sizeof(l->blob), "%s", digest);
+	l->blob_size = (int64_t)size;
+	free(l->media_type);
+	l->media_type = xstrdup(imgspec_layer_media_type(with == ARCHIVE_ZSTD	? IMGSPEC_ZSTD
+							 : with == ARCHIVE_GZIP ? IMGSPEC_GZIP
+										: IMGSPEC_PLAIN));
+}
+
 static int compress_layer(struct push *p, size_t i, enum archive_compression with, struct err *e)
 {
 	struct store_layer *l = &p->record.layers[i];
@@ -93,20 +93,14 @@ static int compress_layer(struct push *p, size_t i, enum archive_compression wit
 	if (to < 0)
 		return err_sys(e, errno, "create a file for a compressed layer");
 	image_tell_progress(p->c, p->what[i], IMAGE_COMPRESSING, 0, (uint64_t)l->blob_size);
-	int r = compression_of(l) == ARCHIVE_PLAIN ? compress_plain(p, l, from, to, with, &done, e)
-						   : compress_again(p, empty, from, to, with, &done, e);
+	int r = compress_again(p, empty, from, to, with, &done, e);
 	if (r >= 0 && !str_eq(done.blob_digest, l->blob))
 		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", l->blob, done.blob_digest);
 	if (r >= 0 && !str_eq(done.diffid, l->diff_id))
 		r = err_set(e, EBADMSG, "layer %s unpacks to %s, not to %s", l->blob, done.diffid, l->diff_id);
 	if (r < 0)
 		return r;
-	memcpy(l->blob, done.digest, sizeof(l->blob));
-	l->blob_size = (int64_t)done.size;
-	free(l->media_type);
-	l->media_type = xstrdup(imgspec_layer_media_type(with == ARCHIVE_ZSTD	? IMGSPEC_ZSTD
-							 : with == ARCHIVE_GZIP ? IMGSPEC_GZIP
-										: IMGSPEC_PLAIN));
+	set_blob(l, with, done.digest, done.size);
 	p->packed[i] = take_fd(&to);
 	return 0;
 }
@@ -120,6 +114,8 @@ static int compress_layers(struct push *p, bool docker, struct err *e)
 	if (r < 0)
 		return r;
 	p->packed = xcalloc(p->record.nlayers + 1, sizeof(*p->packed));
+	p->streams = xcalloc(p->record.nlayers + 1, sizeof(struct push_layer *));
+	p->with = with;
 	for (size_t i = 0; i < p->record.nlayers && r >= 0; i++) {
 		enum archive_compression has = compression_of(&p->record.layers[i]);
 		if (has == with || has == ARCHIVE_COMPRESSION_N || (has != ARCHIVE_PLAIN && !p->c->force))
@@ -128,7 +124,9 @@ static int compress_layers(struct push *p, bool docker, struct err *e)
 			err_set(e, EINVAL, "docker's format has no layers compressed with zstd");
 			return err_hint(e, "push with --format oci");
 		}
-		r = compress_layer(p, i, with, e);
+		r = has == ARCHIVE_PLAIN
+			    ? push_layer_open(p->c, &p->record.layers[i], with, p->cachefd, &p->streams[i], e)
+			    : compress_layer(p, i, with, e);
 		changed = 1;
 	}
 	return r < 0 ? r : changed;
@@ -141,7 +139,6 @@ static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 	const struct store_record *rec = &p->record;
 	autojson json_t *doc = json_object();
 	json_t *layers = json_array();
-	p->media_type = docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
 	json_put_int(doc, "schemaVersion", 2);
 	json_put_str(doc, "mediaType", p->media_type);
 	json_put(doc, "config",
@@ -158,7 +155,8 @@ static int rewrite_manifest(struct push *p, bool docker, struct err *e)
 	return 0;
 }
 
-static int make_manifest(struct push *p, struct err *e)
+/* What kind of manifest, and which layers must be compressed for it. */
+static int choose_form(struct push *p, struct err *e)
 {
 	const char *format = p->c->format;
 	bool docker = format && str_eq(format, "v2s2");
@@ -169,9 +167,15 @@ static int make_manifest(struct push *p, struct err *e)
 	int r = compress_layers(p, docker, e);
 	if (r < 0)
 		return r;
-	if (r > 0 || docker != is_docker)
-		return rewrite_manifest(p, docker, e);
-	p->media_type = is_docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
+	p->rewrite = r > 0 || docker != is_docker;
+	p->media_type = docker ? IMGSPEC_DOCKER_MANIFEST : IMGSPEC_OCI_MANIFEST;
+	return 0;
+}
+
+static int make_manifest(struct push *p, struct err *e)
+{
+	if (p->rewrite)
+		return rewrite_manifest(p, str_eq(p->media_type, IMGSPEC_DOCKER_MANIFEST), e);
 	return store_read_blob(&p->c->store, p->record.manifest, IMGSPEC_MANIFEST_MAX, &p->manifest, e);
 }
 
@@ -204,6 +208,8 @@ static int open_blobs(struct push *p, struct err *e)
 	p->upload_what = xcalloc(rec->nlayers + 1, sizeof(*p->upload_what));
 	for (size_t i = 0; i < rec->nlayers && r >= 0; i++) {
 		int packed = p->packed ? p->packed[i] : 0;
+		if (p->streams[i])
+			continue;
 		if (packed)
 			p->packed[i] = 0;
 		r = add_upload(p, i, rec->layers[i].blob, rec->layers[i].blob_size, packed, e);
@@ -245,14 +251,50 @@ static int find_mount(struct push *p, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int send_all(struct push *p, struct registry_repo *repo, const char *which, char ret_digest[STORE_DIGEST_SIZE],
-		    struct err *e)
+struct stream {
+	const struct push *p;
+	size_t layer;
+};
+
+static void tell_stream(void *arg, size_t job, enum registry_state state, uint64_t done, uint64_t size)
+{
+	const struct stream *s = arg;
+	(void)job;
+	image_tell_progress(s->p->c, s->p->what[s->layer], image_transfer_state(state, IMAGE_UPLOADING), done, size);
+}
+
+/* One that is compressed on its way: it keeps all cores busy by itself. */
+static int send_stream(struct push *p, struct registry_repo *repo, size_t i, struct err *e)
+{
+	struct stream stream = {p, i};
+	struct store_layer *l = &p->record.layers[i];
+	struct registry_upload upload;
+	const struct registry_transfer t = {.progress = tell_stream, .progress_arg = &stream};
+	push_layer_upload(p->streams[i], &upload);
+	int r = registry_push_all(repo, &upload, 1, &t, e);
+	if (r < 0 && push_layer_failed(p->streams[i], e))
+		err_ctx(e, "layer %.19s", l->blob);
+	if (r < 0)
+		return r;
+	push_layer_remember(p->streams[i], upload.ret_digest, upload.ret_size);
+	set_blob(l, p->with, upload.ret_digest, upload.ret_size);
+	return 0;
+}
+
+static int send_blobs(struct push *p, struct registry_repo *repo, struct err *e)
 {
 	const struct registry_transfer t = {.progress = tell_transfer, .progress_arg = p};
 	int r = registry_push_all(repo, p->uploads, p->count, &t, e);
-	return r < 0 ? r
-		     : registry_push_manifest(repo, which, p->media_type, p->manifest.buf, p->manifest.len, ret_digest,
-					      e);
+	for (size_t i = 0; r >= 0 && i < p->record.nlayers; i++)
+		if (p->streams[i])
+			r = send_stream(p, repo, i, e);
+	return r < 0 ? r : make_manifest(p, e);
+}
+
+static int send_manifest(struct push *p, struct registry_repo *repo, const char *which,
+			 char ret_digest[STORE_DIGEST_SIZE], struct err *e)
+{
+	return registry_push_manifest(repo, which, p->media_type, p->manifest.buf, p->manifest.len, ret_digest, e);
 }
 
 /* The image with this manifest, as it will be sent. */
@@ -264,9 +306,10 @@ static int prepare(struct push *p, const char *manifest, struct err *e)
 	if (r < 0)
 		return r;
 	name_things(p);
+	p->cachefd = store_dir(&p->c->store, "cache", NULL); /* a store that is only read has none */
 	r = find_mount(p, e);
 	if (r >= 0)
-		r = make_manifest(p, e);
+		r = choose_form(p, e);
 	return r < 0 ? r : open_blobs(p, e);
 }
 
@@ -298,8 +341,12 @@ static int push_image(struct push *p, const char *from, const char *to, struct e
 		r = open_destination(p, &reg, &repo, e);
 	if (r < 0)
 		return r;
-	struct store_record pushed = p->record;
-	r = send_all(p, repo, p->dest.tag ? p->dest.tag : p->dest.digest, pushed.manifest, e);
+	struct store_record pushed = {0};
+	r = send_blobs(p, repo, e);
+	if (r >= 0) {
+		pushed = p->record;
+		r = send_manifest(p, repo, p->dest.tag ? p->dest.tag : p->dest.digest, pushed.manifest, e);
+	}
 	registry_repo_close(repo);
 	registry_close(reg);
 	if (r < 0)
@@ -316,7 +363,11 @@ static void push_close(struct push *p)
 	for (size_t i = 0; p->packed && i < p->record.nlayers; i++)
 		if (p->packed[i])
 			close(p->packed[i]);
+	for (size_t i = 0; p->streams && i < p->record.nlayers; i++)
+		push_layer_close(p->streams[i]);
+	free(p->streams);
 	free(p->packed);
+	close_fd(&p->cachefd);
 	free(p->what);
 	free(p->upload_what);
 	free(p->uploads);
@@ -331,7 +382,7 @@ static void push_close(struct push *p)
 /* Operands: the image, and where to ("" if its name says that). */
 int push_verb(struct image_ctx *c, struct err *e)
 {
-	struct push p = {.c = c, .manifest = STR_INIT};
+	struct push p = {.c = c, .cachefd = -1, .manifest = STR_INIT};
 	int r = store_work_begin(&c->store, &p.w, e);
 	if (r < 0)
 		return r;
@@ -346,7 +397,7 @@ int push_verb(struct image_ctx *c, struct err *e)
 static int push_entry(struct image_ctx *c, struct registry_repo *repo, const char *dest, json_t *entry,
 		      const struct imgspec_desc *d, struct err *e)
 {
-	struct push p = {.c = c, .manifest = STR_INIT};
+	struct push p = {.c = c, .cachefd = -1, .manifest = STR_INIT};
 	char digest[STORE_DIGEST_SIZE];
 	char reported[STORE_DIGEST_SIZE];
 	int r = store_work_begin(&c->store, &p.w, e);
@@ -356,9 +407,11 @@ static int push_entry(struct image_ctx *c, struct registry_repo *repo, const cha
 	r = imgref_parse(dest, &p.dest, e);
 	if (r >= 0)
 		r = prepare(&p, d->digest, e);
+	if (r >= 0)
+		r = send_blobs(&p, repo, e);
 	if (r >= 0) {
 		image_digest(p.manifest.buf, p.manifest.len, digest);
-		r = send_all(&p, repo, digest, reported, e);
+		r = send_manifest(&p, repo, digest, reported, e);
 	}
 	if (r >= 0) {
 		json_put_str(entry, "digest", digest);
@@ -371,7 +424,7 @@ static int push_entry(struct image_ctx *c, struct registry_repo *repo, const cha
 
 static int push_index(struct image_ctx *c, json_t *doc, const struct imgspec_index *x, struct err *e)
 {
-	struct push where = {.c = c, .manifest = STR_INIT};
+	struct push where = {.c = c, .cachefd = -1, .manifest = STR_INIT};
 	struct registry *reg = NULL;
 	struct registry_repo *repo = NULL;
 	struct store_record told = {0};

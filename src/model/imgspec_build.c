@@ -33,12 +33,13 @@ json_t *imgspec_config_new(const char *architecture, const char *variant, const 
 void imgspec_config_add_layer(json_t *doc, const char *diff_id, const char *created, const char *created_by,
 			      const char *comment)
 {
-	json_array_append_new(json_object_get(json_object_get(doc, "rootfs"), "diff_ids"), json_string(diff_id));
+	json_array_append_new(json_member(json_member(doc, "rootfs", JSON_OBJECT), "diff_ids", JSON_ARRAY),
+			      json_string(diff_id));
 	json_t *step = json_object();
 	json_put_str(step, "created", created);
 	json_put_str(step, "created_by", created_by);
 	json_put_str(step, "comment", comment);
-	json_array_append_new(json_object_get(doc, "history"), step);
+	json_array_append_new(json_member(doc, "history", JSON_ARRAY), step);
 }
 
 json_t *imgspec_desc_new(const char *media_type, const char *digest, int64_t size)
@@ -128,20 +129,10 @@ static void set_command(json_t *config, const char *key, const char *text)
 	json_put(config, key, array);
 }
 
-static json_t *member(json_t *config, const char *key, json_t *(*make)(void))
-{
-	json_t *v = json_object_get(config, key);
-	if (!v) {
-		json_put(config, key, make());
-		v = json_object_get(config, key);
-	}
-	return v;
-}
-
 static void set_env(json_t *config, const char *key, const char *value)
 {
 	autofree char *pair = xasprintf("%s=%s", key, value);
-	json_t *env = member(config, "Env", json_array);
+	json_t *env = json_member(config, "Env", JSON_ARRAY);
 	json_t *item;
 	size_t i;
 	size_t n = strlen(key);
@@ -177,7 +168,7 @@ static int change_pairs(json_t *config, const char *instruction, const char *tex
 		if (is_env)
 			set_env(config, words.items[i], equals + 1);
 		else
-			json_put_str(member(config, "Labels", json_object), words.items[i], equals + 1);
+			json_put_str(json_member(config, "Labels", JSON_OBJECT), words.items[i], equals + 1);
 	}
 	return 0;
 }
@@ -214,7 +205,7 @@ static int change_expose(json_t *config, const char *instruction, const char *te
 	autostrv struct strv words = STRV_INIT;
 	int r = split_words(text, &words, e);
 	for (size_t i = 0; r >= 0 && i < words.count; i++)
-		r = expose_one(member(config, "ExposedPorts", json_object), words.items[i], e);
+		r = expose_one(json_member(config, "ExposedPorts", JSON_OBJECT), words.items[i], e);
 	if (r >= 0)
 		return 0;
 	err_ctx(e, "--change \"%.120s\"", instruction);
@@ -237,7 +228,7 @@ static int change_volume(json_t *config, const char *text, struct err *e)
 			return r;
 	}
 	for (i = 0; i < paths.count; i++)
-		json_put(member(config, "Volumes", json_object), paths.items[i], json_object());
+		json_put(json_member(config, "Volumes", JSON_OBJECT), paths.items[i], json_object());
 	return 0;
 }
 
@@ -272,7 +263,7 @@ static int unknown_instruction(const char *instruction, struct err *e)
 
 int imgspec_change(json_t *doc, const char *instruction, struct err *e)
 {
-	json_t *config = json_object_get(doc, "config");
+	json_t *config = json_member(doc, "config", JSON_OBJECT);
 	const char *text = "";
 	while (isspace((unsigned char)*instruction))
 		instruction++;

@@ -25,23 +25,12 @@ int build_at(struct build *b, const struct dockerfile_instr *i, unsigned line, u
 
 json_t *build_config_of(struct build_stage *s)
 {
-	json_t *config = json_object_get(s->doc, "config");
-	if (!json_is_object(config)) {
-		json_put(s->doc, "config", json_object());
-		config = json_object_get(s->doc, "config");
-	}
-	return config;
+	return json_member(s->doc, "config", JSON_OBJECT);
 }
 
-static json_t *member(struct build_stage *s, const char *key, bool array)
+static json_t *member(struct build_stage *s, const char *key, json_type type)
 {
-	json_t *config = build_config_of(s);
-	json_t *v = json_object_get(config, key);
-	if (!v || json_is_null(v)) {
-		json_put(config, key, array ? json_array() : json_object());
-		v = json_object_get(config, key);
-	}
-	return v;
+	return json_member(build_config_of(s), key, type);
 }
 
 /* ---- variables ---- */
@@ -94,7 +83,7 @@ void build_stage_env(const struct build_stage *s, struct strv *ret)
 static void set_env(struct build_stage *s, const char *key, const char *value)
 {
 	autofree char *pair = xasprintf("%s=%s", key, value);
-	json_t *env = member(s, "Env", true);
+	json_t *env = member(s, "Env", JSON_ARRAY);
 	size_t n = strlen(key) + 1;
 	size_t i;
 	json_t *item;
@@ -143,7 +132,7 @@ static int set_pairs(struct build *b, struct build_stage *s, const struct docker
 		if (i->kind == DOCKERFILE_ENV)
 			set_env(s, keys.items[k], values.items[k]);
 		else
-			json_put_str(member(s, "Labels", false), keys.items[k], values.items[k]);
+			json_put_str(member(s, "Labels", JSON_OBJECT), keys.items[k], values.items[k]);
 	}
 	return 0;
 }
@@ -284,7 +273,7 @@ static int expose(struct build_stage *s, const char *word, struct err *e)
 	for (; first <= last; first++) {
 		char key[32];
 		snprintf(key, sizeof(key), "%u/%.8s", (unsigned)first, protocol);
-		json_put(member(s, "ExposedPorts", false), key, json_object());
+		json_put(member(s, "ExposedPorts", JSON_OBJECT), key, json_object());
 	}
 	return 0;
 }
@@ -309,7 +298,7 @@ static int add_words(struct build *b, struct build_stage *s, const struct docker
 			else if (!*words.items[w])
 				r = err_set(e, EINVAL, "VOLUME: the path is empty");
 			else
-				json_put(member(s, "Volumes", false), words.items[w], json_object());
+				json_put(member(s, "Volumes", JSON_OBJECT), words.items[w], json_object());
 		}
 		if (r < 0)
 			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),
@@ -416,7 +405,7 @@ int build_instruction(struct build *b, struct build_stage *s, const struct docke
 		r = set_value(b, s, i, e);
 		break;
 	case DOCKERFILE_ONBUILD:
-		json_array_append_new(member(s, "OnBuild", true), json_string_lossy(i->rest, strlen(i->rest)));
+		json_array_append_new(member(s, "OnBuild", JSON_ARRAY), json_string_lossy(i->rest, strlen(i->rest)));
 		break;
 	case DOCKERFILE_FROM:
 	case DOCKERFILE_KIND_N:

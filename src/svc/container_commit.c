@@ -46,11 +46,7 @@ static void set_labels(json_t *config, const struct run_opts *o)
 {
 	if (!o->labels.count)
 		return;
-	json_t *labels = json_object_get(config, "Labels");
-	if (!json_is_object(labels)) {
-		json_put(config, "Labels", json_object());
-		labels = json_object_get(config, "Labels");
-	}
+	json_t *labels = json_member(config, "Labels", JSON_OBJECT);
 	for (size_t i = 0; i < o->labels.count; i++) {
 		autofree char *name = xstrdup(o->labels.items[i]);
 		char *eq = strchr(name, '=');
@@ -81,11 +77,7 @@ static void set_health(json_t *config, const struct record_config *rc)
 static int apply_options(json_t *doc, const struct record_config *rc, struct err *e)
 {
 	const struct run_opts *o = &rc->o;
-	json_t *config = json_object_get(doc, "config");
-	if (!json_is_object(config)) {
-		json_put(doc, "config", json_object());
-		config = json_object_get(doc, "config");
-	}
+	json_t *config = json_member(doc, "config", JSON_OBJECT);
 	int r = set_env(config, o, e);
 	if (r < 0)
 		return r;

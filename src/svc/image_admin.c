@@ -161,14 +161,25 @@ static int untag_one(const struct store *s, const char *name, struct image_remov
 	return r;
 }
 
-/* -EBUSY if a container runs on the image. A record that cannot be read has no users: it is what is to be removed. */
+/* -EBUSY if a container runs on the image or an index has it. A record that cannot be read has no users: it is what is
+ * to be removed. */
 static int check_unused(const struct store *s, const char *manifest, const char *text, struct err *e)
 {
 	struct store_record record = {0};
 	autostrv struct strv ids = STRV_INIT;
+	autofree char *index = NULL;
 	if (!*manifest || store_record_read(s, manifest, &record, NULL) < 0)
 		return 0;
-	int r = store_image_users(s, &record, &ids, e);
+	int r = store_list_of(s, manifest, &index, e);
+	if (r > 0) {
+		store_record_free(&record);
+		r = err_set(e, EBUSY, "image %s is part of the index %s", text, imgref_familiar(index));
+		err_hint(e, "take it out first: rl manifest remove %s %s; or remove it all the same: rl rmi --force %s",
+			 imgref_familiar(index), manifest, text);
+		return r;
+	}
+	if (r >= 0)
+		r = store_image_users(s, &record, &ids, e);
 	store_record_free(&record);
 	if (r < 0 || ids.count == 0)
 		return r;

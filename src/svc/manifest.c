@@ -1,8 +1,8 @@
 /*
  * manifest.c - see rl/svc/manifest.h.
  *
- * A document is read, changed as JSON and replaced as a whole; lists/.lock is held from reading to replacing. File names
- * are the canonical names with '/', ':' and '@' as %XX, which no two names share.
+ * A document is read, changed as JSON and replaced as a whole; lists/.lock is held from reading to replacing. What the
+ * store makes of these documents is in engine/store/lists.c.
  */
 #include "rl/svc/manifest.h"
 
@@ -19,7 +19,7 @@
 #include "rl/model/imgref.h"
 #include "rl/model/imgspec.h"
 
-enum { DOCUMENT_MAX = 1 << 20, ARGUMENT_MAX = 100 << 10 };
+enum { ARGUMENT_MAX = 100 << 10 };
 
 struct list {
 	struct store s;
@@ -45,7 +45,6 @@ static void list_close(struct list *l)
 static int name_list(struct list *l, const char *name, struct err *e)
 {
 	struct imgref ref;
-	autostr struct str file = STR_INIT;
 	int r = imgref_parse(name, &ref, e);
 	if (r < 0)
 		return r;
@@ -57,19 +56,12 @@ static int name_list(struct list *l, const char *name, struct err *e)
 		l->name = NULL;
 		return err_set(e, EINVAL, "%s: an index of ours cannot be named by a digest", name);
 	}
-	for (const char *c = l->name; *c; c++) {
-		if (strchr("/:@%", *c))
-			str_addf(&file, "%%%02X", (unsigned char)*c);
-		else
-			str_addc(&file, *c);
-	}
-	str_adds(&file, ".json");
-	l->file = str_take(&file);
+	l->file = store_list_file(l->name);
 	return 0;
 }
 
 /* The document is read if it is there; the lock is exclusive. */
-static int list_open(const char *root, const char *name, struct list *ret, struct err *e)
+static int list_open(const char *root, const char *name, bool damaged_too, struct list *ret, struct err *e)
 {
 	struct list l = {.dirfd = -1, .lockfd = -1};
 	int r = name_list(&l, name, e);
@@ -88,10 +80,11 @@ static int list_open(const char *root, const char *name, struct list *ret, struc
 		l.lockfd = openat(l.dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		r = l.lockfd < 0 ? err_sys(e, errno, "open lists/.lock") : io_lock(l.lockfd, true, e);
 	}
-	if (r >= 0 && faccessat(l.dirfd, l.file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		r = json_parse_file(l.dirfd, l.file, DOCUMENT_MAX, &l.doc, e);
-		if (r >= 0 && !json_is_array(json_object_get(l.doc, "manifests")))
-			r = err_set(e, EBADMSG, "lists/%s has no manifests", l.file);
+	if (r >= 0 && faccessat(l.dirfd, l.file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		r = store_list_read(l.dirfd, l.file, &l.doc, e);
+	if (r == -EBADMSG && damaged_too) {
+		err_clear(e);
+		r = 0;
 	}
 	if (r < 0) {
 		list_close(&l);
@@ -101,14 +94,19 @@ static int list_open(const char *root, const char *name, struct list *ret, struc
 	return 0;
 }
 
+static int no_list(const char *name, struct err *e)
+{
+	err_set(e, ENOENT, "there is no index called %s", name);
+	return err_hint(e, "make one: rl manifest create %s", name);
+}
+
 static int open_existing(const char *root, const char *name, struct list *ret, struct err *e)
 {
-	int r = list_open(root, name, ret, e);
+	int r = list_open(root, name, false, ret, e);
 	if (r < 0 || ret->doc)
 		return r;
 	list_close(ret);
-	err_set(e, ENOENT, "there is no index called %s", name);
-	return err_hint(e, "make one: rl manifest create %s", name);
+	return no_list(name, e);
 }
 
 static int list_save(const struct list *l, struct err *e)
@@ -124,7 +122,7 @@ static int list_save(const struct list *l, struct err *e)
 int manifest_create(const char *root, const char *name, bool amend, char **ret_name, struct err *e)
 {
 	struct list l;
-	int r = list_open(root, name, &l, e);
+	int r = list_open(root, name, false, &l, e);
 	if (r < 0)
 		return r;
 	if (l.doc && !amend) {
@@ -146,7 +144,7 @@ int manifest_create(const char *root, const char *name, bool amend, char **ret_n
 int manifest_exists(const char *root, const char *name, struct err *e)
 {
 	struct list l;
-	int r = list_open(root, name, &l, e);
+	int r = list_open(root, name, false, &l, e);
 	if (r < 0)
 		return r;
 	r = l.doc != NULL;
@@ -162,32 +160,49 @@ static const char *digest_of(const json_t *entry)
 	return digest ? digest : "";
 }
 
-/* The name that keeps the image of an entry. */
-static char *keeper(const struct list *l, const char *digest)
+/* The name that keeps the image of an entry; indexes of one repository have the same one for it. */
+static char *keeper(const char *index, const char *digest)
 {
-	autofree char *repository = imgref_repository(l->name);
+	autofree char *repository = imgref_repository(index);
 	return xasprintf("%s@%s", repository, digest);
+}
+
+struct keeper_users {
+	const struct list *but;
+	const char *keeper;
+};
+
+static int match_keeper(const char *index, const char *digest, void *arg)
+{
+	const struct keeper_users *u = arg;
+	autofree char *name = keeper(index, digest);
+	return !str_eq(index, u->but->name) && str_eq(name, u->keeper);
 }
 
 static int drop_entry(const struct list *l, size_t i, struct err *e)
 {
 	json_t *manifests = json_object_get(l->doc, "manifests");
 	autofree char *digest = xstrdup(digest_of(json_array_get(manifests, i)));
-	autofree char *name = keeper(l, digest);
+	autofree char *name = keeper(l->name, digest);
 	json_array_remove(manifests, i);
-	int r = imgref_is_digest(digest) ? store_untag(&l->s, name, e) : 0;
+	if (!imgref_is_digest(digest))
+		return 0;
+	int r = store_lists_each(&l->s, match_keeper, &(struct keeper_users){l, name}, NULL, e);
+	if (r == 0)
+		r = store_untag(&l->s, name, e);
 	return r < 0 ? r : 0;
 }
 
 int manifest_delete(const char *root, const char *name, struct err *e)
 {
 	struct list l;
-	int r = open_existing(root, name, &l, e);
+	/* One that nobody can read can go, too; the names that keep its images then stay. */
+	int r = list_open(root, name, true, &l, e);
 	if (r < 0)
 		return r;
 	/* The document first: names that are left over after a crash keep images too long, never too short. */
 	if (unlinkat(l.dirfd, l.file, 0) < 0)
-		r = err_sys(e, errno, "remove lists/%s", l.file);
+		r = errno == ENOENT ? no_list(name, e) : err_sys(e, errno, "remove lists/%s", l.file);
 	for (size_t i = json_array_size(json_object_get(l.doc, "manifests")); i-- > 0 && r >= 0;)
 		r = drop_entry(&l, i, e);
 	list_close(&l);
@@ -281,7 +296,7 @@ static int add_entry(struct list *l, json_t *entry, struct err *e)
 	}
 	if (json_array_size(manifests) >= MANIFEST_ENTRIES_MAX)
 		return err_set(e, E2BIG, "%s has %d entries already", l->name, MANIFEST_ENTRIES_MAX);
-	autofree char *name = keeper(l, digest_of(entry));
+	autofree char *name = keeper(l->name, digest_of(entry));
 	int r = store_tag(&l->s, name, digest_of(entry), e);
 	if (r >= 0)
 		json_array_append(manifests, entry);

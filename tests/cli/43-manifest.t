@@ -62,6 +62,36 @@ ok "of another platform, too" rl manifest add -q --tls-verify=false --arch "$oth
 is "both are in it" "$(entries again:1 | wc -l)" 2
 ok "an entry is taken out" rl manifest remove again:1 "$(entries again:1 | head -n 1 | cut -d' ' -f2)"
 is "and one is left" "$(entries again:1 | wc -l)" 1
+
 ok "an index is removed" rl manifest rm again:1
 must_fail "and is not there any more" --status 125 --stderr 'no index' rl manifest inspect again:1
+
+# What an index needs is kept, whatever becomes of the names.
+rl import payload.tgz localhost/kept:x >/dev/null
+left=$(digest_of localhost/kept:x)
+rl manifest create localhost/kept:1 >/dev/null && rl manifest add localhost/kept:1 localhost/kept:x >/dev/null
+rl untag localhost/kept:x
+must_fail "rmi does not take an image out of an index" --status 125 --stderr 'part of the index localhost/kept:1' \
+	rl rmi "localhost/kept@$left"
+ok "nor does prune -a" rl image prune -a -f
+ok "system check finds nothing wrong" rl system check --quick
+ok "another index of the same repository has the image too" \
+	sh -c "rl manifest create localhost/kept:2 && rl manifest add localhost/kept:2 localhost/kept@$left"
+ok "the first index is removed" rl manifest rm localhost/kept:1
+ok "the image stays, by the name they shared" rl image exists "localhost/kept@$left"
+
+# An index that lost its image, and one that is no document.
+rl manifest create -q --tls-verify=false "$R/multi:mine" "docker://$R/multi:1" >/dev/null
+mine=$(entries "$R/multi:mine" | cut -d' ' -f2)
+ok "images of indexes are removed with --force" rl rmi --force "$mine" "$left"
+is "system check misses both" "$(rl system check --quick 2>/dev/null | grep -c '^broken: index entry missing')" 2
+rl system check --repair --tls-verify=false >mend 2>&1
+ok "what a registry has, --repair brings back" rl image exists "$R/multi@$mine"
+ok "of the other it says what to do" grep -q "rl manifest remove localhost/kept:2 $left" mend
+ok "and that is enough" sh -c "rl manifest remove localhost/kept:2 $left && rl system check --quick"
+for file in "$RL_ROOT"/lists/*kept*; do echo '{' >"$file"; done
+rl system check --quick >mend 2>&1
+ok "a damaged index is told" grep -q 'rl manifest rm localhost/kept:2' mend
+ok "and can be removed" rl manifest rm localhost/kept:2
+ok "then all is well" rl system check --quick
 done_testing

@@ -147,6 +147,11 @@ for mode in "" --stream; do
 	must_fail "an upload$n without Location is refused" --stderr 'error 71 ' push upload-nowhere
 	must_fail "an upload$n sent to the metadata service is refused" --stderr 'error 1 ' push upload-metadata
 done
+mkdir -p late/etc && head -c 20000000 /dev/urandom >late/etc/random && tar -cf late.tar -C late etc
+rl import late.tar late:1 >/dev/null
+ok "a layer that is compressed on its way is compressed again when the registry loses the upload" \
+	rl push -q --tls-verify=false late:1 "$H/upload-lost-late/x:v1"
+ok "... after two chunks of it" grep -q 'PATCH /v2/upload-lost-late/' "$HOSTILE_LOG"
 must_fail "a blob of another size after a lost answer is refused" --stderr 'error 74 .*instead of' \
 	rd --parallel=1 push up "$H/upload-answer-lost/x:v1"
 

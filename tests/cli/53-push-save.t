@@ -103,6 +103,10 @@ if have docker-registry htpasswd openssl skopeo; then
 	ok "with zstd as well" rl push -q --tls-verify=false --compression-format zstd --compression-level 7 s/plain:1 "$REG/other/plain:z"
 	is "as the registry then has it" "$(layer_types "$REG/other/plain:z")" "tar+zstd"
 	ok "which is pulled and verified too" rl pull -q --tls-verify=false "$REG/other/plain:z"
+	touch stamp
+	ok "pushed once more" rl push -q --tls-verify=false --compression-format zstd --compression-level 7 --digestfile twice s/plain:1 "$REG/other/plain:z"
+	is "nothing is compressed and sent again" "$(find plain.data -name data -newer stamp | wc -l)" 0
+	is "and the digest is the same" "$(cat twice)" "$(rl inspect --tls-verify=false --format '{{.Digest}}' "docker://$REG/other/plain:z")"
 	ok "or not at all" rl push -q --tls-verify=false --compression-format none --digestfile digest s/plain:1 "$REG/other/plain:n"
 	is "then the digest is that of the store" "$(cat digest)" "$plain_digest"
 	ok "docker's format with gzip" rl push -q --tls-verify=false -f v2s2 s/plain:1 "$REG/other/plain:d"

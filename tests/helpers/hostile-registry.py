@@ -684,6 +684,14 @@ class Request:
             return self.error("404 Not Found", "BLOB_UPLOAD_UNKNOWN", "gone")
         return self.accept_upload({})
 
+    def do_upload_lost_late(self):
+        """Gone after bytes that nobody has any more: the second PATCH breaks, and then there is no such upload."""
+        if self.method == "PATCH" and count("upload-lost-late-patch") == 2:
+            return self.reset()
+        if self.method == "GET" and self.kind == "uploads" and count("upload-lost-late-get") == 1:
+            return self.error("404 Not Found", "BLOB_UPLOAD_UNKNOWN", "gone")
+        return self.accept_upload({})
+
     def do_upload_answer_lost(self):
         """The final PUT is stored, its answer never arrives."""
         if self.method == "PUT" and self.kind == "uploads":

@@ -322,6 +322,62 @@ static void test_change(void)
 	}
 }
 
+/* docker writes null for everything that is empty, and configs without history or config are right ones. */
+static void test_change_foreign(void)
+{
+	static const char *const configs[] = {
+		"{\"config\":{\"Env\":null,\"Labels\":null,\"ExposedPorts\":null,\"Volumes\":null},\"history\":null}",
+		"{\"config\":null}",
+		"{}",
+		"{\"config\":[],\"history\":{}}",
+	};
+	static const char *const changes[] = {"ENV A=b", "LABEL x=y", "EXPOSE 80", "VOLUME /v"};
+	for (size_t i = 0; i < ARRAY_SIZE(configs); i++) {
+		struct err e = ERR_INIT;
+		json_t *parsed = NULL;
+		tap_ok(json_parse(configs[i], strlen(configs[i]), "config", &parsed, &e) == 0, "%s", configs[i]);
+		autojson json_t *doc = parsed;
+		autostr struct str text = STR_INIT;
+		for (size_t k = 0; k < ARRAY_SIZE(changes); k++)
+			tap_ok(imgspec_change(doc, changes[k], &e) == 0, "%s is taken", changes[k]);
+		json_print(json_object_get(doc, "config"), false, &text);
+		tap_is_str(text.buf,
+			   "{\"Env\":[\"A=b\"],\"Labels\":{\"x\":\"y\"},\"ExposedPorts\":{\"80/"
+			   "tcp\":{}},\"Volumes\":{\"/v\":{}}}",
+			   "and all of it is there");
+		imgspec_config_add_layer(doc, D, "2020-01-01T00:00:00Z", "x", NULL);
+		tap_is_int((long)json_array_size(json_object_get(doc, "history")), 1,
+			   "a layer gets its line of history");
+	}
+}
+
+static void test_docker_entry(void)
+{
+	static const struct {
+		const char *text;
+		int r;
+	} table[] = {
+		{"{\"Config\":\"c.json\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"l/layer.tar\"]}", 0},
+		{"{\"Config\":\"c.json\",\"RepoTags\":null,\"Layers\":[]}", 0},
+		{"{\"RepoTags\":[\"a:1\"],\"Layers\":[]}", -EBADMSG},
+		{"{\"Config\":1,\"Layers\":[]}", -EBADMSG},
+		{"{\"Config\":\"c\",\"Layers\":[1]}", -EBADMSG},
+		{"{\"Config\":\"c\",\"Layers\":\"x\"}", -EBADMSG},
+		{"[]", -EBADMSG},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct err e = ERR_INIT;
+		json_t *parsed = NULL;
+		struct imgspec_docker_entry entry = {.config = NULL};
+		tap_ok(json_parse(table[i].text, strlen(table[i].text), "entry", &parsed, &e) == 0, "%s",
+		       table[i].text);
+		autojson json_t *doc = parsed;
+		tap_ok(imgspec_docker_entry_parse(doc, &entry, &e) == table[i].r, "is %s",
+		       table[i].r ? "refused" : "taken");
+		imgspec_docker_entry_free(&entry);
+	}
+}
+
 static void test_build(void)
 {
 	struct err e = ERR_INIT;
@@ -356,6 +412,8 @@ int main(void)
 	test_index();
 	test_config();
 	test_change();
+	test_change_foreign();
+	test_docker_entry();
 	test_build();
 	return tap_done();
 }

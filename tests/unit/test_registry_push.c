@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "rl/base/mem.h"
+#include "src/engine/registry/push_int.h"
 
 enum { SMALL = 1000, LARGE = REGISTRY_CHUNK + 100000 };
 
@@ -177,6 +178,45 @@ static void test_producers(void)
 	stop();
 }
 
+/* What was read is compared with the descriptor, whatever way it was read. */
+static void test_check(void)
+{
+	struct registry_upload u = {.digest = small_digest, .size = SMALL};
+	struct push j = {.u = &u, .total = SMALL};
+	digest_begin(&j.hash);
+	digest_add(&j.hash, small, SMALL);
+	tap_is_int(push_check_read(&j), 0, "the bytes of the descriptor");
+	tap_is_str(j.digest, small_digest, "have its digest");
+	digest_begin(&j.hash);
+	digest_add(&j.hash, small, SMALL - 1);
+	j.digest[0] = '\0';
+	tap_is_int(push_check_read(&j), -EBADMSG, "others are refused");
+	digest_free(&j.hash);
+}
+
+/* A guess saves producing, and is nothing more. */
+static void test_known(void)
+{
+	struct producer s = producer_of(small, SMALL);
+	struct registry_upload u = {.read = produce, .arg = &s, .wait_fd = s.pipe[0]};
+	start();
+	u.known_digest = there_digest;
+	u.known_size = 5;
+	tap_is_int(push(&u, 1), 0, "a blob that will be what the registry has");
+	tap_ok(u.existed && str_eq(u.ret_digest, there_digest) && u.ret_size == 5, "is that one");
+	tap_is_int((int)s.calls, 0, "and is not produced");
+	u.known_size = 6;
+	tap_is_int(push(&u, 1), 0, "where the registry has one of another size");
+	tap_ok(!u.existed && str_eq(u.ret_digest, small_digest) && u.ret_size == SMALL, "it is produced and sent");
+	s = producer_of(small, SMALL);
+	u.known_digest = large_digest;
+	tap_is_int(push(&u, 1), 0, "where the registry has none");
+	tap_ok(!u.existed && str_eq(u.ret_digest, small_digest), "the digest is that of what came");
+	u.known_digest = "sha256:x";
+	tap_is_int(push(&u, 1), -EINVAL, "a guess that is no digest is refused");
+	stop();
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -196,6 +236,8 @@ int main(void)
 	test_files();
 	test_mount();
 	test_producers();
+	test_known();
+	test_check();
 	free(large);
 	return tap_done();
 }

@@ -60,6 +60,9 @@ void json_put_bool(json_t *obj, const char *key, bool value);
 void json_put_strv(json_t *obj, const char *key, const struct strv *v);
 /* Steals `value`. */
 void json_put(json_t *obj, const char *key, json_t *value);
+/* The array or object (`type`) under `key`, borrowed; made if there is anything else or nothing: others write null for
+ * what is empty. */
+json_t *json_member(json_t *obj, const char *key, json_type type);
 json_t *json_string_lossy(const char *text, size_t len);
 
 /* Compact with members in the order they were put (deterministic output), or indented by two for people. */

@@ -190,13 +190,19 @@ int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, 
 
 /* What is uploaded. Digest and size may be unknown beforehand (compressed as it goes): they are results then. */
 struct registry_upload {
-	const char *digest;	/* borrowed; NULL: not known yet (then neither HEAD nor mount). Checked while reading */
-	uint64_t size;		/* with `digest`; checked while reading */
+	const char *digest; /* borrowed; NULL: not known yet (then neither HEAD nor mount). Checked while reading */
+	uint64_t size;	    /* with `digest`; checked while reading */
+	/* Without `digest`: what it had the last time (or NULL), and its size. If the registry has that, nothing is
+	 * produced; else what it will have is not known. Borrowed. */
+	const char *known_digest;
+	uint64_t known_size;
 	const char *mount_from; /* path of a repository of the same registry that may have it, or NULL. Borrowed */
 	int fd;			/* > 0: a regular file, read from byte 0 with pread; else `read` */
 	/* up to `len` bytes into buf; 0: the end; -EAGAIN: when wait_fd is readable; another -errno ends the job. What
 	 * was read is kept until the registry has it (REGISTRY_CHUNK bytes at a time), so it is read only once. */
 	ssize_t (*read)(void *arg, void *buf, size_t len);
+	/* Or NULL: produce it again from byte 0, because the registry lost the upload. wait_fd stays. -errno: impossible. */
+	int (*restart)(void *arg);
 	void *arg;
 	int wait_fd;
 	/* results */

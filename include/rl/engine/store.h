@@ -190,13 +190,28 @@ int store_untag(const struct store *s, const char *name, struct err *e) RL_CHECK
 int store_names(const struct store *s, const char *manifest_digest, struct strv *ret_names, struct err *e) RL_CHECK;
 /* Remove the record; its names must be gone. Follow with store_gc. */
 int store_remove_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
-/* The same for who tidies up: 0 if it has a name after all, or a living writer is about to give it one; 1 removed. */
+/* The same for who tidies up: 0 if it has a name after all, is part of an index, or a living writer is about to give it a
+ * name; 1 removed. */
 int store_prune_image(const struct store *s, const char *manifest_digest, struct err *e) RL_CHECK;
 int store_rebuild_index(const struct store *s, struct err *e) RL_CHECK;
 
 /* Ids of the containers (names below containers/) that run on exactly this stack of layers. */
 int store_image_users(const struct store *s, const struct store_record *r, struct strv *ret_ids,
 		      struct err *e) RL_CHECK;
+
+/* Multi-platform indexes: documents in lists/ whose entries name images of ours. */
+enum { STORE_LIST_MAX = 1 << 20 };
+/* The file of an index (canonical name). */
+char *store_list_file(const char *name);
+/* Its document, which has the array `manifests`. -ENOENT, -EBADMSG. */
+int store_list_read(int dirfd, const char *file, json_t **ret_doc, struct err *e) RL_CHECK;
+/* `fn` for every entry of every index, until it returns something else than 0. Those that are no documents are passed
+ * over and, unless NULL, added to `ret_damaged`. */
+typedef int store_list_fn(const char *index, const char *digest, void *arg);
+int store_lists_each(const struct store *s, store_list_fn *fn, void *arg, struct strv *ret_damaged,
+		     struct err *e) RL_CHECK;
+/* An index that has the image: 1 and its name, or 0. */
+int store_list_of(const struct store *s, const char *manifest_digest, char **ret_index, struct err *e) RL_CHECK;
 
 struct store_gc_result {
 	struct strv blobs;  /* digests removed */
@@ -211,6 +226,8 @@ void store_gc_result_free(struct store_gc_result *r);
 /* Interrupted downloads leave what they have in cache/STORE_PARTIAL HEX, for the next one. Remove those nobody writes to and
  * that are older than so many seconds (0: all). Returns how many; their bytes are added to *ret_bytes. */
 #define STORE_PARTIAL "partial-"
+/* And what compressed layers became, for the next push: STORE_COMPRESSED DIFFID-FORMAT-LEVEL; removed with them. */
+#define STORE_COMPRESSED "compressed-"
 int store_drop_partials(const struct store *s, int64_t older_than, int64_t *ret_bytes, struct err *e) RL_CHECK;
 /* Remove what crashed writers left in tmp/; never waits (a busy store is swept by the next one). Returns how many there
  * were: what they had published already is garbage too, so some call for store_gc. */

@@ -117,6 +117,16 @@ void imgspec_config_free(struct imgspec_config *c);
 /* What a manifest and its config must agree on: as many layers as DiffIDs. */
 int imgspec_match(const struct imgspec_manifest *m, const struct imgspec_config *c, struct err *e) RL_CHECK;
 
+/* One image of a docker archive: an entry of the array in manifest.json. What it calls files are names of members of
+ * the archive, any text; names are any text too. */
+struct imgspec_docker_entry {
+	char *config;
+	struct strv layers; /* bottom first */
+	struct strv names;
+};
+int imgspec_docker_entry_parse(const json_t *item, struct imgspec_docker_entry *ret_entry, struct err *e) RL_CHECK;
+void imgspec_docker_entry_free(struct imgspec_docker_entry *entry);
+
 /* Only the DiffIDs of a config, for readers in a hurry: appended as 64 hex digits without the prefix. */
 int imgspec_diff_ids(const json_t *config_doc, struct strv *out, struct err *e) RL_CHECK;
 

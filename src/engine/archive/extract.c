@@ -26,8 +26,6 @@
 
 enum { LIST_MAX = 16 << 20, ALIAS_HOPS_MAX = 8, MEMBERS_LIMIT = 999999 };
 
-#define LIST_NAME "list"
-
 /* ---- confined side ---- */
 
 static int list_add(struct str *list, char type, uint64_t number, uint64_t size, const char *digest, const char *name,
@@ -119,37 +117,41 @@ static int extract_entries(struct tar *t, int rootfd, uint32_t max, struct str *
 	return r;
 }
 
+static int extract_tar(const struct archive_work *w, struct ring *ring, struct str *list, uint64_t *ret_count,
+		       struct err *e)
+{
+	struct tar *t = NULL;
+	int r = tar_open(ring, 0, &t, e);
+	if (r == 0)
+		r = extract_entries(t, w->rootfd, w->wire->max_members, list, ret_count, e);
+	if (r == 0)
+		r = tar_drain(t, e);
+	tar_close(t);
+	return r;
+}
+
 int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *e)
 {
-	struct ring *ring = xcalloc(1, sizeof(*ring));
-	struct source *source = xcalloc(1, sizeof(*source));
-	ring_init(ring, 1);
-	*source = (struct source){
+	struct ring ring;
+	struct source source = {
 		.blobfd = w->blobfd,
 		.teefd = w->teefd,
 		.feedfd = -1,
 		.max_tar = w->wire->max_tar,
 		.max_ratio = w->wire->max_ratio,
-		.ring = ring,
+		.ring = &ring,
 	};
 	autostr struct str list = STR_INIT;
-	struct tar *t = NULL;
-	int r = source_start(source, e);
-	if (r == 0)
-		r = tar_open(ring, 0, &t, e);
-	if (r < 0)
-		return r;
-	r = extract_entries(t, w->rootfd, w->wire->max_members, &list, ret_count, e);
-	if (r == 0)
-		r = tar_drain(t, e);
-	tar_close(t);
-	if (r < 0)
-		return r;
-	source_join(source);
-	ring_free(ring);
-	free(source);
-	free(ring);
-	return io_write_file(w->rootfd, LIST_NAME, list.buf, list.len, 0644, e);
+	ring_init(&ring, 1);
+	int r = source_start(&source, e);
+	if (r == 0) {
+		r = extract_tar(w, &ring, &list, ret_count, e);
+		if (r < 0)
+			ring_fail(&ring, e); /* the source waits for nobody then */
+		source_join(&source);
+	}
+	ring_free(&ring);
+	return r < 0 ? r : io_write_file(w->rootfd, EXTRACT_LIST, list.buf, list.len, 0644, e);
 }
 
 /* ---- the caller's side ---- */
@@ -257,6 +259,21 @@ static int parse_list(const char *text, size_t len, struct archive_members *ret,
 	return 0;
 }
 
+int extract_read_list(int dirfd, struct archive_members *ret, struct err *e)
+{
+	autostr struct str list = STR_INIT;
+	struct archive_members members = {.items = NULL};
+	int r = io_read_file(dirfd, EXTRACT_LIST, LIST_MAX, &list, e);
+	if (r >= 0)
+		r = parse_list(list.buf, list.len, &members, e);
+	if (r < 0) {
+		archive_members_free(&members);
+		return r;
+	}
+	*ret = members;
+	return 0;
+}
+
 int archive_extract(const struct archive_extract *req, struct archive_members *ret, struct err *e)
 {
 	const struct archive_wire wire = {
@@ -275,20 +292,7 @@ int archive_extract(const struct archive_extract *req, struct archive_members *r
 			     &job, e);
 	if (r == 0)
 		r = launch_finish(&job, &count, sizeof(count), e);
-	if (r < 0)
-		return r;
-	autostr struct str list = STR_INIT;
-	r = io_read_file(req->targetfd, LIST_NAME, LIST_MAX, &list, e);
-	if (r < 0)
-		return r;
-	struct archive_members members = {.items = NULL};
-	r = parse_list(list.buf, list.len, &members, e);
-	if (r < 0) {
-		archive_members_free(&members);
-		return r;
-	}
-	*ret = members;
-	return 0;
+	return r < 0 ? r : extract_read_list(req->targetfd, ret, e);
 }
 
 void archive_members_free(struct archive_members *m)

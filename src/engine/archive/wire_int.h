@@ -37,10 +37,15 @@ struct archive_work {
 	const int *lowerfds;
 };
 
-/* On failure threads may still be running: the process must end. */
+/* unpack_work and inflate_work: on failure threads may still be running, and the process must end. */
 int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
 /* Writes the tar stream to teefd. */
 int inflate_work(const struct archive_work *w, struct archive_unpacked *ret, struct err *e) RL_CHECK;
+/* Leaves no thread behind. */
 int extract_work(const struct archive_work *w, uint64_t *ret_count, struct err *e) RL_CHECK;
+
+/* What extract_work wrote into its root, for the caller's side. */
+#define EXTRACT_LIST "list"
+int extract_read_list(int dirfd, struct archive_members *ret, struct err *e) RL_CHECK;
 
 #endif

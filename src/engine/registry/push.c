@@ -15,64 +15,16 @@
  * was lost, HEAD tells whether the blob arrived. The digest is computed while reading, each byte once; a file that is
  * not what its descriptor says is never committed.
  */
-#include "registry_int.h"
+#include "push_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
-
-enum { CHUNK_LIMIT = 64 << 20, FILL_AT_ONCE = 1 << 20, PUSH_PROGRESS_MS = 100 };
-
-enum step { STEP_HEAD, STEP_POST, STEP_SEND, STEP_PATCH, STEP_STATUS, STEP_PUT, STEP_LOST, STEP_END };
-
-struct chunk {
-	unsigned char *buf;
-	size_t len;
-	uint64_t at;
-};
-
-struct push_run;
-
-struct push {
-	struct http_task task; /* first: tasks are pushes */
-	struct push_run *run;
-	struct registry_upload *u;
-	size_t index;
-	enum step step;
-	struct http_xfer *x;
-	struct auth_ctx *mount_auth; /* like the place's, with the scope of mount_from */
-	bool no_mount;
-	char *location; /* of the upload, absolute */
-	uint64_t sent;	/* bytes the registry has */
-	uint64_t total; /* when known (file, or end of input) */
-	bool ended;	/* no more input: total is known */
-	size_t chunk_size;
-	struct chunk filling, sending;
-	uint64_t span_from, span_at, span_to; /* bytes of the request under way */
-	struct digest hash;
-	uint64_t hashed;
-	char digest[IMGREF_DIGEST_SIZE]; /* once everything is hashed */
-	unsigned failures;
-	int64_t told_at;
-	struct err err;
-};
-
-struct push_run {
-	struct registry_repo *repo;
-	struct place *place;
-	const struct registry_transfer *t;
-	struct push *jobs;
-	size_t n, next, active, parallel;
-	bool done, stopping;
-	int result;
-	struct err err;
-};
 
 static void push_begin(struct push *j);
 static void step_head(struct push *j, enum step as);
@@ -81,19 +33,10 @@ static void step_send(struct push *j);
 static void step_status(struct push *j);
 static void step_put(struct push *j, bool with_body);
 
-static bool is_file(const struct push *j)
+/* What the registry is asked for. */
+static const char *wanted_digest(const struct push *j)
 {
-	return j->u->fd > 0;
-}
-
-static void tell(struct push *j, enum registry_state state, bool always)
-{
-	const struct registry_transfer *t = j->run->t;
-	int64_t now = now_ms();
-	if (!t->progress || (!always && now - j->told_at < PUSH_PROGRESS_MS))
-		return;
-	j->told_at = now;
-	t->progress(t->progress_arg, j->index, state, RL_MAX(j->sent, j->span_at), j->ended ? j->total : j->u->size);
+	return j->u->digest ? j->u->digest : j->digest[0] ? j->digest : j->u->known_digest;
 }
 
 static void push_end(struct push *j, int result, bool existed)
@@ -109,11 +52,11 @@ static void push_end(struct push *j, int result, bool existed)
 	free(j->sending.buf);
 	j->filling.buf = j->sending.buf = NULL;
 	if (result == 0) {
-		memcpy(j->u->ret_digest, j->u->digest ? j->u->digest : j->digest, IMGREF_DIGEST_SIZE);
-		j->u->ret_size = existed ? j->u->size : j->total;
+		memcpy(j->u->ret_digest, wanted_digest(j), IMGREF_DIGEST_SIZE);
+		j->u->ret_size = !existed ? j->total : j->u->digest ? j->u->size : j->u->known_size;
 	}
 	run->active--;
-	tell(j, result < 0 ? REGISTRY_FAILED : existed ? REGISTRY_EXISTS : REGISTRY_DONE, true);
+	push_tell(j, result < 0 ? REGISTRY_FAILED : existed ? REGISTRY_EXISTS : REGISTRY_DONE, true);
 	if (result < 0 && run->result == 0) {
 		run->result = result;
 		run->err = j->err;
@@ -130,11 +73,6 @@ static void push_fail(struct push *j, const struct err *why)
 	if (why != &j->err)
 		j->err = *why;
 	push_end(j, -j->err.code, false);
-}
-
-static struct push *push_of(struct http_xfer *x)
-{
-	return x->user;
 }
 
 static struct http_xfer *request(struct push *j, const char *method, char *target, void (*on_done)(struct http_xfer *))
@@ -154,101 +92,12 @@ static bool may_go_on(struct push *j, int result)
 	return way && (int)++j->failures <= j->run->repo->r->o.retries;
 }
 
-/* ---- reading what is uploaded ---- */
-
-/* Everything is read and hashed: is it what the descriptor says? */
-static int check_read(struct push *j)
-{
-	const struct registry_upload *u = j->u;
-	if (j->digest[0])
-		return 0;
-	digest_end(&j->hash, j->digest);
-	if (u->digest && (!str_eq(u->digest, j->digest) || u->size != j->total))
-		return err_set(&j->err, EBADMSG, "blob %.19s is not what its descriptor says (%" PRIu64 " bytes, %s)",
-			       u->digest, j->total, j->digest);
-	return 0;
-}
-
-static ssize_t span_read(struct http_xfer *x, void *buf, size_t len)
-{
-	struct push *j = push_of(x);
-	size_t n = (size_t)RL_MIN((uint64_t)len, j->span_to - j->span_at);
-	if (!n)
-		return 0;
-	if (!is_file(j)) {
-		memcpy(buf, j->sending.buf + (j->span_at - j->sending.at), n);
-	} else {
-		ssize_t got = pread(j->u->fd, buf, n, (off_t)j->span_at);
-		if (got <= 0) {
-			err_sys(&x->err, got < 0 ? errno : EIO, "read the blob to upload");
-			return -x->err.code;
-		}
-		n = (size_t)got;
-		if (j->hashed == j->span_at) {
-			digest_add(&j->hash, buf, n);
-			j->hashed += n;
-		}
-	}
-	j->span_at += n;
-	tell(j, REGISTRY_RUNNING, false);
-	return (ssize_t)n;
-}
-
-static int span_rewind(struct http_xfer *x)
-{
-	push_of(x)->span_at = push_of(x)->span_from;
-	return 0;
-}
-
-static void set_span(struct push *j, struct http_xfer *x, uint64_t from, uint64_t to)
-{
-	j->span_from = j->span_at = from;
-	j->span_to = to;
-	x->source = (struct http_source){.read = span_read, .rewind = span_rewind, .size = (int64_t)(to - from)};
-	x->stream = true;
-	x->once = true;
-	x->stall = HTTP_UPLOAD_STALL;
-	strv_add(&x->headers, "Content-Type: application/octet-stream");
-}
-
-/* Fill the chunk for a while. Sets task.fd or task.due to come back. */
-static void fill(struct push *j)
-{
-	struct chunk *c = &j->filling;
-	size_t budget = FILL_AT_ONCE;
-	j->task.fd = -1;
-	if (!c->buf)
-		c->buf = xmalloc(j->chunk_size);
-	while (!j->ended && c->len < j->chunk_size && budget) {
-		size_t want = RL_MIN(budget, j->chunk_size - c->len);
-		ssize_t n = j->u->read(j->u->arg, c->buf + c->len, want);
-		if (n == -EAGAIN && j->u->wait_fd >= 0) {
-			j->task.fd = j->u->wait_fd;
-			return;
-		}
-		if (n < 0 || (size_t)n > want) {
-			err_sys(&j->err, n < 0 ? (int)-n : EIO, "produce the blob to upload");
-			push_fail(j, &j->err);
-			return;
-		}
-		if (n == 0) {
-			j->ended = true;
-			j->total = j->hashed;
-			break;
-		}
-		digest_add(&j->hash, c->buf + c->len, (size_t)n);
-		j->hashed += (size_t)n;
-		c->len += (size_t)n;
-		budget -= (size_t)n;
-	}
-	j->task.due = !j->ended && c->len < j->chunk_size;
-}
-
 static void push_task(struct http_task *t)
 {
 	struct push *j = (struct push *)t;
-	fill(j);
-	if (j->step == STEP_SEND)
+	if (push_fill(j) < 0)
+		push_fail(j, &j->err);
+	else if (j->step == STEP_SEND)
 		step_send(j);
 }
 
@@ -268,33 +117,40 @@ static int set_location(struct push *j)
 	return 0;
 }
 
+static void head_found(struct push *j, const struct http_xfer *x)
+{
+	const struct registry_upload *u = j->u;
+	bool by_guess = !u->digest && j->step == STEP_HEAD;
+	uint64_t size = u->digest ? u->size : by_guess ? u->known_size : j->total;
+	if (x->reply.content_length < 0 || (uint64_t)x->reply.content_length == size) {
+		push_end(j, 0, j->step == STEP_HEAD);
+	} else if (by_guess) {
+		step_post(j);
+	} else {
+		/* HEAD of a blob must say its size; one that says another size is a broken blob or a lie. */
+		err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64, x->ep->shown,
+			wanted_digest(j), x->reply.content_length, size);
+		push_fail(j, &j->err);
+	}
+}
+
 static void head_done(struct http_xfer *x)
 {
 	struct push *j = push_of(x);
-	bool lost = j->step == STEP_LOST;
-	if (x->result == 0) {
-		/* HEAD of a blob must say its size; one that says another size is a broken blob or a lie. */
-		if (x->reply.content_length >= 0 && j->u->digest && (uint64_t)x->reply.content_length != j->u->size) {
-			err_set(&j->err, EBADMSG, "%s: has a blob %.19s of %" PRId64 " bytes instead of %" PRIu64,
-				x->ep->shown, j->u->digest, x->reply.content_length, j->u->size);
-			push_fail(j, &j->err);
-			return;
-		}
-		push_end(j, 0, !lost);
-	} else if (lost) {
+	if (x->result == 0)
+		head_found(j, x);
+	else if (j->step == STEP_LOST)
 		step_status(j);
-	} else if (x->result == -ECANCELED || x->result == -EACCES || x->result == -EPERM) {
+	else if (x->result == -ECANCELED || x->result == -EACCES || x->result == -EPERM)
 		push_fail(j, &x->err);
-	} else {
+	else
 		step_post(j);
-	}
 }
 
 static void step_head(struct push *j, enum step as)
 {
-	const char *digest = j->u->digest ? j->u->digest : j->digest;
 	j->step = as;
-	http_start(request(j, "HEAD", xasprintf("/v2/%s/blobs/%s", j->run->place->path, digest), head_done));
+	http_start(request(j, "HEAD", xasprintf("/v2/%s/blobs/%s", j->run->place->path, wanted_digest(j)), head_done));
 }
 
 static void post_done(struct http_xfer *x)
@@ -357,7 +213,7 @@ static void step_post(struct push *j)
 	struct http_xfer *x = request(j, "POST", str_take(&target), post_done);
 	if (mounting)
 		x->auth = mount_auth(j);
-	tell(j, REGISTRY_RUNNING, true);
+	push_tell(j, REGISTRY_RUNNING, true);
 	http_start(x);
 }
 
@@ -392,7 +248,7 @@ static void patch_done(struct http_xfer *x)
 static void send_patch(struct push *j, uint64_t to)
 {
 	struct http_xfer *x = request(j, "PATCH", xstrdup(j->location), patch_done);
-	set_span(j, x, j->sent, to);
+	push_set_span(j, x, j->sent, to);
 	strv_addf(&x->headers, "Content-Range: %" PRIu64 "-%" PRIu64, j->sent, to - 1);
 	j->step = STEP_PATCH;
 	http_start(x);
@@ -403,7 +259,7 @@ static void step_send(struct push *j)
 {
 	struct chunk *s = &j->sending, *f = &j->filling;
 	j->step = STEP_SEND;
-	if (is_file(j)) {
+	if (push_is_file(j)) {
 		if (j->sent == 0 && j->total <= REGISTRY_CHUNK && j->u->digest)
 			step_put(j, true);
 		else if (j->sent < j->total)
@@ -435,11 +291,25 @@ static void step_send(struct push *j)
 		step_put(j, false);
 }
 
+/* Everything from byte 0, once more. */
+static bool produce_again(struct push *j)
+{
+	if (!j->u->restart || (int)++j->failures > j->run->repo->r->o.retries || j->u->restart(j->u->arg) < 0)
+		return false;
+	digest_begin(&j->hash);
+	j->hashed = 0;
+	j->digest[0] = '\0';
+	j->ended = false;
+	j->filling.len = j->sending.len = 0;
+	j->filling.at = j->sending.at = 0;
+	return true;
+}
+
 static void status_done(struct http_xfer *x)
 {
 	struct push *j = push_of(x);
-	uint64_t has = bytes_in_range(x->reply.range), low = is_file(j) ? 0 : j->sending.at;
-	uint64_t high = is_file(j) ? j->total : j->sending.at + j->sending.len;
+	uint64_t has = bytes_in_range(x->reply.range), low = push_is_file(j) ? 0 : j->sending.at;
+	uint64_t high = push_is_file(j) ? j->total : j->sending.at + j->sending.len;
 	if (x->result == 0 && has >= low && has <= high) {
 		log_debug(LOG_REGISTRY, "upload goes on at byte %" PRIu64, has);
 		j->sent = has;
@@ -450,7 +320,7 @@ static void status_done(struct http_xfer *x)
 		return;
 	}
 	/* The upload is gone, or does not say: a new one, if the beginning can still be had. */
-	if ((x->result == 0 || x->result == -ENOENT) && low == 0) {
+	if ((x->result == 0 || x->result == -ENOENT) && (low == 0 || produce_again(j))) {
 		free(j->location);
 		j->location = NULL;
 		step_post(j);
@@ -464,7 +334,7 @@ static void status_done(struct http_xfer *x)
 static void step_status(struct push *j)
 {
 	j->step = STEP_STATUS;
-	tell(j, REGISTRY_RETRYING, true);
+	push_tell(j, REGISTRY_RETRYING, true);
 	http_start_later(request(j, "GET", xstrdup(j->location), status_done), j->failures);
 }
 
@@ -472,7 +342,7 @@ static void put_done(struct http_xfer *x)
 {
 	struct push *j = push_of(x);
 	if (x->result < 0) {
-		if (may_go_on(j, x->result) && check_read(j) == 0)
+		if (may_go_on(j, x->result) && push_check_read(j) == 0)
 			step_head(j, STEP_LOST);
 		else
 			push_fail(j, j->err.code ? &j->err : &x->err);
@@ -487,30 +357,12 @@ static void put_done(struct http_xfer *x)
 	push_end(j, 0, false);
 }
 
-/* A file sent with the PUT is hashed before: the digest is part of the request. */
-static int hash_file(struct push *j)
-{
-	unsigned char *buf = xmalloc(256 << 10);
-	int r = 0;
-	while (r == 0 && j->hashed < j->total) {
-		ssize_t n = pread(j->u->fd, buf, 256 << 10, (off_t)j->hashed);
-		if (n <= 0) {
-			r = err_sys(&j->err, n < 0 ? errno : EIO, "read the blob to upload");
-			break;
-		}
-		digest_add(&j->hash, buf, (size_t)n);
-		j->hashed += (size_t)n;
-	}
-	free(buf);
-	return r;
-}
-
 static void step_put(struct push *j, bool with_body)
 {
 	autostr struct str target = STR_INIT;
-	int r = is_file(j) ? hash_file(j) : 0;
+	int r = push_is_file(j) ? push_hash_file(j) : 0;
 	if (r == 0)
-		r = check_read(j);
+		r = push_check_read(j);
 	if (r < 0) {
 		push_fail(j, &j->err);
 		return;
@@ -522,7 +374,7 @@ static void step_put(struct push *j, bool with_body)
 	x->stream = true;
 	x->stall = HTTP_UPLOAD_STALL;
 	if (with_body && j->total)
-		set_span(j, x, 0, j->total);
+		push_set_span(j, x, 0, j->total);
 	j->step = STEP_PUT;
 	http_start(x);
 }
@@ -533,9 +385,9 @@ static int push_check(struct push *j)
 {
 	struct registry_upload *u = j->u;
 	struct stat st;
-	if (u->digest && !imgref_is_digest(u->digest))
-		return err_set(&j->err, EINVAL, "\"%.80s\" is no digest", u->digest);
-	if (!is_file(j))
+	if ((u->digest && !imgref_is_digest(u->digest)) || (u->known_digest && !imgref_is_digest(u->known_digest)))
+		return err_set(&j->err, EINVAL, "\"%.80s\" is no digest", wanted_digest(j));
+	if (!push_is_file(j))
 		return u->read ? 0 : err_set(&j->err, EINVAL, "an upload without a source");
 	if (fstat(u->fd, &st) < 0)
 		return err_sys(&j->err, errno, "stat the blob to upload");
@@ -559,7 +411,7 @@ static void push_begin(struct push *j)
 		return;
 	}
 	/* Producing starts only when it is known that the blob is wanted. */
-	if (j->u->digest)
+	if (j->u->digest || j->u->known_digest)
 		step_head(j, STEP_HEAD);
 	else
 		step_post(j);

@@ -333,12 +333,14 @@ static int add_temporary(int dirfd, const char *name, void *arg, struct err *e)
 }
 
 /* Temporary names beside records. Records are written under the shared lock, so with the exclusive one (`locked`) every
- * one of them is a dead writer's; the index has a lock of its own, and age must do. */
+ * one of them is a dead writer's; index.json and the documents in lists/ have locks of their own, and age must do. */
 static int temporaries(const struct store *s, bool locked, struct strv *out, struct err *e)
 {
 	time_t old = time(NULL) - TEMPORARY_SECONDS;
 	time_t any = locked ? (time_t)INT64_MAX : old;
 	int r = each_entry(s, "images", add_temporary, &(struct leftovers){"images", out, old}, e);
+	if (r >= 0)
+		r = each_entry(s, "lists", add_temporary, &(struct leftovers){"lists", out, old}, e);
 	if (r >= 0)
 		r = each_entry(s, STORE_META, add_temporary, &(struct leftovers){STORE_META, out, any}, e);
 	return r < 0 ? r : each_entry(s, STORE_REFS, add_temporary, &(struct leftovers){STORE_REFS, out, any}, e);
@@ -406,8 +408,8 @@ static int check_map_owner(int dirfd, const char *key, void *arg, struct err *e)
 int store_check_owners(const struct store *s, bool mend, store_owner_fn *fn, void *arg, struct err *e)
 {
 	static const char *const dirs[] = {
-		".",	  "images",	"images/blobs", STORE_BLOBS, STORE_META, STORE_REFS,
-		"layers", "containers", "names",	"tmp",	     "cache",
+		".",	  "images", "images/blobs", STORE_BLOBS, STORE_META, STORE_REFS,
+		"layers", "lists",  "containers",   "names",	 "tmp",	     "cache",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		check_owner(s, dirs[i], mend, fn, arg);

@@ -474,7 +474,10 @@ int store_prune_image(const struct store *s, const char *manifest_digest, struct
 		r = store_names(s, manifest_digest, &names, e);
 	if (r >= 0)
 		r = store_each_file(s, "tmp", "pins", true, mark_pins, &pins, e);
-	bool spare = names.count || strv_has(&pins.blobs, store_hex(manifest_digest));
+	autofree char *index = NULL;
+	if (r >= 0)
+		r = store_list_of(s, manifest_digest, &index, e);
+	bool spare = names.count || index || strv_has(&pins.blobs, store_hex(manifest_digest));
 	marks_free(&pins);
 	if (r < 0 || spare)
 		return r < 0 ? r : 0;

@@ -41,7 +41,7 @@ int store_drop_partials(const struct store *s, int64_t older_than, int64_t *ret_
 		return saved == ENOENT ? 0 : err_sys(e, saved, "open %s/cache", s->root);
 	}
 	for (const struct dirent *entry; (entry = readdir(d));)
-		if (str_after(entry->d_name, STORE_PARTIAL))
+		if (str_after(entry->d_name, STORE_PARTIAL) || str_after(entry->d_name, STORE_COMPRESSED))
 			count += drop_partial(dirfd(d), entry->d_name, older_than, &bytes);
 	*ret_bytes += bytes;
 	return count;

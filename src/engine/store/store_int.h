@@ -5,7 +5,7 @@
  * refs.c    images/refs: one record per name, index.json  find.c    from what a person typed to an image
  * layout.c  OCI layouts of others (the built-in one)      work.c    writers: tmp/, pins, publishing
  * gc.c      what nobody needs, and what crashes left     check.c   what is damaged (rl/engine/store_check.h)
- * shared.c  stores of others, read only
+ * shared.c  stores of others, read only                  lists.c   multi-platform indexes
  */
 #ifndef RL_ENGINE_STORE_INT_H
 #define RL_ENGINE_STORE_INT_H
