@@ -245,6 +245,8 @@ static int prepare_overlapped(void *arg, struct err *e)
 	int r = container_dir_fill(c, e);
 	if (r == 0 && c->uses_slirp)
 		r = net_slirp_start(&c->slirp_opts, &c->slirp, e);
+	if (r == 0 && c->uses_slirp)
+		r = container_rights_slirp(c, e);
 	return r;
 }
 
