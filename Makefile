@@ -79,7 +79,7 @@ $(B)/libexec/rl/rl-image: $(call objs,image) $(IMAGE_LIBS)
 		$(call STATIC,cap-ng) $(call STATIC,seccomp) $(call STATIC,jansson) $(call STATIC,archive) \
 		$(call STATIC,z) -lzstd -lcrypto -lisal -lpthread -ldl -o $@
 
-NETD_LIBS := $(foreach l,engine/net kern base,$(call lib,$(l)))
+NETD_LIBS := $(foreach l,engine/net kern model base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -33,6 +33,8 @@ RUN_SETTER(security_opt)
 RUN_SETTER(device)
 RUN_SETTER(emulate)
 RUN_SETTER(host_access)
+RUN_SETTER(allow_net)
+RUN_SETTER(deny_net)
 
 static int set_no_hosts(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -120,6 +122,10 @@ static const struct opt_def build_defs[] = {
 	 NULL},
 	{"host-access", NULL, 0, "PORTS", .set = set_host_access, 0, OPT_REPEAT, STEPS,
 	 "what of this machine's loopback can be reached", 0, NULL},
+	{"allow-net", NULL, 0, "LIST", .set = set_allow_net, 0, OPT_REPEAT, STEPS,
+	 "connect only to these: NAME, *.NAME or CIDR, each with [:PORT]", 0, NULL},
+	{"deny-net", NULL, 0, "LIST", .set = set_deny_net, 0, OPT_REPEAT, STEPS,
+	 "never connect to these; metadata: clouds' credentials", COMPLETE_CHOICES, "metadata"},
 	{"ulimit", NULL, 0, "NAME=SOFT[:HARD]", .set = set_ulimit, 0, OPT_REPEAT, STEPS, "resource limit", 0, NULL},
 	{"shm-size", NULL, 0, "SIZE", .set = set_shm_size, 0, 0, STEPS, "size of /dev/shm", 0, NULL},
 	{"cap-add", NULL, 0, "CAP", .set = set_cap_add, 0, OPT_REPEAT, STEPS, "add a capability", 0, NULL},

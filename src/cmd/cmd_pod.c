@@ -66,6 +66,8 @@ SETTER(dns_option)
 SETTER(add_host)
 SETTER(mac_address)
 SETTER(host_access)
+SETTER(allow_net)
+SETTER(deny_net)
 
 static int set_share(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -136,6 +138,10 @@ static const struct opt_def create_defs[] = {
 	VALUE("mac-address", 0, "MAC", set_mac_address, 0, network, "hardware address of the interface"),
 	VALUE("host-access", 0, "WHAT", set_host_access, 0, network,
 	      "open ports of the host itself: none, all or a list"),
+	VALUE("allow-net", 0, "LIST", set_allow_net, OPT_REPEAT, network,
+	      "connect only to these: NAME, *.NAME or CIDR, each with [:PORT]"),
+	VALUE("deny-net", 0, "LIST", set_deny_net, OPT_REPEAT, network,
+	      "never connect to these; metadata: clouds' credentials"),
 	{.name = "infra-image", .flags = OPT_REFUSED, .help = "a pod needs no image"},
 	{.name = "infra-command", .flags = OPT_REFUSED, .help = "a pod's first process executes nothing"},
 	{.name = "infra-name", .flags = OPT_REFUSED, .help = "the pod has the name"},

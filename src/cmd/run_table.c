@@ -92,6 +92,8 @@ SETTER(dns_option)
 SETTER(add_host)
 SETTER(mac_address)
 SETTER(host_access)
+SETTER(allow_net)
+SETTER(deny_net)
 SETTER(publish)
 SETTER(ip)
 SETTER(ip6)
@@ -323,6 +325,10 @@ const struct opt_def run_defs[] = {
 	VALUE("mac-address", 0, "MAC", set_mac_address, network, "hardware address of the interface"),
 	VALUE("host-access", 0, "WHAT", set_host_access, network, "open ports of the host itself: none, all or a list",
 	      CHOICES("none all")),
+	VALUE("allow-net", 0, "LIST", set_allow_net, network,
+	      "connect only to these: NAME, *.NAME or CIDR, each with [:PORT]", .flags = OPT_REPEAT),
+	VALUE("deny-net", 0, "LIST", set_deny_net, network, "never connect to these; metadata: clouds' credentials",
+	      .flags = OPT_REPEAT, CHOICES("metadata")),
 
 	VALUE("cap-add", 0, "CAP", set_cap_add, security, "add a capability, or ALL", .flags = OPT_REPEAT),
 	VALUE("cap-drop", 0, "CAP", set_cap_drop, security, "drop a capability, or ALL", .flags = OPT_REPEAT),

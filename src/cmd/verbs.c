@@ -39,6 +39,7 @@ const struct verb *const verb_table[] = {
 	&verb_port,
 	&verb_port_add,
 	&verb_port_rm,
+	&verb_netlog,
 	&verb_init,
 	&verb_container_prune,
 	&verb_snapshot_create,

@@ -80,6 +80,7 @@ extern const struct verb verb_pod_stop;
 extern const struct verb verb_port;
 extern const struct verb verb_port_add;
 extern const struct verb verb_port_rm;
+extern const struct verb verb_netlog;
 extern const struct verb verb_ps;
 extern const struct verb verb_rename;
 extern const struct verb verb_restart;

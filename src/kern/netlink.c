@@ -5,6 +5,7 @@
  * ----------------------  -------------  ----------------------------------------------------------------
  * nl_link_up, nl_link_set RTM_NEWLINK    IFLA_ADDRESS, IFLA_MTU, IFLA_AF_SPEC{AF_INET6{ADDR_GEN_MODE}}
  * nl_veth_add             RTM_NEWLINK    IFLA_LINKINFO{veth{VETH_INFO_PEER{ifinfomsg, name, netns, mac}}}
+ * nl_bridge_port_lock     RTM_NEWNEIGH   NTF_MASTER, NDA_LLADDR;  RTM_SETLINK  IFLA_PROTINFO{LEARNING off, LOCKED on}
  * nl_addr_add             RTM_NEWADDR    IFA_LOCAL, IFA_ADDRESS, IFA_FLAGS nodad
  * nl_route_default        RTM_NEWROUTE   RTA_GATEWAY, RTA_OIF
  * nl_neigh_add            RTM_NEWNEIGH   NDA_DST, NDA_LLADDR, permanent
@@ -178,6 +179,25 @@ void nl_bridge_add(struct nl *nl, const char *name)
 	struct rtattr *linkinfo = nest(nl, IFLA_LINKINFO);
 	put_str(nl, IFLA_INFO_KIND, "bridge");
 	nest_end(nl, linkinfo);
+	end(nl, h);
+}
+
+/* A locked port takes a frame only if the bridge's table has its source address at this very port. */
+void nl_bridge_port_lock(struct nl *nl, int index, const uint8_t mac[6])
+{
+	const uint8_t on = 1, off = 0;
+	struct ifinfomsg info = {.ifi_family = AF_BRIDGE, .ifi_index = index};
+	struct ndmsg entry = {
+		.ndm_family = AF_BRIDGE, .ndm_ifindex = index, .ndm_flags = NTF_MASTER, .ndm_state = NUD_NOARP};
+	struct nlmsghdr *h = begin(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "enter the port's address", &entry,
+				   sizeof(entry));
+	(void)put(nl, NDA_LLADDR, mac, 6);
+	end(nl, h);
+	h = begin(nl, RTM_SETLINK, 0, "lock the port", &info, sizeof(info));
+	struct rtattr *port = nest(nl, IFLA_PROTINFO | NLA_F_NESTED);
+	(void)put(nl, IFLA_BRPORT_LEARNING, &off, sizeof(off));
+	(void)put(nl, IFLA_BRPORT_LOCKED, &on, sizeof(on));
+	nest_end(nl, port);
 	end(nl, h);
 }
 
@@ -371,6 +391,45 @@ int nl_link_index(const struct nl *nl, const char *name, struct err *e)
 	if (ioctl(nl->fd, SIOCGIFINDEX, &ifr) < 0)
 		return err_sys(e, errno, "interface %s", name);
 	return ifr.ifr_ifindex;
+}
+
+/* The attribute of this type among `len` bytes of attributes. */
+static const struct rtattr *find_attr(const struct rtattr *first, size_t len, unsigned short type)
+{
+	for (const struct rtattr *a = first; RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
+static const struct rtattr *find_inside(const struct rtattr *outer, unsigned short type)
+{
+	return outer ? find_attr(RTA_DATA(outer), RTA_PAYLOAD(outer), type) : NULL;
+}
+
+bool nl_bridge_port_is_locked(struct nl *nl, int index)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg msg;
+	} request = {
+		.h = {.nlmsg_len = sizeof(request),
+		      .nlmsg_type = RTM_GETLINK,
+		      .nlmsg_flags = NLM_F_REQUEST,
+		      .nlmsg_seq = ++nl->seq},
+		.msg = {.ifi_family = AF_UNSPEC, .ifi_index = index},
+	};
+	autofree unsigned char *buf = xmalloc(NL_DUMP_BYTES);
+	nl->base_seq = nl->seq;
+	if (send(nl->fd, &request, sizeof(request), 0) < 0)
+		return false;
+	ssize_t n = receive(nl, buf, NL_DUMP_BYTES, NULL);
+	const struct nlmsghdr *h = (const void *)buf;
+	if (n < 0 || !NLMSG_OK(h, (size_t)n) || h->nlmsg_seq != nl->seq || h->nlmsg_type != RTM_NEWLINK)
+		return false;
+	const struct rtattr *info = find_attr(IFLA_RTA(NLMSG_DATA(h)), IFLA_PAYLOAD(h), IFLA_LINKINFO);
+	const struct rtattr *locked = find_inside(find_inside(info, IFLA_INFO_SLAVE_DATA), IFLA_BRPORT_LOCKED);
+	return locked && RTA_PAYLOAD(locked) == 1 && *(const uint8_t *)RTA_DATA(locked) == 1;
 }
 
 int nl_netns_fd(const struct nl *nl, struct err *e)

@@ -110,7 +110,7 @@ void run_opts_free(struct run_opts *o)
 		&o->dns_options,   &o->add_hosts,	&o->host_access, &o->log_opts,
 		&o->volumes_from,  &o->env_merge,	&o->unsetenv,	 &o->host_users,
 		&o->requires,	   &o->typed,		&o->publish,	 &o->expose,
-		&o->more_networks, &o->network_aliases,
+		&o->more_networks, &o->network_aliases, &o->allow_net,	 &o->deny_net,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -255,10 +255,13 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
 		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
 				"publish them where the network is made");
-	if (o->network.kind == NETWORK_NAMED && (o->dns.count || o->host_access.count))
-		return err_set(e, EINVAL,
-			       "%s: not with --network %s, whose way out and resolver are for all containers on it",
-			       o->dns.count ? "--dns" : "--host-access", o->network.name);
+	if (o->network.kind == NETWORK_NAMED && o->dns.count)
+		return err_set(e, EINVAL, "--dns: not with --network %s, whose resolver is for all containers on it",
+			       o->network.name);
+	if ((o->allow_net.count || o->deny_net.count) && (foreign_net || o->network.kind == NETWORK_NONE))
+		return err_set(e, EINVAL, "%s: not with this --network, %s",
+			       o->allow_net.count ? "--allow-net" : "--deny-net",
+			       foreign_net ? "which is not the container's own" : "which leads nowhere");
 	if (o->network.kind != NETWORK_NAMED && (o->ip || o->ip6 || o->network_aliases.count))
 		return err_hint((err_set(e, EINVAL, "--ip, --ip6 and --network-alias are for networks with a name"), e),
 				"make one with 'rl network create NAME' and give --network NAME");

@@ -117,6 +117,8 @@ static const struct field option_fields[] = {
 	 .max = CGROUPS_DISABLED},
 	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
 	FIELD(O, FIELD_STRV, host_access),
+	FIELD(O, FIELD_STRV, allow_net),
+	FIELD(O, FIELD_STRV, deny_net),
 	FIELD(O, FIELD_STRV, volumes_from),
 	FIELD(O, FIELD_BOOL, env_host),
 	FIELD(O, FIELD_STRV, env_merge),

@@ -10,6 +10,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/model/net_policy.h"
 #include "rl/model/network_rec.h"
 #include "rl/model/port_opt.h"
 #include "rl/model/slirp_opt.h"
@@ -205,6 +206,26 @@ int run_opts_host_access(struct run_opts *o, const char *value, struct err *e)
 	o->host_access = words;
 	words = (struct strv)STRV_INIT;
 	return 0;
+}
+
+static int add_policy(struct strv *list, const char *option, const char *value, bool deny, struct err *e)
+{
+	autofree struct net_policy *p = xcalloc(1, sizeof(*p));
+	int r = net_policy_add(p, value, deny, e);
+	if (r < 0)
+		return err_ctx(e, "%s", option);
+	strv_add(list, value);
+	return 0;
+}
+
+int run_opts_allow_net(struct run_opts *o, const char *value, struct err *e)
+{
+	return add_policy(&o->allow_net, "--allow-net", value, false, e);
+}
+
+int run_opts_deny_net(struct run_opts *o, const char *value, struct err *e)
+{
+	return add_policy(&o->deny_net, "--deny-net", value, true, e);
 }
 
 int run_opts_publish(struct run_opts *o, const char *value, struct err *e)

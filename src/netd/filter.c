@@ -79,12 +79,17 @@ static const struct seccomp_rule rules[] = {
 	ALLOW_IF("fcntl", IS(1, F_SETFD)),
 	ALLOW_IF("ioctl", IS(1, FIONBIO)),
 	ALLOW_IF("ioctl", IS(1, FIONREAD)),
-	/* memory, which is never executable and never a file, and the process itself */
+	/* memory, which is never executable, and the process itself */
 	ALLOW("brk"),
 	{.name = "mmap",
 	 .action = SECCOMP_RET_ALLOW,
 	 .nconds = 2,
 	 .conds = {BITS(2, PROT_EXEC, 0), BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS)}},
+	/* the record of what was refused (net_log.h) */
+	{.name = "mmap",
+	 .action = SECCOMP_RET_ALLOW,
+	 .nconds = 2,
+	 .conds = {IS(2, PROT_READ | PROT_WRITE), IS(3, MAP_SHARED)}},
 	ALLOW_IF("mprotect", BITS(2, PROT_EXEC, 0)),
 	ALLOW("munmap"),
 	ALLOW("mremap"),

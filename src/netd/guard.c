@@ -14,7 +14,8 @@
  *
  * socket is ours so that a container which opens everything it can leaves descriptors for its resolver.
  *
- * There is one state: whether and on which ports host loopback is open. It is set once, before the first frame; an
+ * There is one state: whose share of the host's loopback counts now, and, while a frame of a container with a policy of
+ * its own is with libslirp, the one target that frame was judged for: what libslirp makes of it must go there. An
  * interposed function has no other way to be given it.
  */
 #include <errno.h>
@@ -35,32 +36,37 @@ enum {
 };
 
 static struct {
-	enum net_host_access access;
-	size_t count;
-	uint16_t ports[NET_HOST_PORTS_MAX];
+	const struct frame_policy *policy;
+	struct net_target only; /* family 0: none */
+	unsigned resolver_count;
 	int fd_limit; /* the first descriptor number libslirp may not have */
 } opened;
 
-void guard_init(const struct net_slirp_opts *o)
+void guard_init(const struct frame_policy *p)
 {
 	struct rlimit files;
 	opened.fd_limit = INT_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < INT_MAX)
 		opened.fd_limit = (int)RL_MIN(files.rlim_max, (rlim_t)NETD_FILES_MAX);
 	opened.fd_limit -= RL_MIN((int)RESERVE, opened.fd_limit / 2);
-	opened.access = o->host_access;
-	opened.count = RL_MIN(o->host_ports_count, (size_t)NET_HOST_PORTS_MAX);
-	memcpy(opened.ports, o->host_ports, sizeof(opened.ports));
+	opened.policy = p;
 }
 
-static bool loopback_open(uint16_t port)
+void guard_only(const struct net_target *t)
 {
-	if (opened.access == NET_HOST_ALL)
-		return true;
-	for (size_t i = 0; opened.access == NET_HOST_PORTS && i < opened.count; i++)
-		if (opened.ports[i] == port)
-			return true;
-	return false;
+	opened.only = t ? *t : (struct net_target){.family = 0};
+}
+
+unsigned guard_resolver_count(void)
+{
+	return opened.resolver_count;
+}
+
+static bool is_expected(int family, const void *address, in_port_t port)
+{
+	const struct net_target *t = &opened.only;
+	return !t->family || (t->family == family && t->port == ntohs(port) &&
+			      memcmp(t->address, address, family == AF_INET ? 4 : 16) == 0);
 }
 
 static bool is_allowed(const struct sockaddr *addr, socklen_t len)
@@ -71,15 +77,15 @@ static bool is_allowed(const struct sockaddr *addr, socklen_t len)
 		struct sockaddr_in a;
 		memcpy(&a, addr, sizeof(a));
 		if (a.sin_addr.s_addr == htonl(INADDR_LOOPBACK))
-			return loopback_open(ntohs(a.sin_port));
-		return !frame_addr4_closed(a.sin_addr);
+			return !opened.only.family && frame_host_port_open(opened.policy, ntohs(a.sin_port));
+		return !frame_addr4_closed(a.sin_addr) && is_expected(AF_INET, &a.sin_addr, a.sin_port);
 	}
 	if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
 		struct sockaddr_in6 a;
 		memcpy(&a, addr, sizeof(a));
 		if (IN6_IS_ADDR_LOOPBACK(&a.sin6_addr))
-			return loopback_open(ntohs(a.sin6_port));
-		return !frame_addr6_closed(&a.sin6_addr);
+			return !opened.only.family && frame_host_port_open(opened.policy, ntohs(a.sin6_port));
+		return !frame_addr6_closed(&a.sin6_addr) && is_expected(AF_INET6, &a.sin6_addr, a.sin6_port);
 	}
 	if (addr->sa_family == AF_UNIX && len > sizeof(sa_family_t))
 		return strncmp(((const struct sockaddr_un *)(const void *)addr)->sun_path, NETD_DNS_PATH,
@@ -105,10 +111,13 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 		errno = EPERM;
 		return -1;
 	}
+	bool is_resolver = addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNIX;
 	/* A connect to our own listener must not be able to wait for ourselves. */
-	if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNIX)
+	if (is_resolver)
 		(void)fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
-	return (int)syscall(SYS_connect, fd, addr, len);
+	int r = (int)syscall(SYS_connect, fd, addr, len);
+	opened.resolver_count += is_resolver && r == 0;
+	return r;
 }
 
 ssize_t sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *addr, socklen_t len)

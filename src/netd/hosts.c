@@ -29,7 +29,6 @@ enum {
 	RCODE_NXDOMAIN = 3,
 	TTL_S = 5,
 	ANSWERS_MAX = 16,
-	NAME_TEXT = 256,
 };
 
 struct hosts {
@@ -55,6 +54,7 @@ static void speak_as(struct netd *n, const struct net_host *h)
 	memcpy(n->policy.mac, h->mac, NET_MAC_LEN);
 	n->policy.address = h->address;
 	n->policy.address6 = h->address6;
+	rights_select(n, h->mac);
 }
 
 void hosts_add(struct netd *n, const struct net_host *h)
@@ -102,26 +102,6 @@ bool hosts_is_outward(const struct netd *n, const uint8_t *frame, const struct f
 
 /* ---- names ---- */
 
-/* The question's name as text without the last dot; false when it is too long or has odd characters. */
-static bool question_name(const uint8_t *query, char ret[NAME_TEXT], size_t *ret_end)
-{
-	size_t at = DNS_HEADER;
-	size_t out = 0;
-	bool plain = true;
-	for (; query[at]; at += (size_t)query[at] + 1) {
-		if (out)
-			ret[out++] = '.';
-		for (size_t k = 1; k <= query[at]; k++) {
-			uint8_t c = query[at + k];
-			plain &= c > ' ' && c < 127 && c != '.';
-			ret[out++] = (char)c;
-		}
-	}
-	ret[out] = '\0';
-	*ret_end = at + 1;
-	return plain;
-}
-
 static bool has_name(const struct net_host *h, const char *name)
 {
 	for (const char *p = h->names; *p; p += strlen(p) + 1)
@@ -151,7 +131,7 @@ static size_t put_record(uint8_t *out, size_t at, unsigned type, const void *dat
 
 static size_t put_ptr(uint8_t *out, size_t at, const char *name)
 {
-	uint8_t wire[NAME_TEXT + 2];
+	uint8_t wire[DNS_NAME_TEXT + 2];
 	size_t n = 0;
 	while (*name && n + strlen(name) + 2 < sizeof(wire)) {
 		size_t label = strcspn(name, ".");
@@ -240,11 +220,11 @@ static void answer_forward(const struct netd *n, const char *name, unsigned type
 
 size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint8_t *out)
 {
-	char name[NAME_TEXT] = "";
+	char name[DNS_NAME_TEXT] = "";
 	size_t end;
 	if (!n->hosts)
 		return 0;
-	bool plain = question_name(query, name, &end);
+	bool plain = dns_question_name(query, name, &end);
 	unsigned type = (unsigned)query[end] << 8 | query[end + 1];
 	unsigned class = (unsigned)query[end + 2] << 8 | query[end + 3];
 	struct reply r = {.out = out, .at = dns_build_error(query, len, 0, out)};

@@ -203,7 +203,7 @@ int loop_init(struct netd *n, struct err *e)
 	if (r < 0)
 		return r;
 	tune_malloc();
-	guard_init(o);
+	guard_init(&n->policy);
 	n->outbound4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = o->outbound_addr};
 	n->outbound6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = o->outbound_addr6};
 	SlirpConfig cfg = {
@@ -218,7 +218,8 @@ int loop_init(struct netd *n, struct err *e)
 		.vhost6 = o->gateway6,
 		.if_mtu = o->mtu,
 		.if_mru = o->mtu,
-		.disable_host_loopback = o->host_access == NET_HOST_NONE,
+		/* On a shared network that is each container's own: the frame check and guard.c see to it. */
+		.disable_host_loopback = o->host_access == NET_HOST_NONE && !o->shared,
 		.outbound_addr = *o->outbound ? &n->outbound4 : NULL,
 		.outbound_addr6 = *o->outbound6 ? &n->outbound6 : NULL,
 		.disable_dns = true,
@@ -239,6 +240,7 @@ int loop_init(struct netd *n, struct err *e)
 	n->resolver = resolver_new(n);
 	n->ping = ping_new(n);
 	n->frags = frag_new();
+	n->rights = rights_new();
 	if (o->shared)
 		n->hosts = hosts_new();
 	else
@@ -267,6 +269,14 @@ static void count_drop(struct netd *n, enum frame_verdict v)
 		n->stats.dropped_other++;
 }
 
+static void to_slirp(struct netd *n, const uint8_t *frame, size_t len)
+{
+	unsigned before = guard_resolver_count();
+	slirp_input(n->slirp, frame, (int)len);
+	if (guard_resolver_count() != before)
+		resolver_tcp_expect(n->resolver_tcp, n->policy.mac);
+}
+
 static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 {
 	struct frame_info info;
@@ -284,9 +294,12 @@ static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 		count_drop(n, FRAME_DROP_DEST);
 		return;
 	}
+	if (n->egress && leaves && v != FRAME_FRAGMENT && hosts_is_outward(n, frame, &info) &&
+	    !rights_check(n, frame, &info))
+		return;
 	switch (v) {
 	case FRAME_PASS:
-		slirp_input(n->slirp, frame, (int)len);
+		to_slirp(n, frame, len);
 		break;
 	case FRAME_DNS:
 		resolver_query(n->resolver, frame + info.l4 + 8, info.end - info.l4 - 8, info.sport);
@@ -314,6 +327,7 @@ static void take_frame(struct netd *n, const uint8_t *frame, size_t len)
 		count_drop(n, v);
 		break;
 	}
+	guard_only(NULL);
 }
 
 /* 0, or -ENODEV when the interface is gone with its namespace. */
@@ -355,6 +369,10 @@ static int read_control(struct netd *n, struct err *e)
 		struct net_host h;
 		memcpy(&h, msg->data, sizeof(h));
 		(msg->step == NETD_STEP_HOST ? hosts_add : hosts_remove)(n, &h);
+		if (msg->step == NETD_STEP_HOST_GONE)
+			rights_drop(n, h.mac);
+	} else if (msg->step == NETD_STEP_RIGHTS && msg->len == sizeof(struct net_rights) && msg->nfds <= 1) {
+		r = rights_set(n, (const void *)msg->data, msg->nfds ? msg->fds[0] : -1, e);
 	} else {
 		r = err_set(e, EPROTO, "unexpected message %u from rl", msg->step);
 	}

@@ -9,6 +9,7 @@
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
  *   ping.c      echo requests to outside
  *   hosts.c     who is on a shared network, and what they are called
+ *   rights.c    what each container may: its egress policy and its share of the host
  *   guard.c     the address policy at the system calls libslirp makes
  *
  * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
@@ -22,6 +23,7 @@
 #include <stdint.h>
 
 #include "rl/engine/net.h"
+#include "rl/engine/net_egress.h"
 #include "rl/engine/net_frag.h"
 #include "rl/engine/net_frame.h"
 #include "rl/engine/net_shape.h"
@@ -56,6 +58,7 @@ struct sender {
 };
 
 struct hosts;
+struct rights;
 struct resolver;
 struct resolver_tcp;
 struct ping;
@@ -75,6 +78,8 @@ struct netd {
 	struct ping *ping;
 	struct frag_table *frags;
 	struct hosts *hosts; /* NULL unless the network is shared */
+	struct rights *rights;
+	struct egress *egress; /* of the container that policy names; NULL: everything is allowed */
 	struct poll_set polls;
 	struct shape shapes[2], *held; /* device.c: an acknowledgement kept back */
 	bool holding;
@@ -114,12 +119,28 @@ void hosts_add(struct netd *n, const struct net_host *h);
 void hosts_remove(struct netd *n, const struct net_host *h);
 /* Make n->policy the one of the container with this frame's source; false: it is none of ours. */
 bool hosts_select(struct netd *n, const uint8_t *frame, size_t len);
-/* Does this frame, which was found good, leave the network? */
+/* Does this frame, which frame_check took, leave the network? (Also where there is one container only.) */
 bool hosts_is_outward(const struct netd *n, const uint8_t *frame, const struct frame_info *i);
 /* Answer a query from the names of the network, into out (DNS_QUERY_MAX + 1024 bytes): the length, 0: not for us. */
 size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint8_t *out);
 
-void guard_init(const struct net_slirp_opts *o);
+/* `p` is looked at whenever libslirp opens something: whose share of the host counts changes with the sender. */
+void guard_init(const struct frame_policy *p);
+/* Until the next call libslirp may connect or send to this target only; NULL: to whatever is open at all. */
+void guard_only(const struct net_target *t);
+/* How often a connection to the resolver was made so far. */
+unsigned guard_resolver_count(void);
+
+struct rights *rights_new(void);
+/* The message RIGHTS; takes the descriptor over, or -1. */
+int rights_set(struct netd *n, const struct net_rights *r, int log_fd, struct err *e) RL_CHECK;
+void rights_drop(struct netd *n, const uint8_t mac[NET_MAC_LEN]);
+/* n->egress and the host's share in n->policy become those of the container with this MAC. */
+void rights_select(struct netd *n, const uint8_t mac[NET_MAC_LEN]);
+/* NULL: everything is allowed. */
+struct egress *rights_egress(const struct netd *n, const uint8_t mac[NET_MAC_LEN]);
+/* May this frame (passed by frame_check) go? If not, it has been answered. */
+bool rights_check(struct netd *n, const uint8_t *frame, const struct frame_info *i);
 
 struct resolver *resolver_new(struct netd *n);
 /* A UDP query of the container's. */
@@ -139,6 +160,8 @@ int resolver_socket(const struct net_server *s, int type);
 
 /* Queries that wait for the servers go out. */
 void resolver_tcp_servers_came(struct resolver_tcp *t);
+/* The next connection that is accepted is this container's: they come in the order in which libslirp made them. */
+void resolver_tcp_expect(struct resolver_tcp *t, const uint8_t mac[NET_MAC_LEN]);
 int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e) RL_CHECK;
 void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s);
 void resolver_tcp_poll(struct resolver_tcp *t, const struct poll_set *s);

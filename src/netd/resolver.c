@@ -159,6 +159,13 @@ static void answer_failure(struct resolver *r, struct query *q)
 	answer(r, q, len);
 }
 
+static void answer_refused(struct resolver *r, struct query *q)
+{
+	size_t len = dns_build_error(q->msg, q->len, DNS_RCODE_REFUSED, r->buf + FRAME_UDP_HEADERS);
+	r->n->stats.refused++;
+	answer(r, q, len);
+}
+
 static bool same_servers(const struct net_servers *a, const struct net_servers *b)
 {
 	if (a->count != b->count)
@@ -263,6 +270,10 @@ void resolver_query(struct resolver *r, const uint8_t *msg, size_t len, uint16_t
 		answer(r, q, local);
 		return;
 	}
+	if (r->n->egress && !egress_may_ask(r->n->egress, msg)) {
+		answer_refused(r, q);
+		return;
+	}
 	q->deadline = q->started + NETD_SERVERS_MS;
 	if (resolver_is_fresh(r))
 		ask_next(r, q);
@@ -288,7 +299,11 @@ static void read_answer(struct resolver *r, struct query *q)
 		return;
 	}
 	resolver_mark(r, q->server, true);
-	answer(r, q, (size_t)len);
+	struct egress *egress = rights_egress(r->n, q->sender.mac);
+	if (egress && !egress_learn(egress, msg, (size_t)len, netd_now_ms()))
+		answer_refused(r, q);
+	else
+		answer(r, q, (size_t)len);
 }
 
 /* ---- in the loop ---- */

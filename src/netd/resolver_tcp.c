@@ -37,6 +37,7 @@ struct connection {
 	int client, server; /* client -1: a free entry */
 	int poll_index;
 	enum state state;
+	uint8_t mac[NET_MAC_LEN]; /* whose */
 	unsigned tries;
 	int64_t deadline;
 	const struct net_server *asked;
@@ -50,6 +51,8 @@ struct resolver_tcp {
 	int listener;
 	int poll_index;
 	unsigned open;
+	uint8_t expected[NETD_DNS_BACKLOG + 1][NET_MAC_LEN]; /* of those not accepted yet: the first of so many */
+	unsigned expected_first, expected_count;
 	struct connection items[CONNECTIONS_MAX];
 };
 
@@ -66,6 +69,23 @@ int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e)
 		t->items[i].client = t->items[i].server = -1;
 	*ret = t;
 	return 0;
+}
+
+void resolver_tcp_expect(struct resolver_tcp *t, const uint8_t mac[NET_MAC_LEN])
+{
+	const unsigned size = ARRAY_SIZE(t->expected);
+	if (t->expected_count == size)
+		return; /* cannot be: the listener's queue is shorter */
+	memcpy(t->expected[(t->expected_first + t->expected_count++) % size], mac, NET_MAC_LEN);
+}
+
+static void take_expected(struct resolver_tcp *t, uint8_t ret_mac[NET_MAC_LEN])
+{
+	if (!t->expected_count)
+		return;
+	memcpy(ret_mac, t->expected[t->expected_first], NET_MAC_LEN);
+	t->expected_first = (t->expected_first + 1) % ARRAY_SIZE(t->expected);
+	t->expected_count--;
 }
 
 static size_t prefixed_len(const uint8_t *p)
@@ -92,6 +112,14 @@ static void finish(struct resolver_tcp *t, struct connection *c)
 	t->open--;
 }
 
+/* Send what was built at answer + PREFIX. */
+static void answer(struct connection *c, size_t len)
+{
+	c->answer[0] = (uint8_t)(len >> 8);
+	c->answer[1] = (uint8_t)len;
+	enter(c, SEND_ANSWER);
+}
+
 static void ask_next(struct resolver_tcp *t, struct connection *c)
 {
 	while (c->tries < t->n->servers.count) {
@@ -106,11 +134,9 @@ static void ask_next(struct resolver_tcp *t, struct connection *c)
 	/* No server would answer: a failure the client understands, not a closed connection. */
 	c->answer = c->answer ? c->answer : xmalloc(PREFIX + DNS_MESSAGE_MAX);
 	size_t len = dns_build_error(c->query + PREFIX, c->query_len - PREFIX, DNS_RCODE_SERVFAIL, c->answer + PREFIX);
-	c->answer[0] = (uint8_t)(len >> 8);
-	c->answer[1] = (uint8_t)len;
 	t->n->stats.dns_failed++;
 	close_fd(&c->server);
-	enter(c, SEND_ANSWER);
+	answer(c, len);
 }
 
 /* Read one length-prefixed message of at most `max` bytes. Returns 1 when it is complete, 0 when there is more to
@@ -144,21 +170,29 @@ static int send_message(struct connection *c, int fd, const uint8_t *buf, size_t
 	return c->done == len;
 }
 
+static void answer_refused(struct resolver_tcp *t, struct connection *c)
+{
+	t->n->stats.refused++;
+	answer(c, dns_build_error(c->query + PREFIX, c->query_len - PREFIX, DNS_RCODE_REFUSED, c->answer + PREFIX));
+}
+
 static void on_query(struct resolver_tcp *t, struct connection *c)
 {
+	struct egress *egress = rights_egress(t->n, c->mac);
 	c->query_len = prefixed_len(c->query);
 	t->n->stats.dns_queries++;
 	if (dns_check_query(c->query + PREFIX, c->query_len - PREFIX) == 0) {
 		finish(t, c);
 		return;
 	}
-	uint8_t *answer = c->answer ? c->answer : xmalloc(PREFIX + DNS_MESSAGE_MAX);
-	c->answer = answer;
-	size_t local = hosts_answer(t->n, c->query + PREFIX, c->query_len - PREFIX, answer + PREFIX);
+	c->answer = c->answer ? c->answer : xmalloc(PREFIX + DNS_MESSAGE_MAX);
+	size_t local = hosts_answer(t->n, c->query + PREFIX, c->query_len - PREFIX, c->answer + PREFIX);
 	if (local) {
-		answer[0] = (uint8_t)(local >> 8);
-		answer[1] = (uint8_t)local;
-		enter(c, SEND_ANSWER);
+		answer(c, local);
+		return;
+	}
+	if (egress && !egress_may_ask(egress, c->query + PREFIX)) {
+		answer_refused(t, c);
 		return;
 	}
 	c->tries = 0;
@@ -194,7 +228,11 @@ static void on_answer(struct resolver_tcp *t, struct connection *c)
 		ask_next(t, c);
 		return;
 	}
-	enter(c, SEND_ANSWER);
+	struct egress *egress = rights_egress(t->n, c->mac);
+	if (egress && !egress_learn(egress, c->answer + PREFIX, prefixed_len(c->answer) - PREFIX, netd_now_ms()))
+		answer_refused(t, c);
+	else
+		enter(c, SEND_ANSWER);
 }
 
 static void on_answered(struct connection *c)
@@ -252,6 +290,8 @@ static void accept_all(struct resolver_tcp *t)
 	int fd;
 	while ((fd = accept4(t->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		struct connection *c = NULL;
+		uint8_t mac[NET_MAC_LEN] = {0};
+		take_expected(t, mac);
 		for (size_t i = 0; i < CONNECTIONS_MAX && !c; i++)
 			if (t->items[i].client < 0)
 				c = &t->items[i];
@@ -260,6 +300,7 @@ static void accept_all(struct resolver_tcp *t)
 			continue;
 		}
 		*c = (struct connection){.client = fd, .server = -1, .poll_index = -1};
+		memcpy(c->mac, mac, sizeof(c->mac));
 		c->query = xmalloc(PREFIX + DNS_QUERY_MAX);
 		enter(c, READ_QUERY);
 		t->open++;

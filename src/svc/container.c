@@ -252,6 +252,8 @@ static int record(void *arg, struct err *e)
 {
 	struct container *c = arg;
 	int r = c->uses_slirp ? net_slirp_start(&c->slirp_opts, &c->slirp, e) : 0;
+	if (r == 0 && c->uses_slirp)
+		r = container_rights_slirp(c, e);
 	return r < 0 ? r : container_dir_record(c, e);
 }
 

@@ -213,6 +213,12 @@ void container_close(struct container *c, bool keep_dir);
 int container_build_network(struct container *c, struct err *e) RL_CHECK;
 /* What it has, one line per network (rl/model/endpoint.h). */
 void container_network_describe(const struct container *c, struct strv *out);
+/* container_rights.c: what the options allow, malloc'd; NULL: what every container may. */
+int container_rights(const struct record_config *config, struct net_rights **ret, struct err *e) RL_CHECK;
+/* Tell the rl-netd of its own, before the device; tell that of a network, before it is plugged in. */
+int container_rights_slirp(struct container *c, struct err *e) RL_CHECK;
+int container_rights_lease(const struct container_rec *rec, const struct net_lease *lease, int conn,
+			   struct err *e) RL_CHECK;
 /* Addresses on named networks, before the clone; and let go of them. */
 int container_network_lease(struct container *c, struct err *e) RL_CHECK;
 void container_network_release(struct container *c);

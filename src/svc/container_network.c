@@ -39,6 +39,11 @@ int container_build_network(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
 	struct rt_ns *ns = &c->spec.ns[RT_NS_NET];
+	struct net_rights *rights = NULL;
+	int r = container_rights(&c->rec.config, &rights, e);
+	free(rights);
+	if (r < 0)
+		return r; /* said before anything is made */
 	switch (o->network.kind) {
 	case NETWORK_NONE:
 		return 0;
@@ -123,9 +128,10 @@ static int lease_next(struct container *c, const char *text, bool first, struct 
 	snprintf(interface, sizeof(interface), "eth%zu", c->nleases + c->uses_slirp);
 	int r = container_lease(&c->store, &c->rec.config, text, interface, first, &c->leases[c->nleases],
 				&c->lease_conns[c->nleases], e);
-	if (r >= 0)
-		c->nleases++;
-	return r;
+	if (r < 0)
+		return r;
+	size_t i = c->nleases++;
+	return container_rights_lease(&c->rec, &c->leases[i], c->lease_conns[i], e);
 }
 
 int container_network_lease(struct container *c, struct err *e)

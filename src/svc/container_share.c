@@ -60,6 +60,8 @@ static int check_network(const struct run_opts *o, struct err *e)
 			     : o->dns_search.count  ? "--dns-search"
 			     : o->add_hosts.count   ? "--add-host"
 			     : o->host_access.count ? "--host-access"
+			     : o->allow_net.count   ? "--allow-net"
+			     : o->deny_net.count    ? "--deny-net"
 						    : NULL;
 	if (o->network.kind != NETWORK_CONTAINER || !option)
 		return 0;

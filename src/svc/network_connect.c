@@ -136,6 +136,8 @@ static int plug_live(struct container_rec *rec, const char *text, struct net_lea
 	for (unsigned i = 1; has_interface(now, interface); i++)
 		snprintf(interface, sizeof(interface), "eth%u", i);
 	int r = container_lease(rec->store, &rec->config, text, interface, false, ret_lease, &conn, e);
+	if (r >= 0)
+		r = container_rights_lease(rec, ret_lease, conn, e);
 	if (r >= 0 && has_interface(now, ret_lease->interface))
 		r = err_set(e, EEXIST, "it has an interface %s already", ret_lease->interface);
 	if (r >= 0)

@@ -32,7 +32,9 @@ struct entry {
 	struct hold *h;
 	struct net_lease lease;
 	bool leased, plugged;
-	int port; /* index of its end, while plugged */
+	int port;		   /* index of its end, while plugged */
+	struct net_rights *rights; /* NULL: as everybody on the network */
+	int log_fd;		   /* of its connections (rl/engine/net_log.h), -1 */
 	struct event_source conn, process;
 	struct entry *next;
 };
@@ -82,6 +84,8 @@ static void entry_end(struct entry *x)
 	event_del(&h->loop, &x->process);
 	close_fd(&fds[0]);
 	close_fd(&fds[1]);
+	close_fd(&x->log_fd);
+	free(x->rights);
 	for (struct entry **at = &h->entries; *at; at = &(*at)->next)
 		if (*at == x) {
 			*at = x->next;
@@ -196,12 +200,33 @@ static int on_process(void *arg, uint32_t events, struct err *e)
 	return 0;
 }
 
+static int on_rights(struct entry *x, struct sync_msg *msg, struct err *e)
+{
+	if (msg->len != sizeof(*x->rights) || msg->nfds > 1 || !x->leased || x->plugged || x->rights)
+		return err_set(e, EPROTO, "malformed request");
+	x->rights = xmemdup(msg->data, sizeof(*x->rights));
+	memcpy(x->rights->mac, x->lease.host.mac, NET_MAC_LEN);
+	x->log_fd = msg->nfds ? msg->fds[0] : -1;
+	msg->nfds = 0;
+	return sync_send(x->conn.fd, NET_HOLD_RIGHTS, NULL, 0, NULL, 0, e);
+}
+
+/* rl-netd knows what the container may before it hears of it, and so before the first frame. */
+static int tell_netd(struct entry *x, struct err *e)
+{
+	struct hold *h = x->h;
+	int r = x->rights ? net_slirp_rights(&h->slirp, x->rights, x->log_fd, e) : 0;
+	close_fd(&x->log_fd);
+	return r < 0 ? r : net_slirp_host(&h->slirp, &x->lease.host, true, e);
+}
+
 static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 {
 	struct hold *h = x->h;
 	if (msg->nfds != 2 || !x->leased || x->plugged)
 		return err_set(e, EPROTO, "malformed request");
-	int r = net_named_plug(&h->net, &x->lease, msg->fds[0], e);
+	bool locked = x->rights && !net_policy_is_empty(&x->rights->policy);
+	int r = net_named_plug(&h->net, &x->lease, locked, msg->fds[0], e);
 	x->port = r;
 	if (r >= 0)
 		r = event_add(&h->loop, &x->process, msg->fds[1], EPOLLIN, on_process, x, e);
@@ -210,7 +235,7 @@ static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 	close(msg->fds[0]);
 	msg->nfds = 0;
 	x->plugged = true;
-	r = net_slirp_host(&h->slirp, &x->lease.host, true, e);
+	r = tell_netd(x, e);
 	return r < 0 ? r : sync_send(x->conn.fd, NET_HOLD_PLUG, NULL, 0, NULL, 0, e);
 }
 
@@ -252,6 +277,8 @@ static int on_conn(void *arg, uint32_t events, struct err *e)
 	}
 	if (msg->step == NET_HOLD_LEASE)
 		r = on_lease(x, msg, &why);
+	else if (msg->step == NET_HOLD_RIGHTS)
+		r = on_rights(x, msg, &why);
 	else if (msg->step == NET_HOLD_PLUG)
 		r = on_plug(x, msg, &why);
 	else if (msg->step == NET_HOLD_UNPLUG)
@@ -272,7 +299,7 @@ static int on_listen(void *arg, uint32_t events, struct err *e)
 	if (fd < 0)
 		return 0;
 	struct entry *x = xcalloc(1, sizeof(*x));
-	*x = (struct entry){.h = h, .conn = EVENT_SOURCE_INIT, .process = EVENT_SOURCE_INIT};
+	*x = (struct entry){.h = h, .log_fd = -1, .conn = EVENT_SOURCE_INIT, .process = EVENT_SOURCE_INIT};
 	int r = event_add(&h->loop, &x->conn, fd, EPOLLIN, on_conn, x, e);
 	if (r < 0) {
 		free(x);

@@ -121,3 +121,9 @@ int network_unplug(const struct store *s, const char *name, const uint8_t mac[NE
 		r = sync_expect(conn, "the network's holder", NET_HOLD_UNPLUG, NULL, e);
 	return r < 0 ? err_ctx(e, "network %s", name) : 0;
 }
+
+int network_rights(int conn, const struct net_rights *rights, int log_fd, struct err *e)
+{
+	int r = sync_send(conn, NET_HOLD_RIGHTS, rights, sizeof(*rights), &log_fd, log_fd >= 0, e);
+	return r < 0 ? r : sync_expect(conn, "the network's holder", NET_HOLD_RIGHTS, NULL, e);
+}

@@ -143,6 +143,8 @@ static int check_own(const struct run_opts *o, unsigned share, struct err *e)
 			option = "--add-host";
 		else if (o->host_access.count)
 			option = "--host-access";
+		else if (o->allow_net.count || o->deny_net.count)
+			option = o->allow_net.count ? "--allow-net" : "--deny-net";
 	}
 	if ((share & RUN_OPTS_POD_UTS) && o->hostname)
 		option = "--hostname";

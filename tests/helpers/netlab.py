@@ -7,6 +7,8 @@ Host side (they print "ready" once they can be used, and run until killed):
     dns LOG ADDR MODE                 a name server on port 53, UDP and TCP, that logs "udp NAME" or "tcp NAME"; MODE:
                                       ok, servfail, silent, truncate (UDP only says TC), forge (a wrong id, a wrong name
                                       and then the right answer), big (a 3 kB answer), closetcp
+    names LOG ADDR RECORD...          a name server on port 53, UDP and TCP, that knows these: NAME=ADDRESS, NAME=ADDRESS/TTL,
+                                      NAME=@ALIAS; the rest does not exist
     flood ADDR PORT BYTES CLOSE       sends BYTES to each client, then CLOSE: close, reset, or stop reading ("half")
 
 Container side:
@@ -139,6 +141,61 @@ def dns_tcp(log, s, mode):
             answer = dns_answer(query, mode, True)
             for byte in struct.pack("!H", len(answer)) + answer:
                 s.sendall(bytes([byte]))
+
+
+def records_of(table, name, kind):
+    """The records of an answer for `name`, aliases followed: (name, type, ttl, data)."""
+    for _ in range(8):
+        values = table.get(name, [])
+        alias = next((v[1:] for v in values if v[0] == "@"), None)
+        for v in values:
+            address, _, ttl = v.partition("/")
+            if v[0] != "@" and kind == (28 if ":" in address else 1):
+                yield name, kind, int(ttl or 60), socket.inet_pton(family(address), address)
+        if not alias:
+            return
+        yield name, 5, 60, encode_name(alias)
+        name = alias
+
+
+def encode_name(name):
+    return b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0"
+
+
+def names_answer(log, table, query, proto):
+    name, end = name_of(query)
+    kind = struct.unpack("!H", query[end - 4:end - 2])[0]
+    log_line(log, f"{proto} {name}")
+    records = b"".join((b"\xc0\x0c" if n == name.lower() else encode_name(n)) + struct.pack("!HHIH", k, 1, ttl, len(d)) + d
+                       for n, k, ttl, d in records_of(table, name.lower(), kind))
+    count = len(list(records_of(table, name.lower(), kind)))
+    flags = 0x8180 if name.lower() in table else 0x8183
+    return query[:2] + struct.pack("!HHHHH", flags, 1, count, 0, 0) + query[12:end] + records
+
+
+def names(log, address, *records):
+    table = {}
+    for name, value in (r.split("=", 1) for r in records):
+        table.setdefault(name, []).append(value)
+    udp = socket.socket(family(address), socket.SOCK_DGRAM)
+    udp.bind((address, 53))
+    tcp = socket.socket(family(address), socket.SOCK_STREAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    tcp.bind((address, 53))
+    tcp.listen(16)
+    ready()
+    while True:
+        for s in select.select([udp, tcp], [], [])[0]:
+            if s is udp:
+                query, peer = udp.recvfrom(4096)
+                udp.sendto(names_answer(log, table, query, "udp"), peer)
+                continue
+            with tcp.accept()[0] as c:
+                prefix = read_exactly(c, 2)
+                query = read_exactly(c, struct.unpack("!H", prefix)[0]) if prefix else None
+                if query:
+                    answer = names_answer(log, table, query, "tcp")
+                    c.sendall(struct.pack("!H", len(answer)) + answer)
 
 
 def flood(address, port, count, how):

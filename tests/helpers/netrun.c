@@ -3,7 +3,7 @@
  * netrun.c - run a command behind rl-netd with nothing else of a container: for network tests and measurements.
  *
  *     netrun [--packet] [--tap-node] [--opts TEXT] [--host-access LIST] [--dns IP] [--resolv PATH] [--stats] [--time]
- *            [--cpu] [--files DIR] CMD ARG...
+ *            [--cpu] [--files DIR] [--allow-net LIST] [--deny-net LIST] CMD ARG...
  *
  * "The host" is the network namespace it is called in. --packet hides /dev/net/tun. --tap-node (as root) gives the
  * child a /dev/net/tun it may open whatever the real one's mode. The child gets user, network and mount namespaces, is
@@ -40,6 +40,7 @@ struct options {
 	bool packet, tap_node, stats, time, cpu;
 	const char *files;
 	struct net_slirp_opts net;
+	struct net_rights rights;
 	char **command;
 };
 
@@ -170,12 +171,12 @@ static void print_stats(struct net_slirp *s)
 	fprintf(stderr,
 		"frames_in=%llu bytes_in=%llu frames_out=%llu bytes_out=%llu malformed=%llu source=%llu dest=%llu "
 		"other=%llu "
-		"out_lost=%llu dns=%llu dns_failed=%llu\n",
+		"out_lost=%llu dns=%llu dns_failed=%llu refused=%llu\n",
 		(unsigned long long)st.frames_in, (unsigned long long)st.bytes_in, (unsigned long long)st.frames_out,
 		(unsigned long long)st.bytes_out, (unsigned long long)st.dropped_malformed,
 		(unsigned long long)st.dropped_source, (unsigned long long)st.dropped_dest,
 		(unsigned long long)st.dropped_other, (unsigned long long)st.out_lost,
-		(unsigned long long)st.dns_queries, (unsigned long long)st.dns_failed);
+		(unsigned long long)st.dns_queries, (unsigned long long)st.dns_failed, (unsigned long long)st.refused);
 }
 
 static int serve(struct options *o, struct net_slirp *s, pid_t pid)
@@ -230,7 +231,10 @@ static void parse(struct options *o, int argc, char **argv)
 			r = net_slirp_parse(argv[++i], &o->net, &e);
 		else if (str_eq(argv[i], "--files"))
 			o->files = argv[++i];
-		else if (str_eq(argv[i], "--resolv"))
+		else if (str_eq(argv[i], "--allow-net") || str_eq(argv[i], "--deny-net")) {
+			bool deny = str_eq(argv[i], "--deny-net");
+			r = net_policy_add(&o->rights.policy, argv[++i], deny, &e);
+		} else if (str_eq(argv[i], "--resolv"))
 			snprintf(o->net.resolv_path, sizeof(o->net.resolv_path), "%s", argv[++i]);
 		else if (str_eq(argv[i], "--dns")) {
 			strv_add(&list, argv[++i]);
@@ -265,6 +269,9 @@ int main(int argc, char **argv)
 	parse(&o, argc, argv);
 	long before = now_us();
 	if (net_slirp_start(&o.net, &s, &e) < 0)
+		fail(&e);
+	memcpy(o.rights.mac, o.net.mac, sizeof(o.rights.mac));
+	if (!net_policy_is_empty(&o.rights.policy) && net_slirp_rights(&s, &o.rights, -1, &e) < 0)
 		fail(&e);
 	long started = now_us();
 	pid_t pid = fork();

@@ -98,7 +98,7 @@ MAY_SEE = {
     "svc": {"base", "kern", "model", "engine", "svc"},
     "cmd": {"base", "model", "svc", "cmd"},
     "image": {"base", "kern", "model", "engine/archive", "engine/registry", "engine/store"},
-    "netd": {"base", "kern", "engine/net"},
+    "netd": {"base", "kern", "model", "engine/net"},
     "portd": {"base", "kern", "engine/net"},
     "notifyd": {"base", "kern", "model", "engine/runtime"},
     "gen": {"base", "kern", "model", "engine/runtime"},

@@ -26,8 +26,9 @@ static int try_connect(const char *address, uint16_t port)
 
 static void set_access(enum net_host_access access, uint16_t port)
 {
-	struct net_slirp_opts o = {.host_access = access, .host_ports_count = 1, .host_ports = {port}};
-	guard_init(&o);
+	static struct frame_policy p;
+	p = (struct frame_policy){.host_access = access, .host_ports_count = 1, .host_ports = {port}};
+	guard_init(&p);
 }
 
 int main(void)
@@ -45,6 +46,15 @@ int main(void)
 	tap_is_int(try_connect("127.0.0.2", 9), EPERM, "nor is it at another loopback address");
 	set_access(NET_HOST_ALL, 0);
 	tap_is_int(try_connect("127.0.0.1", 10), 0, "with all access every port is");
+	struct net_target only = {.family = AF_INET, .proto = IPPROTO_UDP, .port = 9, .address = {192, 0, 2, 1}};
+	guard_only(&only);
+	tap_is_int(try_connect("192.0.2.1", 9), 0, "the one target of a frame is reached");
+	tap_is_int(try_connect("192.0.2.1", 10), EPERM, "another port of it is not");
+	tap_is_int(try_connect("192.0.2.2", 9), EPERM, "nor another address");
+	tap_is_int(try_connect("2001:db8::1", 9), EPERM, "nor one of another family");
+	tap_is_int(try_connect("127.0.0.1", 9), EPERM, "nor loopback, open as it is");
+	guard_only(NULL);
+	tap_is_int(try_connect("192.0.2.2", 9), 0, "afterwards every address is");
 	struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/run/dbus/system_bus_socket"};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	tap_ok(connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == EPERM,

@@ -95,6 +95,8 @@ static void fill(struct run_opts *o)
 	o->no_hosts = true;
 	o->mac_address = xstrdup("02:00:00:00:00:01");
 	strv_add(&o->host_access, "80");
+	strv_add(&o->allow_net, "example.org:443");
+	strv_add(&o->deny_net, "metadata");
 	o->limits = (struct limit_opts){.memory = 1,
 					.memory_swap = -1,
 					.memory_reservation = 3,

@@ -49,7 +49,8 @@ static void render(const char *name, const struct run_opts *o, struct str *out)
 		{"cap-drop", &o->cap_drop},	 {"dns", &o->dns},
 		{"dns-search", &o->dns_search},	 {"dns-option", &o->dns_options},
 		{"add-host", &o->add_hosts},	 {"host-access", &o->host_access},
-		{"entrypoint", &o->entrypoint},
+		{"entrypoint", &o->entrypoint},	 {"allow-net", &o->allow_net},
+		{"deny-net", &o->deny_net},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
 		if (str_eq(name, vectors[i].name))
@@ -370,6 +371,10 @@ static const struct grammar_case cases[] = {
 	BAD("mac", run_opts_mac_address, "02:42:ac:11:00", "six hexadecimal"),
 	BAD("mac", run_opts_mac_address, "02:42:ac:11:00:0g", "six hexadecimal"),
 	BAD("mac", run_opts_mac_address, "2:42:ac:11:00:002", "six hexadecimal"),
+	OK("allow-net", run_opts_allow_net, "example.org:443,10.0.0.0/8", "example.org:443,10.0.0.0/8"),
+	BAD("allow-net", run_opts_allow_net, "10.0.0.1/8", "--allow-net: '10.0.0.1/8': the address has bits"),
+	OK("deny-net", run_opts_deny_net, "metadata", "metadata"),
+	BAD("deny-net", run_opts_deny_net, "", "--deny-net"),
 	OK("host-access", run_opts_host_access, "none", "none"),
 	OK("host-access", run_opts_host_access, "all", "all"),
 	OK("host-access", run_opts_host_access, "80,443", "80 443"),

@@ -40,6 +40,7 @@
 #include "rl/base/err.h"
 #include "rl/base/proc.h"
 #include "rl/base/str.h"
+#include "rl/model/net_policy.h"
 
 enum {
 	NET_MTU_DEFAULT = 65520,
@@ -114,6 +115,15 @@ struct net_host {
 	char names[NET_HOST_NAMES]; /* one behind the other, each with its NUL; an empty one ends the list */
 };
 
+/* What one container may, beside what everybody on its network may. Flat. */
+struct net_rights {
+	uint8_t mac[NET_MAC_LEN];
+	enum net_host_access host_access; /* shared networks; else that of the options counts */
+	size_t host_ports_count;
+	uint16_t host_ports[NET_HOST_PORTS_MAX];
+	struct net_policy policy; /* empty: everything */
+};
+
 enum net_device_kind {
 	NET_DEVICE_TAP,
 	NET_DEVICE_PACKET, /* AF_PACKET on the far end of a veth pair, in a network namespace of its own */
@@ -149,6 +159,7 @@ struct net_slirp_stats {
 	uint64_t dropped_malformed, dropped_source, dropped_dest, dropped_other;
 	uint64_t out_lost; /* to the container: the device's queue was full */
 	uint64_t dns_queries, dns_failed;
+	uint64_t refused; /* connections, datagrams, pings and queries, by the container's policy */
 };
 
 /* ---- options ---- */
@@ -184,6 +195,9 @@ int net_slirp_watch(struct net_slirp *s, const struct net_slirp_opts *o, struct 
 int net_slirp_on_watch(struct net_slirp *s, struct err *e) RL_CHECK;
 /* Shared networks: this container is there now, or (matched by its MAC) no more. */
 int net_slirp_host(struct net_slirp *s, const struct net_host *h, bool present, struct err *e) RL_CHECK;
+/* The rights of a container, before its device is attached or net_slirp_host names it. `log_fd` (net_log.h) is -1 or stays
+ * the caller's. */
+int net_slirp_rights(struct net_slirp *s, const struct net_rights *rights, int log_fd, struct err *e) RL_CHECK;
 /* Counters, asked of rl-netd; waits for its answer. Not while another process uses the control socket. */
 int net_slirp_stats(struct net_slirp *s, struct net_slirp_stats *ret, struct err *e) RL_CHECK;
 int net_slirp_control_fd(const struct net_slirp *s);

@@ -59,6 +59,9 @@ enum frame_verdict frame_check(const struct frame_policy *p, const uint8_t *fram
 bool frame_addr4_closed(struct in_addr a);
 bool frame_addr6_closed(const struct in6_addr *a);
 
+/* Is this port of the host's loopback open, at the gateway's address? */
+bool frame_host_port_open(const struct frame_policy *p, uint16_t port);
+
 uint16_t frame_checksum(const void *data, size_t len, uint32_t sum);
 /* Sum of a pseudo header alone, not complemented: where a checksum that is still to be completed starts from. */
 uint16_t frame_pseudo_sum(int family, const void *src, const void *dst, uint8_t proto, size_t len);

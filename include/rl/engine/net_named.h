@@ -20,6 +20,7 @@
  *   step    sender     payload                                        meaning
  *   LEASE   rl         struct net_lease: what is wanted, zeros: any   keep addresses for a container
  *   LEASE   holder     struct net_lease                               filled in; kept while the connection lives
+ *   RIGHTS  rl         struct net_rights, 0 or 1 fd                   between LEASE and PLUG, if it has some of its own
  *   PLUG    child      its network namespace, a pidfd of itself       and from then on while that process lives
  *   PLUG    holder     -                                              its end of the pair is there
  *   UNPLUG  rl         struct net_lease: the MAC address counts       take the container's end away
@@ -32,7 +33,7 @@
 #include "rl/engine/net.h"
 #include "rl/kern/netlink.h"
 
-enum net_hold_step { NET_HOLD_LEASE = 1, NET_HOLD_PLUG, NET_HOLD_UNPLUG };
+enum net_hold_step { NET_HOLD_LEASE = 1, NET_HOLD_PLUG, NET_HOLD_UNPLUG, NET_HOLD_RIGHTS };
 
 /* One container on one network. Flat. */
 struct net_lease {
@@ -54,8 +55,9 @@ struct net_named {
 /* Holder. A namespace with a bridge and rl-netd's port. `device` is the caller's to close once rl-netd has it. */
 int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct net_device *ret_device,
 		   struct err *e) RL_CHECK;
-/* Holder. The other end of the pair appears in `netns` as lease->interface, down. Returns the index of the port. */
-int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
+/* Holder. The other end of the pair appears in `netns` as lease->interface, down. Returns the index of the port.
+ * `locked`: the bridge takes frames with the container's own MAC only; -ENOTSUP where the kernel cannot (before 5.18). */
+int net_named_plug(struct net_named *n, const struct net_lease *lease, bool locked, int netns, struct err *e) RL_CHECK;
 int net_named_unplug(struct net_named *n, int port, struct err *e) RL_CHECK;
 void net_named_close(struct net_named *n);
 

@@ -13,6 +13,7 @@
  * STATS           rl-netd  struct net_slirp_stats
  * HOST            rl       struct net_host                  shared networks: a container came
  * HOST_GONE       rl       struct net_host                  it went
+ * RIGHTS          rl       struct net_rights, 0 or 1 fd     before the device or the HOST it is about; the fd: net_log.h
  * ERROR           rl-netd  struct err (sync.h)              before it ends because it cannot work
  *
  * End of file on either side ends the other: rl-netd exits, rl reports that the network is gone.
@@ -30,6 +31,7 @@ enum netd_step {
 	NETD_STEP_STATS,
 	NETD_STEP_HOST,
 	NETD_STEP_HOST_GONE,
+	NETD_STEP_RIGHTS,
 	NETD_STEP_N
 };
 

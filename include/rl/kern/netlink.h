@@ -53,6 +53,8 @@ int nl_flush(struct nl *nl, struct err *e) RL_CHECK;
 
 /* Interface index by name in the socket's namespace: -ENODEV. */
 int nl_link_index(const struct nl *nl, const char *name, struct err *e) RL_CHECK;
+/* Is this port locked? Kernels before 5.18 ignore the request. */
+bool nl_bridge_port_is_locked(struct nl *nl, int index);
 /* A descriptor of the socket's network namespace: needs no /proc, needs CAP_NET_ADMIN there. */
 int nl_netns_fd(const struct nl *nl, struct err *e) RL_CHECK;
 /* Switch transmit checksums off (and with them, by the kernel's own rules, scatter-gather and segmentation), so that
@@ -76,6 +78,8 @@ void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s);
 /* With a veth, the other end goes too, wherever it is. */
 void nl_link_del(struct nl *nl, int index);
 void nl_bridge_add(struct nl *nl, const char *name);
+/* From this port of a bridge only frames with this source address are taken: it learns no others. */
+void nl_bridge_port_lock(struct nl *nl, int index, const uint8_t mac[6]);
 /* A veth pair: `name` in the socket's namespace and peer_name in the namespace behind peer_netns_fd. */
 struct nl_veth {
 	const char *name;

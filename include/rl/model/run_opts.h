@@ -225,10 +225,11 @@ struct run_opts {
 	bool network_given; /* not stored: an option said which */
 	struct strv network_aliases;
 	char *ip, *ip6;
-	struct strv publish;	 /* -p, checked (rl/model/port_opt.h) */
-	struct strv expose;	 /* --expose, checked; the image's are added at creation */
-	bool publish_all;	 /* -P */
-	struct strv host_access; /* --host-access none|all|PORT,... ; empty: none */
+	struct strv publish;		 /* -p, checked (rl/model/port_opt.h) */
+	struct strv expose;		 /* --expose, checked; the image's are added at creation */
+	bool publish_all;		 /* -P */
+	struct strv host_access;	 /* --host-access none|all|PORT,... ; empty: none */
+	struct strv allow_net, deny_net; /* values as typed, checked (rl/model/net_policy.h) */
 
 	struct limit_opts limits;
 };
@@ -330,6 +331,8 @@ int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_allow_net(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_deny_net(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ip(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ip6(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Change which networks are wanted, of a container that exists. `text` is NAME[:OPTIONS], checked. connect: -EEXIST when

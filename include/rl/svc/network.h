@@ -45,6 +45,8 @@ int network_disconnect(const char *root, const char *network, const char *contai
 int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn, struct err *e) RL_CHECK;
 /* The container with this address leaves: its interface goes. -ENOENT: it is not on the network. */
 int network_unplug(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN], struct err *e) RL_CHECK;
+/* What the container of this connection may, before it is plugged in; `log_fd` (rl/engine/net_log.h) may be -1. */
+int network_rights(int conn, const struct net_rights *rights, int log_fd, struct err *e) RL_CHECK;
 /* The holder; descriptor 3 leads to who started it. Returns when the last container has gone. */
 int network_hold(const char *root, const char *name, struct err *e) RL_CHECK;
 

@@ -108,7 +108,7 @@ bool frame_addr6_closed(const struct in6_addr *a)
 	return b[0] == 0x20 && b[1] == 0x02 && frame_addr4_closed(get_addr4(b + 2));
 }
 
-static bool gateway_port_open(const struct frame_policy *p, uint16_t port)
+bool frame_host_port_open(const struct frame_policy *p, uint16_t port)
 {
 	if (p->host_access == NET_HOST_ALL)
 		return true;
@@ -169,7 +169,7 @@ static enum frame_verdict to_gateway(const struct frame_policy *p, const struct 
 {
 	if (!is_transport(i->proto))
 		return FRAME_PASS; /* echo: answered by libslirp */
-	return !is_slirp_service(i) && gateway_port_open(p, i->dport) ? FRAME_PASS : FRAME_REFUSE;
+	return !is_slirp_service(i) && frame_host_port_open(p, i->dport) ? FRAME_PASS : FRAME_REFUSE;
 }
 
 static enum frame_verdict to_dns(const struct frame_info *i)

@@ -226,6 +226,12 @@ int net_slirp_host(struct net_slirp *s, const struct net_host *h, bool present, 
 	return r < 0 ? err_ctx(e, "network helper") : 0;
 }
 
+int net_slirp_rights(struct net_slirp *s, const struct net_rights *rights, int log_fd, struct err *e)
+{
+	int r = sync_send(s->control_fd, NETD_STEP_RIGHTS, rights, sizeof(*rights), &log_fd, log_fd >= 0, e);
+	return r < 0 ? err_ctx(e, "network helper") : 0;
+}
+
 int net_slirp_control_fd(const struct net_slirp *s)
 {
 	return s->control_fd;

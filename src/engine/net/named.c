@@ -104,7 +104,7 @@ int net_named_make(const struct net_slirp_opts *o, struct net_named *ret, struct
 	return 0;
 }
 
-int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e)
+int net_named_plug(struct net_named *n, const struct net_lease *lease, bool locked, int netns, struct err *e)
 {
 	char name[NET_IFNAME_SIZE];
 	snprintf(name, sizeof(name), "port%u", n->ports++ % 1000000);
@@ -118,8 +118,14 @@ int net_named_plug(struct net_named *n, const struct net_lease *lease, int netns
 	if (index < 0)
 		return err_ctx(e, "network %s", lease->network);
 	nl_link_set(&n->nl, index, &(struct nl_link_set){.no_addrgen = true, .master = n->bridge});
+	if (locked)
+		nl_bridge_port_lock(&n->nl, index, lease->host.mac);
 	nl_link_up(&n->nl, index);
 	r = nl_flush(&n->nl, e);
+	if (r >= 0 && locked && !nl_bridge_port_is_locked(&n->nl, index)) {
+		err_set(e, ENOTSUP, "the kernel cannot keep a container from sending as another");
+		r = err_hint(e, "--allow-net and --deny-net on a network with a name need Linux 5.18");
+	}
 	return r < 0 ? err_ctx(e, "network %s", lease->network) : index;
 }
 

@@ -1,0 +1,101 @@
+/*
+ * container_rights.c - what a container may reach, from its options to the rl-netd of each of its networks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "container_int.h"
+#include "rl/base/mem.h"
+#include "rl/engine/net_log.h"
+#include "rl/svc/container_netlog.h"
+#include "rl/svc/network.h"
+
+/* What /etc/hosts of the container says of an allowed name is allowed too: no query will be seen for it. */
+static int add_aliases(const struct run_opts *o, struct net_policy *p, struct err *e)
+{
+	for (size_t i = 0; i < o->add_hosts.count; i++) {
+		const char *colon = strchr(o->add_hosts.items[i], ':');
+		if (!colon || str_eq(colon + 1, "host-gateway"))
+			continue;
+		autofree char *name = xstrndup(o->add_hosts.items[i], (size_t)(colon - o->add_hosts.items[i]));
+		int r = net_policy_add_alias(p, name, colon + 1, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_policy(const struct run_opts *o, struct net_policy *p, struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < o->allow_net.count && r >= 0; i++)
+		r = net_policy_add(p, o->allow_net.items[i], false, e);
+	if (r < 0)
+		return err_ctx(e, "--allow-net");
+	for (size_t i = 0; i < o->deny_net.count && r >= 0; i++)
+		r = net_policy_add(p, o->deny_net.items[i], true, e);
+	return r < 0 ? err_ctx(e, "--deny-net") : add_aliases(o, p, e);
+}
+
+int container_rights(const struct record_config *config, struct net_rights **ret, struct err *e)
+{
+	const struct run_opts *o = &config->o;
+	struct net_slirp_opts s = {.host_access = NET_HOST_NONE};
+	*ret = NULL;
+	if (!o->allow_net.count && !o->deny_net.count && !o->host_access.count)
+		return 0;
+	autofree struct net_rights *rights = xcalloc(1, sizeof(*rights));
+	int r = add_policy(o, &rights->policy, e);
+	if (r >= 0)
+		r = net_slirp_set_host_access(&o->host_access, &s, e);
+	if (r < 0)
+		return r;
+	rights->host_access = s.host_access;
+	rights->host_ports_count = s.host_ports_count;
+	memcpy(rights->host_ports, s.host_ports, sizeof(rights->host_ports));
+	*ret = take_ptr(&rights);
+	return 0;
+}
+
+/* *ret_fd is -1 without a policy. */
+static int open_log(const struct container_rec *rec, const struct net_rights *rights, const char *network, int *ret_fd,
+		    struct err *e)
+{
+	*ret_fd = -1;
+	if (net_policy_is_empty(&rights->policy))
+		return 0;
+	autofree char *name = xasprintf(CONTAINER_NETLOG_PREFIX "%s", network);
+	*ret_fd = net_log_open(rec->dirfd, name, e);
+	return *ret_fd < 0 ? *ret_fd : 0;
+}
+
+int container_rights_slirp(struct container *c, struct err *e)
+{
+	struct net_rights *rights = NULL;
+	autofd int log = -1;
+	int r = container_rights(&c->rec.config, &rights, e);
+	if (r >= 0 && rights && !net_policy_is_empty(&rights->policy)) {
+		memcpy(rights->mac, c->slirp_opts.mac, NET_MAC_LEN);
+		r = open_log(&c->rec, rights, "slirp", &log, e);
+		if (r >= 0)
+			r = net_slirp_rights(&c->slirp, rights, log, e);
+	}
+	free(rights);
+	return r;
+}
+
+int container_rights_lease(const struct container_rec *rec, const struct net_lease *lease, int conn, struct err *e)
+{
+	struct net_rights *rights = NULL;
+	autofd int log = -1;
+	int r = container_rights(&rec->config, &rights, e);
+	if (r >= 0 && rights) {
+		r = open_log(rec, rights, lease->network, &log, e);
+		if (r >= 0)
+			r = network_rights(conn, rights, log, e);
+	}
+	free(rights);
+	return r;
+}
