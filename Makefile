@@ -227,6 +227,14 @@ check-unit: unit-tests
 	@$(RUN_TESTS) unit
 check-cli: all tests
 	@$(RUN_TESTS) cli
+check-security: all tests
+	@$(RUN_TESTS) security
+check-faults: all tests
+	@$(RUN_TESTS) faults
+soak:
+	@$(MAKE) --no-print-directory deps-try
+	@$(submake) all
+	@tests/soak/run $(B) $(T)
 check-vm: all
 	@tests/vm/run $(B) $(VM_KERNEL)
 try:
@@ -312,6 +320,9 @@ help:
 	@echo 'make try              install what is missing, build, run a command in a container and show it'
 	@echo 'make check            install what is missing, build, run all tests (T="cli unit NAME" for some of them)'
 	@echo 'make check-unit       the unit tests only;  make check-cli: the command-line tests only'
+	@echo 'make check-security   what has gone wrong elsewhere, and escapes, tried on rl'
+	@echo 'make check-faults     kills and failing system calls in every verb (some 20 minutes)'
+	@echo 'make soak             10,000 runs in a row and 2,000 eight at once; nothing may be left'
 	@echo 'make check-vm         limits under a real systemd, in QEMU (root; VM_KERNEL=a package of a kernel)'
 	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
 	@echo 'make format           let clang-format rewrite the sources'
@@ -323,6 +334,6 @@ help:
 
 -include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
 
-.PHONY: all fuzz fuzz-targets clean help lint-stamps format tests unit-tests check check-unit check-cli try lint bench deps deps-try deps-lint deps-bench \
+.PHONY: all fuzz fuzz-targets clean help lint-stamps format tests unit-tests check check-unit check-cli check-security check-faults soak try lint bench deps deps-try deps-lint deps-bench \
 	install install-files uninstall
 .DELETE_ON_ERROR:

@@ -277,7 +277,7 @@ int container_store_find(const struct store *s, const char *name, struct contain
 	if (parent < 0)
 		return parent;
 	char id[RECORD_ID_SIZE];
-	struct container_rec c;
+	autorec struct container_rec c = CONTAINER_REC_INIT;
 	struct err why = ERR_INIT;
 	int r = -ENOENT;
 	if (path_is_plain_name(name) && by_name(s, name, id) == 0) {
@@ -296,12 +296,11 @@ int container_store_find(const struct store *s, const char *name, struct contain
 	}
 	if (r == 0) {
 		*ret_rec = c;
+		c = (struct container_rec)CONTAINER_REC_INIT;
 		return 0;
 	}
 	if (r == -ENOENT)
 		return not_found(s, name, e);
-	if (r != -EEXIST)
-		container_rec_free(&c);
 	if (e)
 		*e = why;
 	return r == -EEXIST ? r : err_hint(e, "'rl rm -f %s' removes it", name);
