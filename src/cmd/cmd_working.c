@@ -160,8 +160,8 @@ static const struct opt_def copy_defs[] = {
 
 static const struct opt_def add_defs[] = {
 	COPY_ROWS,
-	{"checksum", NULL, 0, "sha256:HEX", OPT_GENERIC(opt_set_string, C, checksum), 0, "Options",
-	 "of an address: refuse anything else", 0, NULL},
+	{"checksum", NULL, 0, "DIGEST", OPT_GENERIC(opt_set_string, C, checksum), 0, "Options",
+	 "of an address, sha256:HEX: refuse anything else", 0, NULL},
 	OPT_END,
 };
 #undef C
