@@ -8,13 +8,14 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
+#include "rl/svc/container.h"
 #include "rl/svc/container_copy.h"
 #include "verbs_int.h"
 
 struct commit_opts {
 	struct strv changes;
 	char *message, *author, *format, *iidfile;
-	bool pause, squash, quiet;
+	bool pause, squash, quiet, rm;
 };
 
 #define C struct commit_opts
@@ -33,6 +34,8 @@ static const struct opt_def commit_defs[] = {
 	 "oci (default) or docker", COMPLETE_CHOICES, "oci docker"},
 	{"iidfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_string, C, iidfile), OPT_ONCE, "Options",
 	 "write the image's id to FILE", COMPLETE_FILE, NULL},
+	{"rm", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, C, rm), 0, "Options", "remove the container afterwards", 0,
+	 NULL},
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, C, quiet), 0, "Options", "show no progress", 0, NULL},
 	OPT_END,
 };
@@ -66,6 +69,11 @@ static int commit_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 		r = io_write_file(AT_FDCWD, o->iidfile, added.id, strlen(added.id), 0644, e);
 		if (r < 0)
 			return err_ctx(e, "--iidfile");
+	}
+	if (o->rm) {
+		r = container_remove(ctx->store_root, c.container, false, true, e);
+		if (r < 0)
+			return err_ctx(e, "--rm");
 	}
 	autostr struct str out = STR_INIT;
 	str_addf(&out, "%s\n", added.id);

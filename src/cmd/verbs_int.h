@@ -6,18 +6,22 @@
 
 #include "rl/cmd/verb.h"
 
+extern const struct verb verb_add;
 extern const struct verb verb_attach;
 extern const struct verb verb_build;
 extern const struct verb verb_builder_prune;
 extern const struct verb verb_commit;
 extern const struct verb verb_completion_cmd;
+extern const struct verb verb_config;
 extern const struct verb verb_container_exists;
 extern const struct verb verb_container_prune;
+extern const struct verb verb_copy;
 extern const struct verb verb_cp;
 extern const struct verb verb_create;
 extern const struct verb verb_events;
 extern const struct verb verb_doctor;
 extern const struct verb verb_exec;
+extern const struct verb verb_from;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;
 extern const struct verb verb_export;

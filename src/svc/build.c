@@ -253,7 +253,7 @@ static int open_empty(struct build *b, const char *name, int *ret_fd, struct err
 	return *ret_fd < 0 ? err_sys(e, errno, "open %s", name) : 0;
 }
 
-static int open_build(struct build *b, const char *root, struct err *e)
+int build_open(struct build *b, const char *root, struct err *e)
 {
 	int r = store_open(root, true, &b->store, e);
 	/* What a killed build has left. */
@@ -284,7 +284,7 @@ static void free_secrets(struct build_secret *s, size_t n)
 	free(s);
 }
 
-static void close_build(struct build *b)
+void build_close(struct build *b)
 {
 	build_pack_close(b);
 	build_show_close(b);
@@ -347,7 +347,7 @@ static void keep_failed(struct build *b)
 		if (!l->empty)
 			strv_addf(&rec.config.layers, "%s/%s/diff", b->store.root, path);
 	}
-	strv_addf(&rec.config.layers, "%s/skeleton", rec.dir);
+	strv_addf(&rec.config.layers, "%s/" BUILD_SKELETON, rec.dir);
 	for (size_t i = 0; i < rec.config.layers.count; i++)
 		str_addf(&lines, "%s\n", rec.config.layers.items[i]);
 	int r = io_write_file(rec.dirfd, STORE_CONTAINER_LAYERS, lines.buf, lines.len, 0644, &why);
@@ -433,14 +433,8 @@ static int build_steps(struct build *b, struct str *ret_id, struct err *e)
 
 static int build_once(struct build_opts *o, const char *root, struct str *ret_id, struct err *e)
 {
-	struct build b = {.o = o,
-			  .store = {.rootfd = -1},
-			  .work = {.dirfd = -1, .pinsfd = -1},
-			  .context = {.rootfd = -1},
-			  .emptyfd = -1,
-			  .skeletonfd = -1,
-			  .loop = EVENT_LOOP_INIT};
-	int r = open_build(&b, root, e);
+	struct build b = BUILD_INIT(o);
+	int r = build_open(&b, root, e);
 	container_tidy(root);
 	if (r >= 0)
 		r = build_steps(&b, ret_id, e);
@@ -449,7 +443,7 @@ static int build_once(struct build_opts *o, const char *root, struct str *ret_id
 		keep_failed(&b);
 		show_place(&b);
 	}
-	close_build(&b);
+	build_close(&b);
 	if (r < 0)
 		container_tidy(root);
 	return r < 0 ? r : 0;

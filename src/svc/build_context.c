@@ -305,8 +305,7 @@ static int read_ignore(struct build *b, int dirfd, const char *name, struct err 
 	return r < 0 ? r : 1;
 }
 
-/* --ignorefile; else that of the Dockerfile; else that of the context. */
-static int find_ignore(struct build *b, const char *dockerfile, struct err *e)
+int build_find_ignore(struct build *b, const char *dockerfile, struct err *e)
 {
 	static const char *const names[] = {".containerignore", ".dockerignore"};
 	if (b->o->ignorefile) {
@@ -391,7 +390,7 @@ int build_read_dockerfile(struct build *b, struct err *e)
 	r = dockerfile_parse(text.buf, text.len, &b->file, &b->where, e);
 	if (r < 0)
 		return err_ctx(e, "%s", b->file_name);
-	return find_ignore(b, path, e);
+	return build_find_ignore(b, path, e);
 }
 
 /* ---- what ADD needs ---- */

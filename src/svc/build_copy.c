@@ -242,7 +242,9 @@ static int reopen_here(int fd, struct err *e)
 	return here < 0 ? err_sys(e, errno, "open %s", path) : here;
 }
 
-static int mount_stack(const struct build *b, const int *fds, size_t n, int upper, int work, int target, struct err *e)
+/* kept: the upper directory will be mounted again, which the kernel refuses after a mount without syncs. */
+static int mount_stack(const struct build *b, const int *fds, size_t n, int upper, int work, int target, bool kept,
+		       struct err *e)
 {
 	autofree int *lower = xcalloc(n + 2, sizeof(*lower));
 	autofree int *mine = xcalloc(n + 2, sizeof(*mine));
@@ -255,7 +257,7 @@ static int mount_stack(const struct build *b, const int *fds, size_t n, int uppe
 	for (; opened < n && r >= 0; opened++)
 		r = lower[opened] = reopen_here(mine[opened], e);
 	const struct mnt_overlay o = {
-		.lower = lower, .nlower = n, .upper = upper, .work = work, .is_volatile = upper >= 0};
+		.lower = lower, .nlower = n, .upper = upper, .work = work, .is_volatile = upper >= 0 && !kept};
 	if (r >= 0)
 		r = mnt_overlay(&o, MNT_NODEV | MNT_NOSUID | (upper < 0 ? MNT_RDONLY : 0), target, e);
 	for (size_t i = 0; i < opened; i++)
@@ -272,12 +274,16 @@ static int open_sub(int dirfd, const char *name, struct err *e)
 static int mount_target(struct copy *c, struct err *e)
 {
 	const struct build_job *j = c->j;
-	autofd int upper = open_sub(c->workfd, "diff", e);
-	autofd int work = upper < 0 ? upper : open_sub(c->workfd, "work", e);
+	bool is_container = j->containerfd >= 0;
+	autofd int in = is_container ? reopen_here(j->containerfd, e) : fcntl(c->workfd, F_DUPFD_CLOEXEC, 3);
+	if (in < 0)
+		return is_container ? in : err_sys(e, errno, "dup");
+	autofd int upper = open_sub(in, is_container ? "upper" : "diff", e);
+	autofd int work = upper < 0 ? upper : open_sub(in, "work", e);
 	autofd int target = work < 0 ? work : open_sub(c->workfd, "root", e);
 	if (target < 0)
 		return target;
-	c->rootfd = mount_stack(j->b, j->lowers, j->step->link ? 0 : j->nlowers, upper, work, target, e);
+	c->rootfd = mount_stack(j->b, j->lowers, j->step->link ? 0 : j->nlowers, upper, work, target, is_container, e);
 	return c->rootfd < 0 ? c->rootfd : 0;
 }
 
@@ -304,7 +310,7 @@ static int mount_source(struct copy *c, struct err *e)
 	if (target < 0)
 		return target;
 	c->keep_owner = true;
-	c->sourcefd = mount_stack(j->b, fds, n, -1, -1, target, e);
+	c->sourcefd = mount_stack(j->b, fds, n, -1, -1, target, false, e);
 	return c->sourcefd < 0 ? c->sourcefd : 0;
 }
 
@@ -346,7 +352,7 @@ static int copy_out(struct copy *c, struct err *e)
 	if (target < 0)
 		return target;
 	umask(022);
-	c->sourcefd = mount_stack(b, fds, n, -1, -1, target, e);
+	c->sourcefd = mount_stack(b, fds, n, -1, -1, target, false, e);
 	if (c->sourcefd < 0)
 		return c->sourcefd;
 	char self[32];
@@ -396,7 +402,7 @@ static int spawn_copy(struct copy *c, struct err *e)
 
 int build_copy_out(struct build *b, int dirfd, struct err *e)
 {
-	struct build_job job = {.b = b, .stage = &b->stages[b->target], .work = "out"};
+	struct build_job job = {.b = b, .stage = &b->stages[b->target], .work = "out", .containerfd = -1};
 	struct copy c = {.j = &job, .rootfd = dirfd, .sourcefd = -1, .out = true};
 	if (mkdirat(b->work.dirfd, "out", 0700) < 0 || mkdirat(b->work.dirfd, "out/source", 0700) < 0)
 		return err_sys(e, errno, "make a directory");

@@ -112,6 +112,7 @@ static RL_NORETURN void child_main(struct build_child *c, int output, int sock)
 				.nlowers = s->nlayers,
 				.work = c->work,
 				.id = c->id,
+				.containerfd = -1,
 				.sock = sock};
 	int r = 0;
 	autofd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -354,8 +355,7 @@ static void begin(struct build *b, struct build_stage *s)
 	s->started = true;
 }
 
-/* Sources that are fetched or unpacked before the child starts. */
-static int prepare_sources(struct build *b, struct build_step *st, struct err *e)
+int build_prepare_sources(struct build *b, struct build_step *st, struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; i < st->nsources && r >= 0 && st->is_add && !st->no_unpack; i++)
@@ -401,7 +401,7 @@ static int advance(struct build *b, struct build_stage *s, struct err *e)
 		}
 		if (b->running >= b->jobs)
 			return 0;
-		r = prepare_sources(b, st, e);
+		r = build_prepare_sources(b, st, e);
 		return r < 0 ? r : start_child(b, s, e);
 	}
 	return r;

@@ -226,10 +226,22 @@ struct build {
 	char failed_id[65]; /* the container of the step that failed */
 };
 
+#define BUILD_INIT(opts)                                                                                               \
+	{                                                                                                              \
+		.o = (opts), .store = {.rootfd = -1}, .work = {.dirfd = -1, .pinsfd = -1}, .context = {.rootfd = -1},  \
+		.emptyfd = -1, .skeletonfd = -1, .loop = EVENT_LOOP_INIT                                               \
+	}
+
+/* build.c: the store, a work directory in it, and what every step needs; all of it closed and freed again. */
+int build_open(struct build *b, const char *root, struct err *e) RL_CHECK;
+void build_close(struct build *b);
+
 /* build_context.c */
 int build_context_open(struct build *b, struct err *e) RL_CHECK;
 void build_context_close(struct build_context *c);
 int build_read_dockerfile(struct build *b, struct err *e) RL_CHECK;
+/* --ignorefile, or what goes with that Dockerfile (a path, or NULL), or the context's. */
+int build_find_ignore(struct build *b, const char *dockerfile, struct err *e) RL_CHECK;
 /* Anything --build-context or the operand may name. */
 int build_context_of(struct build *b, const char *where, struct build_context *ret, struct err *e) RL_CHECK;
 
@@ -286,6 +298,8 @@ void build_pack_close(struct build *b);
 size_t build_new_layer(struct build *b);
 
 /* build_exec.c */
+/* ADD: archives are unpacked, before the step's process starts. */
+int build_prepare_sources(struct build *b, struct build_step *st, struct err *e) RL_CHECK;
 int build_exec(struct build *b, struct err *e) RL_CHECK;
 
 /* build_run.c, build_copy.c: in the child; -errno, or for RUN the command's exit status. */
@@ -297,12 +311,18 @@ struct build_job {
 	size_t nlowers;
 	const char *work; /* name of the new layer's directory in the work directory: diff is made or moved there */
 	const char *id;	  /* of the container of a RUN */
+	int containerfd;  /* COPY into the writable layer of this container's directory; -1: into a new layer */
 	int sock;	  /* to the build */
 };
 /* The mode of a new layer's root directory: that of the layers below, whatever our umask is. */
 mode_t build_root_mode(const struct build_job *j);
 /* The layer is complete: the build goes on while the child clears up after itself. */
 void build_job_done(const struct build_job *j);
+/* An empty entry for every place where something is mounted, in the container's directory: the lowest layer, so that
+ * none has to be made in the writable one. */
+#define BUILD_SKELETON "skeleton"
+struct container;
+int build_make_skeleton(struct container *c, int *ret_fd, struct err *e) RL_CHECK;
 int build_run_child(struct build_job *j, struct err *e) RL_CHECK;
 int build_copy_child(struct build_job *j, struct err *e) RL_CHECK;
 /* The image of a finished target: config, manifest and record from the stage's document and layers. */

@@ -80,13 +80,13 @@ static bool mounts_file(const struct build *b, const struct build_mount *m)
 	return false;
 }
 
-static int make_skeleton(const struct build *b, struct container *c, const struct build_step *st, struct err *e)
+int build_make_skeleton(struct container *c, int *ret_fd, struct err *e)
 {
 	static const char *const dirs[] = {"/proc", "/sys", "/dev"};
 	static const char *const files[] = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
-	if (mkdirat(c->dirfd, "skeleton", 0755) < 0)
+	if (mkdirat(c->dirfd, BUILD_SKELETON, 0755) < 0)
 		return err_sys(e, errno, "make the skeleton");
-	autofd int fd = openat(c->dirfd, "skeleton", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int fd = openat(c->dirfd, BUILD_SKELETON, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, errno, "open the skeleton");
 	int r = 0;
@@ -94,18 +94,27 @@ static int make_skeleton(const struct build *b, struct container *c, const struc
 		r = add_stub(fd, dirs[i], true, e);
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r >= 0; i++)
 		r = add_stub(fd, files[i], false, e);
-	for (size_t i = 0; i < st->nmounts && r >= 0; i++) {
-		const struct build_mount *m = &st->mounts[i];
-		bool is_file = mounts_file(b, m);
-		if (m->target && !str_after(m->target, "/dev/") && is_given(b, m))
-			r = add_stub(fd, m->target, !is_file, e);
-	}
 	for (size_t i = 0; i < c->o->nmounts && r >= 0; i++) {
 		const struct mount_opt *m = &c->o->mounts[i];
 		struct stat sb;
 		bool is_file = m->kind == MOUNT_KIND_BIND && m->source && stat(m->source, &sb) == 0 &&
 			       !S_ISDIR(sb.st_mode);
 		if (!str_after(m->target, "/dev/"))
+			r = add_stub(fd, m->target, !is_file, e);
+	}
+	if (r >= 0)
+		*ret_fd = take_fd(&fd);
+	return r < 0 ? r : 0;
+}
+
+static int make_skeleton(const struct build *b, struct container *c, const struct build_step *st, struct err *e)
+{
+	autofd int fd = -1;
+	int r = build_make_skeleton(c, &fd, e);
+	for (size_t i = 0; i < st->nmounts && r >= 0; i++) {
+		const struct build_mount *m = &st->mounts[i];
+		bool is_file = mounts_file(b, m);
+		if (m->target && !str_after(m->target, "/dev/") && is_given(b, m))
 			r = add_stub(fd, m->target, !is_file, e);
 	}
 	return r < 0 ? r : 0;
@@ -399,7 +408,7 @@ static void fill_record(struct build_job *j, struct container *c)
 	strv_add_all(&rc->env, &st->env);
 	for (size_t i = 0; i < j->nlowers; i++)
 		strv_add_owned(&rc->layers, fd_path(j->lowers[i]));
-	strv_addf(&rc->layers, "%s/skeleton", c->dir);
+	strv_addf(&rc->layers, "%s/" BUILD_SKELETON, c->dir);
 	strv_add(&rc->labels, CONTAINER_BUILD_LABEL);
 }
 

@@ -25,6 +25,7 @@
 #include "rl/kern/selfexe.h"
 #include "rl/svc/image_platform.h"
 #include "rl/svc/pod.h"
+#include "rl/svc/working.h"
 
 void container_init(struct container *c)
 {
@@ -173,8 +174,18 @@ static int have_image(struct container *c, struct err *e)
 	const struct idmap identity = CONTAINER_MAP_IDENTITY;
 	struct run_opts *o = &c->rec.config.o;
 	const struct image_ui ui = {.progress = o->progress, .arg = o->progress_arg};
-	int r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, c->has_map ? &c->map : &identity, &ui,
-				      &c->image, e);
+	const struct idmap *map = c->has_map ? &c->map : &identity;
+	/* No image of the store, but a working container (rl/svc/working.h)? Asked before a registry is. */
+	struct err why = ERR_INIT;
+	int r = o->pull == PULL_MISSING
+			? image_ensure_platform(&c->store, o->image, PULL_NEVER, o->platform, map, &ui, &c->image, &why)
+			: -ENOENT;
+	if (r == -ENOENT && !o->platform && working_exists(&c->store, o->image)) {
+		c->is_working = true;
+		return err_set(e, EREMCHG, "%s is a working container", o->image);
+	}
+	if (r < 0)
+		r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, map, &ui, &c->image, e);
 	if (o->progress)
 		o->progress(NULL, o->progress_arg);
 	o->progress = NULL;
@@ -421,7 +432,18 @@ static int run_new(struct run_opts *o, const char *store_root, struct str *ret_i
 	if (r == 0)
 		r = run_in_foreground(&c, e);
 	bool ran = r >= 0;
+	struct run_opts given = {0};
+	bool is_working = c.is_working;
+	if (is_working) {
+		given = c.rec.config.o;
+		run_opts_init(&c.rec.config.o);
+	}
 	container_close(&c, ran && !c.o->rm);
+	if (is_working) {
+		r = working_run(store_root, &given, ret_status, e);
+		run_opts_free(&given);
+		return r;
+	}
 	if (r < 0)
 		return r;
 	*ret_status = r;

@@ -14,6 +14,7 @@
 #include "rl/model/imgspec.h"
 #include "rl/svc/container_copy.h"
 #include "rl/svc/image_commit.h"
+#include "rl/svc/working.h"
 
 /* ---- config ---- */
 
@@ -126,18 +127,27 @@ static int base_config(const struct container_stack *k, bool needs_image, const 
 }
 
 static int make_config(const struct container_stack *k, const struct container_commit_opts *o, const char **ret_base,
-		       json_t **ret_doc, struct err *e)
+		       json_t **ret_doc, struct str *history, struct err *e)
 {
 	json_t *made = NULL;
 	int r = base_config(k, !o->squash, ret_base, &made, e);
 	autojson json_t *doc = made;
+	json_t *working = NULL;
 	if (r >= 0)
+		r = working_document(&k->rec, &working, history, e);
+	/* A working container says itself what it is to become. */
+	if (r >= 0 && working) {
+		json_decref(doc);
+		doc = working;
+	} else if (r >= 0) {
 		r = apply_options(doc, &k->rec.config, e);
+	}
 	for (size_t i = 0; r >= 0 && o->changes && i < o->changes->count; i++)
 		r = imgspec_change(doc, o->changes->items[i], e);
 	if (r < 0)
 		return r;
-	json_put_str(doc, "author", o->author);
+	if (o->author || !working)
+		json_put_str(doc, "author", o->author);
 	*ret_doc = take_ptr(&doc);
 	return 0;
 }
@@ -157,13 +167,14 @@ static int commit_stack(const struct container_stack *k, const struct container_
 	json_t *made = NULL;
 	autostrv struct strv exclude = STRV_INIT;
 	autostr struct str command = STR_INIT;
-	int r = make_config(k, o, &base, &made, e);
+	int r = make_config(k, o, &base, &made, &command, e);
 	autojson json_t *config = made;
 	if (r >= 0)
 		r = container_stack_placeholders(k, &exclude, e);
 	if (r < 0)
 		return r;
-	join_args(&k->rec.config.args, &command);
+	if (!command.len)
+		join_args(&k->rec.config.args, &command);
 	size_t n = k->mine.count;
 	autofree struct image_layer_dir *dirs = xcalloc(n, sizeof(*dirs));
 	for (size_t i = 0; i < n; i++)

@@ -65,6 +65,7 @@ struct container {
 	bool has_map;	     /* false with --userns=host as root */
 	struct image_run image;
 	bool has_image;
+	bool is_working; /* what was named is no image but a working container */
 	char id[CONTAINER_ID_SIZE];
 	char *dir; /* absolute path of containers/ID */
 	int dirfd; /* holds the lock that says "alive" */
