@@ -58,6 +58,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 	add(p, STAGE_HOST, OP_OPEN_HOST);
 	if (s->rootfs)
 		add_text(p, STAGE_ROOT, OP_ROOT_BIND, s->rootfs);
+	else if (s->root_memory)
+		add(p, STAGE_ROOT, OP_ROOT_MEMORY);
 	else if (s->layers.count)
 		add(p, STAGE_ROOT, OP_ROOT_OVERLAY);
 	else
@@ -254,6 +256,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		break;
 	case OP_ROOT_BIND:
 		str_addf(out, "root directory %s", op->text);
+		break;
+	case OP_ROOT_MEMORY:
+		str_addf(out, "root of %zu directories and links on a tmpfs", s->nentries);
 		break;
 	case OP_MOUNT:
 		print_mount(op->mount, out);
