@@ -183,6 +183,7 @@ static int add_overlay(struct build *b, const struct host_part *p, struct err *e
 	if (!name) {
 		struct rt_mount *tree = rtspec_add_mount(&b->c->spec, RT_BIND, p->path, p->path, MNT_RDONLY);
 		tree->recursive = true;
+		tree->may_vanish = true;
 		return 0;
 	}
 	int r = b->host < 0 ? 0 : make_upper(b->host, name, true, p, e);
@@ -193,6 +194,7 @@ static int add_overlay(struct build *b, const struct host_part *p, struct err *e
 	m->work = xasprintf("%s/host/%s/work", b->c->dir, name);
 	m->is_volatile = b->c->o->rm;
 	m->may_bind = true;
+	m->may_vanish = true;
 	return 0;
 }
 
@@ -257,6 +259,7 @@ static int add_part(struct build *b, const struct host_part *p, struct err *e)
 	case HOST_TREE:
 		m = rtspec_add_mount(&b->c->spec, RT_BIND, p->path, p->path, MNT_RDONLY | MNT_NODEV);
 		m->recursive = true;
+		m->may_vanish = true;
 		return 0;
 	}
 	return 0;

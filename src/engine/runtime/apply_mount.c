@@ -228,6 +228,8 @@ static int attach(struct apply *a, const struct rt_mount *m, struct err *e)
 
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 {
+	if (m->may_vanish && source_of(a, m)->fd < 0)
+		return 0;
 	switch (m->kind) {
 	case RT_BIND:
 		return mount_bind(a, m, e);

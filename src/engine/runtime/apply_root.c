@@ -60,6 +60,12 @@ static int open_mount_sources(struct apply *a, struct err *e)
 		const struct rt_mount *m = &s->mounts[i];
 		a->sources[i] = (struct apply_source){-1, -1, -1, NULL};
 		r = open_path(m->source, 0, "mount", &a->sources[i].fd, e);
+		if (r == -ENOENT && m->may_vanish) {
+			r = 0;
+			if (e)
+				err_clear(e);
+			continue;
+		}
 		if (r == 0)
 			r = open_path(m->upper, O_DIRECTORY, "overlay", &a->sources[i].upper, e);
 		if (r == 0)
