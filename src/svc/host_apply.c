@@ -18,19 +18,19 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
-#include "rl/engine/apply.h"
+#include "rl/engine/patch.h"
 #include "rl/kern/caps.h"
 #include "rl/svc/container.h"
 
 enum { LIST_MAX = 1 << 30, CAP_READ = 2 /* CAP_DAC_READ_SEARCH */ };
 
 static const char *const verdict_names[] = {
-	[APPLY_FINE] = "apply", [APPLY_CONFLICT] = "conflict", [APPLY_DENIED] = "denied", [APPLY_SKIPPED] = "skipped"};
+	[PATCH_FINE] = "apply", [PATCH_CONFLICT] = "conflict", [PATCH_DENIED] = "denied", [PATCH_SKIPPED] = "skipped"};
 
 struct item {
 	struct change change; /* path is owned by the list of its part */
-	struct apply_target *target;
-	enum apply_verdict verdict;
+	struct patch_target *target;
+	enum patch_verdict verdict;
 	char *reason;
 };
 
@@ -42,7 +42,7 @@ struct work {
 	bool is_root; /* the caller, outside */
 	int outfd;
 	struct change_list *lists; /* one per part */
-	struct apply_target *targets;
+	struct patch_target *targets;
 	struct item *items;
 	size_t count;
 };
@@ -67,9 +67,9 @@ static bool is_wanted(const struct work *w, const struct change *c)
 	return paths->count == 0;
 }
 
-static int open_target(const struct work *w, const struct host_layer *l, struct apply_target *t, struct err *e)
+static int open_target(const struct work *w, const struct host_layer *l, struct patch_target *t, struct err *e)
 {
-	*t = (struct apply_target){.path = l->path, .upper = -1, .host = -1};
+	*t = (struct patch_target){.path = l->path, .upper = -1, .host = -1};
 	t->since_ns = w->o->force ? INT64_MAX : w->since_ns;
 	t->upper = openat(l->upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	t->host = openat(l->host, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -102,9 +102,9 @@ static size_t check(struct work *w)
 	for (size_t i = 0; i < w->count; i++) {
 		struct item *it = &w->items[i];
 		struct err why = ERR_INIT;
-		it->verdict = apply_check(it->target, it->change.kind, it->change.path, &why);
-		it->reason = it->verdict == APPLY_FINE ? NULL : xstrdup(why.text);
-		refused += it->verdict == APPLY_CONFLICT || it->verdict == APPLY_DENIED;
+		it->verdict = patch_check(it->target, it->change.kind, it->change.path, &why);
+		it->reason = it->verdict == PATCH_FINE ? NULL : xstrdup(why.text);
+		refused += it->verdict == PATCH_CONFLICT || it->verdict == PATCH_DENIED;
 	}
 	return refused;
 }
@@ -113,11 +113,11 @@ static int change_all(struct work *w, struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; i < w->count && r == 0; i++)
-		if (w->items[i].verdict == APPLY_FINE)
-			r = apply_change(w->items[i].target, w->items[i].change.kind, w->items[i].change.path, e);
+		if (w->items[i].verdict == PATCH_FINE)
+			r = patch_change(w->items[i].target, w->items[i].change.kind, w->items[i].change.path, e);
 	for (size_t i = w->count; i-- > 0 && r == 0;)
-		if (w->items[i].verdict == APPLY_FINE)
-			r = apply_finish(w->items[i].target, w->items[i].change.kind, w->items[i].change.path, e);
+		if (w->items[i].verdict == PATCH_FINE)
+			r = patch_finish(w->items[i].target, w->items[i].change.kind, w->items[i].change.path, e);
 	return r < 0 ? err_hint(e, "what came before it is done; the rest is done by the same command again") : 0;
 }
 
@@ -160,14 +160,14 @@ static json_t *to_rows(const struct str *text, size_t *ret_refused)
 		const char *line = text->buf + at;
 		const char *reason = line + strlen(line) + 1;
 		const char kind[] = {line[1], '\0'};
-		enum apply_verdict v = (enum apply_verdict)(line[0] - '0');
+		enum patch_verdict v = (enum patch_verdict)(line[0] - '0');
 		json_t *row = json_object();
 		json_put_str(row, "kind", kind);
 		json_put_str(row, "path", line + 2);
 		json_put_str(row, "verdict", verdict_names[v]);
 		json_put_str(row, "reason", reason);
 		json_array_append_new(rows, row);
-		*ret_refused += v == APPLY_CONFLICT || v == APPLY_DENIED;
+		*ret_refused += v == PATCH_CONFLICT || v == PATCH_DENIED;
 		at += strlen(line) + 1 + strlen(reason) + 1;
 	}
 	return rows;

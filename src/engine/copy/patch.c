@@ -1,7 +1,7 @@
 /*
- * apply.c - see apply.h.
+ * patch.c - see patch.h.
  */
-#include "rl/engine/apply.h"
+#include "rl/engine/patch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 enum { TEMPORARY_SIZE = 32 };
 
 /* A file of the layer with several names, and the first of them that was made. */
-struct apply_link {
+struct patch_link {
 	dev_t dev;
 	ino_t ino;
 	char *path;
@@ -33,7 +33,7 @@ struct side {
 	char name[NAME_MAX + 1];
 };
 
-static const char *below(const struct apply_target *t, const char *path)
+static const char *below(const struct patch_target *t, const char *path)
 {
 	size_t n = strlen(t->path);
 	return path[n] == '/' ? path + n + 1 : path + n;
@@ -59,6 +59,8 @@ static int open_side(int root, const char *relative, struct side *ret, struct er
 			return err_set(e, ENAMETOOLONG, "%s", relative);
 		memcpy(ret->name, p, n);
 		ret->name[n] = '\0';
+		if (str_eq(ret->name, "..") || str_eq(ret->name, "."))
+			return err_set(e, EINVAL, "%s", relative);
 		if (p[n] == '\0')
 			break;
 		int next = openat(fd, ret->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -113,13 +115,13 @@ static bool is_changed(const struct side *h, const struct stat *st, int64_t sinc
 	return fd < 0 || is_changed_below(fd, since, 0);
 }
 
-static enum apply_verdict denied(struct err *why, const char *text, const char *path)
+static enum patch_verdict denied(struct err *why, const char *text, const char *path)
 {
 	(void)!err_set(why, EACCES, "%s: %s", path, text);
-	return APPLY_DENIED;
+	return PATCH_DENIED;
 }
 
-static enum apply_verdict check_place(const struct apply_target *t, const struct side *h, const struct stat *new,
+static enum patch_verdict check_place(const struct patch_target *t, const struct side *h, const struct stat *new,
 				      const char *path, struct err *why)
 {
 	struct stat old;
@@ -129,7 +131,7 @@ static enum apply_verdict check_place(const struct apply_target *t, const struct
 	if (merges && old.st_uid != geteuid() && (old.st_mode & 07777) != (new->st_mode & 07777))
 		return denied(why, "only its owner may change its mode", path);
 	if (merges)
-		return APPLY_FINE;
+		return PATCH_FINE;
 	if (faccessat(h->fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return denied(why, "you may not write to its directory", path);
 	if (exists && fstat(h->fd, &dir) == 0 && (dir.st_mode & S_ISVTX) && old.st_uid != geteuid() &&
@@ -137,23 +139,23 @@ static enum apply_verdict check_place(const struct apply_target *t, const struct
 		return denied(why, "it belongs to somebody else", path);
 	if (exists && is_changed(h, &old, t->since_ns)) {
 		(void)!err_set(why, EBUSY, "%s: it was changed on this machine since the container was made", path);
-		return APPLY_CONFLICT;
+		return PATCH_CONFLICT;
 	}
-	return APPLY_FINE;
+	return PATCH_FINE;
 }
 
-enum apply_verdict apply_check(const struct apply_target *t, char kind, const char *path, struct err *why)
+enum patch_verdict patch_check(const struct patch_target *t, char kind, const char *path, struct err *why)
 {
 	struct side u = {.fd = -1};
 	struct side h = {.fd = -1};
 	struct stat new = {.st_mode = 0};
-	enum apply_verdict v = APPLY_FINE;
+	enum patch_verdict v = PATCH_FINE;
 	int r = kind == 'D' ? 0 : open_side(t->upper, below(t, path), &u, why);
 	if (r == 0 && kind != 'D' && fstatat(u.fd, u.name, &new, AT_SYMLINK_NOFOLLOW) < 0)
 		r = err_sys(why, errno, "%s", path);
 	if (r == 0 && kind != 'D' && (S_ISSOCK(new.st_mode) || S_ISCHR(new.st_mode) || S_ISBLK(new.st_mode))) {
 		(void)!err_set(why, EINVAL, "%s: it is a socket or a device", path);
-		v = APPLY_SKIPPED;
+		v = PATCH_SKIPPED;
 	} else if (r == 0) {
 		r = open_side(t->host, below(t, path), &h, why);
 		/* A directory that an earlier change makes. */
@@ -164,13 +166,13 @@ enum apply_verdict apply_check(const struct apply_target *t, char kind, const ch
 	}
 	close_fd(&u.fd);
 	close_fd(&h.fd);
-	return r < 0 ? APPLY_DENIED : v;
+	return r < 0 ? PATCH_DENIED : v;
 }
 
 /* ---- making ---- */
 
 /* Out of its place first, in one step, whatever it is. Nothing there is success. */
-static int take_away(const struct apply_target *t, const struct side *h, struct err *e)
+static int take_away(const struct patch_target *t, const struct side *h, struct err *e)
 {
 	char aside[TEMPORARY_SIZE];
 	struct stat st;
@@ -194,10 +196,10 @@ static int take_away(const struct apply_target *t, const struct side *h, struct 
 }
 
 /* A further name of a file that was made before; 1 if it was. */
-static int link_to_made(const struct apply_target *t, const struct stat *st, const struct side *h, const char *as)
+static int link_to_made(const struct patch_target *t, const struct stat *st, const struct side *h, const char *as)
 {
 	for (size_t i = 0; i < t->nlinks; i++) {
-		const struct apply_link *l = &t->links[i];
+		const struct patch_link *l = &t->links[i];
 		struct side first = {.fd = -1};
 		struct stat made;
 		if (l->dev != st->st_dev || l->ino != st->st_ino || open_side(t->host, l->path, &first, NULL) < 0)
@@ -214,14 +216,14 @@ static int link_to_made(const struct apply_target *t, const struct stat *st, con
 	return 0;
 }
 
-static void remember_link(struct apply_target *t, const struct stat *st, const struct side *h, const char *as,
+static void remember_link(struct patch_target *t, const struct stat *st, const struct side *h, const char *as,
 			  const char *path)
 {
 	struct stat made;
 	if (st->st_nlink < 2 || fstatat(h->fd, as, &made, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	t->links = xreallocarray(t->links, t->nlinks + 1, sizeof(*t->links));
-	t->links[t->nlinks++] = (struct apply_link){
+	t->links[t->nlinks++] = (struct patch_link){
 		.dev = st->st_dev, .ino = st->st_ino, .path = xstrdup(below(t, path)), .made = made.st_ino};
 }
 
@@ -232,7 +234,7 @@ static int settle(int dirfd, const char *name, struct err *e)
 	return fd >= 0 && fdatasync(fd) < 0 ? err_sys(e, errno, "write") : 0;
 }
 
-static int put_file(struct apply_target *t, const struct side *u, const struct side *h, const struct stat *st,
+static int put_file(struct patch_target *t, const struct side *u, const struct side *h, const struct stat *st,
 		    const char *path, struct err *e)
 {
 	char as[TEMPORARY_SIZE];
@@ -260,7 +262,7 @@ static int put_file(struct apply_target *t, const struct side *u, const struct s
 	return r < 0 ? r : 0;
 }
 
-static int put_dir(const struct apply_target *t, const struct side *h, struct err *e)
+static int put_dir(const struct patch_target *t, const struct side *h, struct err *e)
 {
 	struct stat old;
 	if (fstatat(h->fd, h->name, &old, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -273,7 +275,7 @@ static int put_dir(const struct apply_target *t, const struct side *h, struct er
 	return mkdirat(h->fd, h->name, 0700) < 0 ? err_sys(e, errno, "make directory") : 0;
 }
 
-int apply_change(struct apply_target *t, char kind, const char *path, struct err *e)
+int patch_change(struct patch_target *t, char kind, const char *path, struct err *e)
 {
 	struct side u = {.fd = -1};
 	struct side h = {.fd = -1};
@@ -307,7 +309,7 @@ static int finish_dir(const struct side *u, const struct side *h, char kind, str
 	return 0;
 }
 
-int apply_finish(const struct apply_target *t, char kind, const char *path, struct err *e)
+int patch_finish(const struct patch_target *t, char kind, const char *path, struct err *e)
 {
 	struct side u = {.fd = -1};
 	struct side h = {.fd = -1};
@@ -325,7 +327,7 @@ int apply_finish(const struct apply_target *t, char kind, const char *path, stru
 	return r < 0 ? err_ctx(e, "%s", path) : 0;
 }
 
-void apply_close(struct apply_target *t)
+void patch_close(struct patch_target *t)
 {
 	for (size_t i = 0; i < t->nlinks; i++)
 		free(t->links[i].path);
