@@ -85,9 +85,7 @@ const struct verb verb_run = {
 	.summary = "run a command in a new container",
 	.example = "  rl run -it --rm busybox sh\n"
 		   "  rl run --rm -v .:/src -w /src debian make\n"
-		   "  rl run host make test\n"
-		   "      host is a throw-away copy of this machine, in which you are yourself: files\n"
-		   "      of others can be read, not changed. Then: rl diff, rl apply, rl discard.",
+		   "  rl run host make    # a copy of this machine; files of others are read-only",
 	.opts = run_defs,
 	.rules = run_rules,
 	.parse_flags = OPT_STOP_AT_OPERAND,

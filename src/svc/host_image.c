@@ -287,6 +287,7 @@ static void add_run(struct build *b)
 static const char *home_of(const struct container *c)
 {
 	const char *home = strv_env_get(&c->rec.config.env, "HOME");
+	home = home ? home : getenv("HOME");
 	return home && *home == '/' && home[1] ? home : NULL;
 }
 
@@ -310,8 +311,9 @@ static int hide_home(struct build *b, struct err *e)
 	if (!home)
 		return err_set(e, ENOENT, "--hide-home: HOME names no directory");
 	struct rt_mount *m = rtspec_add_mount(&c->spec, RT_TMPFS, NULL, home, MNT_NOSUID | MNT_NODEV);
-	m->options = xasprintf("mode=700,uid=%u,gid=%u", idmap_uid_from_host(&c->map, geteuid()),
-			       idmap_gid_from_host(&c->map, getegid()));
+	m->options = xasprintf("mode=700,uid=%u,gid=%u",
+			       c->has_map ? idmap_uid_from_host(&c->map, geteuid()) : geteuid(),
+			       c->has_map ? idmap_gid_from_host(&c->map, getegid()) : getegid());
 	/* The directory the person works in stays. */
 	if (!cwd || str_eq(cwd, home) || !path_is_below(cwd, home) || stat(cwd, &p.st) < 0)
 		return 0;

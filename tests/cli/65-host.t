@@ -48,7 +48,7 @@ rl tag busybox localhost/host >/dev/null
 output_is "an image called host is reached by its whole name" container host --rm localhost/host sh -c 'test -e /usr/bin/python3 || echo container'
 output_is "and the word alone is the machine" "$me" host --rm host id -u
 rl rmi localhost/host >/dev/null
-like "--help says what can be changed" "$(rl run --help)" 'of others can be read, not changed'
+like "--help says what can be changed" "$(rl run --help)" 'copy of this machine; files of others are read-only'
 
 # ---- nothing changes, diff shows it
 fresh

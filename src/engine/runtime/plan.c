@@ -213,6 +213,13 @@ static void print_root(const struct plan *p, struct str *out)
 		str_addf(out, "\n             upper %s", s->upper);
 }
 
+static void print_secrets(const struct rtspec *s, struct str *out)
+{
+	str_adds(out, "secrets on a tmpfs:");
+	for (size_t i = 0; i < s->nsecrets; i++)
+		str_addf(out, " %s", s->secrets[i].target);
+}
+
 static void print_identity(const struct plan *p, struct str *out)
 {
 	str_addf(out, "become user '%s', capabilities 0x%llx, inheritable and ambient empty",
@@ -267,9 +274,7 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
 		break;
 	case OP_SECRETS:
-		str_adds(out, "secrets on a tmpfs:");
-		for (size_t i = 0; i < s->nsecrets; i++)
-			str_addf(out, " %s", s->secrets[i].target);
+		print_secrets(s, out);
 		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);
