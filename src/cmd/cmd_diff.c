@@ -8,6 +8,7 @@
 #include "rl/cmd/out.h"
 #include "rl/svc/container.h"
 #include "rl/svc/container_copy.h"
+#include "rl/svc/host.h"
 #include "verbs_int.h"
 
 struct diff_opts {
@@ -79,7 +80,12 @@ static int diff_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	json_t *found = NULL;
 	if (o->format && !str_eq(o->format, "json"))
 		return err_set(e, EINVAL, "diff: '%s' is no format: json", o->format);
-	int r = container_operand(ctx, o->latest, args, &names, e);
+	/* Without a name: what the last `rl run host` did, if there is one. */
+	autofree char *host = NULL;
+	bool is_host = !o->latest && !args->operands.count && host_latest(ctx->store_root, &host, NULL) == 0;
+	if (is_host)
+		strv_add(&names, host);
+	int r = is_host ? 0 : container_operand(ctx, o->latest, args, &names, e);
 	if (r >= 0)
 		r = container_diff(ctx->store_root, names.items[0], &found, e);
 	autojson json_t *changes = found;
@@ -101,7 +107,7 @@ const struct verb verb_diff = {
 	.name = "diff",
 	.aliases = "container diff",
 	.group = "Containers",
-	.usage = "[OPTIONS] CONTAINER",
+	.usage = "[OPTIONS] [CONTAINER]",
 	.summary = "list the files a container added, changed or deleted",
 	.example = "  rl diff web",
 	.opts = diff_defs,

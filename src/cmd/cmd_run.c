@@ -84,7 +84,8 @@ const struct verb verb_run = {
 	.usage = "[OPTIONS] IMAGE [COMMAND [ARG...]]",
 	.summary = "run a command in a new container",
 	.example = "  rl run -it --rm busybox sh\n"
-		   "  rl run --rm -v .:/src -w /src debian make",
+		   "  rl run --rm -v .:/src -w /src debian make\n"
+		   "  rl run host make    # a copy of this machine; files of others are read-only",
 	.opts = run_defs,
 	.rules = run_rules,
 	.parse_flags = OPT_STOP_AT_OPERAND,

@@ -297,6 +297,7 @@ const struct opt_def run_defs[] = {
 	      .aliases = "builtin-volume", CHOICES("anonymous tmpfs ignore")),
 	VALUE("secret", 0, "NAME[,OPT]", set_secret, files,
 	      "give a secret; OPT: type=env, target=, uid=, gid=, mode=", .flags = OPT_REPEAT),
+	FLAG("hide-home", 0, o.hide_home, files, "with the image host: an empty home directory, not yours"),
 	FLAG("read-only", 0, o.read_only, files, "make the root file system read-only"),
 	FLAG("read-only-tmpfs", 0, read_only_tmpfs, files, "and a tmpfs on /run, /tmp and /var/tmp"),
 	VALUE("shm-size", 0, "SIZE", set_shm_size, files, "size of /dev/shm (default 64m)"),

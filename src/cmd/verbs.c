@@ -32,6 +32,8 @@ const struct verb *const verb_table[] = {
 	&verb_wait,
 	&verb_cp,
 	&verb_diff,
+	&verb_apply,
+	&verb_discard,
 	&verb_commit,
 	&verb_from,
 	&verb_copy,

@@ -24,6 +24,8 @@ extern const struct verb verb_exec;
 extern const struct verb verb_from;
 extern const struct verb verb_healthcheck_run;
 extern const struct verb verb_diff;
+extern const struct verb verb_apply;
+extern const struct verb verb_discard;
 extern const struct verb verb_export;
 extern const struct verb verb_generate_systemd;
 extern const struct verb verb_help_cmd;

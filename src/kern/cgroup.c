@@ -26,8 +26,9 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/kern/mountinfo.h"
 
-enum { MOUNTINFO_MAX = 16 << 20, WAIT_MS = 5000, ROUNDS_MAX = 1000 };
+enum { WAIT_MS = 5000, ROUNDS_MAX = 1000 };
 
 const char *const cgroup_v2_names[CGROUP_CONTROLLERS] = {
 	[CGROUP_MEMORY] = "memory", [CGROUP_PIDS] = "pids", [CGROUP_CPU] = "cpu",
@@ -154,20 +155,7 @@ static char *own_path(const char *text, const char *word)
 	return NULL;
 }
 
-struct mount_line {
-	char root[1024], point[1024], type[32], options[512];
-};
-
-/* "36 35 98:0 /root /point opts shared:1 - type source superopts" */
-static bool parse_mount(const char *line, struct mount_line *m)
-{
-	autofree char *one = xstrndup(line, strcspn(line, "\n"));
-	const char *dash = strstr(one, " - ");
-	return dash && sscanf(one, "%*d %*d %*s %1023s %1023s", m->root, m->point) == 2 &&
-	       sscanf(dash, " - %31s %*s %511s", m->type, m->options) == 2;
-}
-
-static void add_v1(struct cgroup_host *h, const struct mount_line *m, const char *own)
+static void add_v1(struct cgroup_host *h, const struct mountinfo_entry *m, const char *own)
 {
 	static const char *const known[] = {"memory", "pids", "cpu", "cpuacct", "cpuset", "blkio", "freezer"};
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
@@ -180,7 +168,7 @@ static void add_v1(struct cgroup_host *h, const struct mount_line *m, const char
 	}
 }
 
-static void add_v2(struct cgroup_host *h, const struct mount_line *m, const char *own)
+static void add_v2(struct cgroup_host *h, const struct mountinfo_entry *m, const char *own)
 {
 	autofree char *path = own_path(own, "");
 	char *dir = path ? locate(m->point, m->root, path) : NULL;
@@ -204,24 +192,20 @@ int cgroup_host_read(struct cgroup_host *ret_host, struct err *e)
 {
 	struct cgroup_host h = {.v2_mount = NULL};
 	autostr struct str own = STR_INIT;
-	autostr struct str mounts = STR_INIT;
-	autofd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? err_sys(e, errno, "/proc/self/mountinfo")
-		       : io_read_rest(fd, MOUNTINFO_MAX, "/proc/self/mountinfo", &mounts, e);
+	struct mountinfo mounts;
+	int r = io_read_file(AT_FDCWD, "/proc/self/cgroup", CGROUP_FILE_MAX, &own, e);
 	if (r == 0)
-		r = io_read_file(AT_FDCWD, "/proc/self/cgroup", CGROUP_FILE_MAX, &own, e);
+		r = mountinfo_read(&mounts, e);
 	if (r < 0)
 		return r;
-	for (const char *line = mounts.buf; line && *line; line = strchr(line, '\n')) {
-		struct mount_line m;
-		line += *line == '\n';
-		if (!strstr(line, " - cgroup") || !parse_mount(line, &m))
-			continue;
-		if (str_eq(m.type, "cgroup2"))
-			add_v2(&h, &m, own.buf);
-		else if (str_eq(m.type, "cgroup"))
-			add_v1(&h, &m, own.buf);
+	for (size_t i = 0; i < mounts.count; i++) {
+		const struct mountinfo_entry *m = &mounts.items[i];
+		if (str_eq(m->type, "cgroup2"))
+			add_v2(&h, m, own.buf);
+		else if (str_eq(m->type, "cgroup"))
+			add_v1(&h, m, own.buf);
 	}
+	mountinfo_free(&mounts);
 	*ret_host = h;
 	return 0;
 }

@@ -14,9 +14,9 @@
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
 #include "rl/kern/idmap.h"
+#include "rl/kern/mountinfo.h"
 
-/* Files of /proc are small, except mountinfo on machines with thousands of mounts. */
-enum { PROC_FILE_MAX = 16 * 1024 * 1024 };
+enum { PROC_FILE_MAX = 64 * 1024 };
 
 static bool read_proc(const char *path, struct str *out)
 {
@@ -69,20 +69,11 @@ int probe_userns(void)
 
 bool probe_is_chrooted(void)
 {
-	autostr struct str text = STR_INIT;
-	if (!read_proc("/proc/self/mountinfo", &text))
+	struct mountinfo mounts;
+	if (mountinfo_read(&mounts, NULL) < 0)
 		return false;
-	/* "36 35 98:0 /root /mount/point options...": field 5, seen from our root. Mounts outside of it are left out.
-	 */
-	for (const char *line = text.buf; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		const char *p = line;
-		for (int field = 1; p && field < 5; field++) {
-			p = strpbrk(p, " \n");
-			p = p && *p == ' ' ? p + 1 : NULL;
-		}
-		if (p && p[0] == '/' && p[1] == ' ')
-			return false;
-	}
-	return true;
+	/* What is mounted on the root of the namespace lies outside of a root that is below it. */
+	bool chrooted = !mountinfo_at(&mounts, "/");
+	mountinfo_free(&mounts);
+	return chrooted;
 }

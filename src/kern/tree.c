@@ -162,7 +162,7 @@ static void remember_link(struct walk *w, const struct stat *st, int copy, const
 						   .path = xasprintf("%s%s", w->path.buf, name)};
 }
 
-static int copy_file(struct walk *w, int from, int to, const char *name, struct err *e)
+static int copy_file(struct walk *w, int from, const char *name, int to, const char *as, struct err *e)
 {
 	struct stat st;
 	autofd int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -171,11 +171,11 @@ static int copy_file(struct walk *w, int from, int to, const char *name, struct 
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, EAGAIN, "it was changed while it was copied");
 	if (st.st_nlink > 1) {
-		int r = link_copy(w, &st, to, name, e);
+		int r = link_copy(w, &st, to, as, e);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
-	autofd int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	autofd int out = openat(to, as, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0)
 		return err_sys(e, errno, "create");
 	w->stats.bytes += (uint64_t)st.st_size;
@@ -183,11 +183,11 @@ static int copy_file(struct walk *w, int from, int to, const char *name, struct 
 	if (r == 0)
 		r = copy_meta(w, in, out, &st, e);
 	if (r == 0)
-		remember_link(w, &st, out, name);
+		remember_link(w, &st, out, as);
 	return r;
 }
 
-static int copy_link(int from, int to, const char *name, const struct stat *st, struct err *e)
+static int copy_link(int from, const char *name, int to, const char *as, const struct stat *st, struct err *e)
 {
 	char target[4096];
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
@@ -195,11 +195,11 @@ static int copy_link(int from, int to, const char *name, const struct stat *st, 
 	if (n < 0)
 		return err_sys(e, errno, "read link");
 	target[n] = '\0';
-	if (symlinkat(target, to, name) < 0)
+	if (symlinkat(target, to, as) < 0)
 		return err_sys(e, errno, "make link");
-	if (fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(to, as, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		log_debug(LOG_STORE, "the owner of link %s is not copied", name);
-	(void)!utimensat(to, name, times, AT_SYMLINK_NOFOLLOW);
+	(void)!utimensat(to, as, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
 
@@ -268,9 +268,9 @@ static int copy_entry(struct walk *w, int from, int to, const char *name, int de
 	if (r < 0)
 		;
 	else if (S_ISREG(st.st_mode))
-		r = copy_file(w, from, to, name, e);
+		r = copy_file(w, from, name, to, name, e);
 	else if (S_ISLNK(st.st_mode))
-		r = copy_link(from, to, name, &st, e);
+		r = copy_link(from, name, to, name, &st, e);
 	else
 		r = copy_special(w, to, name, &st, e);
 	return r < 0 ? err_ctx(e, "%s%s", w->path.buf, name) : 0;
@@ -298,6 +298,32 @@ int tree_copy(int from, int to, unsigned flags, struct tree_stats *ret_stats, st
 		*ret_stats = w.stats;
 	walk_free(&w);
 	return r;
+}
+
+int tree_copy_one(int from, const char *name, int to, const char *as, struct err *e)
+{
+	struct walk w = {.to_root = to, .path = STR_INIT};
+	struct stat st;
+	int r = 0;
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, errno, "stat %s", name);
+	if (S_ISREG(st.st_mode))
+		r = copy_file(&w, from, name, to, as, e);
+	else if (S_ISLNK(st.st_mode))
+		r = copy_link(from, name, to, as, &st, e);
+	else if (S_ISFIFO(st.st_mode))
+		r = copy_special(&w, to, as, &st, e);
+	else
+		r = err_set(e, EINVAL, "it is no file, symlink or fifo");
+	walk_free(&w);
+	return r < 0 ? err_ctx(e, "copy %s", name) : 0;
+}
+
+int tree_copy_meta(int from, int to, struct err *e)
+{
+	const struct walk w = {.to_root = to};
+	struct stat st;
+	return fstat(from, &st) < 0 ? err_sys(e, errno, "stat") : copy_meta(&w, from, to, &st, e);
 }
 
 /* ---- owners ---- */

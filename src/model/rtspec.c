@@ -62,9 +62,24 @@ void rtspec_free(struct rtspec *s)
 		free(s->devices[i].target);
 	}
 	free(s->devices);
+	for (size_t i = 0; i < s->nentries; i++) {
+		free(s->entries[i].path);
+		free(s->entries[i].link);
+	}
+	free(s->entries);
+	strv_free(&s->root_files);
 	rtspec_drop_secrets(s);
 	free(s->rlimits);
 	rtspec_init(s);
+}
+
+struct rt_entry *rtspec_add_entry(struct rtspec *s, const char *path, const char *link, uint32_t mode)
+{
+	if ((s->nentries & (s->nentries - 1)) == 0)
+		s->entries = xreallocarray(s->entries, s->nentries ? 2 * s->nentries : 16, sizeof(*s->entries));
+	struct rt_entry *entry = &s->entries[s->nentries++];
+	*entry = (struct rt_entry){.path = xstrdup(path), .link = link ? xstrdup(link) : NULL, .mode = mode};
+	return entry;
 }
 
 struct rt_mount *rtspec_add_mount(struct rtspec *s, enum rt_mount_kind kind, const char *source, const char *target,

@@ -121,6 +121,8 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_STRV, deny_net),
 	FIELD(O, FIELD_STRV, volumes_from),
 	FIELD(O, FIELD_BOOL, env_host),
+	FIELD(O, FIELD_BOOL, hide_home),
+	FIELD(O, FIELD_BOOL, single_map),
 	FIELD(O, FIELD_STRV, env_merge),
 	FIELD(O, FIELD_STRV, unsetenv),
 	FIELD(O, FIELD_BOOL, unsetenv_all),

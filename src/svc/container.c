@@ -18,6 +18,7 @@
 
 #include "container_int.h"
 #include "container_snapshot.h"
+#include "host_image.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -116,7 +117,7 @@ static int choose_map(struct container *c, struct err *e)
 		return err_hint(
 			(err_set(e, EPERM, "--userns=host: an ordinary user has no privileges to give"), e),
 			"leave the option out: a user namespace is what makes containers possible without root");
-	int r = idmap_detect(false, &c->map, e);
+	int r = idmap_detect(o->single_map, &c->map, e);
 	if (r < 0)
 		return r;
 	c->has_map = true;
@@ -198,7 +199,9 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 	c->rec.config.o = *o;
 	run_opts_init(o);
 	container_limits_request(c);
-	int r = store_open(store_root, true, &c->store, e);
+	int r = host_image_defaults(&c->rec.config.o, e);
+	if (r == 0)
+		r = store_open(store_root, true, &c->store, e);
 	if (r == 0)
 		r = container_share_resolve(c, e);
 	if (r == 0)
@@ -207,7 +210,7 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 		r = container_share_check_map(c, e);
 	if (r == 0)
 		r = replace_old(c, e);
-	if (r == 0 && !c->o->rootfs && !c->o->holder)
+	if (r == 0 && !c->o->rootfs && !c->o->holder && !host_image_is(c->o))
 		r = have_image(c, e);
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);

@@ -23,6 +23,7 @@
 
 #include "container_int.h"
 #include "container_stack.h"
+#include "host_image.h"
 #include "image_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
@@ -184,6 +185,8 @@ static int enter_root(const struct side *s, struct err *e)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(e, errno, "make mounts private");
 	autofd int rootfd = -1;
+	if (host_image_is(o))
+		return container_stack_need_layers(&s->k, "cp", e);
 	if (o->rootfs && !o->rootfs_overlay) {
 		rootfd = open(o->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (rootfd < 0)

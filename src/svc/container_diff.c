@@ -11,6 +11,8 @@
 
 #include "container_snapshot.h"
 #include "container_stack.h"
+#include "host_changes.h"
+#include "host_image.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/engine/changes.h"
@@ -24,6 +26,16 @@ struct diff {
 	int outfd;
 };
 
+int container_changes_write(const struct change_list *l, int fd, struct err *e)
+{
+	autostr struct str out = STR_INIT;
+	for (size_t i = 0; i < l->count; i++) {
+		str_addc(&out, l->items[i].kind);
+		str_add(&out, l->items[i].path, strlen(l->items[i].path) + 1);
+	}
+	return io_write_all(fd, out.buf, out.len, e);
+}
+
 static int write_changes(void *arg, struct err *e)
 {
 	const struct diff *d = arg;
@@ -31,13 +43,9 @@ static int write_changes(void *arg, struct err *e)
 	int r = d->compares ? changes_compare(&d->req, &l, e) : changes_find(&d->req, &l, e);
 	if (r < 0)
 		return r;
-	autostr struct str out = STR_INIT;
-	for (size_t i = 0; i < l.count; i++) {
-		str_addc(&out, l.items[i].kind);
-		str_add(&out, l.items[i].path, strlen(l.items[i].path) + 1);
-	}
+	r = container_changes_write(&l, d->outfd, e);
 	change_list_free(&l);
-	return io_write_all(d->outfd, out.buf, out.len, e);
+	return r;
 }
 
 static json_t *to_json(const struct str *text)
@@ -53,27 +61,12 @@ static json_t *to_json(const struct str *text)
 	return list;
 }
 
-int container_stack_diff(const struct container_stack *k, bool compares, size_t ntop, const int *fds, size_t nfds,
-			 json_t **ret_changes, struct err *e)
+int container_changes_read(const struct inside *in, int ends[2], json_t **ret_changes, struct err *e)
 {
-	autostrv struct strv hidden = STRV_INIT;
 	autostr struct str text = STR_INIT;
-	container_stack_mount_points(k, &hidden);
-	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "pipe");
 	autofd int from = ends[0];
-	struct diff d = {
-		.req = {.top = fds, .ntop = ntop, .below = fds + ntop, .nbelow = nfds - ntop, .hidden = &hidden},
-		.compares = compares,
-		.outfd = ends[1],
-	};
 	struct inside_job job = INSIDE_JOB_NONE;
-	int r = inside_start(&(struct inside){.map = k->has_map ? &k->map : NULL,
-					      .fn = write_changes,
-					      .arg = &d,
-					      .what = "the comparison of layers"},
-			     &job, e);
+	int r = inside_start(in, &job, e);
 	close(ends[1]);
 	if (r < 0)
 		return r;
@@ -90,6 +83,24 @@ int container_stack_diff(const struct container_stack *k, bool compares, size_t 
 	return r;
 }
 
+int container_stack_diff(const struct container_stack *k, bool compares, size_t ntop, const int *fds, size_t nfds,
+			 json_t **ret_changes, struct err *e)
+{
+	autostrv struct strv hidden = STRV_INIT;
+	container_stack_mount_points(k, &hidden);
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe");
+	struct diff d = {
+		.req = {.top = fds, .ntop = ntop, .below = fds + ntop, .nbelow = nfds - ntop, .hidden = &hidden},
+		.compares = compares,
+		.outfd = ends[1],
+	};
+	const struct inside in = {
+		.map = k->has_map ? &k->map : NULL, .fn = write_changes, .arg = &d, .what = "the comparison of layers"};
+	return container_changes_read(&in, ends, ret_changes, e);
+}
+
 int container_diff(const char *root, const char *name, json_t **ret_changes, struct err *e)
 {
 	struct container_stack k;
@@ -97,6 +108,11 @@ int container_diff(const char *root, const char *name, json_t **ret_changes, str
 	int r = container_stack_open(root, name, STACK_READ, &k, e);
 	if (r < 0)
 		return r;
+	if (host_image_is(&k.rec.config.o)) {
+		r = host_diff(&k, ret_changes, e);
+		container_stack_close(&k);
+		return r;
+	}
 	r = container_stack_need_layers(&k, "diff", e);
 	if (r >= 0)
 		r = container_stack_open_fds(&k, &fds, e);

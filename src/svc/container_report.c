@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "host_image.h"
 #include "rl/base/event.h"
 #include "rl/base/fmt.h"
 #include "rl/base/io.h"
@@ -75,7 +76,9 @@ static void put_written(const struct container *c, json_t *doc)
 {
 	struct tree_stats s = {.bytes = 0};
 	autofd int upper = openat(c->dirfd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool known = upper >= 0 && !c->o->rootfs && tree_measure(upper, &s, NULL) == 0;
+	bool known = upper >= 0 && !c->o->rootfs &&
+		     (host_image_is(c->o) ? host_image_measure(c->dirfd, &s, NULL) : tree_measure(upper, &s, NULL)) ==
+			     0;
 	put_count(doc, "WrittenBytes", known, s.bytes);
 	put_count(doc, "WrittenFiles", known, s.entries);
 }

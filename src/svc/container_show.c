@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "host_image.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/engine/join.h"
@@ -248,7 +249,7 @@ static void put_size(json_t *row, const struct container_rec *c)
 {
 	char text[FMT_SIZE];
 	autofd int dir = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t bytes = tree_size(dir, "upper", 0);
+	uint64_t bytes = tree_size(dir, host_image_is(&c->config.o) ? "host" : "upper", 0);
 	fmt_size(bytes, text);
 	json_put_str(row, "Size", text);
 	json_put_int(row, "SizeRw", (int64_t)bytes);

@@ -7,6 +7,7 @@
 
 #include "container_stack.h"
 #include "rl/base/json.h"
+#include "rl/engine/changes.h"
 
 /* True if a restack of this container was begun and its end is not recorded. No lock is needed. */
 bool container_restack_is_pending(const struct container_rec *rec);
@@ -24,5 +25,10 @@ void container_snapshots_sweep(const struct store *s);
 /* container_diff.c: what the first ntop of the directories change in the others, or how the two stacks differ. */
 int container_stack_diff(const struct container_stack *k, bool compares, size_t ntop, const int *fds, size_t nfds,
 			 json_t **ret_changes, struct err *e) RL_CHECK;
+
+/* Its two ends, for other comparisons: the child writes lists of changes to a pipe, `ends`, whose both ends are closed here;
+ * they come back as container_diff's array. */
+int container_changes_write(const struct change_list *l, int fd, struct err *e) RL_CHECK;
+int container_changes_read(const struct inside *in, int ends[2], json_t **ret_changes, struct err *e) RL_CHECK;
 
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "host_image.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -377,6 +378,8 @@ static int build_root(struct container *c, struct err *e)
 	} else {
 		strv_add_all(&s->layers, &c->rec.config.layers);
 	}
+	if (host_image_is(o))
+		return host_image_build(c, e);
 	s->upper = path_join(c->dir, "upper");
 	s->work = path_join(c->dir, "work");
 	s->is_volatile = o->rm;
@@ -407,5 +410,6 @@ int container_build_mounts(struct container *c, struct err *e)
 		rtspec_add_device(&c->spec, d->source, d->target, !d->write);
 	}
 	build_paths(c);
+	host_image_hide_store(c);
 	return 0;
 }

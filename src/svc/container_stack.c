@@ -11,6 +11,7 @@
 
 #include "container_int.h"
 #include "container_snapshot.h"
+#include "host_image.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
@@ -85,6 +86,10 @@ void container_stack_close(struct container_stack *k)
 int container_stack_need_layers(const struct container_stack *k, const char *verb, struct err *e)
 {
 	const struct run_opts *o = &k->rec.config.o;
+	if (host_image_is(o)) {
+		err_set(e, EOPNOTSUPP, "%s: the files of container %s are this machine's", verb, k->rec.config.name);
+		return err_hint(e, "`rl diff` and `rl apply` show and take over what it changed");
+	}
 	if (!o->rootfs || o->rootfs_overlay)
 		return 0;
 	err_set(e, EOPNOTSUPP, "%s: container %s runs on the directory %s itself", verb, k->rec.config.name, o->rootfs);

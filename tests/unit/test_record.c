@@ -61,6 +61,7 @@ static void fill(struct run_opts *o)
 	strv_add(&o->mounts[0].image_layers, "/layer");
 	bad |= run_opts_secret(o, "key,target=/etc/k,uid=1,gid=2,mode=400", &e);
 	o->env_host = o->unsetenv_all = o->no_passwd = o->no_hostname = o->rmi = true;
+	o->hide_home = o->single_map = true;
 	bad |= run_opts_env_merge(o, "A=${A}b", &e) | run_opts_unsetenv(o, "B", &e) | run_opts_tz(o, "local", &e);
 	bad |= run_opts_passwd_entry(o, "a:*:1:2:c:/:/bin/sh", &e) | run_opts_group_entry(o, "a:x:1:", &e);
 	bad |= run_opts_hostuser(o, "me", &e) | run_opts_requires(o, "one,two", &e);

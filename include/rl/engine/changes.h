@@ -44,6 +44,9 @@ struct changes_req {
 	const int *below;
 	size_t nbelow;
 	const struct strv *hidden; /* absolute paths, or NULL */
+	const char *prefix;	   /* what stands before every path, without a slash at its end; NULL: nothing */
+	bool new_only;		   /* changes_find: what there is below is passed over, with all that is in it */
+	bool by_content; /* changes_find: what is the same as below, to its bytes, is no change; nor is a time */
 };
 
 /* The same between two stacks, whatever they have in common: what `top` shows and `below` does not is added, and so on.

@@ -38,6 +38,12 @@ struct tree_stats {
 /* Everything in directory `from`, and from's own owner, mode and times, to directory `to` (both readable). */
 int tree_copy(int from, int to, unsigned flags, struct tree_stats *ret_stats, struct err *e) RL_CHECK;
 
+/* One file, symlink or fifo to a name that is not there yet, with everything that belongs to it; as a copy of its own,
+ * however many links it has. */
+int tree_copy_one(int from, const char *name, int to, const char *as, struct err *e) RL_CHECK;
+/* Owner, mode, xattrs and times of one open file or directory to another. */
+int tree_copy_meta(int from, int to, struct err *e) RL_CHECK;
+
 /* Give the directory and everything in it to uid:gid; symlinks themselves, nothing on other mounts. Objects that
  * belong to them already are not touched. */
 int tree_chown(int dirfd, uid_t uid, gid_t gid, struct err *e) RL_CHECK;

@@ -48,9 +48,19 @@ struct rt_mount {
 	bool over_link;		   /* a symlink that leads to nothing is replaced, not refused */
 	char *subpath;		   /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
 	bool chown;		   /* :U, the source is given to the payload's user */
-	bool copy_up;		   /* tmpfs: fill with what the image has there */
-	int fd;			   /* RT_FILE, RT_MADE: borrowed */
+	bool is_volatile;	   /* RT_OVERLAY: what is written is thrown away at the end */
+	bool may_vanish;	   /* a source that is not there any more is no error: nothing is mounted */
+	bool may_bind; /* RT_OVERLAY that is refused: in memory if is_volatile, else the source, read-only */
+	bool copy_up;  /* tmpfs: fill with what the image has there */
+	int fd;	       /* RT_FILE, RT_MADE: borrowed */
 	uint32_t uid, gid, mode;
+};
+
+/* A directory or a symlink in a root that is made of nothing. */
+struct rt_entry {
+	char *path; /* absolute; a directory comes before what is in it */
+	char *link; /* text of a symlink, or NULL */
+	uint32_t mode, uid, gid;
 };
 
 struct rt_device {
@@ -118,9 +128,13 @@ struct rtspec {
 	size_t nrlimits;
 
 	/* root */
-	char *rootfs;	    /* a directory to use as it is, or NULL */
-	struct strv layers; /* lower directories, top first */
-	char *upper, *work; /* NULL with read-only stacks */
+	char *rootfs;	  /* a directory to use as it is, or NULL */
+	bool root_memory; /* an empty tmpfs in which only `entries` stand */
+	struct rt_entry *entries;
+	size_t nentries;
+	struct strv root_files; /* empty files in it */
+	struct strv layers;	/* lower directories, top first */
+	char *upper, *work;	/* NULL with read-only stacks */
 	bool is_volatile;
 	bool root_read_only;
 	char *mount_dir; /* directory of ours the root is mounted on before pivot_root */
@@ -153,6 +167,8 @@ void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint3
 		       const void *data, size_t len);
 /* Wipe and forget them: once the container is cloned nobody else needs them. */
 void rtspec_drop_secrets(struct rtspec *s);
+/* Owned by root unless the caller sets it. */
+struct rt_entry *rtspec_add_entry(struct rtspec *s, const char *path, const char *link, uint32_t mode);
 void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
 void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard);
 

@@ -190,6 +190,8 @@ struct run_opts {
 	struct strv typed;    /* what was asked for, "--name=value", to ask for it again */
 	char *create_dir;     /* where: relative names in it are relative to this */
 	bool rmi;	      /* remove the image afterwards */
+	bool hide_home;	      /* with the machine as the image: an empty home directory */
+	bool single_map;      /* one user id is all that is wanted; not from an option */
 
 	/* file systems */
 	struct mount_opt *mounts;

@@ -130,6 +130,8 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return apply_root_overlay(a, e);
 	case OP_ROOT_BIND:
 		return apply_root_bind(a, op->text, e);
+	case OP_ROOT_MEMORY:
+		return apply_root_memory(a, e);
 	case OP_MOUNT:
 		return apply_mount(a, op->mount, e);
 	case OP_SECRETS:

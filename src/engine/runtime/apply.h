@@ -10,6 +10,7 @@
 #include "plan.h"
 #include "rl/base/err.h"
 #include "rl/engine/runtime.h"
+#include "rl/kern/mnt.h"
 #include "rl/model/user_spec.h"
 
 /* The host's side of one mount, opened with the caller's identity; -1 where there is none. */
@@ -33,6 +34,7 @@ struct apply {
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;
 	int notifyd; /* socket of rl-notifyd until it has the listener */
+	bool said_memory, said_bound; /* of a rung: once is enough */
 	struct user_ids ids;
 	struct strv env;
 };
@@ -47,9 +49,15 @@ struct apply {
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
 /* apply_overlay.c */
+bool apply_overlay_is_refused(int code);
+/* The overlay `o` at targetfd with upper and work in a tmpfs, which is mounted on `place`. Returns the descriptor. */
+int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int place, int targetfd,
+			    struct err *e) RL_CHECK;
+int apply_say(struct apply *a, const char *text, struct err *e) RL_CHECK;
 int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
 /* apply_root.c */
 int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
+int apply_root_memory(struct apply *a, struct err *e) RL_CHECK;
 int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
 int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 

@@ -131,6 +131,29 @@ static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 	return 0;
 }
 
+/* A part of the machine of which the file system or a policy does not allow an overlay, or whose upper directory cannot be
+ * one: on an overlay, say. */
+static int overlay_rungs(struct apply *a, const struct rt_mount *m, const struct mnt_overlay *o, int target,
+			 struct err *e)
+{
+	int r = 0;
+	autofd int memory = m->is_volatile ? apply_overlay_in_memory(o, m->set, o->work, target, NULL) : -1;
+	if (memory >= 0 && !a->said_memory)
+		r = apply_say(a, "the store cannot hold changes of this machine's files: they are kept in memory", e);
+	a->said_memory |= memory >= 0;
+	if (memory >= 0)
+		return r;
+	autofd int fd = mnt_bind(source_of(a, m)->fd, "", true, m->set | MNT_RDONLY, 0, target, e);
+	if (fd < 0)
+		return err_ctx(e, "mount %s", m->target);
+	if (a->said_bound)
+		return 0;
+	a->said_bound = true;
+	autofree char *text = xasprintf("overlays of some directories are refused here (%s): they are read-only",
+					m->target);
+	return apply_say(a, text, e);
+}
+
 static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	autofd int target = open_target(a, m, true, e);
@@ -142,8 +165,14 @@ static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *
 		.nlower = m->source ? 1 : m->lowers.count,
 		.upper = source->upper,
 		.work = source->work,
+		.is_volatile = m->is_volatile,
 	};
-	autofd int fd = mnt_overlay(&o, m->set, target, e);
+	struct err why = ERR_INIT;
+	autofd int fd = mnt_overlay(&o, m->set, target, &why);
+	if (fd < 0 && m->may_bind && apply_overlay_is_refused(why.code))
+		return overlay_rungs(a, m, &o, target, e);
+	if (fd < 0 && e)
+		*e = why;
 	if (fd < 0)
 		return err_ctx(e, "overlay of %s on %s", m->source ? m->source : "an image", m->target);
 	if (!m->subpath)
@@ -199,6 +228,8 @@ static int attach(struct apply *a, const struct rt_mount *m, struct err *e)
 
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 {
+	if (m->may_vanish && source_of(a, m)->fd < 0)
+		return 0;
 	switch (m->kind) {
 	case RT_BIND:
 		return mount_bind(a, m, e);

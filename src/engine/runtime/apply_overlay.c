@@ -29,7 +29,7 @@
 
 static const char copied_mark[] = "copied";
 
-static int say(struct apply *a, const char *text, struct err *e)
+int apply_say(struct apply *a, const char *text, struct err *e)
 {
 	return sync_send(a->sync, STEP_NOTE, text, strlen(text), NULL, 0, e);
 }
@@ -43,19 +43,20 @@ static int make_in(int dir, const char *name)
 	return openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-static int mount_in_memory(struct apply *a, struct mnt_overlay *o, struct err *e)
+int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int place, int targetfd, struct err *e)
 {
-	/* On the work directory, which this overlay does not use; a quarter of the machine's memory at most. */
-	autofd int tmpfs = mnt_new("tmpfs", "size=25%,mode=755", 0, a->workfd, e);
+	/* A quarter of the machine's memory at most. */
+	autofd int tmpfs = mnt_new("tmpfs", "size=25%,mode=755", 0, place, e);
 	if (tmpfs < 0)
 		return tmpfs;
 	autofd int upper = make_in(tmpfs, "upper");
 	autofd int work = make_in(tmpfs, "work");
 	if (upper < 0 || work < 0)
 		return err_sys(e, errno, "make a writable layer in memory");
-	o->upper = upper;
-	o->work = work;
-	return mnt_overlay(o, MNT_NODEV, a->mountfd, e);
+	struct mnt_overlay in = *o;
+	in.upper = upper;
+	in.work = work;
+	return mnt_overlay(&in, attrs, targetfd, e);
 }
 
 /* ---- copy ---- */
@@ -148,7 +149,7 @@ static int mount_copy(struct apply *a, struct err *e)
 /* ---- the rungs ---- */
 
 /* Worth another rung: the file system or a policy says no. Not: a layer is missing, memory is short. */
-static bool is_refusal(int code)
+bool apply_overlay_is_refused(int code)
 {
 	return code == EINVAL || code == EPERM || code == EACCES || code == ENODEV || code == ENOSYS ||
 	       code == EOPNOTSUPP || code == ELOOP || code == EIO;
@@ -168,12 +169,15 @@ int apply_root_overlay(struct apply *a, struct err *e)
 	};
 	bool copied = a->workfd >= 0 && faccessat(a->workfd, copied_mark, F_OK, 0) == 0;
 	int fd = copied ? -1 : mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
-	bool may_fall = copied || (fd < 0 && is_refusal(first.code) && a->upperfd >= 0 && o.nlower <= OVL_LOWER_MAX);
+	bool may_fall = copied || (fd < 0 && apply_overlay_is_refused(first.code) && a->upperfd >= 0 &&
+				   o.nlower <= OVL_LOWER_MAX);
 	int r = 0;
 	if (fd < 0 && may_fall && !copied && s->is_volatile) {
-		fd = mount_in_memory(a, &o, &why);
+		/* On the work directory, which this overlay does not use. */
+		fd = apply_overlay_in_memory(&o, MNT_NODEV, a->workfd, a->mountfd, &why);
 		if (fd >= 0)
-			r = say(a,
+			r = apply_say(
+				a,
 				"the store cannot hold a writable layer of an overlay: what the container writes is "
 				"kept "
 				"in memory",
@@ -181,7 +185,7 @@ int apply_root_overlay(struct apply *a, struct err *e)
 	}
 	if (fd < 0 && may_fall) {
 		if (!copied)
-			r = say(a, "overlays are refused here: the image is copied for this container", e);
+			r = apply_say(a, "overlays are refused here: the image is copied for this container", e);
 		fd = mount_copy(a, &why);
 	}
 	if (fd < 0) {

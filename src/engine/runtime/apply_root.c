@@ -14,6 +14,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/kern/mnt.h"
+#include "rl/kern/safepath.h"
 
 static int open_path(const char *path, int flags, const char *what, int *ret_fd, struct err *e)
 {
@@ -59,6 +60,12 @@ static int open_mount_sources(struct apply *a, struct err *e)
 		const struct rt_mount *m = &s->mounts[i];
 		a->sources[i] = (struct apply_source){-1, -1, -1, NULL};
 		r = open_path(m->source, 0, "mount", &a->sources[i].fd, e);
+		if (r == -ENOENT && m->may_vanish) {
+			r = 0;
+			if (e)
+				err_clear(e);
+			continue;
+		}
 		if (r == 0)
 			r = open_path(m->upper, O_DIRECTORY, "overlay", &a->sources[i].upper, e);
 		if (r == 0)
@@ -93,6 +100,40 @@ int apply_root_bind(struct apply *a, const char *dir, struct err *e)
 {
 	a->rootfd = mnt_bind(a->rootfs, "", true, 0, 0, a->mountfd, e);
 	return a->rootfd < 0 ? err_ctx(e, "root directory %s", dir) : 0;
+}
+
+static int make_entry(int root, const struct rt_entry *entry, struct err *e)
+{
+	const char *path = entry->path + 1;
+	int r = 0;
+	if (entry->link)
+		r = symlinkat(entry->link, root, path);
+	else if (*path)
+		r = mkdirat(root, path, entry->mode);
+	/* mkdir leaves out the bits above 0777, and a file system of ours has the right owners as far as they are mapped. */
+	if (r == 0 && !entry->link && fchmodat(root, *path ? path : ".", entry->mode, 0) < 0)
+		r = -1;
+	if (r < 0)
+		return err_sys(e, errno, "make %s", entry->path);
+	if ((entry->uid || entry->gid) &&
+	    fchownat(root, *path ? path : ".", entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		log_debug(LOG_MNT, "%s keeps its owner", entry->path);
+	return 0;
+}
+
+/* Nobody else can see the file system yet, and paths of the spec lead through its own entries only. */
+int apply_root_memory(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	a->rootfd = mnt_new("tmpfs", "size=25%,mode=755", MNT_NODEV | MNT_NOSUID, a->mountfd, e);
+	int r = a->rootfd < 0 ? a->rootfd : 0;
+	for (size_t i = 0; i < s->nentries && r == 0; i++)
+		r = make_entry(a->rootfd, &s->entries[i], e);
+	for (size_t i = 0; i < s->root_files.count && r == 0; i++) {
+		autofd int fd = safepath_mountpoint(a->rootfd, s->root_files.items[i], false, 0644, e);
+		r = fd < 0 ? fd : 0;
+	}
+	return r < 0 ? err_ctx(e, "root directory") : 0;
 }
 
 int apply_pivot(struct apply *a, struct err *e)

@@ -58,6 +58,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 	add(p, STAGE_HOST, OP_OPEN_HOST);
 	if (s->rootfs)
 		add_text(p, STAGE_ROOT, OP_ROOT_BIND, s->rootfs);
+	else if (s->root_memory)
+		add(p, STAGE_ROOT, OP_ROOT_MEMORY);
 	else if (s->layers.count)
 		add(p, STAGE_ROOT, OP_ROOT_OVERLAY);
 	else
@@ -211,6 +213,13 @@ static void print_root(const struct plan *p, struct str *out)
 		str_addf(out, "\n             upper %s", s->upper);
 }
 
+static void print_secrets(const struct rtspec *s, struct str *out)
+{
+	str_adds(out, "secrets on a tmpfs:");
+	for (size_t i = 0; i < s->nsecrets; i++)
+		str_addf(out, " %s", s->secrets[i].target);
+}
+
 static void print_identity(const struct plan *p, struct str *out)
 {
 	str_addf(out, "become user '%s', capabilities 0x%llx, inheritable and ambient empty",
@@ -255,6 +264,9 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 	case OP_ROOT_BIND:
 		str_addf(out, "root directory %s", op->text);
 		break;
+	case OP_ROOT_MEMORY:
+		str_addf(out, "root of %zu directories and links on a tmpfs", s->nentries);
+		break;
 	case OP_MOUNT:
 		print_mount(op->mount, out);
 		break;
@@ -262,9 +274,7 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		str_addf(out, "device %s as %s", op->device->source, op->device->target);
 		break;
 	case OP_SECRETS:
-		str_adds(out, "secrets on a tmpfs:");
-		for (size_t i = 0; i < s->nsecrets; i++)
-			str_addf(out, " %s", s->secrets[i].target);
+		print_secrets(s, out);
 		break;
 	case OP_SYSCTL:
 		str_addf(out, "sysctl %s", op->text);

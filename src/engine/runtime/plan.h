@@ -33,8 +33,9 @@ enum op_kind {
 	OP_OPEN_HOST,	/* what is mounted from the host, and its null device for masks, as the caller */
 	OP_ROOT_OVERLAY,
 	OP_ROOT_BIND, /* text: directory */
-	OP_MOUNT,     /* mount */
-	OP_DEVICE,    /* device */
+	OP_ROOT_MEMORY,
+	OP_MOUNT,  /* mount */
+	OP_DEVICE, /* device */
 	OP_SECRETS,
 	OP_SYSCTL,    /* text: key=value */
 	OP_MASK,      /* text: path */

@@ -66,9 +66,11 @@ static void take_back(struct walk *w)
 	free(w->list.items[--w->list.count].path);
 }
 
+/* One that may be searched but not read will do until its names are asked for. */
 static int open_dir(int dirfd, const char *name)
 {
-	return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 && errno == EACCES ? openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : fd;
 }
 
 /* The directories `name` of a set, as far as they are merged. */
@@ -126,6 +128,54 @@ static bool same_time(const struct stat *a, const struct stat *b)
 	return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* The text of a symlink in the topmost directory that has the name. */
+static ssize_t link_text(const struct dirset *s, const char *name, char *buf, size_t size)
+{
+	ssize_t n = -1;
+	for (size_t i = 0; i < s->n && n < 0; i++)
+		n = readlinkat(s->fds[i], name, buf, size);
+	return n;
+}
+
+/* Same bytes? What cannot be read is taken for different. */
+static bool same_bytes(const struct dirset *a, const struct dirset *b, const char *name)
+{
+	enum { CHUNK = 64 * 1024 };
+	autofd int one = -1;
+	autofd int two = -1;
+	for (size_t i = 0; i < a->n && one < 0; i++)
+		one = openat(a->fds[i], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	for (size_t i = 0; i < b->n && two < 0; i++)
+		two = openat(b->fds[i], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	autofree char *x = xmalloc(CHUNK);
+	autofree char *y = xmalloc(CHUNK);
+	while (one >= 0 && two >= 0) {
+		ssize_t n = io_read_full(one, x, CHUNK, NULL);
+		if (n < 0 || io_read_full(two, y, CHUNK, NULL) != n || memcmp(x, y, (size_t)n) != 0)
+			return false;
+		if (n == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_same_object(const struct walk *w, const struct dirset *a, const struct dirset *b, const char *name,
+			   const struct stat *x, const struct stat *y)
+{
+	if (x->st_ino == y->st_ino && x->st_dev == y->st_dev)
+		return true;
+	if (differs(x, y) || x->st_size != y->st_size || x->st_rdev != y->st_rdev)
+		return false;
+	if (w->req->by_content && !S_ISREG(x->st_mode) && !S_ISLNK(x->st_mode))
+		return true;
+	if (!S_ISLNK(x->st_mode))
+		return same_time(x, y) && (!w->req->by_content || same_bytes(a, b, name));
+	char one[PATH_MAX];
+	char two[PATH_MAX];
+	ssize_t n = link_text(a, name, one, sizeof(one));
+	return n == link_text(b, name, two, sizeof(two)) && n >= 0 && memcmp(one, two, (size_t)n) == 0;
+}
+
 /* *ret_placed: a place for a mount was made in it. */
 static int walk_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *path,
 		    unsigned depth, bool *ret_placed, struct err *e);
@@ -156,7 +206,7 @@ static int visit_dir(struct walk *w, const struct dirset *top, const struct dirs
 		/* /etc made for /etc/hosts */
 		take_back(w);
 		*ret_placed = true;
-	} else if (is_below && !differs(&old, st) && (placed || same_time(&old, st))) {
+	} else if (is_below && !differs(&old, st) && (placed || w->req->by_content || same_time(&old, st))) {
 		take_back(w);
 	}
 	return 0;
@@ -173,6 +223,11 @@ static int visit(struct walk *w, const struct dirset *top, const struct dirset *
 		i++;
 	if (i == top->n)
 		return 0; /* removed meanwhile */
+	if (w->req->new_only) {
+		int there = look(below, name, &old, e);
+		if (there != 0)
+			return there < 0 ? there : 0;
+	}
 	if (S_ISDIR(st.st_mode))
 		return visit_dir(w, top, below, name, path, &st, depth + 1, ret_placed, e);
 	int is_below = look(below, name, &old, e);
@@ -183,6 +238,8 @@ static int visit(struct walk *w, const struct dirset *top, const struct dirset *
 			add(w, CHANGE_DELETED, path);
 	} else if (!is_below && S_ISREG(st.st_mode) && st.st_size == 0 && is_hidden(w, path)) {
 		*ret_placed = true;
+	} else if (is_below && w->req->by_content && is_same_object(w, top, below, name, &st, &old)) {
+		return 0;
 	} else {
 		add(w, is_below ? CHANGE_MODIFIED : CHANGE_ADDED, path);
 	}
@@ -234,30 +291,6 @@ static bool same_set(const struct dirset *a, const struct dirset *b)
 	return same;
 }
 
-/* The text of a symlink in the topmost directory that has the name. */
-static ssize_t link_text(const struct dirset *s, const char *name, char *buf, size_t size)
-{
-	ssize_t n = -1;
-	for (size_t i = 0; i < s->n && n < 0; i++)
-		n = readlinkat(s->fds[i], name, buf, size);
-	return n;
-}
-
-static bool is_same_object(const struct dirset *a, const struct dirset *b, const char *name, const struct stat *x,
-			   const struct stat *y)
-{
-	if (x->st_ino == y->st_ino && x->st_dev == y->st_dev)
-		return true;
-	if (differs(x, y) || x->st_size != y->st_size || x->st_rdev != y->st_rdev)
-		return false;
-	if (!S_ISLNK(x->st_mode))
-		return same_time(x, y);
-	char one[PATH_MAX];
-	char two[PATH_MAX];
-	ssize_t n = link_text(a, name, one, sizeof(one));
-	return n == link_text(b, name, two, sizeof(two)) && n >= 0 && memcmp(one, two, (size_t)n) == 0;
-}
-
 static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path, unsigned depth,
 		       bool *ret_placed, struct err *e);
 
@@ -279,7 +312,7 @@ static int compare_name(struct walk *w, const struct dirset *a, const struct dir
 	if (!S_ISDIR(x.st_mode)) {
 		if (!in_b && S_ISREG(x.st_mode) && x.st_size == 0 && is_hidden(w, path))
 			*ret_placed = true;
-		else if (!in_b || !is_same_object(a, b, name, &x, &y))
+		else if (!in_b || !is_same_object(w, a, b, name, &x, &y))
 			add(w, in_b ? CHANGE_MODIFIED : CHANGE_ADDED, path);
 		return 0;
 	}
@@ -343,9 +376,10 @@ static int find(const struct changes_req *req, bool compares, struct change_list
 	int r = open_set(req->top, req->ntop, &top, e);
 	if (r >= 0)
 		r = open_set(req->below, req->nbelow, &below, e);
+	const char *prefix = req->prefix ? req->prefix : "";
 	if (r >= 0)
-		r = compares ? compare_dir(&w, &top, &below, "", 0, &placed, e)
-			     : walk_dir(&w, &top, &below, "", 0, &placed, e);
+		r = compares ? compare_dir(&w, &top, &below, prefix, 0, &placed, e)
+			     : walk_dir(&w, &top, &below, prefix, 0, &placed, e);
 	if (r < 0) {
 		change_list_free(&w.list);
 		return r;
