@@ -49,6 +49,16 @@ for source in oci:layout:one oci-archive:one.tar dir:dir docker-archive:docker.t
 	export RL_ROOT=$T/from.${source%%:*}
 	ok "$source is pulled" rl pull -q "$source"
 	is "as the same image" "$(rl images -q --no-trunc | head -n 1)" "$id"
+	export RL_ROOT=$T/named.${source%%:*}
+	output_is "inspect takes $source" "$id" rl inspect --format '{{.Id}}' "$source"
+	ok "history too" rl history -q "$source"
+	ok "save too" sh -c "rl save -q --format oci-dir -o saved.${source%%:*} $source"
+	is "as what it is" "$(skopeo_digest "oci:saved.${source%%:*}")" "$digest"
+	ok "tag too" rl tag "$source" named:1
+	ok "image tree and export too" sh -c "rl image tree $source >/dev/null && rl export $source | tar -tf - tinit"
+	printf 'FROM %s\nCMD ["/tinit", "args", "built"]\n' "$source" >Containerfile.transport
+	ok "and FROM" rl build -q --network none -f Containerfile.transport -t from:1 .
+	output_is "what it made runs" built rl run --rm --network none from:1
 done
 export RL_ROOT=$T/store
 must_fail "layers are not compressed on the way to a file" --status 125 --stderr 'as they are' \

@@ -108,6 +108,9 @@ int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struc
 /* source: file name, OCI layout directory or "-". */
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
+/* What a person may name wherever an image is named: a name or id of the store, or TRANSPORT:..., whose image is brought
+ * into the store (without a name, if the archive has none). *ret_ref is what the store knows it by. */
+int image_bring(const struct image_pull_opts *o, const struct image_ui *ui, char **ret_ref, struct err *e) RL_CHECK;
 
 struct image_save_opts {
 	const char *root;
@@ -118,7 +121,7 @@ struct image_save_opts {
 	bool one_image;	    /* more than one image is -EINVAL */
 	struct strv refs;   /* borrowed */
 };
-/* Write images as they are stored. A file appears when it is whole; a directory must be new or empty. */
+/* Write images as they are stored. A ref with a transport is brought into the store first (image_bring). A file appears when it is whole; a directory must be new or empty. */
 int image_save(const struct image_save_opts *o, const struct image_ui *ui, struct err *e) RL_CHECK;
 
 struct image_push_opts {
