@@ -417,8 +417,3 @@ int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *
 	*ret_removed = removed;
 	return 0;
 }
-
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
-{
-	return image_prune_filtered(root, all, NULL, NULL, ret_removed, e);
-}

@@ -230,5 +230,9 @@ must_fail "--pull never does not fetch it" --status 125 --stderr 'for another pl
 	rl run --rm --network none --pull never --platform "linux/$other" "$P/multi:1" /tinit
 ok "pull --platform takes the other one" rl pull -q --platform "linux/$other" "$P/multi:1"
 is "and it says what it is" "$(rl inspect --format '{{.Architecture}}' "$P/multi:1")" "$other"
+ok "as --arch does" rl pull -q --arch "$other" "$P/multi:1"
+must_fail "but not both" --status 125 --stderr 'platform' rl pull -q --platform "linux/$other" --arch "$other" "$P/multi:1"
+must_fail "an image for one platform only is not taken for another" --status 125 --stderr 'only one for linux/' \
+	rl pull -q --platform "linux/$other" "$P/c:gzip"
 must_fail "a platform that is not in the index is named" --status 125 --stderr 's390x' rl pull -q --platform linux/s390x "$P/multi:1"
 done_testing

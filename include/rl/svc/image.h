@@ -167,8 +167,10 @@ struct image_removed {
  * removed is in *ret_removed also then (initialise it with zeros). */
 int image_remove(const char *root, const struct strv *refs, bool force, struct image_removed *ret_removed,
 		 struct err *e) RL_CHECK;
-/* Every image without a name, or with `all` every image no container uses. */
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e) RL_CHECK;
+/* Every image without a name, or with `all` every image no container uses; of these, those that pass the filters (until=,
+ * label=, label!=). */
+int image_prune(const char *root, bool all, const struct strv *filters, struct image_removed *ret_removed,
+		struct err *e) RL_CHECK;
 void image_removed_free(struct image_removed *r);
 
 int image_tag(const char *root, const char *source, const char *target, struct err *e) RL_CHECK;
