@@ -13,6 +13,7 @@
 
 struct prune_opts {
 	bool all, force;
+	struct strv filters;
 };
 
 static const struct opt_def prune_defs[] = {
@@ -20,6 +21,8 @@ static const struct opt_def prune_defs[] = {
 	 "also remove images with a name that no container uses", 0, NULL},
 	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, struct prune_opts, force), 0, "Options", "do not ask", 0,
 	 NULL},
+	{"filter", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, struct prune_opts, filters), OPT_REPEAT, "Options",
+	 "only those that are older (until=24h), or that have a label (label=, label!=)", 0, NULL},
 	OPT_END,
 };
 
@@ -47,7 +50,7 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	if (r <= 0)
 		return r;
 	struct image_removed removed = {.bytes = 0};
-	r = image_prune(ctx->store_root, o->all, &removed, e);
+	r = image_prune(ctx->store_root, o->all, &o->filters, &removed, e);
 	if (r < 0)
 		return r;
 	autostr struct str out = STR_INIT;
@@ -62,6 +65,11 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	return out_flush(&out, e);
 }
 
+static void prune_release(void *opts)
+{
+	strv_free(&((struct prune_opts *)opts)->filters);
+}
+
 const struct verb verb_image_prune = {
 	.name = "image prune",
 	.group = "Images",
@@ -70,6 +78,7 @@ const struct verb verb_image_prune = {
 	.example = "  rl image prune -f",
 	.opts = prune_defs,
 	.opts_size = sizeof(struct prune_opts),
+	.release = prune_release,
 	.run = prune_run,
 };
 

@@ -8,10 +8,11 @@
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "rl/model/imgref.h"
+#include "rl/model/imgspec.h"
 #include "verbs_int.h"
 
 struct pull_opts {
-	char *platform, *policy, *creds, *authfile, *cert_dir, *tls_verify;
+	char *platform, *os, *arch, *variant, *policy, *creds, *authfile, *cert_dir, *tls_verify;
 	unsigned retries;
 	bool quiet, all_tags;
 };
@@ -23,6 +24,12 @@ static const struct opt_def pull_defs[] = {
 	 "every tag of the repository", 0, NULL},
 	{"platform", NULL, 0, "OS/ARCH", OPT_GENERIC(opt_set_string, struct pull_opts, platform), OPT_ONCE, "Options",
 	 "the image for another machine, as linux/arm64", 0, NULL},
+	{"arch", NULL, 0, "ARCH", OPT_GENERIC(opt_set_string, struct pull_opts, arch), OPT_ONCE, "Options",
+	 "the image for this architecture, as arm64", 0, NULL},
+	{"os", NULL, 0, "OS", OPT_GENERIC(opt_set_string, struct pull_opts, os), OPT_ONCE, "Options",
+	 "the image for this system", 0, NULL},
+	{"variant", NULL, 0, "VARIANT", OPT_GENERIC(opt_set_string, struct pull_opts, variant), OPT_ONCE, "Options",
+	 "the image for this variant of the architecture, as v7", 0, NULL},
 	{"policy", NULL, 0, "POLICY", OPT_GENERIC(opt_set_string, struct pull_opts, policy), OPT_ONCE, "Options",
 	 "always (default), missing, newer or never", 0, NULL},
 	{"creds", NULL, 0, "USER[:PASSWORD]", OPT_GENERIC(opt_set_string, struct pull_opts, creds), OPT_ONCE,
@@ -59,12 +66,27 @@ static int parse_verify(const char *text, enum tristate *ret_verify, struct err 
 	return 0;
 }
 
+/* --os, --arch and --variant are --platform in parts; what is not said is as here. */
+static int join_platform(const struct pull_opts *o, char **ret_platform, struct err *e)
+{
+	const char *os, *arch, *variant;
+	if (!o->os && !o->arch && !o->variant) {
+		*ret_platform = o->platform ? xstrdup(o->platform) : NULL;
+		return 0;
+	}
+	if (o->platform)
+		return err_set(e, EINVAL, "--platform says all of --os, --arch and --variant");
+	imgspec_host_platform(&os, &arch, &variant);
+	*ret_platform = xasprintf("%s/%s%s%s", o->os ? o->os : os, o->arch ? o->arch : arch, o->variant ? "/" : "",
+				  o->variant ? o->variant : "");
+	return 0;
+}
+
 static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	const struct pull_opts *o = opts;
 	struct image_pull_opts p = {
 		.root = ctx->store_root,
-		.platform = o->platform,
 		.policy = PULL_ALWAYS,
 		.all_tags = o->all_tags,
 		.registry = {.creds = o->creds,
@@ -73,7 +95,11 @@ static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 			     .tls_verify = UNSET,
 			     .retries = o->retries},
 	};
-	int r = o->policy ? parse_policy(o->policy, &p.policy, e) : 0;
+	autofree char *platform = NULL;
+	int r = join_platform(o, &platform, e);
+	p.platform = platform;
+	if (r >= 0 && o->policy)
+		r = parse_policy(o->policy, &p.policy, e);
 	if (r >= 0 && o->tls_verify)
 		r = parse_verify(o->tls_verify, &p.registry.tls_verify, e);
 	autostr struct str out = STR_INIT;
@@ -96,7 +122,8 @@ static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 static void pull_release(void *opts)
 {
 	struct pull_opts *o = opts;
-	char *const owned[] = {o->platform, o->policy, o->creds, o->authfile, o->cert_dir, o->tls_verify};
+	char *const owned[] = {o->platform, o->os,	 o->arch,     o->variant,   o->policy,
+			       o->creds,    o->authfile, o->cert_dir, o->tls_verify};
 	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
 		free(owned[i]);
 }

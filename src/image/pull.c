@@ -347,6 +347,22 @@ static int is_current(struct image_ctx *c, struct registry_repo *repo, const cha
 	return r;
 }
 
+/* An index has what was asked for or is refused; a manifest that is alone is for one platform, and its config says which. */
+static int check_platform(const struct registry_image *img, const struct imgspec_platform *want, struct err *e)
+{
+	struct imgspec_config config = {0};
+	int r = image_parse_config(&img->config, &config, e);
+	const struct imgspec_platform *is = &config.platform;
+	bool same_os = !is->os || !want->os || str_eq(is->os, want->os);
+	bool same = same_os &&
+		    (!is->architecture || !want->architecture || str_eq(is->architecture, want->architecture));
+	if (r >= 0 && !same)
+		r = err_set(e, ENOENT, "there is only one for %s/%s", is->os ? is->os : "linux",
+			    is->architecture ? is->architecture : "any");
+	imgspec_config_free(&config);
+	return r;
+}
+
 static int pull_one(struct image_ctx *c, struct registry_repo *repo, const struct imgref *ref, const char *which,
 		    struct err *e)
 {
@@ -365,6 +381,8 @@ static int pull_one(struct image_ctx *c, struct registry_repo *repo, const struc
 		r = imgspec_platform_parse(c->platform, &platform, e);
 	if (r >= 0)
 		r = registry_get_image(repo, which, c->platform ? &platform : NULL, &img, e);
+	if (r >= 0 && c->platform && !img.index.body.len)
+		r = check_platform(&img, &platform, e);
 	if (r >= 0)
 		r = pull_documents(c, repo, &img, name, e);
 	registry_image_free(&img);

@@ -96,9 +96,11 @@ static int parse_format(struct export *x, const char *name, struct err *e)
 
 static int open_image(struct export *x, const char *name, struct err *e)
 {
+	/* A name may be a container's that is gone: nothing is fetched for it unless it says that it is an image's. */
+	enum pull_policy policy = str_after(name, "docker://") ? PULL_MISSING : PULL_NEVER;
 	int r = idmap_detect(false, &x->map, e);
 	if (r >= 0)
-		r = image_ensure(&x->k.store, name, PULL_NEVER, &x->map, NULL, &x->image, e);
+		r = image_ensure(&x->k.store, name, policy, &x->map, NULL, &x->image, e);
 	if (r < 0)
 		return r;
 	x->has_map = true;

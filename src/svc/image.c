@@ -297,14 +297,8 @@ static int load_for_run(const struct store *s, const char *source, const struct 
 	int r = unpack_map(map, &with, e);
 	if (r >= 0)
 		r = image_load_into(s, &with, source, ui, &list, e);
-	for (size_t i = 1; i < list.count && r >= 0; i++) {
-		if (str_eq(list.items[i].id, list.items[0].id))
-			continue;
-		r = err_set(e, EINVAL, "%s holds more than one image", source);
-		err_hint(e, "say which: %s:NAME", source);
-	}
-	if (r >= 0 && list.count)
-		snprintf(ret_id, STORE_DIGEST_SIZE, "%s", list.items[0].id);
+	if (r >= 0)
+		r = image_list_single(&list, source, ret_id, e);
 	image_list_free(&list);
 	return r;
 }

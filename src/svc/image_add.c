@@ -195,3 +195,47 @@ int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struc
 	store_close(&s);
 	return r < 0 ? r : 0;
 }
+
+int image_list_single(const struct image_list *list, const char *source, char ret_id[STORE_DIGEST_SIZE], struct err *e)
+{
+	if (!list->count)
+		return err_set(e, ENOENT, "%s holds no image", source);
+	for (size_t i = 1; i < list->count; i++) {
+		if (str_eq(list->items[i].id, list->items[0].id))
+			continue;
+		err_set(e, EINVAL, "%s holds more than one image", source);
+		return err_hint(e, "say which: %s:NAME", source);
+	}
+	snprintf(ret_id, STORE_DIGEST_SIZE, "%s", list->items[0].id);
+	return 0;
+}
+
+int image_bring(const struct image_pull_opts *o, const struct image_ui *ui, char **ret_ref, struct err *e)
+{
+	struct imgref_location at;
+	struct image_list list = {0};
+	char id[STORE_DIGEST_SIZE];
+	int r = imgref_locate(o->name, &at, e);
+	if (r < 0)
+		return r;
+	bool here = at.transport == IMGREF_STORE;
+	imgref_location_free(&at);
+	if (here) {
+		*ret_ref = xstrdup(o->name);
+		return 0;
+	}
+	r = image_pull(o, ui, &list, e);
+	if (r >= 0)
+		r = image_list_single(&list, o->name, id, e);
+	if (r >= 0)
+		*ret_ref = xstrdup(id);
+	image_list_free(&list);
+	return r;
+}
+
+int image_bring_default(const char *root, const char *text, char **ret_ref, struct err *e)
+{
+	const struct image_pull_opts o = {
+		.root = root, .name = text, .policy = PULL_MISSING, .registry = {.tls_verify = UNSET}};
+	return image_bring(&o, NULL, ret_ref, e);
+}

@@ -96,14 +96,17 @@ static int tag_image(const struct store *s, const struct store_image *image, con
 int image_tag(const char *root, const char *source, const char *target, struct err *e)
 {
 	autofree char *name = NULL;
+	autofree char *ref = NULL;
 	struct store s;
 	struct store_image image;
 	int r = target_name(target, &name, e);
 	if (r >= 0)
+		r = image_bring_default(root, source, &ref, e);
+	if (r >= 0)
 		r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
-	r = store_find_image(&s, source, &image, e);
+	r = store_find_image(&s, ref, &image, e);
 	if (r >= 0) {
 		r = tag_image(&s, &image, name, e);
 		if (r >= 0)
@@ -413,9 +416,4 @@ int image_prune_filtered(const char *root, bool all, image_filter_fn *fn, void *
 	}
 	*ret_removed = removed;
 	return 0;
-}
-
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e)
-{
-	return image_prune_filtered(root, all, NULL, NULL, ret_removed, e);
 }

@@ -47,4 +47,10 @@ int image_load_into(const struct store *s, const struct idmap *map, const char *
 int image_pull_into(const struct store *s, const struct idmap *map, const struct image_pull_opts *o,
 		    const struct image_ui *ui, struct image_list *ret_list, struct err *e) RL_CHECK;
 
+/* The id of the one image that was loaded; -EINVAL if there are several, -ENOENT if there is none. */
+int image_list_single(const struct image_list *list, const char *source, char ret_id[STORE_DIGEST_SIZE],
+		      struct err *e) RL_CHECK;
+/* image_bring for verbs without options for registries: what is here is taken as it is. */
+int image_bring_default(const char *root, const char *text, char **ret_ref, struct err *e) RL_CHECK;
+
 #endif

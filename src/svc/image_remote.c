@@ -95,31 +95,13 @@ static int push_to_registry(const struct image_push_opts *o, const struct image_
 	return r;
 }
 
-/* A source that is not in the store: brought there, and called by its id from then on. */
-static int fetch_source(const struct image_push_opts *o, const struct image_ui *ui, char ret_id[STORE_DIGEST_SIZE],
-			struct err *e)
-{
-	struct image_list list = {0};
-	const struct image_pull_opts pull = {
-		.root = o->root, .name = o->name, .policy = PULL_ALWAYS, .registry = o->registry};
-	int r = image_pull(&pull, ui, &list, e);
-	if (r >= 0 && list.count != 1) {
-		r = err_set(e, EINVAL, "push %s: it holds %zu images", o->name, list.count);
-		err_hint(e, "say which: %s:NAME", o->name);
-	}
-	if (r >= 0)
-		snprintf(ret_id, STORE_DIGEST_SIZE, "%s", list.items[0].id);
-	image_list_free(&list);
-	return r;
-}
-
 int image_push(const struct image_push_opts *o, const struct image_ui *ui, struct image_added *ret_pushed,
 	       struct err *e)
 {
 	struct image_push_opts p = *o;
 	struct imgref_location from = {0};
 	struct imgref_location to = {0};
-	char id[STORE_DIGEST_SIZE];
+	autofree char *source = NULL;
 	int r = imgref_locate(o->name, &from, e);
 	if (r >= 0 && o->dest)
 		r = imgref_locate(o->dest, &to, e);
@@ -129,8 +111,12 @@ int image_push(const struct image_push_opts *o, const struct image_ui *ui, struc
 				    "push %s: where to? An image that is not of the store needs a destination",
 				    o->name);
 		else
-			r = fetch_source(o, ui, id, e);
-		p.name = id;
+			r = image_bring(&(struct image_pull_opts){.root = o->root,
+								  .name = o->name,
+								  .policy = PULL_ALWAYS,
+								  .registry = o->registry},
+					ui, &source, e);
+		p.name = source;
 	}
 	if (r >= 0)
 		r = to.transport == IMGREF_STORE || to.transport == IMGREF_DOCKER

@@ -20,8 +20,15 @@ int image_save(const struct image_save_opts *o, const struct image_ui *ui, struc
 	if (o->append)
 		strv_add(&verb, "--append");
 	strv_add(&verb, "--");
-	strv_add_all(&verb, &o->refs);
-	int r = idmap_detect(false, &map, e);
+	int r = 0;
+	for (size_t i = 0; i < o->refs.count && r >= 0; i++) {
+		char *ref = NULL;
+		r = image_bring_default(o->root, o->refs.items[i], &ref, e);
+		if (r >= 0)
+			strv_add_owned(&verb, ref);
+	}
+	if (r >= 0)
+		r = idmap_detect(false, &map, e);
 	if (r >= 0)
 		r = store_open(o->root, true, &s, e);
 	if (r < 0)

@@ -41,9 +41,12 @@ static int match_builtin(const char *name, struct store_record *record, void *ar
 	return 1;
 }
 
-static int look_up(const char *root, const char *ref, struct shown *x, struct err *e)
+static int look_up(const char *root, const char *text, struct shown *x, struct err *e)
 {
-	int r = store_open(root, true, &x->store, e);
+	autofree char *ref = NULL;
+	int r = image_bring_default(root, text, &ref, e);
+	if (r >= 0)
+		r = store_open(root, true, &x->store, e);
 	if (r < 0)
 		return r;
 	x->opened = true;

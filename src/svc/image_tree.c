@@ -115,11 +115,14 @@ static int make_tree(const struct store *s, const struct store_image *image, jso
 	return r < 0 ? r : 0;
 }
 
-int image_tree(const char *root, const char *ref, json_t **ret_doc, struct err *e)
+int image_tree(const char *root, const char *text, json_t **ret_doc, struct err *e)
 {
 	struct store s;
 	struct store_image image;
-	int r = store_open(root, true, &s, e);
+	autofree char *ref = NULL;
+	int r = image_bring_default(root, text, &ref, e);
+	if (r >= 0)
+		r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
 	r = store_find_image(&s, ref, &image, e);

@@ -420,6 +420,19 @@ static bool is_prunable(const struct store_entry *entry, void *arg)
 	return passes(a->root, entry, a->filter);
 }
 
+int image_prune(const char *root, bool all, const struct strv *filters, struct image_removed *ret_removed,
+		struct err *e)
+{
+	struct prune_filter f = {.until = INT64_MAX};
+	struct prune_arg arg = {root, &f};
+	int r = read_filters(filters, &f, e);
+	if (r >= 0)
+		r = image_prune_filtered(root, all, is_prunable, &arg, ret_removed, e);
+	strv_free(&f.labels);
+	strv_free(&f.not_labels);
+	return r;
+}
+
 /* What is there before and after says more than adding up what went: layers are shared. */
 static int64_t room(const char *root)
 {

@@ -97,6 +97,13 @@ fi
 
 # --- removal
 ok "all names are removed" rl rmi plain/tar:1 plain/tar.gz:1 plain/tar.zst:1 piped changed noparents localhost:5000/x/y
+rl import -c 'LABEL keep=1' root.tar labelled:1 >/dev/null && rl import root.tar other:1 >/dev/null
+ok "a prune may be limited to old images" rl image prune -a -f --filter until=24h
+ok "then new ones stay" rl image exists other:1
+ok "or to those without a label" rl image prune -a -f --filter 'label!=keep'
+is "then one with it stays" "$(rl images --format '{{.Repository}}' | grep -cE '^(labelled|other)$')" 1
+must_fail "other filters are named" --status 125 --stderr 'size' rl image prune -f --filter size=1
+rl rmi labelled:1 >/dev/null
 ok "images without a name are pruned" rl image prune -f
 is "then no blob is left" "$(blobs)" 0
 ok "nor anything in tmp/" tmp_is_empty

@@ -49,6 +49,16 @@ for source in oci:layout:one oci-archive:one.tar dir:dir docker-archive:docker.t
 	export RL_ROOT=$T/from.${source%%:*}
 	ok "$source is pulled" rl pull -q "$source"
 	is "as the same image" "$(rl images -q --no-trunc | head -n 1)" "$id"
+	export RL_ROOT=$T/named.${source%%:*}
+	output_is "inspect takes $source" "$id" rl inspect --format '{{.Id}}' "$source"
+	ok "history too" rl history -q "$source"
+	ok "save too" sh -c "rl save -q --format oci-dir -o saved.${source%%:*} $source"
+	is "as what it is" "$(skopeo_digest "oci:saved.${source%%:*}")" "$digest"
+	ok "tag too" rl tag "$source" named:1
+	ok "image tree and export too" sh -c "rl image tree $source >/dev/null && rl export $source | tar -tf - tinit"
+	printf 'FROM %s\nCMD ["/tinit", "args", "built"]\n' "$source" >Containerfile.transport
+	ok "and FROM" rl build -q --network none -f Containerfile.transport -t from:1 .
+	output_is "what it made runs" built rl run --rm --network none from:1
 done
 export RL_ROOT=$T/store
 must_fail "layers are not compressed on the way to a file" --status 125 --stderr 'as they are' \
@@ -220,5 +230,9 @@ must_fail "--pull never does not fetch it" --status 125 --stderr 'for another pl
 	rl run --rm --network none --pull never --platform "linux/$other" "$P/multi:1" /tinit
 ok "pull --platform takes the other one" rl pull -q --platform "linux/$other" "$P/multi:1"
 is "and it says what it is" "$(rl inspect --format '{{.Architecture}}' "$P/multi:1")" "$other"
+ok "as --arch does" rl pull -q --arch "$other" "$P/multi:1"
+must_fail "but not both" --status 125 --stderr 'platform' rl pull -q --platform "linux/$other" --arch "$other" "$P/multi:1"
+must_fail "an image for one platform only is not taken for another" --status 125 --stderr 'only one for linux/' \
+	rl pull -q --platform "linux/$other" "$P/c:gzip"
 must_fail "a platform that is not in the index is named" --status 125 --stderr 's390x' rl pull -q --platform linux/s390x "$P/multi:1"
 done_testing

@@ -1,3 +1,4 @@
+#include "src/model/toml_int.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -126,11 +127,26 @@ static void test_bad(void)
 	str_free(&deep);
 }
 
+static void test_key(void)
+{
+	static const char text[] = "a . \"b c\" . 'd.e' = 1";
+	struct err e = ERR_INIT;
+	autostrv struct strv parts = STRV_INIT;
+	struct toml t = {.p = text, .end = text + strlen(text), .what = "t", .line = 1, .e = &e};
+	tap_is_int(toml_take_key(&t, &parts), 3, "a dotted key is taken");
+	tap_ok(parts.count == 3 && str_eq(parts.items[0], "a") && str_eq(parts.items[1], "b c") &&
+		       str_eq(parts.items[2], "d.e"),
+	       "in its parts");
+	toml_skip_blanks(&t);
+	tap_is_int(toml_peek(&t), '=', "and nothing more");
+}
+
 int main(void)
 {
 	tap_plan_later();
 	test_values();
 	test_tables();
 	test_bad();
+	test_key();
 	return tap_done();
 }

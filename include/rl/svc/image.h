@@ -108,6 +108,9 @@ int image_pull(const struct image_pull_opts *o, const struct image_ui *ui, struc
 /* source: file name, OCI layout directory or "-". */
 int image_load(const char *root, const char *source, bool single, const struct image_ui *ui,
 	       struct image_list *ret_list, struct err *e) RL_CHECK;
+/* What a person may name wherever an image is named: a name or id of the store, or TRANSPORT:..., whose image is brought
+ * into the store (without a name, if the archive has none). *ret_ref is what the store knows it by. */
+int image_bring(const struct image_pull_opts *o, const struct image_ui *ui, char **ret_ref, struct err *e) RL_CHECK;
 
 struct image_save_opts {
 	const char *root;
@@ -118,7 +121,7 @@ struct image_save_opts {
 	bool one_image;	    /* more than one image is -EINVAL */
 	struct strv refs;   /* borrowed */
 };
-/* Write images as they are stored. A file appears when it is whole; a directory must be new or empty. */
+/* Write images as they are stored. A ref with a transport is brought into the store first (image_bring). A file appears when it is whole; a directory must be new or empty. */
 int image_save(const struct image_save_opts *o, const struct image_ui *ui, struct err *e) RL_CHECK;
 
 struct image_push_opts {
@@ -164,8 +167,10 @@ struct image_removed {
  * removed is in *ret_removed also then (initialise it with zeros). */
 int image_remove(const char *root, const struct strv *refs, bool force, struct image_removed *ret_removed,
 		 struct err *e) RL_CHECK;
-/* Every image without a name, or with `all` every image no container uses. */
-int image_prune(const char *root, bool all, struct image_removed *ret_removed, struct err *e) RL_CHECK;
+/* Every image without a name, or with `all` every image no container uses; of these, those that pass the filters (until=,
+ * label=, label!=). */
+int image_prune(const char *root, bool all, const struct strv *filters, struct image_removed *ret_removed,
+		struct err *e) RL_CHECK;
 void image_removed_free(struct image_removed *r);
 
 int image_tag(const char *root, const char *source, const char *target, struct err *e) RL_CHECK;
