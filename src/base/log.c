@@ -26,6 +26,8 @@ static const char *program_name = "rl";
 static const char *role_name = "";
 static bool quiet_warnings;
 static long long start_ns;
+static int file_fd = -1;
+static bool file_json;
 
 static const struct {
 	unsigned bit;
@@ -133,12 +135,63 @@ static size_t escape_into(char *dst, size_t size, const char *src)
 	return n;
 }
 
-static void emit(const char *prefix, const char *fmt, va_list ap)
+void log_set_file(int fd, bool json)
+{
+	file_fd = fd;
+	file_json = json;
+}
+
+/* Inside of double quotes, for JSON and for logfmt alike. */
+static size_t quote_into(char *dst, size_t size, const char *src)
+{
+	size_t n = 0;
+	size_t left = strlen(src);
+	while (left && n + 7 < size) {
+		unsigned char c = (unsigned char)*src;
+		size_t len = str_utf8_len(src, left);
+		if (len == 0 || c < 0x20 || c == 0x7f) {
+			n += (size_t)snprintf(dst + n, size - n, "\\u%04x", c);
+			len = 1;
+		} else {
+			if (c == '"' || c == '\\')
+				dst[n++] = '\\';
+			memcpy(dst + n, src, len);
+			n += len;
+		}
+		src += len;
+		left -= len;
+	}
+	return n;
+}
+
+static void emit_to_file(const char *level, const char *text)
+{
+	char line[LINE_SIZE];
+	char when[40];
+	time_t now = time(NULL);
+	struct tm tm;
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	size_t n = file_json ? (size_t)snprintf(line, sizeof(line), "{\"level\":\"%s\",\"msg\":\"", level)
+			     : (size_t)snprintf(line, sizeof(line), "time=\"%s\" level=%s msg=\"", when, level);
+	n += quote_into(line + n, sizeof(line) - n - sizeof(when) - 16, text);
+	n += file_json ? (size_t)snprintf(line + n, sizeof(line) - n, "\",\"time\":\"%s\"}\n", when)
+		       : (size_t)snprintf(line + n, sizeof(line) - n, "\"\n");
+	(void)!write(file_fd, line, n);
+}
+
+static void emit(const char *level, const char *prefix, const char *fmt, va_list ap)
 {
 	int saved_errno = errno;
 	char text[LINE_SIZE / 2];
 	char line[LINE_SIZE];
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (file_fd >= 0)
+		emit_to_file(level, text);
+	if (file_fd >= 0 && *level == 'd') {
+		errno = saved_errno;
+		return;
+	}
 	size_t n = (size_t)snprintf(line, sizeof(line), "%s", prefix);
 	n += escape_into(line + n, sizeof(line) - n - 1, text);
 	line[n++] = '\n';
@@ -152,7 +205,8 @@ void log_line(const char *fmt, ...)
 	snprintf(prefix, sizeof(prefix), "%s: ", program_name);
 	va_list ap;
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	/* Readers of the file take the last error for the cause: what follows it is none. */
+	emit(strncmp(fmt, "hint: ", 6) == 0 ? "info" : "error", prefix, fmt, ap);
 	va_end(ap);
 }
 
@@ -164,7 +218,7 @@ void log_warn(const char *fmt, ...)
 	snprintf(prefix, sizeof(prefix), "%s: warning: ", program_name);
 	va_list ap;
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit("warning", prefix, fmt, ap);
 	va_end(ap);
 }
 
@@ -177,6 +231,6 @@ void log_debug_line(enum log_mask mask, const char *module, const char *fmt, ...
 		 *role_name ? " " : "", role_name, slash ? slash + 1 : module);
 	va_list ap;
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit("debug", prefix, fmt, ap);
 	va_end(ap);
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "oci_verbs.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
@@ -15,6 +16,7 @@
 #include "rl/cmd/verb.h"
 #include "rl/svc/container.h"
 #include "verbs_global.h"
+#include "verbs_int.h"
 
 static void global_opts_release(struct global_opts *g)
 {
@@ -22,48 +24,6 @@ static void global_opts_release(struct global_opts *g)
 	free(g->list_options);
 }
 #define autoglobal __attribute__((cleanup(global_opts_release)))
-
-static int check_operands(const struct verb *v, const struct opt_args *args, struct err *e)
-{
-	size_t n = args->operands.count;
-	if (n >= v->min_operands && n <= v->max_operands)
-		return 0;
-	if (n > v->max_operands)
-		err_set(e, EINVAL, "%s: '%s' is one argument too many", v->name, args->operands.items[v->max_operands]);
-	else
-		err_set(e, EINVAL, "%s: %s", v->name, n ? "an argument is missing" : "the argument is missing");
-	autostr struct str usage = STR_INIT;
-	verb_usage(v, &usage);
-	return err_hint(e, "usage: %s", usage.buf);
-}
-
-static int run_verb(struct cmd_ctx *ctx, char *const *argv, struct err *e)
-{
-	const struct verb *v = ctx->verb;
-	/* Freed by hand, since `release` has to run before it. */
-	void *opts = xcalloc(1, RL_MAX(v->opts_size, (size_t)1));
-	struct opt_args args = OPT_ARGS_INIT;
-	if (v->init)
-		v->init(opts);
-	int r = opt_parse(v->opts, v->parse_flags, argv, opts, &args, e);
-	if (r >= 0 && args.help) {
-		autostr struct str out = STR_INIT;
-		verb_help(v, false, &out);
-		r = out_flush(&out, e);
-	} else {
-		if (r >= 0 && v->rules)
-			r = opt_check_rules(v->opts, v->rules, &args, e);
-		if (r >= 0)
-			r = check_operands(v, &args, e);
-		if (r >= 0)
-			r = v->run(ctx, opts, &args, e);
-	}
-	if (v->release)
-		v->release(opts);
-	opt_args_free(&args);
-	free(opts);
-	return r;
-}
 
 static int list_options(const char *name, struct err *e)
 {
@@ -91,6 +51,8 @@ static int dispatch(char **main_argv, struct err *e)
 {
 	const char *program = path_base(main_argv[0]);
 	char *const *argv = main_argv + 1;
+	if (str_eq(program, "rl-oci"))
+		return oci_main(main_argv, argv, e);
 	autoglobal struct global_opts g = {.root = NULL};
 	struct opt_args args = OPT_ARGS_INIT;
 	int r = opt_parse(verb_global_opts, OPT_STOP_AT_OPERAND, argv, &g, &args, e);
@@ -126,12 +88,14 @@ static int dispatch(char **main_argv, struct err *e)
 	if (!ctx.verb)
 		return verb_unknown(words.items, e);
 	log_debug(LOG_CMD, "verb %s", ctx.verb->name);
+	if (ctx.verb == &verb_oci)
+		return oci_main(main_argv, words.items + used, e);
 	if (ctx.verb->starts_containers) {
 		r = container_protect_binary(main_argv, e);
 		if (r < 0)
 			return r;
 	}
-	return run_verb(&ctx, words.items + used, e);
+	return verb_run_parsed(&ctx, words.items + used, e);
 }
 
 /* A program that starts us with descriptor 0, 1 or 2 closed must not have our first open land there. They are opened

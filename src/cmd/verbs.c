@@ -122,6 +122,7 @@ const struct verb *const verb_table[] = {
 	&verb_system_prune,
 	&verb_system_reset,
 	&verb_unshare,
+	&verb_oci,
 	&verb_version,
 	&verb_info,
 	&verb_help_cmd,

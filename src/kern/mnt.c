@@ -136,11 +136,19 @@ static void read_fs_message(int fsfd, char *text, size_t size)
 
 int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetfd, struct err *e)
 {
+	return mnt_new_from(fstype, NULL, options, attrs, targetfd, e);
+}
+
+int mnt_new_from(const char *fstype, const char *source, const char *options, unsigned attrs, int targetfd,
+		 struct err *e)
+{
+	if (!source)
+		source = fstype;
 	char message[256] = "";
 	autofd int fsfd = sys_fsopen(fstype);
 	if (fsfd >= 0) {
 		autofd int fd = -1;
-		if (sys_fsconfig(fsfd, FSCONFIG_SET_STRING, "source", fstype) == 0 && set_options(fsfd, options) == 0 &&
+		if (sys_fsconfig(fsfd, FSCONFIG_SET_STRING, "source", source) == 0 && set_options(fsfd, options) == 0 &&
 		    sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) == 0 && (fd = sys_fsmount(fsfd, attrs)) >= 0 &&
 		    sys_move_mount(fd, targetfd) == 0)
 			return take_fd(&fd);
@@ -153,7 +161,7 @@ int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetf
 	}
 	char path[32];
 	fd_path(targetfd, path);
-	if (mount(fstype, path, fstype, old_flags(attrs), options) < 0)
+	if (mount(source, path, fstype, old_flags(attrs), options) < 0)
 		return err_sys(e, errno, "mount %s%s%s", fstype, message[0] ? ": " : "", message);
 	return reopen_target(targetfd, e);
 }
@@ -242,6 +250,54 @@ int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e)
 	if (mount(NULL, path, NULL, how | (recursive ? MS_REC : 0), NULL) < 0)
 		return err_sys(e, errno, "change mount propagation");
 	return 0;
+}
+
+int mnt_detached(const struct mnt_detached *d, struct err *e)
+{
+	autofd int fd = sys_open_tree(AT_FDCWD, d->source,
+				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (d->recursive ? AT_RECURSIVE : 0u));
+	if (fd < 0)
+		return err_sys(e, errno, "clone the mount at %s", d->source);
+	struct mount_attr map = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)d->usernsfd};
+	if (d->usernsfd >= 0 && sys_mount_setattr(fd, d->map_recursive ? AT_RECURSIVE : 0, &map) < 0) {
+		int r = err_sys(e, errno, "map the ids of the mount at %s", d->source);
+		return r == -EINVAL ? err_hint(e, "its file system or this kernel cannot map ids") : r;
+	}
+	int r = mnt_setattr(fd, false, d->set, d->clear, e);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int mnt_move_to_root(int rootfd, struct err *e)
+{
+	char path[32];
+	fd_path(rootfd, path);
+	if (fchdir(rootfd) < 0)
+		return err_sys(e, errno, "enter the new root");
+	if (mount(path, "/", NULL, MS_MOVE, NULL) < 0)
+		return err_sys(e, errno, "move the new root over /");
+	if (chroot(".") < 0 || chdir("/") < 0)
+		return err_sys(e, errno, "chroot");
+	return 0;
+}
+
+int mnt_make_private_around(int fd, struct err *e)
+{
+	struct statx st;
+	char file[32];
+	fd_path(fd, file);
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
+		return err_sys(e, errno, "find the mount around a directory");
+	autofile FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096];
+	char point[4096];
+	unsigned long long id;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llu %*s %*s %*s %4095s", &id, point) != 2 || id != st.stx_mnt_id)
+			continue;
+		/* Blanks and their like are written as \\ooo; such a mount point is found by no name here. */
+		return mount(NULL, point, NULL, MS_PRIVATE, NULL) < 0 ? err_sys(e, errno, "make %s private", point) : 0;
+	}
+	return err_set(e, ENOENT, "the mount around a directory is not in the mount table");
 }
 
 int mnt_pivot(int rootfd, struct err *e)

@@ -12,7 +12,7 @@
 
 void rtspec_init(struct rtspec *s)
 {
-	*s = (struct rtspec){.umask = 0022, .personality = -1, .no_new_privs = true};
+	*s = (struct rtspec){.umask = 0022, .personality = -1, .ioprio = -1, .time = {.fd = -1}, .no_new_privs = true};
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		s->ns[i].fd = -1;
 }
@@ -43,7 +43,8 @@ void rtspec_free(struct rtspec *s)
 	strv_free(&s->masked);
 	strv_free(&s->read_only_paths);
 	strv_free(&s->sysctls);
-	char *owned[] = {s->cwd, s->user_text, s->rootfs, s->upper, s->work, s->mount_dir, s->hostname, s->domainname};
+	char *owned[] = {s->cwd,       s->user_text, s->rootfs,	    s->upper,	  s->work,
+			 s->mount_dir, s->hostname,  s->domainname, s->exec_label};
 	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
 		free(owned[i]);
 	for (size_t i = 0; i < s->nmounts; i++) {
@@ -54,6 +55,7 @@ void rtspec_free(struct rtspec *s)
 		free(m->upper);
 		free(m->work);
 		free(m->subpath);
+		free(m->fstype);
 		strv_free(&m->lowers);
 	}
 	free(s->mounts);
@@ -70,6 +72,7 @@ void rtspec_free(struct rtspec *s)
 	strv_free(&s->root_files);
 	rtspec_drop_secrets(s);
 	free(s->rlimits);
+	free(s->ids.groups);
 	rtspec_init(s);
 }
 
@@ -109,7 +112,7 @@ void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint3
 						       .len = len};
 }
 
-void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only)
+struct rt_device *rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only)
 {
 	s->devices = xreallocarray(s->devices, s->ndevices + 1, sizeof(*s->devices));
 	s->devices[s->ndevices++] = (struct rt_device){
@@ -117,6 +120,7 @@ void rtspec_add_device(struct rtspec *s, const char *source, const char *target,
 		.target = xstrdup(target),
 		.read_only = read_only,
 	};
+	return &s->devices[s->ndevices - 1];
 }
 
 void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard)
@@ -153,11 +157,12 @@ void rtspec_default_paths(struct rtspec *s)
 const char *rt_mount_kind_name(enum rt_mount_kind kind)
 {
 	static const char *const names[] = {
-		[RT_BIND] = "bind",	  [RT_TMPFS] = "tmpfs",	  [RT_PROC] = "proc",	   [RT_SYSFS] = "sysfs",
-		[RT_DEVPTS] = "devpts",	  [RT_MQUEUE] = "mqueue", [RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",
-		[RT_OVERLAY] = "overlay", [RT_LAYERS] = "layers", [RT_FILE] = "file",	   [RT_MADE] = "shared",
+		[RT_BIND] = "bind",	  [RT_TMPFS] = "tmpfs",	       [RT_PROC] = "proc",	[RT_SYSFS] = "sysfs",
+		[RT_DEVPTS] = "devpts",	  [RT_MQUEUE] = "mqueue",      [RT_CGROUP] = "cgroup2", [RT_DEV] = "dev",
+		[RT_OVERLAY] = "overlay", [RT_LAYERS] = "layers",      [RT_FILE] = "file",	[RT_MADE] = "shared",
+		[RT_FS] = "fs",		  [RT_REMOUNT] = "attributes",
 	};
-	_Static_assert(ARRAY_SIZE(names) == RT_MADE + 1, "a name for every kind");
+	_Static_assert(ARRAY_SIZE(names) == RT_REMOUNT + 1, "a name for every kind");
 	return names[kind];
 }
 

@@ -405,7 +405,7 @@ def check_options():
         if words[0] not in overview:
             problem("options", verb, "is not in 'rl help'")
         page = "rl-" + "-".join(words) + ".1"
-        text = man_text(page) or man_text(f"rl-{words[0]}.1")
+        text = man_text(page) or man_text(f"rl-{words[0]}.1") or man_text(f"rl-{words[0]}.8")
         if text is None:
             problem("options", verb, f"no manual page {page}")
         if verb not in main_page:

@@ -49,6 +49,10 @@ void log_export(void);
 /* role: static string, shown in debug lines. */
 void log_set_role(const char *role);
 
+/* Lines go to this descriptor as well, in the form of the OCI runtimes' --log: {"level","msg","time"} or the same as
+ * key=value text. Debug lines go there only. A full disk loses lines and nothing else. -1: no file. */
+void log_set_file(int fd, bool json);
+
 /* After this, log_warn says nothing (-q). */
 void log_set_quiet(bool quiet);
 

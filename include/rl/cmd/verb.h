@@ -25,6 +25,7 @@ struct cmd_ctx {
 	enum cmd_flavour flavour;
 	const char *store_root; /* --root, or NULL */
 	const struct verb *verb;
+	const struct oci_runtime *oci; /* the global flags of rl-oci, for its verbs */
 };
 
 struct verb {
@@ -60,6 +61,9 @@ extern const struct opt_def verb_global_opts[];
 const struct verb *verb_find(char *const *argv, size_t *ret_words);
 /* -EINVAL "there is no verb ...", with the nearest as a hint. */
 int verb_unknown(char *const *argv, struct err *e) RL_CHECK;
+
+/* Parse argv (what follows the verb) by the table of ctx->verb, check it, run it. */
+int verb_run_parsed(const struct cmd_ctx *ctx, char *const *argv, struct err *e) RL_CHECK;
 
 void verb_usage(const struct verb *v, struct str *out);
 void verb_help(const struct verb *v, bool all, struct str *out);

@@ -45,6 +45,12 @@ void runtime_plan_print(const struct plan *p, struct str *out);
  * (the value is the engine's), or none (ret_fd -1). Runs in the child, before its ids are mapped. */
 typedef int runtime_net_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e);
 
+/* Where the child calls the caller's function, with spec->meets_caller. */
+enum runtime_point {
+	RUNTIME_BEFORE_PIVOT, /* everything is mounted, the host is still in sight; root of the container */
+	RUNTIME_BEFORE_EXEC,  /* the last moment with privileges; not dumpable. Returning goes on. */
+};
+
 struct runtime_start {
 	const struct plan *plan;
 	runtime_net_setup *net_setup; /* NULL: nothing to do */
@@ -55,6 +61,13 @@ struct runtime_start {
 	int (*record)(void *arg, struct err *e);
 	void *prepare_arg;
 	bool keep; /* runtime_keep in the same time; without it the container only loses a safeguard, so it is a warning */
+	int (*meet)(void *arg, enum runtime_point point, struct err *e);
+	/* The child failed after RUNTIME_BEFORE_EXEC, when the caller may be gone; or NULL. */
+	void (*meet_failed)(void *arg, const struct err *e);
+	/* Takes what the filter's load gave, with SECCOMP_FILTER_FLAG_NEW_LISTENER; closed afterwards. */
+	int (*meet_listener)(void *arg, int fd, struct err *e);
+	void *meet_arg;
+	int meet_fds[4]; /* needed by it at RUNTIME_BEFORE_EXEC, when all others are closed; 0: none */
 	int *cgroup_fd; /* clone the child into this cgroup v2 directory; NULL: none */
 	/* Put the child into its cgroups, where clone could not (v1, an outer filter without clone3); or NULL. */
 	int (*place)(void *arg, pid_t pid, struct err *e);

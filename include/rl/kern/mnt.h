@@ -42,6 +42,22 @@ enum mnt_attr {
  * Returns an O_PATH-like descriptor of the new mount's root. */
 int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
 
+/* The same with a source that means something to the file system: a block device, a share. NULL: `fstype`. */
+int mnt_new_from(const char *fstype, const char *source, const char *options, unsigned attrs, int targetfd,
+		 struct err *e) RL_CHECK;
+
+/* A detached clone of the tree at an absolute path, with attributes and, if usernsfd is not -1, its owners seen through
+ * that user namespace's map (mount_setattr(2), "ID-mapped mounts"). For mnt_attach, also in another mount namespace. */
+struct mnt_detached {
+	const char *source;
+	bool recursive;
+	unsigned set, clear; /* of the top */
+	int usernsfd;
+	bool map_recursive;
+};
+int mnt_detached(const struct mnt_detached *d, struct err *e) RL_CHECK;
+int mnt_attach(int fd, int targetfd, struct err *e) RL_CHECK;
+
 /* Attach a clone of the tree at source (path below `sourcefd`, or "" for the descriptor itself) to `targetfd`.
  * set/clear: attributes to change on the clone, on every mount in it if `recursive`. Returns the mount's descriptor. */
 int mnt_bind(int sourcefd, const char *source, bool recursive, unsigned set, unsigned clear, int targetfd,
@@ -53,7 +69,6 @@ int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err
 /* A copy of the mount `sourcefd` lies in, mounted nowhere, and where to; either in a process of its own. Needs the mount
  * system calls of Linux 5.2: -ENOSYS, -EPERM where an outer filter refuses them. */
 int mnt_copy(int sourcefd, unsigned set, struct err *e) RL_CHECK;
-int mnt_attach(int fd, int targetfd, struct err *e) RL_CHECK;
 
 /* Change propagation of the mount at fd (MS_PRIVATE, MS_SLAVE, MS_SHARED), recursively if asked. */
 int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL_CHECK;
@@ -61,6 +76,12 @@ int mnt_propagation(int fd, bool recursive, unsigned long how, struct err *e) RL
 /* Make the root of this mount namespace `rootfd` (a mount of its own) and drop the old one, with everything mounted in
  * it. The caller's working directory is "/" of the new root afterwards. */
 int mnt_pivot(int rootfd, struct err *e) RL_CHECK;
+/* The same by moving the mount over "/" and chroot, for a host whose root is the initial ramdisk. What was "/" stays
+ * mounted below and cannot be named any more. */
+int mnt_move_to_root(int rootfd, struct err *e) RL_CHECK;
+
+/* Make the mount that `fd` lies in private, so that nothing mounted on it is seen elsewhere. */
+int mnt_make_private_around(int fd, struct err *e) RL_CHECK;
 
 /* Overlay. lower: descriptors of directories of this mount namespace (O_PATH will do), TOP first, 1..500
  * (OVL_LOWER_MAX). upper and work: likewise, or -1 for a read-only overlay. The option string is kept under one page by /proc/self/fd paths, and above that by short symlinks

@@ -31,6 +31,8 @@ enum rt_mount_kind {
 	RT_LAYERS,  /* `subpath` of what `lowers` show together, read-only; source is an empty directory of ours */
 	RT_FILE,    /* a file that exists in memory only, with what `fd` holds; source is an empty directory of ours */
 	RT_MADE,    /* `fd` is a mount that is mounted nowhere yet */
+	RT_FS,	    /* any other file system, `fstype`; source is what mount(8) calls so */
+	RT_REMOUNT, /* attributes of what is mounted there already */
 };
 
 struct rt_mount {
@@ -40,19 +42,23 @@ struct rt_mount {
 	bool recursive;
 	unsigned set; /* enum mnt_attr */
 	unsigned clear;
-	unsigned long propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or 0; with MS_REC for the r-forms */
-	char *options;		   /* file system options, or NULL */
-	bool is_dir;		   /* of the mount point to make when it is missing (binds: found out when opened) */
-	char *upper, *work;	   /* RT_OVERLAY */
-	struct strv lowers;	   /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
-	bool over_link;		   /* a symlink that leads to nothing is replaced, not refused */
-	char *subpath;		   /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
-	bool chown;		   /* :U, the source is given to the payload's user */
-	bool is_volatile;	   /* RT_OVERLAY: what is written is thrown away at the end */
-	bool may_vanish;	   /* a source that is not there any more is no error: nothing is mounted */
+	unsigned late_set;	     /* after everything was mounted and made */
+	bool top_only;		     /* RT_BIND: set and clear are of the top mount alone, as mount(8) does it */
+	unsigned rec_set, rec_clear; /* of every mount in the tree */
+	unsigned long propagation;   /* MS_PRIVATE, MS_SLAVE, MS_SHARED or 0; with MS_REC for the r-forms */
+	char *options;		     /* file system options, or NULL */
+	bool is_dir;		     /* of the mount point to make when it is missing (binds: found out when opened) */
+	char *upper, *work;	     /* RT_OVERLAY */
+	struct strv lowers;	     /* RT_LAYERS, RT_OVERLAY without source: directories to stack, top first */
+	bool over_link;		     /* a symlink that leads to nothing is replaced, not refused */
+	char *subpath;		     /* what to mount of the source, resolved beneath it when it is mounted; or NULL */
+	bool chown;		     /* :U, the source is given to the payload's user */
+	bool is_volatile;	     /* RT_OVERLAY: what is written is thrown away at the end */
+	bool may_vanish;	     /* a source that is not there any more is no error: nothing is mounted */
 	bool may_bind; /* RT_OVERLAY that is refused: in memory if is_volatile, else the source, read-only */
-	bool copy_up;  /* tmpfs: fill with what the image has there */
-	int fd;	       /* RT_FILE, RT_MADE: borrowed */
+	bool copy_up;		     /* tmpfs: fill with what the image has there */
+	int fd;			     /* RT_FILE, RT_MADE: borrowed */
+	char *fstype;		     /* RT_FS */
 	uint32_t uid, gid, mode;
 };
 
@@ -67,6 +73,49 @@ struct rt_device {
 	char *source; /* host path */
 	char *target;
 	bool read_only;
+	/* A node made with these numbers; bound from `source`, if that has the same, where making nodes is refused. */
+	bool node;
+	char type; /* 'c', 'b' or 'p' */
+	unsigned major, minor;
+	unsigned mode;
+	uint32_t uid, gid;
+};
+
+/* The numbers of process.user of a config.json: nothing is looked up but HOME. */
+struct rt_ids {
+	bool given;
+	uint32_t uid, gid;
+	uint32_t *groups;
+	size_t ngroups;
+};
+
+/* The five sets of process.capabilities, in place of docker's rule. */
+struct rt_caps {
+	bool given;
+	uint64_t bounding, permitted, effective, inheritable, ambient;
+};
+
+/* sched_setattr(2). */
+struct rt_scheduler {
+	bool given;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period; /* ns */
+};
+
+struct rt_clock_offset {
+	bool given;
+	int64_t seconds;
+	uint32_t nanoseconds;
+};
+
+/* A time namespace; not among rt_ns_kind, because it cannot be cloned into: the offsets are set before it is used. */
+struct rt_time {
+	bool fresh;
+	int fd; /* to join; -1: none */
+	struct rt_clock_offset monotonic, boottime;
 };
 
 /* A file of the container's own that is on no disk. The bytes are wiped when the spec is freed. */
@@ -119,6 +168,8 @@ struct rtspec {
 	bool hold;		      /* nothing is executed: PID 1 only holds the namespaces; no args */
 	bool outlives_parent;	      /* no parent-death signal: a detached container goes on without its monitor */
 	uint64_t caps;		      /* bounding set; also effective and permitted for uid 0 */
+	struct rt_caps cap_sets;
+	struct rt_ids ids;
 	bool no_new_privs;
 	enum rt_emulate emulate;
 	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_* the profile asks for */
@@ -126,6 +177,13 @@ struct rtspec {
 	bool oom_score_adj_set;
 	struct rt_rlimit *rlimits;
 	size_t nrlimits;
+	struct rt_scheduler scheduler;
+	int ioprio;	       /* ioprio_set(2); -1: as it is */
+	char *exec_label;      /* for the LSM, written before the exec; or NULL */
+	bool apparmor;	       /* exec_label is a profile of AppArmor, not a context of SELinux */
+	bool keep_keyring;     /* no session keyring of its own */
+	unsigned preserve_fds; /* so many from 3 up stay open */
+	bool meets_caller; /* the caller's function is called at the points of enum runtime_point (engine/runtime.h) */
 
 	/* root */
 	char *rootfs;	  /* a directory to use as it is, or NULL */
@@ -137,7 +195,11 @@ struct rtspec {
 	char *upper, *work;	/* NULL with read-only stacks */
 	bool is_volatile;
 	bool root_read_only;
-	char *mount_dir; /* directory of ours the root is mounted on before pivot_root */
+	char *mount_dir;		/* directory of ours the root is mounted on before pivot_root */
+	unsigned long root_propagation; /* as rt_mount's, of the root at last; 0: as it is */
+	bool keep_shared;		/* mounts go on sending events to the host: for shared binds */
+	bool no_pivot;			/* the root on a ramdisk cannot be left by pivot_root: moved over "/" instead */
+	bool standard_dev; /* the nodes and links of /dev are made where they are missing, after the mounts */
 
 	/* file systems */
 	struct rt_mount *mounts;
@@ -152,6 +214,7 @@ struct rtspec {
 
 	/* namespaces */
 	struct rt_ns ns[RT_NS_COUNT];
+	struct rt_time time;
 	char *hostname;
 	char *domainname;
 	struct strv sysctls; /* "key=value"; with a "-" in front it may fail (sysctl.d(5)) */
@@ -169,7 +232,7 @@ void rtspec_add_secret(struct rtspec *s, const char *target, uint32_t uid, uint3
 void rtspec_drop_secrets(struct rtspec *s);
 /* Owned by root unless the caller sets it. */
 struct rt_entry *rtspec_add_entry(struct rtspec *s, const char *path, const char *link, uint32_t mode);
-void rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
+struct rt_device *rtspec_add_device(struct rtspec *s, const char *source, const char *target, bool read_only);
 void rtspec_add_rlimit(struct rtspec *s, int resource, uint64_t soft, uint64_t hard, bool lower_to_hard);
 
 /* docker's masked and read-only paths. */

@@ -8,10 +8,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "rl/base/log.h"
@@ -111,6 +113,52 @@ static int scope_abstract(struct err *e)
 	return r < 0 ? r : 0;
 }
 
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What waits may wait for days: a pipe of the caller's caller, a directory or a lock of the host must not be held by it. */
+static void close_all_but_meeting(struct apply *a)
+{
+	int keep[ARRAY_SIZE(a->start->meet_fds) + 2] = {2 + (int)a->plan->spec->preserve_fds, a->sync};
+	size_t n = 2;
+	for (size_t i = 0; i < ARRAY_SIZE(a->start->meet_fds); i++)
+		if (a->start->meet_fds[i] > keep[0])
+			keep[n++] = a->start->meet_fds[i];
+	qsort(keep, n, sizeof(keep[0]), compare_ints);
+	for (size_t i = 0; i < n; i++) {
+		unsigned first = (unsigned)keep[i] + 1;
+		unsigned last = i + 1 < n ? (unsigned)keep[i + 1] - 1 : ~0U;
+		if (first <= last)
+			(void)!syscall(SYS_close_range, first, last, 0);
+	}
+	a->rootfd = -1;
+	log_set_file(-1, false);
+}
+
+static int meet(struct apply *a, enum runtime_point point, struct err *e)
+{
+	/* What waits here for long is root of the container with all capabilities, and others may be in its namespaces. */
+	if (point == RUNTIME_BEFORE_EXEC && prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(e, errno, "hide from the container");
+	if (point == RUNTIME_BEFORE_EXEC)
+		close_all_but_meeting(a);
+	return a->start->meet(a->start->meet_arg, point, e);
+}
+
+static int load_filter(struct apply *a, struct err *e)
+{
+	autofd int listener = -1;
+	int r = seccomp_filter_load(a->plan->filter, a->plan->spec->seccomp_flags, e);
+	if (r <= 0)
+		return r;
+	listener = r;
+	if (!a->start || !a->start->meet_listener)
+		return err_set(e, EINVAL, "nobody listens to the seccomp filter");
+	return a->start->meet_listener(a->start->meet_arg, listener, e);
+}
+
 static int run_op(struct apply *a, const struct op *op, struct err *e)
 {
 	switch (op->kind) {
@@ -118,6 +166,24 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 		return join_ns(a, op->ns, e);
 	case OP_NETWORK:
 		return setup_network(a, e);
+	case OP_TIME:
+		return apply_time(&a->plan->spec->time, e);
+	case OP_LATE_ATTRS:
+		return apply_attrs(a, op->mount, op->mount->late_set, e);
+	case OP_STANDARD_DEV:
+		return apply_standard_dev(a, e);
+	case OP_MEET_PIVOT:
+		return meet(a, RUNTIME_BEFORE_PIVOT, e);
+	case OP_MEET_EXEC:
+		return meet(a, RUNTIME_BEFORE_EXEC, e);
+	case OP_ROOT_PROPAGATION:
+		return apply_root_propagation(a, e);
+	case OP_SCHEDULER:
+		return apply_scheduler(&a->plan->spec->scheduler, e);
+	case OP_IOPRIO:
+		return apply_ioprio(a->plan->spec->ioprio, e);
+	case OP_EXEC_LABEL:
+		return apply_exec_label(a, e);
 	case OP_HOSTNAME:
 		return set_hostname(op->text, e);
 	case OP_DOMAINNAME:
@@ -179,7 +245,7 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_NOTIFY:
 		return notifyd_hand_over(&a->notifyd, &a->ids, e);
 	case OP_SECCOMP:
-		return seccomp_filter_load(a->plan->filter, a->plan->spec->seccomp_flags, e);
+		return load_filter(a, e);
 	case OP_IDENTITY:
 		return apply_identity(a, e);
 	case OP_NO_NEW_PRIVS:

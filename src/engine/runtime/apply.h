@@ -58,14 +58,16 @@ int apply_root_overlay(struct apply *a, struct err *e) RL_CHECK;
 /* apply_root.c */
 int apply_root_bind(struct apply *a, const char *dir, struct err *e) RL_CHECK;
 int apply_root_memory(struct apply *a, struct err *e) RL_CHECK;
+int apply_root_propagation(const struct apply *a, struct err *e) RL_CHECK;
 int apply_pivot(struct apply *a, struct err *e) RL_CHECK;
 int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_mount.c */
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+/* Attributes of what is mounted at the target. */
+int apply_attrs(struct apply *a, const struct rt_mount *m, unsigned set, struct err *e) RL_CHECK;
 /* :U, once the user is known. */
 int apply_chown(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
-int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_CHECK;
 int apply_mask(struct apply *a, const char *path, struct err *e) RL_CHECK;
 int apply_read_only(struct apply *a, const char *path, struct err *e) RL_CHECK;
 
@@ -74,6 +76,8 @@ int apply_staged(struct apply *a, const struct rt_mount *m, const struct apply_s
 
 /* apply_dev.c */
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+int apply_standard_dev(struct apply *a, struct err *e) RL_CHECK;
+int apply_device(struct apply *a, const struct rt_device *d, struct err *e) RL_CHECK;
 int apply_terminal(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_secret.c: all of the spec's, after every other mount. */
@@ -82,8 +86,14 @@ int apply_secrets(struct apply *a, struct err *e) RL_CHECK;
 /* apply_accounts.c */
 int apply_accounts(struct apply *a, struct err *e) RL_CHECK;
 
+/* apply_sched.c */
+int apply_time(const struct rt_time *t, struct err *e) RL_CHECK;
+int apply_scheduler(const struct rt_scheduler *s, struct err *e) RL_CHECK;
+int apply_ioprio(int ioprio, struct err *e) RL_CHECK;
+
 /* apply_process.c */
 int apply_sysctl(struct apply *a, const char *assignment, struct err *e) RL_CHECK;
+int apply_exec_label(struct apply *a, struct err *e) RL_CHECK;
 int apply_oom_score(struct apply *a, struct err *e) RL_CHECK;
 int apply_user(struct apply *a, struct err *e) RL_CHECK;
 int apply_cwd(struct apply *a, struct err *e) RL_CHECK;

@@ -13,6 +13,7 @@
 
 #include "apply.h"
 #include "rl/base/mem.h"
+#include "rl/base/path.h"
 #include "rl/base/sync.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/pty.h"
@@ -87,6 +88,98 @@ int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdirat(devfd, dirs[i], 0755) < 0)
 			return err_sys(e, errno, "make /dev/%s", dirs[i]);
+	return 0;
+}
+
+/* The parent of a path in the root, made if it is missing. */
+static int open_parent(struct apply *a, const char *path, struct err *e)
+{
+	autofree char *dir = path_dir(path);
+	return safepath_mkdirs(a->rootfd, dir, 0755, e);
+}
+
+static mode_t node_type(const struct rt_device *d)
+{
+	return d->type == 'b' ? S_IFBLK : d->type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+static bool is_node(const struct stat *st, const struct rt_device *d)
+{
+	return (st->st_mode & S_IFMT) == node_type(d) && (d->type == 'p' || st->st_rdev == makedev(d->major, d->minor));
+}
+
+static int make_node(int dir, const struct rt_device *d, struct err *e)
+{
+	const char *name = path_base(d->target);
+	struct stat st;
+	if (mknodat(dir, name, node_type(d) | d->mode, makedev(d->major, d->minor)) < 0) {
+		int errnum = errno;
+		if (errnum == EEXIST && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_node(&st, d))
+			return 0;
+		return err_sys(e, errnum, "make device %s", d->target);
+	}
+	if (fchownat(dir, name, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(e, errno, "owner of device %s", d->target);
+	return 0;
+}
+
+static int bind_device(struct apply *a, const struct rt_device *d, struct err *e)
+{
+	autofd int source = open(d->source, O_PATH | O_CLOEXEC);
+	if (source < 0)
+		return err_sys(e, errno, "device %s", d->source);
+	struct stat st;
+	if (fstat(source, &st) < 0)
+		return err_sys(e, errno, "device %s", d->source);
+	if (d->node && !is_node(&st, d))
+		return err_set(e, ENODEV, "%s of the host is not device %c %u:%u, and no other can be made here",
+			       d->source, d->type, d->major, d->minor);
+	autofd int target = safepath_mountpoint(a->rootfd, d->target, S_ISDIR(st.st_mode), 0755, e);
+	if (target < 0)
+		return err_ctx(e, "device %s", d->target);
+	autofd int fd = mnt_bind(source, "", S_ISDIR(st.st_mode), d->read_only ? MNT_RDONLY : 0, 0, target, e);
+	return fd < 0 ? err_ctx(e, "device %s", d->target) : 0;
+}
+
+int apply_device(struct apply *a, const struct rt_device *d, struct err *e)
+{
+	struct err why = ERR_INIT;
+	if (!d->node)
+		return bind_device(a, d, e);
+	autofd int dir = open_parent(a, d->target, e);
+	if (dir < 0)
+		return err_ctx(e, "device %s", d->target);
+	int r = make_node(dir, d, &why);
+	if (r == -EPERM)
+		return bind_device(a, d, e);
+	if (r < 0 && e)
+		*e = why;
+	return r;
+}
+
+int apply_standard_dev(struct apply *a, struct err *e)
+{
+	autofd int dev = safepath_mkdirs(a->rootfd, "/dev", 0755, e);
+	if (dev < 0)
+		return err_ctx(e, "/dev");
+	struct stat st;
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "/dev/%s", nodes[i].name);
+		const struct rt_device d = {.source = path,
+					    .target = path,
+					    .node = true,
+					    .type = 'c',
+					    .major = nodes[i].major,
+					    .minor = nodes[i].minor,
+					    .mode = 0666};
+		int r = fstatat(dev, nodes[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : apply_device(a, &d, e);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (symlinkat(links[i].target, dev, links[i].name) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "link /dev/%s", links[i].name);
 	return 0;
 }
 

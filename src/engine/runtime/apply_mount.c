@@ -23,7 +23,8 @@
 
 static bool is_ours(enum rt_mount_kind kind)
 {
-	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY && kind != RT_LAYERS && kind != RT_FILE;
+	return kind != RT_BIND && kind != RT_TMPFS && kind != RT_OVERLAY && kind != RT_LAYERS && kind != RT_FILE &&
+	       kind != RT_FS && kind != RT_MADE && kind != RT_REMOUNT;
 }
 
 static const struct apply_source *source_of(const struct apply *a, const struct rt_mount *m)
@@ -109,6 +110,15 @@ static int locate_part(int source, const struct rt_mount *m, struct err *e)
 	return fd < 0 ? err_ctx(e, "mount on %s: subpath %s", m->target, m->subpath) : fd;
 }
 
+/* What is the same for every kind that can be asked for it. */
+static int finish(const struct rt_mount *m, int fd, struct err *e)
+{
+	int r = m->rec_set || m->rec_clear ? mnt_setattr(fd, true, m->rec_set, m->rec_clear, e) : 0;
+	if (r == 0 && m->propagation)
+		r = mnt_propagation(fd, (m->propagation & MS_REC) != 0, m->propagation & ~(unsigned long)MS_REC, e);
+	return r < 0 ? err_ctx(e, "mount on %s", m->target) : 0;
+}
+
 static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	int source = source_of(a, m)->fd;
@@ -123,12 +133,13 @@ static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 	autofd int target = open_target(a, m, S_ISDIR(st.st_mode), e);
 	if (target < 0)
 		return target;
-	autofd int fd = mnt_bind(source, "", m->recursive, m->set, m->clear, target, e);
+	/* Attributes of the top alone are set once it is attached: a bind sets them throughout. */
+	bool apart = m->top_only;
+	autofd int fd = mnt_bind(source, "", m->recursive, apart ? 0 : m->set, apart ? 0 : m->clear, target, e);
 	if (fd < 0)
 		return err_ctx(e, "mount %s on %s", m->source, m->target);
-	if (m->propagation)
-		return mnt_propagation(fd, (m->propagation & MS_REC) != 0, m->propagation & ~(unsigned long)MS_REC, e);
-	return 0;
+	int r = apart ? mnt_setattr(fd, false, m->set, m->clear, e) : 0;
+	return r < 0 ? err_ctx(e, "mount %s on %s", m->source, m->target) : finish(m, fd, e);
 }
 
 /* A part of the machine of which the file system or a policy does not allow an overlay, or whose upper directory cannot be
@@ -208,22 +219,55 @@ int apply_chown(struct apply *a, const struct rt_mount *m, struct err *e)
 	return err_hint(e, "only files of your own and of your subordinate ids can change their owner");
 }
 
+/* What the image has at the mount point, which `target` still names though it is covered. */
+static int copy_up(int target, int fd, struct err *e)
+{
+	struct tree_stats stats = {0};
+	autofd int from = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofd int to = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0 || to < 0)
+		return err_sys(e, errno, "open");
+	return tree_copy(from, to, 0, &stats, e);
+}
+
 static int mount_tmpfs(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	autofd int target = open_target(a, m, true, e);
 	if (target < 0)
 		return target;
 	autofd int fd = mnt_new("tmpfs", m->options, m->set, target, e);
-	return fd < 0 ? err_ctx(e, "tmpfs on %s", m->target) : 0;
+	if (fd < 0)
+		return err_ctx(e, "tmpfs on %s", m->target);
+	int r = m->copy_up ? copy_up(target, fd, e) : 0;
+	return r < 0 ? err_ctx(e, "tmpfs on %s", m->target) : finish(m, fd, e);
 }
 
-static int attach(struct apply *a, const struct rt_mount *m, struct err *e)
+static int mount_fs(struct apply *a, const struct rt_mount *m, struct err *e)
 {
 	autofd int target = open_target(a, m, true, e);
 	if (target < 0)
 		return target;
+	autofd int fd = mnt_new_from(m->fstype, m->source, m->options, m->set, target, e);
+	return fd < 0 ? err_ctx(e, "mount on %s", m->target) : finish(m, fd, e);
+}
+
+static int mount_made(struct apply *a, const struct rt_mount *m, struct err *e)
+{
+	struct stat st;
+	if (fstat(m->fd, &st) < 0)
+		return err_sys(e, errno, "mount on %s", m->target);
+	autofd int target = open_target(a, m, S_ISDIR(st.st_mode), e);
+	if (target < 0)
+		return target;
 	int r = mnt_attach(m->fd, target, e);
-	return r < 0 ? err_ctx(e, "%s", m->target) : 0;
+	return r < 0 ? err_ctx(e, "mount on %s", m->target) : finish(m, m->fd, e);
+}
+
+int apply_attrs(struct apply *a, const struct rt_mount *m, unsigned set, struct err *e)
+{
+	autofd int target = safepath_locate(a->rootfd, m->target, e);
+	int r = target < 0 ? target : mnt_setattr(target, false, set, m->clear, e);
+	return r < 0 ? err_ctx(e, "attributes of %s", m->target) : 0;
 }
 
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
@@ -235,6 +279,10 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 		return mount_bind(a, m, e);
 	case RT_TMPFS:
 		return mount_tmpfs(a, m, e);
+	case RT_FS:
+		return mount_fs(a, m, e);
+	case RT_REMOUNT:
+		return apply_attrs(a, m, m->set, e);
 	case RT_OVERLAY:
 		return mount_overlay(a, m, e);
 	case RT_LAYERS:
@@ -243,7 +291,7 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 	case RT_DEV:
 		return apply_dev(a, m, e);
 	case RT_MADE:
-		return attach(a, m, e);
+		return mount_made(a, m, e);
 	case RT_PROC:
 	case RT_SYSFS:
 	case RT_DEVPTS:
@@ -264,21 +312,6 @@ int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e)
 		return mount_optional("cgroup2", NULL, m, target);
 	autofd int fd = mnt_new("devpts", m->options, m->set, target, e);
 	return fd < 0 ? err_ctx(e, "%s", m->target) : 0;
-}
-
-int apply_device(struct apply *a, const struct rt_device *d, struct err *e)
-{
-	autofd int source = open(d->source, O_PATH | O_CLOEXEC);
-	if (source < 0)
-		return err_sys(e, errno, "device %s", d->source);
-	struct stat st;
-	if (fstat(source, &st) < 0)
-		return err_sys(e, errno, "device %s", d->source);
-	autofd int target = safepath_mountpoint(a->rootfd, d->target, S_ISDIR(st.st_mode), 0755, e);
-	if (target < 0)
-		return err_ctx(e, "device %s", d->target);
-	autofd int fd = mnt_bind(source, "", S_ISDIR(st.st_mode), d->read_only ? MNT_RDONLY : 0, 0, target, e);
-	return fd < 0 ? err_ctx(e, "device %s", d->target) : 0;
 }
 
 /* The empty directory that hides directories: one tmpfs, read-only, cloned for each. */

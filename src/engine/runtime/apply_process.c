@@ -33,6 +33,12 @@ static int open_procfs(struct apply *a, struct err *e)
 	return a->procfd < 0 ? a->procfd : 0;
 }
 
+/* A config.json gives sysctls together with the namespace of a pod, which it joins. */
+static bool owns(const struct rtspec *s, enum rt_ns_kind kind)
+{
+	return s->ns[kind].mode == RT_NS_NEW || (s->ids.given && s->ns[kind].mode == RT_NS_JOIN);
+}
+
 static int set_sysctl(struct apply *a, const char *assignment, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
@@ -40,9 +46,9 @@ static int set_sysctl(struct apply *a, const char *assignment, struct err *e)
 	if (!value)
 		return err_set(e, EINVAL, "sysctl '%s' has no value", assignment);
 	autofree char *key = xstrndup(assignment, (size_t)(value - assignment));
-	unsigned owned = (s->ns[RT_NS_NET].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_NET : 0u) |
-			 (s->ns[RT_NS_IPC].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_IPC : 0u) |
-			 (s->ns[RT_NS_UTS].mode == RT_NS_NEW ? (unsigned)LIMITS_OWN_UTS : 0u);
+	unsigned owned = (owns(s, RT_NS_NET) ? (unsigned)LIMITS_OWN_NET : 0u) |
+			 (owns(s, RT_NS_IPC) ? (unsigned)LIMITS_OWN_IPC : 0u) |
+			 (owns(s, RT_NS_UTS) ? (unsigned)LIMITS_OWN_UTS : 0u);
 	char path[LIMITS_SYSCTL_PATH_SIZE];
 	int r = limits_sysctl_path(key, owned, path, e);
 	if (r == 0)
@@ -65,6 +71,19 @@ int apply_oom_score(struct apply *a, struct err *e)
 {
 	int r = open_procfs(a, e);
 	return r < 0 ? r : limits_set_oom_score_adj(a->procfd, a->plan->spec->oom_score_adj, e);
+}
+
+int apply_exec_label(struct apply *a, struct err *e)
+{
+	const struct rtspec *s = a->plan->spec;
+	int r = open_procfs(a, e);
+	if (r < 0 || !s->apparmor)
+		return r < 0 ? r : procfs_write(a->procfd, "self/attr/exec", s->exec_label, e);
+	/* The module's own file first: the other one belongs to whichever is first where several are stacked. */
+	autofree char *text = xasprintf("exec %s", s->exec_label);
+	if (procfs_write(a->procfd, "self/attr/apparmor/exec", text, NULL) == 0)
+		return 0;
+	return procfs_write(a->procfd, "self/attr/exec", text, e);
 }
 
 static int read_database(struct apply *a, const char *path, struct str *out, struct err *e)
@@ -116,9 +135,39 @@ static int check_mapped(const struct apply *a, struct err *e)
 				   : "the ranges in /etc/subuid and /etc/subgid are smaller than that id");
 }
 
+/* HOME of a process whose ids are numbers: what passwd says, if it knows them. */
+static int find_home(struct apply *a, struct err *e)
+{
+	autostr struct str passwd = STR_INIT;
+	int r = read_database(a, "/etc/passwd", &passwd, e);
+	if (r < 0)
+		return r;
+	struct user_ids found;
+	const struct user_spec spec = {.user = {.kind = USER_PART_ID, .id = a->ids.uid},
+				       .group = {.kind = USER_PART_ID, .id = a->ids.gid}};
+	if (user_spec_resolve(&spec, passwd.buf, passwd.len, "", 0, &found, NULL) == 0) {
+		strv_env_set(&a->env, "HOME", found.home);
+		user_ids_free(&found);
+	}
+	return 0;
+}
+
+static int take_given_ids(struct apply *a, struct err *e)
+{
+	const struct rt_ids *ids = &a->plan->spec->ids;
+	a->ids = (struct user_ids){.uid = ids->uid, .gid = ids->gid};
+	a->ids.ngroups = ids->ngroups;
+	a->ids.groups = ids->groups; /* the spec's; the child never frees */
+	strv_add_all(&a->env, &a->plan->spec->env);
+	int r = check_mapped(a, e);
+	return r == 0 && !strv_env_get(&a->env, "HOME") ? find_home(a, e) : r;
+}
+
 int apply_user(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
+	if (s->ids.given)
+		return take_given_ids(a, e);
 	struct user_spec spec;
 	int r = user_spec_parse(s->user_text, &spec, e);
 	if (r < 0)
@@ -229,7 +278,14 @@ int apply_identity(struct apply *a, struct err *e)
 	/* docker's rule: the set is what root gets; another user starts with none and can gain from the bounding set
 	 * only by executing a file that carries capabilities. */
 	struct caps_sets sets = caps_for_user(s->caps, a->ids.uid);
-	int r = caps_before_setid(&sets, false, e);
+	const struct rt_caps *c = &s->cap_sets;
+	if (c->given)
+		sets = (struct caps_sets){.bounding = c->bounding,
+					  .permitted = c->permitted,
+					  .effective = c->effective,
+					  .inheritable = c->inheritable,
+					  .ambient = c->ambient};
+	int r = caps_before_setid(&sets, c->given && c->permitted && a->ids.uid != 0, e);
 	if (r < 0)
 		return r;
 	/* rl-notifyd knows them; to the kernel the payload stays the one id there is. */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -59,7 +60,8 @@ static int open_mount_sources(struct apply *a, struct err *e)
 	for (size_t i = 0; i < s->nmounts && r == 0; i++) {
 		const struct rt_mount *m = &s->mounts[i];
 		a->sources[i] = (struct apply_source){-1, -1, -1, NULL};
-		r = open_path(m->source, 0, "mount", &a->sources[i].fd, e);
+		r = m->kind == RT_FS || m->kind == RT_REMOUNT ? 0
+							      : open_path(m->source, 0, "mount", &a->sources[i].fd, e);
 		if (r == -ENOENT && m->may_vanish) {
 			r = 0;
 			if (e)
@@ -98,8 +100,23 @@ int apply_open_host(struct apply *a, struct err *e)
 
 int apply_root_bind(struct apply *a, const char *dir, struct err *e)
 {
-	a->rootfd = mnt_bind(a->rootfs, "", true, 0, 0, a->mountfd, e);
-	return a->rootfd < 0 ? err_ctx(e, "root directory %s", dir) : 0;
+	/* pivot_root wants a root, and a mount around it, whose events go nowhere. */
+	int r = a->plan->spec->keep_shared ? mnt_make_private_around(a->mountfd, e) : 0;
+	if (r == 0)
+		r = a->rootfd = mnt_bind(a->rootfs, "", true, 0, 0, a->mountfd, e);
+	if (r >= 0 && a->plan->spec->keep_shared)
+		r = mnt_propagation(a->rootfd, false, MS_PRIVATE, e);
+	return r < 0 ? err_ctx(e, "root directory %s", dir) : 0;
+}
+
+int apply_root_propagation(const struct apply *a, struct err *e)
+{
+	unsigned long how = a->plan->spec->root_propagation;
+	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "open /");
+	int r = mnt_propagation(root, (how & MS_REC) != 0, how & ~(unsigned long)MS_REC, e);
+	return r < 0 ? err_ctx(e, "propagation of the root") : 0;
 }
 
 static int make_entry(int root, const struct rt_entry *entry, struct err *e)
@@ -138,7 +155,7 @@ int apply_root_memory(struct apply *a, struct err *e)
 
 int apply_pivot(struct apply *a, struct err *e)
 {
-	int r = mnt_pivot(a->rootfd, e);
+	int r = a->plan->spec->no_pivot ? mnt_move_to_root(a->rootfd, e) : mnt_pivot(a->rootfd, e);
 	if (r < 0)
 		return r;
 	/* Descriptors of the host are closed now, not at exec: nothing below may reach them even by mistake. */

@@ -42,7 +42,7 @@ static void plan_early(struct plan *p)
 	for (int i = 0; i < RT_NS_COUNT && !plan_needs_joiner(s); i++)
 		if (s->ns[i].mode == RT_NS_JOIN)
 			add(p, STAGE_EARLY, OP_JOIN_NS)->ns = (enum rt_ns_kind)i;
-	if (s->ns[RT_NS_USER].mode == RT_NS_HOST)
+	if (s->ns[RT_NS_USER].mode == RT_NS_HOST && !s->keep_shared)
 		add(p, STAGE_EARLY, OP_PROPAGATION);
 	if (s->ns[RT_NS_NET].mode == RT_NS_NEW)
 		add(p, STAGE_EARLY, OP_NETWORK);
@@ -56,6 +56,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 {
 	const struct rtspec *s = p->spec;
 	add(p, STAGE_HOST, OP_OPEN_HOST);
+	if (s->time.fresh || s->time.fd >= 0)
+		add(p, STAGE_ROOT, OP_TIME);
 	if (s->rootfs)
 		add_text(p, STAGE_ROOT, OP_ROOT_BIND, s->rootfs);
 	else if (s->root_memory)
@@ -69,8 +71,13 @@ static int plan_mounts(struct plan *p, struct err *e)
 			return err_set(e, EINVAL, "mount target '%s' is not absolute", s->mounts[i].target);
 		add(p, STAGE_MOUNTS, OP_MOUNT)->mount = &s->mounts[i];
 	}
+	if (s->standard_dev)
+		add(p, STAGE_MOUNTS, OP_STANDARD_DEV);
 	for (size_t i = 0; i < s->ndevices; i++)
 		add(p, STAGE_MOUNTS, OP_DEVICE)->device = &s->devices[i];
+	for (size_t i = 0; i < s->nmounts; i++)
+		if (s->mounts[i].late_set)
+			add(p, STAGE_MOUNTS, OP_LATE_ATTRS)->mount = &s->mounts[i];
 	if (s->nsecrets)
 		add(p, STAGE_MOUNTS, OP_SECRETS);
 	for (size_t i = 0; i < s->sysctls.count; i++)
@@ -84,6 +91,8 @@ static int plan_mounts(struct plan *p, struct err *e)
 		add_text(p, STAGE_MOUNTS, OP_MASK, s->masked.items[i]);
 	for (size_t i = 0; i < s->read_only_paths.count; i++)
 		add_text(p, STAGE_MOUNTS, OP_READ_ONLY, s->read_only_paths.items[i]);
+	if (s->meets_caller)
+		add(p, STAGE_MOUNTS, OP_MEET_PIVOT);
 	return 0;
 }
 
@@ -99,11 +108,18 @@ static void plan_process(struct plan *p)
 	add(p, STAGE_PROCESS, OP_CWD);
 	for (size_t i = 0; i < s->nrlimits; i++)
 		add(p, STAGE_PROCESS, OP_RLIMIT)->rlimit = &s->rlimits[i];
-	add(p, STAGE_PROCESS, OP_KEYRING);
-	if (s->ns[RT_NS_NET].mode == RT_NS_HOST)
+	if (s->scheduler.given)
+		add(p, STAGE_PROCESS, OP_SCHEDULER);
+	if (s->ioprio >= 0)
+		add(p, STAGE_PROCESS, OP_IOPRIO);
+	if (!s->keep_keyring)
+		add(p, STAGE_PROCESS, OP_KEYRING);
+	if (s->ns[RT_NS_NET].mode == RT_NS_HOST && !s->ids.given)
 		add(p, STAGE_PROCESS, OP_ABSTRACT_SCOPE);
 	if (s->root_read_only)
 		add(p, STAGE_PROCESS, OP_ROOT_READ_ONLY);
+	if (s->root_propagation)
+		add(p, STAGE_PROCESS, OP_ROOT_PROPAGATION);
 	add(p, STAGE_PROCESS, OP_SESSION);
 	if (s->init)
 		add(p, STAGE_PROCESS, OP_INIT);
@@ -116,6 +132,10 @@ static void plan_security(struct plan *p)
 {
 	const struct rtspec *s = p->spec;
 	struct notifyd_config notify;
+	if (s->meets_caller)
+		add(p, STAGE_SECURITY, OP_MEET_EXEC);
+	if (s->exec_label)
+		add(p, STAGE_SECURITY, OP_EXEC_LABEL);
 	/* Before the identity, which is then one of those that are answered; it needs CAP_SYS_ADMIN as well. */
 	if (notifyd_config_from_spec(s, &notify))
 		add(p, STAGE_SECURITY, OP_NOTIFY);
@@ -236,61 +256,11 @@ static void print_notify(const struct rtspec *s, struct str *out)
 		str_adds(out, " owners and identity");
 }
 
-void op_print(const struct plan *p, const struct op *op, struct str *out)
+/* Operations on the process itself. */
+static void print_process(const struct plan *p, const struct op *op, struct str *out)
 {
 	const struct rtspec *s = p->spec;
-	switch (op->kind) {
-	case OP_JOIN_NS:
-		str_addf(out, "join %s namespace", rt_ns_name(op->ns));
-		break;
-	case OP_NETWORK:
-		str_adds(out, "configure the network namespace");
-		break;
-	case OP_HOSTNAME:
-		str_addf(out, "hostname %s", op->text);
-		break;
-	case OP_DOMAINNAME:
-		str_addf(out, "domainname %s", op->text);
-		break;
-	case OP_PROPAGATION:
-		str_adds(out, "make all mounts receive-only");
-		break;
-	case OP_OPEN_HOST:
-		str_adds(out, "open what is mounted from the host");
-		break;
-	case OP_ROOT_OVERLAY:
-		print_root(p, out);
-		break;
-	case OP_ROOT_BIND:
-		str_addf(out, "root directory %s", op->text);
-		break;
-	case OP_ROOT_MEMORY:
-		str_addf(out, "root of %zu directories and links on a tmpfs", s->nentries);
-		break;
-	case OP_MOUNT:
-		print_mount(op->mount, out);
-		break;
-	case OP_DEVICE:
-		str_addf(out, "device %s as %s", op->device->source, op->device->target);
-		break;
-	case OP_SECRETS:
-		print_secrets(s, out);
-		break;
-	case OP_SYSCTL:
-		str_addf(out, "sysctl %s", op->text);
-		break;
-	case OP_MASK:
-		str_addf(out, "mask %s", op->text);
-		break;
-	case OP_READ_ONLY:
-		str_addf(out, "read-only %s", op->text);
-		break;
-	case OP_PIVOT:
-		str_adds(out, "pivot_root, detach the host");
-		break;
-	case OP_ROOT_READ_ONLY:
-		str_adds(out, "root read-only");
-		break;
+	switch ((int)op->kind) {
 	case OP_OOM_SCORE:
 		str_addf(out, "oom_score_adj %d", s->oom_score_adj);
 		break;
@@ -354,6 +324,93 @@ void op_print(const struct plan *p, const struct op *op, struct str *out)
 		str_adds(out, "exec");
 		for (size_t i = 0; i < s->args.count; i++)
 			str_addf(out, " %s", s->args.items[i]);
+		break;
+	}
+}
+
+void op_print(const struct plan *p, const struct op *op, struct str *out)
+{
+	const struct rtspec *s = p->spec;
+	switch ((int)op->kind) {
+	case OP_JOIN_NS:
+		str_addf(out, "join %s namespace", rt_ns_name(op->ns));
+		break;
+	case OP_NETWORK:
+		str_adds(out, "configure the network namespace");
+		break;
+	case OP_HOSTNAME:
+		str_addf(out, "hostname %s", op->text);
+		break;
+	case OP_DOMAINNAME:
+		str_addf(out, "domainname %s", op->text);
+		break;
+	case OP_PROPAGATION:
+		str_adds(out, "make all mounts receive-only");
+		break;
+	case OP_OPEN_HOST:
+		str_adds(out, "open what is mounted from the host");
+		break;
+	case OP_ROOT_OVERLAY:
+		print_root(p, out);
+		break;
+	case OP_ROOT_BIND:
+		str_addf(out, "root directory %s", op->text);
+		break;
+	case OP_ROOT_MEMORY:
+		str_addf(out, "root of %zu directories and links on a tmpfs", s->nentries);
+		break;
+	case OP_MOUNT:
+		print_mount(op->mount, out);
+		break;
+	case OP_DEVICE:
+		str_addf(out, "device %s as %s", op->device->source, op->device->target);
+		break;
+	case OP_SECRETS:
+		print_secrets(s, out);
+		break;
+	case OP_STANDARD_DEV:
+		str_adds(out, "nodes and links of /dev");
+		break;
+	case OP_SYSCTL:
+		str_addf(out, "sysctl %s", op->text);
+		break;
+	case OP_MASK:
+		str_addf(out, "mask %s", op->text);
+		break;
+	case OP_READ_ONLY:
+		str_addf(out, "read-only %s", op->text);
+		break;
+	case OP_LATE_ATTRS:
+		str_addf(out, "attributes of %s:", op->mount->target);
+		print_attrs(op->mount->late_set, out);
+		break;
+	case OP_MEET_PIVOT:
+	case OP_MEET_EXEC:
+		str_adds(out, "meet the caller");
+		break;
+	case OP_ROOT_PROPAGATION:
+		str_addf(out, "propagation of the root 0x%lx", s->root_propagation);
+		break;
+	case OP_TIME:
+		str_adds(out, "time namespace");
+		break;
+	case OP_SCHEDULER:
+		str_addf(out, "scheduling policy %u", (unsigned)s->scheduler.policy);
+		break;
+	case OP_IOPRIO:
+		str_addf(out, "priority of input and output 0x%x", (unsigned)s->ioprio);
+		break;
+	case OP_EXEC_LABEL:
+		str_addf(out, "label %s", s->exec_label);
+		break;
+	case OP_PIVOT:
+		str_adds(out, "pivot_root, detach the host");
+		break;
+	case OP_ROOT_READ_ONLY:
+		str_adds(out, "root read-only");
+		break;
+	default:
+		print_process(p, op, out);
 		break;
 	}
 }

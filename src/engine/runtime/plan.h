@@ -27,6 +27,7 @@ enum op_stage {
 enum op_kind {
 	OP_JOIN_NS,	/* ns: setns */
 	OP_NETWORK,	/* the network engine's part */
+	OP_TIME,	/* offsets, or setns */
 	OP_HOSTNAME,	/* text */
 	OP_DOMAINNAME,	/* text */
 	OP_PROPAGATION, /* the copy of the host's mounts stops sending events back (no user namespace) */
@@ -38,9 +39,13 @@ enum op_kind {
 	OP_DEVICE, /* device */
 	OP_SECRETS,
 	OP_SYSCTL,    /* text: key=value */
+	OP_STANDARD_DEV,
+	OP_LATE_ATTRS, /* mount */
 	OP_MASK,      /* text: path */
 	OP_READ_ONLY, /* text: path */
+	OP_MEET_PIVOT, /* the caller's function */
 	OP_PIVOT,
+	OP_ROOT_PROPAGATION,
 	OP_ROOT_READ_ONLY,
 	OP_OOM_SCORE,
 	OP_TERMINAL,
@@ -51,10 +56,14 @@ enum op_kind {
 	OP_USER, /* resolve user, groups and HOME against the container's files */
 	OP_CWD,
 	OP_RLIMIT, /* rlimit */
+	OP_SCHEDULER,
+	OP_IOPRIO,
 	OP_KEYRING,
 	OP_ABSTRACT_SCOPE, /* Landlock: no abstract sockets of the host */
 	OP_INIT,	   /* fork: the parent stays as reaper */
 	OP_UMASK,
+	OP_MEET_EXEC,
+	OP_EXEC_LABEL,
 	OP_NOTIFY, /* the filter and listener of rl-notifyd */
 	OP_SECCOMP,
 	OP_IDENTITY, /* groups, gid, uid, capabilities */

@@ -113,7 +113,7 @@ static int tell_mount_ns(const struct apply *a, struct err *e)
 
 static int child(struct apply *a, struct err *e)
 {
-	int r = role_child_close_on_exec_from(3, e);
+	int r = role_child_close_on_exec_from(3 + (int)a->plan->spec->preserve_fds, e);
 	if (r == 0)
 		r = tell_mount_ns(a, e);
 	if (r == 0)
@@ -148,5 +148,7 @@ void role_child_main(const struct runtime_start *start, int sync, int notifyd)
 	(void)!child(&a, &e);
 	/* Only failure comes back: success is an exec. */
 	sync_send_err(sync, &e);
+	if (start->meet_failed)
+		start->meet_failed(start->meet_arg, &e);
 	_exit(err_exit_status(&e));
 }

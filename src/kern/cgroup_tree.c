@@ -1,0 +1,235 @@
+/*
+ * cgroup_tree.c - see cgroup_tree.h.
+ */
+#include "rl/kern/cgroup_tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroup_int.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/path.h"
+
+enum { TREE_MOUNTINFO_MAX = 16 << 20, DEPTH_MAX = 64, REMOVE_TRIES = 1000 };
+
+/* Words of a v1 mount's options that are no controllers. */
+static bool is_controller(const char *word)
+{
+	static const char *const other[] = {"rw", "ro", "xattr", "noprefix", "clone_children", "none", "relatime"};
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		if (str_eq(word, other[i]))
+			return false;
+	return *word && !str_after(word, "release_agent=") && !str_after(word, "seclabel");
+}
+
+static void add_controllers(const char *options, const char *point, struct strv *out)
+{
+	autostrv struct strv words = STRV_INIT;
+	strv_split(&words, options, ',');
+	for (size_t i = 0; i < words.count; i++)
+		if (is_controller(words.items[i]) && !cgroup_dir_of(out, words.items[i]))
+			strv_addf(out, "%s:%s", words.items[i], point);
+}
+
+int cgroup_tree_read(struct strv *ret_mounts, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	autofd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? err_sys(e, errno, "/proc/self/mountinfo")
+		       : io_read_rest(fd, TREE_MOUNTINFO_MAX, "/proc/self/mountinfo", &text, e);
+	if (r < 0)
+		return r;
+	for (char *p = text.buf, *line; (line = strsep(&p, "\n"));) {
+		char point[1024];
+		char type[32];
+		char options[512] = "";
+		const char *dash = strstr(line, " - cgroup");
+		if (!dash || sscanf(line, "%*d %*d %*s %*s %1023s", point) != 1 ||
+		    sscanf(dash, " - %31s %*s %511s", type, options) < 1)
+			continue;
+		if (str_eq(type, "cgroup"))
+			add_controllers(options, point, ret_mounts);
+		else if (str_eq(type, "cgroup2") && !cgroup_v2_dir(ret_mounts))
+			strv_addf(ret_mounts, ":%s", point);
+	}
+	return 0;
+}
+
+bool cgroup_tree_is_unified(const struct strv *mounts)
+{
+	for (size_t i = 0; i < mounts->count; i++)
+		if (mounts->items[i][0] != ':' && !str_after(mounts->items[i], "name="))
+			return false;
+	return mounts->count > 0;
+}
+
+const char *cgroup_tree_dir(const struct strv *dirs, const char *controller)
+{
+	return cgroup_dir_of(dirs, controller ? controller : "");
+}
+
+static void inherit(const char *parent, const char *dir, const char *file)
+{
+	autostr struct str own = STR_INIT;
+	autostr struct str text = STR_INIT;
+	if (cgroup_read(dir, file, &own) < 0 || own.buf[strspn(own.buf, "\n")] || cgroup_read(parent, file, &text) < 0)
+		return;
+	str_cut(&text, strcspn(text.buf, "\n"));
+	(void)!cgroup_write(dir, file, text.buf);
+}
+
+/* Give the children of `dir` every controller it has. One that the kernel refuses (cpu with realtime processes) must
+ * not cost the others. */
+static void enable_all(const char *dir)
+{
+	autostr struct str names = STR_INIT;
+	autostr struct str have = STR_INIT;
+	if (cgroup_read(dir, "cgroup.controllers", &names) < 0 || cgroup_read(dir, "cgroup.subtree_control", &have) < 0)
+		return;
+	str_cut(&names, strcspn(names.buf, "\n"));
+	for (char *p = names.buf, *name; (name = strsep(&p, " "));) {
+		autofree char *word = xasprintf("+%s", name);
+		if (*name && !cgroup_has_word(have.buf, name))
+			(void)!cgroup_write(dir, "cgroup.subtree_control", word);
+	}
+}
+
+/* mkdir -p below the mount point. `made`: directories made here, outermost first. */
+static int make_path(const char *controller, const char *mount, const char *path, struct strv *made,
+		     struct str *ret_dir, struct err *e)
+{
+	autostrv struct strv parts = STRV_INIT;
+	strv_split(&parts, path, '/');
+	str_adds(ret_dir, mount);
+	for (size_t i = 0; i < parts.count; i++) {
+		if (!*parts.items[i])
+			continue;
+		autofree char *parent = xstrdup(ret_dir->buf);
+		if (!*controller)
+			enable_all(parent);
+		str_addf(ret_dir, "/%s", parts.items[i]);
+		if (mkdir(ret_dir->buf, 0755) == 0)
+			strv_add(made, ret_dir->buf);
+		else if (errno != EEXIST)
+			return err_sys(e, errno, "make cgroup %s", ret_dir->buf);
+		if (str_eq(controller, "cpuset")) {
+			inherit(parent, ret_dir->buf, "cpuset.cpus");
+			inherit(parent, ret_dir->buf, "cpuset.mems");
+		}
+	}
+	return 0;
+}
+
+int cgroup_tree_make(const struct strv *mounts, const char *path, struct strv *ret_dirs, struct err *e)
+{
+	autostrv struct strv made = STRV_INIT;
+	autostrv struct strv dirs = STRV_INIT;
+	int r = path_has_dotdot(path) ? err_set(e, EINVAL, "cgroup path %s has a ..", path) : 0;
+	for (size_t i = 0; i < mounts->count && r == 0; i++) {
+		autostr struct str dir = STR_INIT;
+		const char *colon = strchr(mounts->items[i], ':');
+		autofree char *controller = xstrndup(mounts->items[i], (size_t)(colon - mounts->items[i]));
+		r = make_path(controller, colon + 1, path, &made, &dir, e);
+		strv_addf(&dirs, "%s:%s", controller, dir.buf);
+	}
+	if (r < 0) {
+		for (size_t i = made.count; i > 0; i--)
+			rmdir(made.items[i - 1]);
+		return r;
+	}
+	strv_add_all(ret_dirs, &dirs);
+	return 0;
+}
+
+int cgroup_tree_put(const char *dir, const char *file, const char *value, struct err *e)
+{
+	int r = cgroup_write(dir, file, value);
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? err_sys(e, -r, "%s/%s: the kernel refuses '%s'", dir, file, value) : 1;
+}
+
+int cgroup_tree_get(const char *dir, const char *file, struct str *out)
+{
+	return cgroup_read(dir, file, out);
+}
+
+struct walk {
+	int (*fn)(void *arg, const char *dir);
+	void *arg;
+};
+
+/* Children first. */
+static int walk(const char *dir, int depth, const struct walk *w)
+{
+	autofd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autostrv struct strv names = STRV_INIT;
+	if (fd < 0 || depth > DEPTH_MAX || io_list_dir(fd, &names, NULL) < 0)
+		return fd < 0 && errno == ENOENT ? 0 : -EIO;
+	for (size_t i = 0; i < names.count; i++) {
+		struct stat st;
+		if (fstatat(fd, names.items[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+			continue;
+		autofree char *child = path_join(dir, names.items[i]);
+		int r = walk(child, depth + 1, w);
+		if (r < 0)
+			return r;
+	}
+	return w->fn(w->arg, dir);
+}
+
+static int add_pids(void *arg, const char *dir)
+{
+	autostr struct str text = STR_INIT;
+	if (cgroup_read(dir, "cgroup.procs", &text) < 0)
+		return 0;
+	for (char *p = text.buf, *line; (line = strsep(&p, "\n"));)
+		if (*line && !strv_has(arg, line))
+			strv_add(arg, line);
+	return 0;
+}
+
+int cgroup_tree_pids(const struct strv *dirs, struct strv *ret_pids, struct err *e)
+{
+	const struct walk w = {.fn = add_pids, .arg = ret_pids};
+	/* Every hierarchy holds the same processes; one that is there is enough. */
+	const char *dir = dirs->count ? strchr(dirs->items[0], ':') + 1 : NULL;
+	if (!dir || walk(dir, 0, &w) < 0)
+		return err_set(e, EIO, "cgroup %s cannot be read", dir ? dir : "");
+	return 0;
+}
+
+static int remove_one(void *arg, const char *dir)
+{
+	(void)arg;
+	/* EBUSY for a moment after the last process was reaped. */
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		if (rmdir(dir) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			break;
+		(void)!poll(NULL, 0, 1);
+	}
+	return -errno;
+}
+
+int cgroup_tree_remove(const struct strv *dirs, struct err *e)
+{
+	const struct walk w = {.fn = remove_one};
+	int failed = 0;
+	for (size_t i = 0; i < dirs->count; i++) {
+		const char *dir = strchr(dirs->items[i], ':') + 1;
+		int r = walk(dir, 0, &w);
+		if (r < 0 && failed == 0)
+			failed = err_sys(e, -r, "remove cgroup %s", dir);
+	}
+	return failed;
+}

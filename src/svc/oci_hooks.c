@@ -1,0 +1,97 @@
+/*
+ * oci_hooks.c - hooks: a program of the host with the container's state on its standard input, in a time.
+ *
+ * A hook that forks and leaves something behind is not waited for; one that hangs past its timeout is killed with its
+ * process group. The state is written to a file in memory, so a hook that does not read cannot block us.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "oci_int.h"
+#include "rl/base/event.h"
+#include "rl/base/io.h"
+#include "rl/base/log.h"
+#include "rl/base/mem.h"
+#include "rl/base/proc.h"
+
+static int state_file(const struct oci_record *rec, enum oci_status status, struct err *e)
+{
+	autojson json_t *doc = oci_record_state(rec, status);
+	autostr struct str text = STR_INIT;
+	json_print(doc, false, &text);
+	autofd int fd = memfd_create("state", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, errno, "memfd_create");
+	int r = io_write_all(fd, text.buf, text.len, e);
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = err_sys(e, errno, "lseek");
+	return r < 0 ? r : take_fd(&fd);
+}
+
+/* -1: no end. Returns false when the time is over. */
+static bool wait_for(int pidfd, int64_t seconds)
+{
+	uint64_t end = event_now_ns() + (uint64_t)RL_MAX(seconds, (int64_t)0) * 1000000000U;
+	for (;;) {
+		uint64_t now = event_now_ns();
+		struct pollfd p = {.fd = pidfd, .events = POLLIN};
+		if (seconds >= 0 && now >= end)
+			return poll(&p, 1, 0) == 1;
+		uint64_t left = seconds < 0 ? 60000 : (end - now) / 1000000 + 1;
+		if (poll(&p, 1, (int)RL_MIN(left, (uint64_t)60000)) == 1)
+			return true;
+	}
+}
+
+static int run_one(const struct oci_hook *h, int state, const char *kind, struct err *e)
+{
+	struct proc_child child = PROC_CHILD_NONE;
+	static char *const no_words[] = {NULL};
+	char *const alone[] = {h->path, NULL};
+	const struct proc_spawn spawn = {
+		.path = h->path,
+		.argv = h->args.count ? h->args.items : alone,
+		.envp = h->env.count ? h->env.items : no_words,
+		.stdin_fd = state,
+		.stdout_fd = STDERR_FILENO,
+		.new_session = true,
+	};
+	if (h->path[0] != '/')
+		return err_set(e, EINVAL, "hooks.%s: path %s is not absolute", kind, h->path);
+	if (h->timeout.given && h->timeout.value <= 0)
+		return err_set(e, EINVAL, "hooks.%s: timeout must be above zero", kind);
+	int r = proc_spawn(&spawn, &child, e);
+	if (r < 0)
+		return err_ctx(e, "error running %s hook", kind);
+	if (!wait_for(child.pidfd, h->timeout.given ? h->timeout.value : -1)) {
+		(void)!kill(-child.pid, SIGKILL);
+		proc_kill_wait(&child);
+		return err_set(e, ETIMEDOUT, "error running %s hook: %s ran longer than %lld s and was killed", kind,
+			       h->path, (long long)h->timeout.value);
+	}
+	int status = proc_wait(&child, h->path, e);
+	if (status > 0)
+		return err_set(e, ECHILD, "error running %s hook: %s: exit status %d", kind, h->path, status);
+	return status;
+}
+
+int oci_hooks_run(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
+		  enum oci_status status, struct err *e)
+{
+	const struct oci_list *list = &c->hooks[kind];
+	for (size_t i = 0; i < list->count; i++) {
+		autofd int state = state_file(rec, status, e);
+		if (state < 0)
+			return state;
+		log_debug(LOG_RUN, "hook %s[%zu]", oci_hook_kind_name(kind), i);
+		int r = run_one(oci_item(*list, struct oci_hook, i), state, oci_hook_kind_name(kind), e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
