@@ -388,6 +388,14 @@ def table():
         line(r["name"], r["ours"], r["peer"], r["value"], r["bar"], {True: "yes", False: "NO", None: "-"}[r["met"]])
 
 
+def cpu_model():
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
 def versions():
     found = {}
     for name, argv in (("bwrap", ["bwrap", "--version"]), ("crun", ["crun", "--version"]),
@@ -405,7 +413,7 @@ def main():
         print(f"# {name}", file=sys.stderr)
         SECTIONS[name]()
     load = os.getloadavg()
-    head = {"kernel": platform.release(), "cpus": os.cpu_count(), "load": load, "rounds": ROUNDS, "versions": versions(),
+    head = {"kernel": platform.release(), "cpu": cpu_model(), "cpus": os.cpu_count(), "load": load, "rounds": ROUNDS, "versions": versions(),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     print(f"\nLinux {head['kernel']}, {head['cpus']} cpus, load {load[0]:.1f}; median (first to ninth decile), "
           f"{ROUNDS} interleaved rounds\n")
@@ -414,6 +422,8 @@ def main():
     with open(path, "w") as f:
         json.dump({"machine": head, "rows": rows, "notes": notes}, f, indent=1)
     print(f"\n{path}")
+    if names == list(SECTIONS) and not QUICK:
+        subprocess.run([sys.executable, f"{TOP}/tests/perf/page.py", path, TOP], check=True)
 
 
 if __name__ == "__main__":
