@@ -101,6 +101,7 @@ extern const struct verb verb_system_prune;
 extern const struct verb verb_system_reset;
 extern const struct verb verb_tag;
 extern const struct verb verb_unshare;
+extern const struct verb verb_mount, verb_umount;
 extern const struct verb verb_top;
 extern const struct verb verb_unpause;
 extern const struct verb verb_untag;

@@ -122,11 +122,12 @@ static void test_remove(void)
 	       "a missing name does not keep the others from being removed");
 	tap_ok(!fixture_has(&f, FIXTURE_BLOB, 0x20) && fixture_has(&f, FIXTURE_BLOB, 0x102), "shared layers stay");
 	image_removed_free(&removed);
-	tap_ok(image_prune(root, false, &removed, &e) == 0 && removed.deleted.count == 1,
+	tap_ok(image_prune(root, false, &(struct strv)STRV_INIT, &removed, &e) == 0 && removed.deleted.count == 1,
 	       "a prune removes what has no name");
 	image_removed_free(&removed);
 	tap_is_int(count(NULL), 1, "and nothing else");
-	tap_ok(image_prune(root, true, &removed, &e) == 0 && removed.untagged.count == 1 && count(NULL) == 0,
+	tap_ok(image_prune(root, true, &(struct strv)STRV_INIT, &removed, &e) == 0 && removed.untagged.count == 1 &&
+		       count(NULL) == 0,
 	       "with all it removes the rest");
 	image_removed_free(&removed);
 }
