@@ -123,6 +123,8 @@ const struct verb *const verb_table[] = {
 	&verb_system_reset,
 	&verb_unshare,
 	&verb_oci,
+	&verb_mount,
+	&verb_umount,
 	&verb_version,
 	&verb_info,
 	&verb_help_cmd,

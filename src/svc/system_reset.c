@@ -52,8 +52,8 @@ static int remove_entries(const struct store *s, struct err *e)
 {
 	/* Names of ours, from DESIGN.md 5; the lock is last, since it is held. */
 	static const char *const ours[] = {
-		"containers", "names",	  "pods",    "snapshots", "images", "layers", "lists",
-		"volumes",    "networks", "secrets", "events",	  "cache",  "tmp",    "lock",
+		"containers", "names",	 "pods",   "snapshots", "images", "layers", "lists", "volumes",
+		"networks",   "secrets", "events", "mounts",	"cache",  "tmp",    "lock",
 	};
 	int r = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(ours) && r >= 0; i++)

@@ -19,9 +19,9 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
-#include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
 #include "rl/kern/tree.h"
+#include "stack_mount.h"
 #include "volume_int.h"
 
 enum { FILL_COPIED = 1 };
@@ -45,21 +45,7 @@ static int open_stack(const struct fill *f, struct err *e)
 		int fd = open(f->layers->items[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? err_sys(e, errno, "layer %s", f->layers->items[0]) : fd;
 	}
-	autofree int *fds = xcalloc(n, sizeof(int));
-	int r = 0;
-	for (size_t i = 0; i < n; i++) {
-		fds[i] = open(f->layers->items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fds[i] < 0 && r == 0)
-			r = err_sys(e, errno, "layer %s", f->layers->items[i]);
-	}
-	const struct mnt_overlay o = {.lower = fds, .nlower = n, .upper = -1, .work = -1};
-	autofd int over = open(f->data, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (over < 0 && r == 0)
-		r = err_sys(e, errno, "open %s", f->data);
-	int fd = r == 0 ? mnt_overlay(&o, MNT_RDONLY | MNT_NODEV | MNT_NOSUID, over, e) : r;
-	for (size_t i = 0; i < n; i++)
-		close_fd(&fds[i]);
-	return fd;
+	return stack_mount(f->layers, f->data, e);
 }
 
 static int give(const struct fill *f, struct err *e)

@@ -126,7 +126,8 @@ static void test_remove(void)
 	       "a prune removes what has no name");
 	image_removed_free(&removed);
 	tap_is_int(count(NULL), 1, "and nothing else");
-	tap_ok(image_prune(root, true, &(struct strv)STRV_INIT, &removed, &e) == 0 && removed.untagged.count == 1 && count(NULL) == 0,
+	tap_ok(image_prune(root, true, &(struct strv)STRV_INIT, &removed, &e) == 0 && removed.untagged.count == 1 &&
+		       count(NULL) == 0,
 	       "with all it removes the rest");
 	image_removed_free(&removed);
 }
