@@ -234,7 +234,7 @@ const struct opt_def run_defs[] = {
 	      .flags = OPT_REPEAT),
 	VALUE("pod", 0, "POD", set_pod, life, "run in this pod; new:NAME makes one"),
 	FLAG("rmi", 0, o.rmi, life, "remove the container and then the image, if nothing else uses it"),
-	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout, stderr (all of the output is)",
+	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout or stderr only (default: the output)",
 	      .flags = OPT_REPEAT, CHOICES("stdin stdout stderr")),
 	VALUE("arch", 0, "ARCH", opt_set_string, life, "take the image for this architecture",
 	      .offset = offsetof(struct run_target, arch)),
@@ -443,10 +443,8 @@ static int finish_attach(struct run_target *t, struct err *e)
 		return 0;
 	if (t->o.detach)
 		return err_set(e, EINVAL, "--attach and --detach exclude each other");
-	if (output && output != 6U && !t->o.tty) {
-		err_set(e, EINVAL, "--attach: standard output and error are attached together");
-		return err_hint(e, "2>/dev/null or >/dev/null after the command leaves one out");
-	}
+	if (output && !t->o.tty)
+		t->o.hidden = 6U & ~output;
 	t->o.interactive |= (t->attach & 1U) != 0;
 	return 0;
 }

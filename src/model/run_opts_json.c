@@ -66,6 +66,7 @@ static const struct field option_fields[] = {
 	FIELD_ENUM(O, oom_score_adj, -1000, 1000),
 	FIELD(O, FIELD_BOOL, oom_score_adj_set),
 	FIELD(O, FIELD_U64, shm_size),
+	FIELD(O, FIELD_BOOL, no_shm),
 	FIELD(O, FIELD_STRV, cap_add),
 	FIELD(O, FIELD_STRV, cap_drop),
 	FIELD(O, FIELD_STR, seccomp),

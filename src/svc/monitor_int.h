@@ -140,6 +140,7 @@ void monitor_write_state(struct monitor *m);
  * *ret_detached), or the connection breaks. */
 struct attach_opts {
 	bool input, output, sig_proxy, tty;
+	unsigned hidden;	 /* 1 << 1, 1 << 2: output that is not shown */
 	const char *detach_keys; /* NULL: the default */
 };
 int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_detached, struct err *e) RL_CHECK;

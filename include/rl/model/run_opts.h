@@ -147,7 +147,8 @@ struct run_opts {
 	bool sig_proxy;		 /* true */
 	char *detach_keys;	 /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
-	char *report; /* "line", "json" or a file; NULL: none */
+	unsigned hidden; /* 1 << 1, 1 << 2: output not to be shown; of this run, not stored */
+	char *report;	 /* "line", "json" or a file; NULL: none */
 	enum log_driver log_driver;
 	uint64_t log_max_size; /* bytes of one file, 0: without end */
 	unsigned log_max_file; /* files kept, 1 at least */
@@ -201,6 +202,7 @@ struct run_opts {
 	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
 	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
+	bool no_shm;	   /* --ipc none */
 	struct device_opt *devices;
 	size_t ndevices;
 
