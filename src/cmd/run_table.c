@@ -216,7 +216,7 @@ const struct opt_def run_defs[] = {
 	VALUE("annotation", 0, "NAME=VALUE", set_annotation, life, "attach an annotation", .flags = OPT_REPEAT),
 	VALUE("restart", 0, "POLICY", set_restart, life, "no, on-failure[:N], always or unless-stopped",
 	      CHOICES("no on-failure always unless-stopped")),
-	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, none or passthrough",
+	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, journald, none or passthrough",
 	      CHOICES("json-file k8s-file none passthrough")),
 	VALUE("log-opt", 0, "NAME=VALUE", set_log_opt, life, "max-size=SIZE and max-file=N bound the log",
 	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= tag=")),

@@ -45,7 +45,7 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_UINT, timeout),
 	FIELD(O, FIELD_BOOL, sig_proxy),
 	FIELD(O, FIELD_STR, detach_keys),
-	FIELD_ENUM(O, log_driver, LOG_DRIVER_JSON, LOG_DRIVER_PASSTHROUGH),
+	FIELD_ENUM(O, log_driver, LOG_DRIVER_JSON, LOG_DRIVER_JOURNALD),
 	FIELD(O, FIELD_U64, log_max_size),
 	FIELD(O, FIELD_UINT, log_max_file),
 	FIELD(O, FIELD_STRV, log_opts),

@@ -9,10 +9,8 @@
 #include "run_opts_int.h"
 
 static const char *const log_drivers[] = {
-	[LOG_DRIVER_JSON] = "json-file",
-	[LOG_DRIVER_K8S] = "k8s-file",
-	[LOG_DRIVER_NONE] = "none",
-	[LOG_DRIVER_PASSTHROUGH] = "passthrough",
+	[LOG_DRIVER_JSON] = "json-file",	  [LOG_DRIVER_K8S] = "k8s-file",      [LOG_DRIVER_NONE] = "none",
+	[LOG_DRIVER_PASSTHROUGH] = "passthrough", [LOG_DRIVER_JOURNALD] = "journald",
 };
 
 static const char *const restart_policies[] = {
@@ -56,7 +54,7 @@ int run_opts_log_driver(struct run_opts *o, const char *value, struct err *e)
 		return 0;
 	}
 	err_set(e, EINVAL, "--log-driver '%s': there is no such driver", value);
-	return err_hint(e, "known: json-file, k8s-file, none, passthrough");
+	return err_hint(e, "known: json-file, k8s-file, journald, none, passthrough");
 }
 
 int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e)
@@ -81,7 +79,7 @@ int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e)
 			o->log_max_file = (unsigned)n;
 	} else if (!str_after(value, "tag=") && !str_after(value, "labels=") && !str_after(value, "env=")) {
 		err_set(e, EINVAL, "--log-opt '%s': there is no such option", value);
-		return err_hint(e, "known: max-size=SIZE, max-file=N, tag=TEXT");
+		return err_hint(e, "known: max-size=SIZE, max-file=N, tag=TEXT, labels=NAME,..., env=NAME,...");
 	}
 	if (r == 0)
 		strv_add(&o->log_opts, value);

@@ -25,6 +25,7 @@
 #include "container_int.h"
 #include "rl/base/event.h"
 #include "rl/engine/log_file.h"
+#include "rl/engine/log_journal.h"
 
 enum attach_type {
 	ATTACH_HELLO = 'H',
@@ -74,9 +75,10 @@ struct monitor {
 	struct container *c;
 	struct event_loop loop;
 	struct log_writer log;
-	bool is_new;   /* made by this very command: removed again if it cannot be started */
-	bool reported; /* STARTED or FAILED was sent */
-	bool ended;    /* the last run is over; only clients have to be served */
+	struct log_journal journal; /* --log-driver journald */
+	bool is_new;		    /* made by this very command: removed again if it cannot be started */
+	bool reported;		    /* STARTED or FAILED was sent */
+	bool ended;		    /* the last run is over; only clients have to be served */
 	int exit_status;
 	int killed_by;
 	bool timed_out;
