@@ -71,6 +71,11 @@ SETTER(health_timeout)
 SETTER(health_start_period)
 SETTER(health_start_interval)
 SETTER(health_retries)
+SETTER(health_startup_cmd)
+SETTER(health_startup_interval)
+SETTER(health_startup_timeout)
+SETTER(health_startup_retries)
+SETTER(health_startup_success)
 SETTER(health_on_failure)
 SETTER(pull)
 SETTER(platform)
@@ -227,6 +232,16 @@ const struct opt_def run_defs[] = {
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
 	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life,
 	      "time between checks in it (default 5s)"),
+	VALUE("health-startup-cmd", 0, "CMD", set_health_startup_cmd, life,
+	      "check that must succeed before the other one begins"),
+	VALUE("health-startup-interval", 0, "TIME", set_health_startup_interval, life,
+	      "time between its attempts (default 30s)"),
+	VALUE("health-startup-timeout", 0, "TIME", set_health_startup_timeout, life,
+	      "how long one may take (default 30s)"),
+	VALUE("health-startup-retries", 0, "N", set_health_startup_retries, life,
+	      "failures after which the container is started again (default 0: never)"),
+	VALUE("health-startup-success", 0, "N", set_health_startup_success, life,
+	      "successes that it takes (default 1)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),

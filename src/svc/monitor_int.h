@@ -105,6 +105,8 @@ struct monitor {
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint64_t backoff_ns;
 
+	bool in_startup; /* the check that comes first has not succeeded yet */
+	unsigned startup_passed, startup_failed;
 	struct runtime_container check; /* a running health check */
 	int check_out;
 	struct event_source check_src, check_out_src, check_sync_src;

@@ -156,7 +156,11 @@ struct run_opts {
 	char *health_cmd;      /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
 	int64_t health_start_interval;
-	int health_retries; /* -1: the image's, else 3 */
+	int health_retries;	  /* -1: the image's, else 3 */
+	char *health_startup_cmd; /* podman's: until it has succeeded the container is starting; NULL: none */
+	int64_t health_startup_interval, health_startup_timeout; /* ns, -1: 30 s */
+	unsigned health_startup_retries; /* failures after which the container is started again, 0: never */
+	unsigned health_startup_success; /* successes that it takes, 0: one */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
 
@@ -306,6 +310,11 @@ int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_cmd(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_success(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
 const char *run_opts_log_driver_name(enum log_driver d);
