@@ -12,7 +12,7 @@
 
 struct events_target {
 	char *since, *until, *format;
-	bool stream, no_stream;
+	bool stream, no_stream, no_trunc;
 	struct strv filters;
 };
 
@@ -28,6 +28,8 @@ static const struct opt_def events_defs[] = {
 	 "json, or a template such as '{{.Action}} {{.Name}}'", COMPLETE_CHOICES, "json"},
 	{"stream", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, stream), 0, options,
 	 "go on with what happens (default true)", 0, NULL},
+	{"no-trunc", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_trunc), OPT_HIDDEN, options,
+	 "accepted for scripts: ids are always whole", 0, NULL},
 	{"no-stream", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, no_stream), 0, options, "only what is known already",
 	 0, NULL},
 	OPT_END,

@@ -14,7 +14,7 @@ extern char **environ;
 
 struct exec_target {
 	struct container_exec_opts x;
-	bool latest;
+	struct container_targets t;
 };
 
 #define S struct exec_target
@@ -76,8 +76,10 @@ static const struct opt_def exec_defs[] = {
 	 "keys that leave a terminal (default ctrl-p,ctrl-q)", 0, NULL},
 	{"preserve-fds", NULL, 0, "N", OPT_GENERIC(opt_set_uint, S, x.preserve_fds), 0, options,
 	 "hand on descriptors 3 to 2 + N", 0, NULL},
-	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, latest), 0, options, "in the container made last", 0,
+	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "in the container made last", 0,
 	 NULL},
+	{"cidfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_list, S, t.cidfiles), 0, options,
+	 "in the container whose id is in FILE", COMPLETE_FILE, NULL},
 	OPT_END,
 };
 #undef S
@@ -93,6 +95,7 @@ static void exec_release(void *opts)
 	struct exec_target *t = opts;
 	run_opts_free(&t->x.o);
 	strv_free(&t->x.args);
+	container_targets_release(&t->t);
 }
 
 /* Before anything of ours is opened at one of these numbers. */
@@ -115,7 +118,7 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	int r = check_preserved(t->x.preserve_fds, e);
 	if (r < 0)
 		return r;
-	size_t first = t->latest ? 0 : 1;
+	size_t first = t->t.latest || t->t.cidfiles.count ? 0 : 1;
 	if (args->operands.count <= first) {
 		err_set(e, EINVAL, "exec: %s is missing",
 			args->operands.count < first ? "the container" : "the command");
@@ -128,14 +131,13 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		return err_hint(e, "leave out -t to feed the command from a pipe or file");
 	}
 	autostrv struct strv ids = STRV_INIT;
-	if (t->latest) {
-		const struct container_selection sel = {.latest = true};
-		r = container_select(ctx->store_root, &sel, &ids, e);
-		if (r < 0)
-			return r;
-	} else {
-		strv_add(&ids, args->operands.items[0]);
-	}
+	struct opt_args named = {.operands = STRV_INIT};
+	if (first)
+		strv_add(&named.operands, args->operands.items[0]);
+	r = container_targets_resolve(ctx, &t->t, &named, &ids, e);
+	strv_free(&named.operands);
+	if (r < 0)
+		return r;
 	int status = 0;
 	r = container_exec(ctx->store_root, ids.items[0], &t->x, &status, e);
 	return r < 0 ? r : status;

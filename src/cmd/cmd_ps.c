@@ -2,6 +2,7 @@
  * cmd_ps.c - `rl ps`: the containers of the store.
  */
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "rl/base/mem.h"
@@ -10,8 +11,8 @@
 #include "verbs_int.h"
 
 struct ps_opts {
-	bool all, quiet, no_trunc, size, latest, no_heading, ns, external;
-	unsigned last;
+	bool all, quiet, no_trunc, size, latest, no_heading, ns, external, pod;
+	unsigned last, watch;
 	char *format;
 	char *sort;
 	struct strv filters;
@@ -24,7 +25,8 @@ static const struct opt_def ps_defs[] = {
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, S, quiet), 0, options, "print ids only", 0, NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
 	 "name=, id=, status=, label=, ancestor=, exited=, health= and more", COMPLETE_CHOICES,
-	 "name= id= status= label= ancestor= exited= before= since= until= health= restart-policy= network= volume="},
+	 "name= id= status= label= ancestor= exited= before= since= until= health= restart-policy= network= volume= "
+	 "pod="},
 	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, S, format), 0, options,
 	 "json, or a template such as '{{.Names}} {{.Status}}'", COMPLETE_CHOICES, "json table"},
 	{"last", NULL, 'n', "N", OPT_GENERIC(opt_set_uint, S, last), 0, options, "the N made last, in any state", 0,
@@ -40,8 +42,13 @@ static const struct opt_def ps_defs[] = {
 	{"size", NULL, 's', NULL, OPT_GENERIC(opt_set_bool, S, size), 0, options, "show the size of what was written",
 	 0, NULL},
 	{"sort", NULL, 0, "FIELD", OPT_GENERIC(opt_set_string, S, sort), 0, options,
-	 "created (newest first), id, image, names, status or command", COMPLETE_CHOICES,
-	 "created id image names status command"},
+	 "created (newest first), id, image, names, pod, size, status or command", COMPLETE_CHOICES,
+	 "created id image names pod size status command"},
+	{"pod", NULL, 'p', NULL, OPT_GENERIC(opt_set_bool, S, pod), 0, options, "show the pod, too", 0, NULL},
+	{"watch", NULL, 'w', "SECONDS", OPT_GENERIC(opt_set_uint, S, watch), 0, options,
+	 "show it again every SECONDS until interrupted", 0, NULL},
+	{"sync", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, external), OPT_HIDDEN, options,
+	 "accepted for scripts: what is shown is always true", 0, NULL},
 	{"external", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, external), OPT_HIDDEN, options,
 	 "accepted for scripts: there are no others", 0, NULL},
 	OPT_END,
@@ -67,6 +74,8 @@ static const struct opt_def ps_defs[] = {
 
 static const struct out_column plain_columns[] = {STANDARD, {"Size", "SIZE", true}, EXTRAS, OUT_COLUMN_END};
 static const struct out_column size_columns[] = {STANDARD, {"Size", "SIZE", false}, EXTRAS, OUT_COLUMN_END};
+static const struct out_column pod_columns[] = {
+	STANDARD, {"Pod", "POD ID", false}, {"Size", "SIZE", true}, EXTRAS, OUT_COLUMN_END};
 static const struct out_column ns_columns[] = {
 	{"ID", "CONTAINER ID", false}, {"Names", "NAMES", false}, {"Pid", "PID", false}, {"cgroup", "CGROUPNS", false},
 	{"ipc", "IPC", false},	       {"mnt", "MNT", false},	  {"net", "NET", false}, {"pid", "PIDNS", false},
@@ -92,18 +101,20 @@ static void flatten_namespaces(json_t *rows)
 
 static int compare_rows(const void *a, const void *b, void *field)
 {
+	int64_t m = json_int_or(*(json_t *const *)a, field, 0);
+	int64_t n = json_int_or(*(json_t *const *)b, field, 0);
 	const char *x = json_str_or_null(*(json_t *const *)a, field);
 	const char *y = json_str_or_null(*(json_t *const *)b, field);
-	return strcmp(x ? x : "", y ? y : "");
+	return m != n ? (m < n ? -1 : 1) : strcmp(x ? x : "", y ? y : "");
 }
 
 static int sort_rows(json_t *rows, const char *sort, struct err *e)
 {
 	static const struct {
 		const char *name, *field;
-	} orders[] = {
-		{"id", "ID"}, {"image", "Image"}, {"names", "Names"}, {"status", "Status"}, {"command", "Command"}};
-	if (!sort || str_eq(sort, "created"))
+	} orders[] = {{"id", "ID"},	    {"image", "Image"}, {"names", "Names"},	{"name", "Names"},
+		      {"status", "Status"}, {"pod", "Pod"},	{"command", "Command"}, {"size", "SizeRw"}};
+	if (!sort || str_eq(sort, "created") || str_eq(sort, "runningfor"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (!str_eq(sort, orders[i].name))
@@ -119,13 +130,12 @@ static int sort_rows(json_t *rows, const char *sort, struct err *e)
 			json_array_append_new(rows, items[k]);
 		return 0;
 	}
-	return err_set(e, EINVAL, "--sort '%s': created, id, image, names, status or command is expected", sort);
+	return err_set(e, EINVAL, "--sort '%s': created, id, image, names, pod, size, status or command is expected",
+		       sort);
 }
 
-static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+static int show(const struct cmd_ctx *ctx, const struct ps_opts *o, const char *before, struct err *e)
 {
-	const struct ps_opts *o = opts;
-	(void)args;
 	const struct container_selection sel = {
 		.all = true,
 		.running_only = !o->all,
@@ -135,8 +145,8 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	};
 	const struct container_rows_opts ro = {
 		.no_trunc = o->no_trunc,
-		.sizes = o->size,
-		.all = o->ns || (o->format && !o->quiet),
+		.sizes = o->size || (o->sort && str_eq(o->sort, "size")),
+		.all = o->ns || o->pod || (o->sort && str_eq(o->sort, "pod")) || (o->format && !o->quiet),
 	};
 	json_t *rows = NULL;
 	int r = container_rows(ctx->store_root, &sel, &ro, &rows, e);
@@ -149,6 +159,7 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 		flatten_namespaces(owned);
 	const struct out_style style = {
 		.columns = o->ns     ? ns_columns
+			   : o->pod  ? pod_columns
 			   : o->size ? size_columns
 				     : plain_columns,
 		.format = o->quiet ? "{{.ID}}" : o->format,
@@ -156,8 +167,22 @@ static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 		.flavour = ctx->flavour,
 	};
 	autostr struct str out = STR_INIT;
+	str_adds(&out, before);
 	r = out_rows(&style, owned, &out, e);
 	return r < 0 ? r : out_flush(&out, e);
+}
+
+static int ps_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	static const char clear[] = "\033[H\033[2J";
+	const struct ps_opts *o = opts;
+	(void)args;
+	int r = show(ctx, o, o->watch && isatty(STDOUT_FILENO) ? clear : "", e);
+	while (r >= 0 && o->watch) {
+		poll(NULL, 0, (int)RL_MIN(o->watch, 1000000U) * 1000);
+		r = show(ctx, o, isatty(STDOUT_FILENO) ? clear : "", e);
+	}
+	return r;
 }
 
 static void ps_release(void *opts)

@@ -50,7 +50,7 @@ static const struct opt_def restart_defs[] = {
 	 "how long it may take to end before it is killed (default 10)", 0, NULL},
 	{"all", NULL, 'a', NULL, OPT_GENERIC(opt_set_bool, S, t.all), 0, options, "every container", 0, NULL},
 	{"running", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, t.running_only), 0, options,
-	 "with --all: those that run", 0, NULL},
+	 "every container that runs", 0, NULL},
 	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
 	 NULL},
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,
@@ -134,6 +134,7 @@ static int restart_run(const struct cmd_ctx *ctx, void *opts, const struct opt_a
 {
 	struct start_opts *o = opts;
 	autostrv struct strv names = STRV_INIT;
+	o->t.all |= o->t.running_only && !args->operands.count;
 	int r = container_targets_resolve(ctx, &o->t, args, &names, e);
 	return r < 0 ? r : container_verb_each(ctx, &names, false, false, restart_one, o, e);
 }

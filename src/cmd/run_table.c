@@ -71,6 +71,11 @@ SETTER(health_timeout)
 SETTER(health_start_period)
 SETTER(health_start_interval)
 SETTER(health_retries)
+SETTER(health_startup_cmd)
+SETTER(health_startup_interval)
+SETTER(health_startup_timeout)
+SETTER(health_startup_retries)
+SETTER(health_startup_success)
 SETTER(health_on_failure)
 SETTER(pull)
 SETTER(platform)
@@ -216,7 +221,7 @@ const struct opt_def run_defs[] = {
 	VALUE("annotation", 0, "NAME=VALUE", set_annotation, life, "attach an annotation", .flags = OPT_REPEAT),
 	VALUE("restart", 0, "POLICY", set_restart, life, "no, on-failure[:N], always or unless-stopped",
 	      CHOICES("no on-failure always unless-stopped")),
-	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, none or passthrough",
+	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, journald, none or passthrough",
 	      CHOICES("json-file k8s-file none passthrough")),
 	VALUE("log-opt", 0, "NAME=VALUE", set_log_opt, life, "max-size=SIZE and max-file=N bound the log",
 	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= tag=")),
@@ -227,6 +232,16 @@ const struct opt_def run_defs[] = {
 	VALUE("health-start-period", 0, "TIME", set_health_start_period, life, "failures in this time do not count"),
 	VALUE("health-start-interval", 0, "TIME", set_health_start_interval, life,
 	      "time between checks in it (default 5s)"),
+	VALUE("health-startup-cmd", 0, "CMD", set_health_startup_cmd, life,
+	      "check that must succeed before the other one begins"),
+	VALUE("health-startup-interval", 0, "TIME", set_health_startup_interval, life,
+	      "time between its attempts (default 30s)"),
+	VALUE("health-startup-timeout", 0, "TIME", set_health_startup_timeout, life,
+	      "how long one may take (default 30s)"),
+	VALUE("health-startup-retries", 0, "N", set_health_startup_retries, life,
+	      "failures after which the container is started again (default 0: never)"),
+	VALUE("health-startup-success", 0, "N", set_health_startup_success, life,
+	      "successes that it takes (default 1)"),
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
@@ -234,7 +249,7 @@ const struct opt_def run_defs[] = {
 	      .flags = OPT_REPEAT),
 	VALUE("pod", 0, "POD", set_pod, life, "run in this pod; new:NAME makes one"),
 	FLAG("rmi", 0, o.rmi, life, "remove the container and then the image, if nothing else uses it"),
-	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout, stderr (all of the output is)",
+	VALUE("attach", 'a', "STREAM", set_attach, life, "attach stdin, stdout or stderr only (default: the output)",
 	      .flags = OPT_REPEAT, CHOICES("stdin stdout stderr")),
 	VALUE("arch", 0, "ARCH", opt_set_string, life, "take the image for this architecture",
 	      .offset = offsetof(struct run_target, arch)),
@@ -443,10 +458,8 @@ static int finish_attach(struct run_target *t, struct err *e)
 		return 0;
 	if (t->o.detach)
 		return err_set(e, EINVAL, "--attach and --detach exclude each other");
-	if (output && output != 6U && !t->o.tty) {
-		err_set(e, EINVAL, "--attach: standard output and error are attached together");
-		return err_hint(e, "2>/dev/null or >/dev/null after the command leaves one out");
-	}
+	if (output && !t->o.tty)
+		t->o.hidden = 6U & ~output;
 	t->o.interactive |= (t->attach & 1U) != 0;
 	return 0;
 }

@@ -51,8 +51,17 @@ const struct json_part record_state_listed[] = {
 
 #define H struct record_health_check
 static const struct field check_fields[] = {
-	FIELD(H, FIELD_STRV, test),	      FIELD(H, FIELD_U64, interval_ns),	      FIELD(H, FIELD_U64, timeout_ns),
-	FIELD(H, FIELD_U64, start_period_ns), FIELD(H, FIELD_U64, start_interval_ns), FIELD(H, FIELD_UINT, retries),
+	FIELD(H, FIELD_STRV, test),
+	FIELD(H, FIELD_U64, interval_ns),
+	FIELD(H, FIELD_U64, timeout_ns),
+	FIELD(H, FIELD_U64, start_period_ns),
+	FIELD(H, FIELD_U64, start_interval_ns),
+	FIELD(H, FIELD_UINT, retries),
+	FIELD(H, FIELD_STRV, startup_test),
+	FIELD(H, FIELD_U64, startup_interval_ns),
+	FIELD(H, FIELD_U64, startup_timeout_ns),
+	FIELD(H, FIELD_UINT, startup_retries),
+	FIELD(H, FIELD_UINT, startup_success),
 };
 #undef H
 
@@ -129,7 +138,8 @@ void record_config_init(struct record_config *c)
 void record_config_free(struct record_config *c)
 {
 	char *const strings[] = {c->name, c->image, c->image_id, c->image_manifest, c->cwd, c->user, c->hostname};
-	struct strv *const vectors[] = {&c->layers, &c->labels, &c->args, &c->env, &c->health.test};
+	struct strv *const vectors[] = {&c->layers, &c->labels,	     &c->args,
+					&c->env,    &c->health.test, &c->health.startup_test};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)

@@ -33,6 +33,8 @@ void run_opts_init(struct run_opts *o)
 		.health_start_period = -1,
 		.health_start_interval = -1,
 		.health_retries = -1,
+		.health_startup_interval = -1,
+		.health_startup_timeout = -1,
 	};
 }
 
@@ -94,6 +96,7 @@ void run_opts_free(struct run_opts *o)
 		o->network.options,
 		o->mac_address,
 		o->health_cmd,
+		o->health_startup_cmd,
 		o->report,
 		o->tz,
 		o->create_dir,

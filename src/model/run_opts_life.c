@@ -9,10 +9,8 @@
 #include "run_opts_int.h"
 
 static const char *const log_drivers[] = {
-	[LOG_DRIVER_JSON] = "json-file",
-	[LOG_DRIVER_K8S] = "k8s-file",
-	[LOG_DRIVER_NONE] = "none",
-	[LOG_DRIVER_PASSTHROUGH] = "passthrough",
+	[LOG_DRIVER_JSON] = "json-file",	  [LOG_DRIVER_K8S] = "k8s-file",      [LOG_DRIVER_NONE] = "none",
+	[LOG_DRIVER_PASSTHROUGH] = "passthrough", [LOG_DRIVER_JOURNALD] = "journald",
 };
 
 static const char *const restart_policies[] = {
@@ -56,7 +54,7 @@ int run_opts_log_driver(struct run_opts *o, const char *value, struct err *e)
 		return 0;
 	}
 	err_set(e, EINVAL, "--log-driver '%s': there is no such driver", value);
-	return err_hint(e, "known: json-file, k8s-file, none, passthrough");
+	return err_hint(e, "known: json-file, k8s-file, journald, none, passthrough");
 }
 
 int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e)
@@ -81,18 +79,18 @@ int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e)
 			o->log_max_file = (unsigned)n;
 	} else if (!str_after(value, "tag=") && !str_after(value, "labels=") && !str_after(value, "env=")) {
 		err_set(e, EINVAL, "--log-opt '%s': there is no such option", value);
-		return err_hint(e, "known: max-size=SIZE, max-file=N, tag=TEXT");
+		return err_hint(e, "known: max-size=SIZE, max-file=N, tag=TEXT, labels=NAME,..., env=NAME,...");
 	}
 	if (r == 0)
 		strv_add(&o->log_opts, value);
 	return r;
 }
 
-int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e)
+static int set_check(char **cmd, const char *what, const char *value, struct err *e)
 {
 	if (*value == '[') {
 		json_t *doc = NULL;
-		int r = json_parse(value, strlen(value), "--health-cmd", &doc, e);
+		int r = json_parse(value, strlen(value), what, &doc, e);
 		autojson json_t *owned = doc;
 		if (r < 0)
 			return r;
@@ -100,10 +98,20 @@ int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e)
 		json_t *item;
 		json_array_foreach (owned, i, item)
 			if (!json_is_string(item))
-				return err_set(e, EINVAL, "--health-cmd '%s': an array of strings is expected", value);
+				return err_set(e, EINVAL, "%s '%s': an array of strings is expected", what, value);
 	}
-	run_opts_set_str(&o->health_cmd, value);
+	run_opts_set_str(cmd, value);
 	return 0;
+}
+
+int run_opts_health_cmd(struct run_opts *o, const char *value, struct err *e)
+{
+	return set_check(&o->health_cmd, "--health-cmd", value, e);
+}
+
+int run_opts_health_startup_cmd(struct run_opts *o, const char *value, struct err *e)
+{
+	return set_check(&o->health_startup_cmd, "--health-startup-cmd", value, e);
 }
 
 static int duration(const char *value, const char *what, int64_t *ret, struct err *e)
@@ -150,6 +158,35 @@ int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e
 	if (r == 0)
 		o->health_retries = (int)n;
 	return r;
+}
+
+int run_opts_health_startup_interval(struct run_opts *o, const char *value, struct err *e)
+{
+	return duration(value, "--health-startup-interval", &o->health_startup_interval, e);
+}
+
+int run_opts_health_startup_timeout(struct run_opts *o, const char *value, struct err *e)
+{
+	return duration(value, "--health-startup-timeout", &o->health_startup_timeout, e);
+}
+
+static int count(const char *value, const char *what, unsigned *ret, struct err *e)
+{
+	uint64_t n;
+	int r = str_to_u64(value, 1000000, what, &n, e);
+	if (r == 0)
+		*ret = (unsigned)n;
+	return r;
+}
+
+int run_opts_health_startup_retries(struct run_opts *o, const char *value, struct err *e)
+{
+	return count(value, "--health-startup-retries", &o->health_startup_retries, e);
+}
+
+int run_opts_health_startup_success(struct run_opts *o, const char *value, struct err *e)
+{
+	return count(value, "--health-startup-success", &o->health_startup_success, e);
 }
 
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e)

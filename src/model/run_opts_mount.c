@@ -626,7 +626,9 @@ static int read_mount_field(struct mount_parse *p, const char *key, const char *
 			return r;
 	}
 	/* docker accepts it on Linux too, where every value means the same */
-	if (value && str_eq(key, "consistency") && (str_eq(value, "consistent") || str_eq(value, "default")))
+	if (value && str_eq(key, "consistency") &&
+	    (str_eq(value, "consistent") || str_eq(value, "default") || str_eq(value, "cached") ||
+	     str_eq(value, "delegated")))
 		return 0;
 	int r = read_flag(p, key, value, e);
 	return r == 1 ? unknown_word(p, key, e) : r;

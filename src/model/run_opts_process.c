@@ -241,6 +241,12 @@ int run_opts_ulimit(struct run_opts *o, const char *value, struct err *e)
 {
 	const char *names[ARRAY_SIZE(limit_names) + 1] = {NULL};
 	const char *eq = strchr(value, '=');
+	/* podman: the caller's own, which is what there is without the option. */
+	if (str_eq(value, "host")) {
+		while (o->nulimits)
+			free(o->ulimits[--o->nulimits].name);
+		return 0;
+	}
 	if (!eq)
 		return err_set(e, EINVAL, "--ulimit '%s': NAME=SOFT[:HARD] is expected", value);
 	autofree char *name = xstrndup(value, (size_t)(eq - value));

@@ -313,6 +313,10 @@ int run_opts_ipc(struct run_opts *o, const char *value, struct err *e)
 	/* Every private namespace here may be joined by another container. */
 	if (str_eq(value, "shareable"))
 		value = "private";
+	/* docker: one's own, without /dev/shm. */
+	o->no_shm = str_eq(value, "none");
+	if (o->no_shm)
+		value = "private";
 	return share_namespace(value, "--ipc", &o->ipc, &o->ipc_container, e);
 }
 

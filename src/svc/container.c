@@ -37,6 +37,7 @@ void container_init(struct container *c)
 		.dirfd = -1,
 		.op_fd = -1,
 		.shm_fd = -1,
+		.own_output = {-1, -1, -1},
 		.slirp = NET_SLIRP_NONE,
 		.portd = PROC_CHILD_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
@@ -95,16 +96,35 @@ static void block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* Without -i the payload reads from /dev/null, as in docker. */
-static int detach_stdin(const struct run_opts *o, struct err *e)
+static void show_output(void *arg)
 {
-	if (o->interactive)
+	struct container *c = arg;
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (c->own_output[fd] >= 0 && dup2(c->own_output[fd], fd) >= 0)
+			close_fd(&c->own_output[fd]);
+}
+
+/* Without -i the payload reads from /dev/null, as in docker; what --attach leaves out goes there. Our own messages do
+ * not: after the clone we have our output again. */
+static int detach_stdio(struct container *c, struct err *e)
+{
+	const struct run_opts *o = c->o;
+	if (o->interactive && !o->hidden)
 		return 0;
 	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return err_sys(e, errno, "open /dev/null");
-	if (dup2(null, STDIN_FILENO) < 0)
+	if (!o->interactive && dup2(null, STDIN_FILENO) < 0)
 		return err_sys(e, errno, "dup");
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (!(o->hidden & (1U << fd)))
+			continue;
+		c->own_output[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (c->own_output[fd] < 0 || dup2(null, fd) < 0)
+			return err_sys(e, errno, "dup");
+		c->after_clone = show_output;
+		c->after_clone_arg = c;
+	}
 	return 0;
 }
 
@@ -392,9 +412,10 @@ int container_deliver(struct container *c, int sig)
 int container_start_and_relay(struct container *c, struct err *e)
 {
 	block_signals();
-	int r = detach_stdin(c->o, e);
+	int r = detach_stdio(c, e);
 	if (r == 0)
 		r = container_launch(c, e);
+	show_output(c);
 	if (r == 0)
 		r = container_write_id_files(c, true, e);
 	if (r == 0)

@@ -189,8 +189,9 @@ static int on_message(struct attached *a, int *ret_status, struct err *e)
 		memcpy(ret_status, msg + 1, sizeof(int));
 		return 0;
 	}
-	if (a->o->output && (msg[0] == ATTACH_OUT || msg[0] == ATTACH_ERR))
-		r = write_out(msg[0] == ATTACH_ERR ? STDERR_FILENO : STDOUT_FILENO, msg + 1, len - 1, e);
+	int fd = msg[0] == ATTACH_ERR ? STDERR_FILENO : STDOUT_FILENO;
+	if (a->o->output && (msg[0] == ATTACH_OUT || msg[0] == ATTACH_ERR) && !(a->o->hidden & (1U << fd)))
+		r = write_out(fd, msg + 1, len - 1, e);
 	return r < 0 ? r : 1;
 }
 

@@ -90,6 +90,7 @@ struct container {
 	size_t nshared;
 	int shm_fd;			/* mount of the /dev/shm it shares, -1 */
 	char *net_dir;			/* directory of the container whose network it shares, or NULL */
+	int own_output[3];		/* what --attach hides of the payload, while it is cloned; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
 };

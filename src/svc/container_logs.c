@@ -23,6 +23,7 @@ enum { FLUSH_AT = 128 * 1024 };
 struct source {
 	struct container_rec rec;
 	struct log_reader reader;
+	struct str details;
 	bool line_begun[2]; /* stdout, stderr: the last entry did not end its line */
 	bool finished;
 };
@@ -56,16 +57,40 @@ static void add_prefix(struct logs *l, const struct source *s, const struct log_
 		str_addf(&l->out, "%04d-%02d-%02dT%02d:%02d:%02d.%09lldZ ", tm.tm_year + 1900, tm.tm_mon + 1,
 			 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long long)(entry->time % 1000000000));
 	}
-	if (l->o->details) {
-		const struct strv *opts = &s->rec.config.o.log_opts;
-		bool any = false;
-		for (size_t i = 0; i < opts->count; i++) {
-			if (!str_after(opts->items[i], "tag="))
-				continue;
-			str_addf(&l->out, "%s%s", any ? "," : "", opts->items[i]);
-			any = true;
-		}
-		str_adds(&l->out, any ? " " : "");
+	if (l->o->details && s->details.len)
+		str_addf(&l->out, "%s ", s->details.buf);
+}
+
+static void add_detail(struct str *out, const char *key, const char *value)
+{
+	str_addf(out, "%s%s=%s", out->len ? "," : "", key, value);
+}
+
+/* Of the labels or variables in `from`, "NAME=VALUE" each, those that the list in `names` asks for. */
+static void add_details_of(struct str *out, const char *names, const struct strv *from)
+{
+	autostrv struct strv wanted = STRV_INIT;
+	strv_split(&wanted, names, ',');
+	for (size_t i = 0; i < wanted.count; i++) {
+		const char *value = strv_env_get(from, wanted.items[i]);
+		if (value)
+			add_detail(out, wanted.items[i], value);
+	}
+}
+
+/* What --log-opt attached to every entry, as docker shows it. */
+static void collect_details(struct source *s)
+{
+	const struct record_config *rc = &s->rec.config;
+	for (size_t i = 0; i < rc->o.log_opts.count; i++) {
+		const char *opt = rc->o.log_opts.items[i];
+		const char *value;
+		if ((value = str_after(opt, "tag=")))
+			add_detail(&s->details, "tag", value);
+		else if ((value = str_after(opt, "labels=")))
+			add_details_of(&s->details, value, &rc->labels);
+		else if ((value = str_after(opt, "env=")))
+			add_details_of(&s->details, value, &rc->env);
 	}
 }
 
@@ -155,9 +180,12 @@ static int open_source(const struct store *store, const char *name, const struct
 {
 	const struct str empty = STR_INIT;
 	s->reader = (struct log_reader){.fd = -1, .buf = empty, .decoded = empty};
+	s->details = empty;
 	int r = container_store_find(store, name, &s->rec, e);
 	if (r < 0)
 		return r;
+	if (o->details)
+		collect_details(s);
 	enum log_driver driver = s->rec.config.o.log_driver;
 	if (driver == LOG_DRIVER_NONE || driver == LOG_DRIVER_PASSTHROUGH) {
 		err_set(e, EINVAL, "container %s has no log", s->rec.config.name);
@@ -196,6 +224,7 @@ int container_logs(const char *root, const struct strv *names, const struct cont
 		r = follow(&l, e);
 	for (size_t i = 0; i < l.count; i++) {
 		log_reader_close(&l.sources[i].reader);
+		str_free(&l.sources[i].details);
 		container_rec_free(&l.sources[i].rec);
 	}
 	free(l.sources);

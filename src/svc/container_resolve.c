@@ -223,6 +223,21 @@ static uint64_t choose(int64_t option, int64_t image, uint64_t otherwise)
 	return image > 0 ? (uint64_t)image : otherwise;
 }
 
+static int resolve_startup(const struct run_opts *o, struct record_health_check *h, struct err *e)
+{
+	if (!o->health_startup_cmd || str_eq(o->health_startup_cmd, "none"))
+		return 0;
+	if (!h->test.count)
+		return err_set(e, EINVAL, "--health-startup-cmd: there is no check that it could come before");
+	h->startup_interval_ns = choose(o->health_startup_interval, 0, 30LL * SECOND);
+	h->startup_timeout_ns = choose(o->health_startup_timeout, 0, 30LL * SECOND);
+	h->startup_interval_ns = RL_MAX(h->startup_interval_ns, (uint64_t)(SECOND / 1000));
+	h->startup_timeout_ns = RL_MAX(h->startup_timeout_ns, (uint64_t)(SECOND / 1000));
+	h->startup_retries = o->health_startup_retries;
+	h->startup_success = RL_MAX(o->health_startup_success, 1U);
+	return test_of_option(o->health_startup_cmd, &h->startup_test, e);
+}
+
 static int resolve_health(struct container *c, const json_t *config, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -244,7 +259,7 @@ static int resolve_health(struct container *c, const json_t *config, struct err 
 	h->start_interval_ns = RL_MAX(h->start_interval_ns, (uint64_t)(SECOND / 1000));
 	h->timeout_ns = RL_MAX(h->timeout_ns, (uint64_t)(SECOND / 1000));
 	h->retries = RL_MAX(h->retries, 1U);
-	return 0;
+	return resolve_startup(o, h, e);
 }
 
 static void make_absolute(char **path, const char *cwd)

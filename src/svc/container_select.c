@@ -12,9 +12,9 @@
 #include "rl/base/mem.h"
 #include "rl/svc/container.h"
 
-static const char *const filter_names[] = {"name",	     "id",	"status", "label",  "ancestor",
-					   "exited",	     "before",	"since",  "until",  "health",
-					   "restart-policy", "network", "volume", "label!", NULL};
+static const char *const filter_names[] = {"name",   "id",     "status", "label",  "ancestor",	     "exited",
+					   "before", "since",  "until",	 "health", "restart-policy", "network",
+					   "volume", "label!", "pod",	 NULL};
 
 static int check_filter(const char *text, struct err *e)
 {
@@ -91,6 +91,21 @@ static int64_t created_of(const struct selecting *s, const char *name)
 	return -1;
 }
 
+/* By the pod's name or the beginning of its id: its holder is a container of that name. */
+static bool in_pod(const struct selecting *s, const struct container_rec *c, const char *want)
+{
+	if (!c->config.o.pod || !*want)
+		return false;
+	if (str_after(c->config.o.pod, want))
+		return true;
+	for (size_t i = 0; i < s->all->count; i++) {
+		const struct container_rec *h = &s->all->items[i];
+		if (!h->broken && h->config.o.holder && str_eq(h->config.id, c->config.o.pod))
+			return str_eq(h->config.name, want);
+	}
+	return false;
+}
+
 /* "24h" ago, or a time. */
 static int64_t time_limit(const struct selecting *s, const char *text)
 {
@@ -132,6 +147,8 @@ static bool passes_one(const struct selecting *s, const struct container_rec *c,
 		return str_eq(c->state.health.status ? c->state.health.status : "none", value);
 	if (str_eq(name, "restart-policy"))
 		return str_eq(run_opts_restart_name(o->restart), value);
+	if (str_eq(name, "pod"))
+		return in_pod(s, c, value);
 	if (str_eq(name, "network"))
 		return o->network.name && str_eq(o->network.name, value);
 	return has_volume(c, value);

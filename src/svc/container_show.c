@@ -188,7 +188,7 @@ static void put_namespaces(json_t *row, const struct container_rec *c)
 }
 
 /* What only a template or JSON shows. */
-static void put_more(json_t *row, const struct container_rec *c)
+static void put_more(json_t *row, const struct container_rec *c, bool no_trunc)
 {
 	const struct record_config *rc = &c->config;
 	autostr struct str labels = STR_INIT;
@@ -196,7 +196,8 @@ static void put_more(json_t *row, const struct container_rec *c)
 		str_addf(&labels, "%s%s", i ? "," : "", rc->labels.items[i]);
 	json_put_str(row, "ImageID", rc->image_id ? rc->image_id : "");
 	json_put_str(row, "State", record_status_name(c->status));
-	json_put_str(row, "Pod", rc->o.pod ? rc->o.pod : "");
+	autofree char *pod = xstrndup(rc->o.pod ? rc->o.pod : "", no_trunc ? RECORD_ID_SIZE : 12);
+	json_put_str(row, "Pod", pod);
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
 	json_put_str(row, "Networks", network_name(&rc->o));
@@ -271,7 +272,7 @@ int container_rows(const char *root, const struct container_selection *sel, cons
 		if (o->sizes)
 			put_size(row, &l.items[i]);
 		if (o->all && !l.items[i].broken)
-			put_more(row, &l.items[i]);
+			put_more(row, &l.items[i], o->no_trunc);
 		json_array_append_new(rows, row);
 	}
 	container_list_free(&l);

@@ -45,6 +45,8 @@ static void standard(struct container *c, enum rt_mount_kind kind, const char *s
 /* It goes with the ipc namespace, wherever that is from. */
 static void add_shm(struct container *c)
 {
+	if (c->o->no_shm)
+		return;
 	if (c->spec.ns[RT_NS_IPC].mode == RT_NS_HOST) {
 		standard(c, RT_BIND, "/dev/shm", "/dev/shm", 0, NULL);
 	} else if (c->shm_fd >= 0) {

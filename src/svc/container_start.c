@@ -90,6 +90,7 @@ int container_run_monitored(struct container *c, struct str *ret_id, int *ret_st
 		.output = attached,
 		.sig_proxy = c->o->sig_proxy,
 		.tty = c->o->tty,
+		.hidden = c->o->hidden,
 	};
 	autofree char *keys = c->o->detach_keys ? xstrdup(c->o->detach_keys) : NULL;
 	autofree char *id = xstrdup(c->id);

@@ -268,6 +268,7 @@ static void finish(struct monitor *m)
 	net_slirp_stop(&c->slirp);
 	c->slirp = (struct net_slirp)NET_SLIRP_NONE;
 	log_writer_close(&m->log);
+	log_journal_close(&m->journal);
 	event_del(&m->loop, &m->limits_src);
 	container_limits_close(c);
 	m->ended = true;
@@ -526,6 +527,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->is_new = is_new;
 	m->loop = (struct event_loop)EVENT_LOOP_INIT;
 	m->log = (struct log_writer){.fd = -1, .out = STR_INIT};
+	m->journal = (struct log_journal)LOG_JOURNAL_NONE;
 	m->saved_stderr = m->in = m->listen_fd = m->out[0] = m->out[1] = m->check_out = -1;
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;

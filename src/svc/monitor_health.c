@@ -5,6 +5,9 @@
  * that lasts longer than its timeout is killed, with its process group, and has failed. "retries" failures in a row make
  * the container unhealthy; failures within the start period do not count unless a check has succeeded before, and in it
  * checks come at the start interval (docker's rules). A paused container is not checked.
+ *
+ * With a startup check (podman's) that one alone runs until it has succeeded; its failures make the container start again
+ * after startup_retries of them and otherwise change nothing: the container is "starting".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +30,11 @@ static const struct record_health_check *check_of(const struct monitor *m)
 	return &m->c->rec.config.health;
 }
 
+static uint64_t timeout_of(const struct monitor *m)
+{
+	return m->in_startup ? check_of(m)->startup_timeout_ns : check_of(m)->timeout_ns;
+}
+
 static bool in_start_period(const struct monitor *m)
 {
 	const char *status = m->c->rec.state.health.status;
@@ -36,11 +44,18 @@ static bool in_start_period(const struct monitor *m)
 static void next_check(struct monitor *m)
 {
 	const struct record_health_check *check = check_of(m);
-	uint64_t delay = check->interval_ns;
-	if (delay && in_start_period(m) && check->start_interval_ns)
+	uint64_t delay = m->in_startup ? check->startup_interval_ns : check->interval_ns;
+	if (delay && !m->in_startup && in_start_period(m) && check->start_interval_ns)
 		delay = RL_MIN(delay, check->start_interval_ns);
 	if (delay)
 		event_timer_set(&m->loop, &m->health_timer, delay, run_check, m);
+}
+
+static void restart(struct monitor *m)
+{
+	if (container_want_get(m->c->dirfd) == WANT_POLICY)
+		(void)!container_want_set(m->c->dirfd, WANT_RESTART, NULL);
+	monitor_end_run(m);
 }
 
 static void act(struct monitor *m)
@@ -53,9 +68,7 @@ static void act(struct monitor *m)
 		monitor_end_run(m);
 		break;
 	case HEALTH_ACTION_RESTART:
-		if (container_want_get(m->c->dirfd) == WANT_POLICY)
-			(void)!container_want_set(m->c->dirfd, WANT_RESTART, NULL);
-		monitor_end_run(m);
+		restart(m);
 		break;
 	case HEALTH_ACTION_KILL:
 		monitor_deliver(m, SIGKILL);
@@ -97,6 +110,18 @@ static void set_status(struct monitor *m, const char *status)
 	h->status = xstrdup(status);
 }
 
+static void judge_startup(struct monitor *m, int code)
+{
+	const struct record_health_check *check = check_of(m);
+	note(m, code);
+	if (code == 0)
+		m->in_startup = ++m->startup_passed < check->startup_success;
+	monitor_write_state(m);
+	answer(m, code, m->check_text.buf);
+	if (code != 0 && ++m->startup_failed == check->startup_retries)
+		restart(m);
+}
+
 static void judge(struct monitor *m, int code)
 {
 	struct record_health *h = &m->c->rec.state.health;
@@ -133,7 +158,10 @@ static void drop_check(struct monitor *m)
 static void conclude(struct monitor *m, int code)
 {
 	drop_check(m);
-	judge(m, code);
+	if (m->in_startup)
+		judge_startup(m, code);
+	else
+		judge(m, code);
 	if (m->c->run.pidfd >= 0)
 		next_check(m);
 }
@@ -161,7 +189,7 @@ static int on_check_end(void *arg, uint32_t events, struct err *e)
 	int status = runtime_reap(&m->check, NULL);
 	if (m->check_timed_out) {
 		str_addf(&m->check_text, "Health check exceeded timeout (%llu ms)",
-			 (unsigned long long)(check_of(m)->timeout_ns / 1000000));
+			 (unsigned long long)(timeout_of(m) / 1000000));
 		status = CODE_NO_RESULT;
 	}
 	conclude(m, status);
@@ -224,7 +252,8 @@ static int join_check(struct monitor *m, struct err *e)
 	autofd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return err_sys(e, errno, "open /dev/null");
-	const struct container_join_opts o = {.args = &check_of(m)->test, .stdio = {null, theirs, theirs}};
+	const struct container_join_opts o = {.args = m->in_startup ? &check_of(m)->startup_test : &check_of(m)->test,
+					      .stdio = {null, theirs, theirs}};
 	int r = io_set_nonblock(m->check_out, true, e);
 	if (r == 0)
 		r = container_join(&m->c->rec, &o, &m->check, e);
@@ -255,12 +284,15 @@ static int run_check(void *arg, struct err *e)
 		conclude(m, CODE_NO_RESULT);
 		return 0;
 	}
-	event_timer_set(&m->loop, &m->health_limit, check_of(m)->timeout_ns, on_check_limit, m);
+	event_timer_set(&m->loop, &m->health_limit, timeout_of(m), on_check_limit, m);
 	return 0;
 }
 
 void monitor_health_start(struct monitor *m)
 {
+	m->in_startup = check_of(m)->startup_test.count > 0;
+	m->startup_passed = 0;
+	m->startup_failed = 0;
 	if (check_of(m)->test.count)
 		next_check(m);
 }

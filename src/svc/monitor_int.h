@@ -25,6 +25,7 @@
 #include "container_int.h"
 #include "rl/base/event.h"
 #include "rl/engine/log_file.h"
+#include "rl/engine/log_journal.h"
 
 enum attach_type {
 	ATTACH_HELLO = 'H',
@@ -74,9 +75,10 @@ struct monitor {
 	struct container *c;
 	struct event_loop loop;
 	struct log_writer log;
-	bool is_new;   /* made by this very command: removed again if it cannot be started */
-	bool reported; /* STARTED or FAILED was sent */
-	bool ended;    /* the last run is over; only clients have to be served */
+	struct log_journal journal; /* --log-driver journald */
+	bool is_new;		    /* made by this very command: removed again if it cannot be started */
+	bool reported;		    /* STARTED or FAILED was sent */
+	bool ended;		    /* the last run is over; only clients have to be served */
 	int exit_status;
 	int killed_by;
 	bool timed_out;
@@ -103,6 +105,8 @@ struct monitor {
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint64_t backoff_ns;
 
+	bool in_startup; /* the check that comes first has not succeeded yet */
+	unsigned startup_passed, startup_failed;
 	struct runtime_container check; /* a running health check */
 	int check_out;
 	struct event_source check_src, check_out_src, check_sync_src;
@@ -140,6 +144,7 @@ void monitor_write_state(struct monitor *m);
  * *ret_detached), or the connection breaks. */
 struct attach_opts {
 	bool input, output, sig_proxy, tty;
+	unsigned hidden;	 /* 1 << 1, 1 << 2: output that is not shown */
 	const char *detach_keys; /* NULL: the default */
 };
 int container_attach_serve(int conn, const struct attach_opts *o, bool *ret_detached, struct err *e) RL_CHECK;

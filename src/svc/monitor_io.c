@@ -21,6 +21,7 @@
 #include "rl/kern/pty.h"
 
 enum { READ_SIZE = 64 * 1024, INPUT_MAX = 64 * 1024, PIPE_WANTED = 256 * 1024 };
+enum { JOURNAL_COPY_SIZE = 20 << 20, JOURNAL_COPY_FILES = 5 };
 
 static int on_client(void *arg, uint32_t events, struct err *e);
 
@@ -316,6 +317,7 @@ static int read_output(struct monitor *m, int index)
 	if (n <= 0)
 		return -1; /* EIO: every slave of the terminal is closed */
 	log_writer_add(&m->log, index ? LOG_STDERR : LOG_STDOUT, buf, (size_t)n);
+	log_journal_add(&m->journal, index ? LOG_STDERR : LOG_STDOUT, buf, (size_t)n);
 	for (ssize_t i = 0; i < n; i += ATTACH_DATA_MAX)
 		monitor_send(m, ATTACH_WANTS_OUTPUT, index ? ATTACH_ERR : ATTACH_OUT, buf + i,
 			     (size_t)RL_MIN(n - i, (ssize_t)ATTACH_DATA_MAX));
@@ -460,9 +462,27 @@ static int open_socket(struct monitor *m, struct err *e)
 	return r;
 }
 
+/* The journal is for others to read; what `rl logs` shows is kept beside it, within docker's bounds for that. */
+static int open_journal(struct monitor *m, struct err *e)
+{
+	const struct run_opts *o = m->c->o;
+	const struct record_config *rc = &m->c->rec.config;
+	struct log_journal_source source = {.id = rc->id, .name = rc->name, .image = o->image ? o->image : ""};
+	for (size_t i = 0; i < o->log_opts.count; i++) {
+		const char *tag = str_after(o->log_opts.items[i], "tag=");
+		source.tag = tag ? tag : source.tag;
+	}
+	return log_journal_open(&m->journal, LOG_JOURNAL_SOCKET, &source, e);
+}
+
 int monitor_io_open(struct monitor *m, struct err *e)
 {
 	const struct run_opts *o = m->c->o;
-	int r = log_writer_open(&m->log, m->c->dirfd, o->log_driver, o->log_max_size, o->log_max_file, e);
+	bool journal = o->log_driver == LOG_DRIVER_JOURNALD;
+	uint64_t size = journal && !o->log_max_size ? JOURNAL_COPY_SIZE : o->log_max_size;
+	unsigned files = journal && !o->log_max_size ? JOURNAL_COPY_FILES : o->log_max_file;
+	int r = journal ? open_journal(m, e) : 0;
+	if (r == 0)
+		r = log_writer_open(&m->log, m->c->dirfd, o->log_driver, size, files, e);
 	return r < 0 ? r : open_socket(m, e);
 }

@@ -79,6 +79,8 @@ is "so can names, states and exit codes" "$(rl ps -aq --filter name=^c$ --filter
 must_fail "an unknown filter" --status 125 --stderr 'no filter' rl ps --filter nmae=c
 is "--latest" "$(rl inspect -l -f '{{.Name}}')" /c
 is "-q prints ids only" "$(rl ps -aq --no-trunc)" "$(rl inspect -f '{{.Id}}' c)"
+is "--sort size is by what was written" "$(rl create --name big $N busybox true >/dev/null; echo 12345 >f; rl cp f big:/f; rl ps -a --sort size --format '{{.Names}}' | tr '\n' ' '; rl rm big >/dev/null)" "c big "
+like "ps --watch shows it again" "$(timeout 5 rl ps -a -w 1 --noheading --format '{{.Names}}' | sed 2q | tr '\n' ' ')" '^c c $'
 is "json is one array" "$(rl ps -a --format json | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["Names"])')" c
 is "docker's inspect has what scripts use" "$(rl inspect c | python3 -c '
 import json, sys

@@ -62,4 +62,39 @@ is "30 MB at full speed are all there" "$(rl logs big | wc -c)" 30000000
 rl rm -fa >/dev/null
 is "nothing is left" "$(rl ps -aq)$(ls "$RL_ROOT/names")" ""
 leftovers "no process or mount stays"
+
+# --- what --log-opt attaches
+rl run -d $N --name det -l tier=web -l team=a -e MODE=x --log-opt tag=T --log-opt labels=tier,none --log-opt env=MODE busybox echo line >/dev/null
+done_with det
+is "--details shows tag, labels and variables that were asked for" "$(rl logs --details det)" "tag=T,tier=web,MODE=x line"
+is "not without --details" "$(rl logs det)" line
+
+# --- the journal: one of our own, where /run can be another
+must_fail "without a journal journald is refused, by name" --status 125 --stderr 'no journal' sh -c 'test ! -S /run/systemd/journal/socket || { echo "no journal: there is one here" >&2; exit 125; }; rl run -d --network none --log-driver journald busybox true'
+cat >journal.py <<'END'
+import os, socket, struct, subprocess, sys
+os.makedirs("/run/systemd/journal")
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("/run/systemd/journal/socket")
+s.settimeout(30)
+os.environ["RL_ROOT"] = sys.argv[1]
+os.environ["RL_IDMAP"] = "single"
+rl = ["rl", "run", "-d", "-q", "--network", "none", "--name", "j", "--log-driver", "journald", "--log-opt", "tag=mine", "busybox"]
+r = subprocess.run(rl + ["sh", "-c", r"echo out; printf 'e\001r' >&2"], capture_output=True, text=True)
+print(r.stderr, end="")
+for _ in range(2):
+    data = s.recv(65536)
+    head, rest = data.split(b"MESSAGE\n", 1) if b"PARTIAL" not in data else data.split(b"=true\nMESSAGE\n", 1)
+    n = struct.unpack("<Q", rest[:8])[0]
+    fields = dict(l.split(b"=", 1) for l in head.split(b"\n") if b"=" in l)
+    print(fields[b"PRIORITY"].decode(), fields[b"CONTAINER_NAME"].decode(), fields[b"SYSLOG_IDENTIFIER"].decode(), repr(rest[8:8 + n]))
+subprocess.run(["rl", "wait", "j"], capture_output=True)
+print(subprocess.run(["rl", "logs", "j"], capture_output=True, text=True).stdout, end="")
+subprocess.run(["rl", "rm", "-f", "j"], capture_output=True)
+END
+if unshare -rm true 2>/dev/null; then
+	is "journald gets every line, with its stream, name and tag, and rl logs shows it as well" "$(unshare -rm sh -c "mount -t tmpfs none /run && exec python3 journal.py $T/store-j" 2>&1 | LC_ALL=C sort)" "$(printf '%s\n' "3 j mine b'e\\x01r'" "6 j mine b'out'" out | LC_ALL=C sort)"
+else
+	skip "journald gets every line" "no user and mount namespace"
+fi
 done_testing

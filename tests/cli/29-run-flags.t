@@ -71,7 +71,6 @@ is "also at every start" "$(rl inspect -f '{{.State.Status}}' first)" running
 rl rm -f first second >/dev/null
 must_fail "one that does not exist" --status 125 --stderr "no container 'first'" rl create --requires first img true
 is "-a stdin is -i" "$(echo hi | run -a stdin -a stdout -a stderr img cat)" hi
-must_fail "the output is not split" --status 125 --stderr 'together' run -a stdout img true
 ok "--rmi" run --rmi img2 /bin/busybox true
 must_fail "the image is gone" --status 1 rl image exists img2
 is "the status is the command's" "$(run --rmi img sh -c 'exit 3'; echo $?; rl images -q img | wc -l)" "3
@@ -97,4 +96,15 @@ printf 'x=1\n# no\ny=2 3\n' >labels
 is "--label-file" "$(rl create --name lf --label-file labels $N img true >/dev/null; rl inspect -f '{{json .Config.Labels}}' lf)" '{"x":"1","y":"2 3"}'
 is "--umask" "$(run --umask 077 img sh -c 'umask')" 0077
 is "--oom-score-adj" "$(run --oom-score-adj 500 img cat /proc/self/oom_score_adj)" 500
+
+# --- output that is not attached
+both='echo out; echo err >&2'
+is "--attach stdout shows that only" "$(rl run --rm $N -a stdout busybox sh -c "$both" 2>&1)" out
+is "--attach stderr, too" "$(rl run --rm $N -a stderr busybox sh -c "$both" 2>&1)" err
+is "with a monitor in between as well" "$(rl run --rm $N --restart no --health-cmd true -a stderr busybox sh -c "$both" 2>&1)" err
+is "rl's own messages are shown" "$(rl run --rm $N -a stdout busybox nope 2>&1 | grep -c 'not found')" 1
+is "stdin, and both" "$(echo in | rl run --rm $N -a stdin -a stdout -a stderr busybox cat)" in
+is "--ulimit host takes what was asked for before back" "$(rl run --rm $N --ulimit nofile=77:88 --ulimit host busybox sh -c 'ulimit -n')" "$(ulimit -n)"
+is "--ipc none is one's own without a tmpfs on /dev/shm" "$(rl run --rm $N --ipc none busybox grep -c ' /dev/shm ' /proc/mounts)" 0
+ok "--mount takes docker's consistency=" rl run --rm $N --mount type=bind,src="$T",dst=/m,consistency=cached busybox true
 done_testing

@@ -170,4 +170,8 @@ for i in {1..50}; do wait "${pids[i]}"; [ $? = "$i" ] || bad=$((bad + 1)); done
 is "fifty at once each have their own status" $bad 0
 rl rm -fa >/dev/null
 leftovers "nothing is left running or mounted"
+rl run -d --network none --cidfile cid busybox sleep 1000 >/dev/null
+is "exec --cidfile" "$(rl exec --cidfile cid echo by id)" "by id"
+must_fail "exec --cidfile of a file that is not there" --status 125 --stderr cidfile rl exec --cidfile nofile true
+rl rm -f --cidfile cid >/dev/null
 done_testing

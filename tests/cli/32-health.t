@@ -86,4 +86,19 @@ rl run -d $N --name no $fast --health-cmd false --no-healthcheck busybox sleep 1
 is "--no-healthcheck switches checks off" "$(rl inspect -f '{{json .State.Health}}' no)" null
 rl rm -fa >/dev/null
 leftovers "nothing is left running or mounted"
+
+# --- a check that comes first ---
+rl run -d $N --name su $fast --health-cmd 'touch /regular' --health-startup-cmd 'test -e /up' --health-startup-interval 100ms --health-startup-success 2 busybox sleep 10000 >/dev/null
+tried() { [ "$(rl inspect -f '{{len .State.Health.Log}}' "$1")" -ge 3 ]; }
+ok "the startup check is tried again" wait_for "three tries" 60 tried su
+is "meanwhile the container is starting, and the other check does not run" "$(health su) $(rl exec su ls /regular 2>/dev/null)" "starting "
+rl exec su touch /up
+ok "after it has succeeded the other one decides" timeout 60 rl wait --condition healthy su
+ok "which has run" rl exec su ls /regular
+rl run -d $N --name again $fast --health-cmd true --health-startup-cmd false --health-startup-interval 50ms --health-startup-retries 2 --stop-timeout 0 busybox sleep 10000 >/dev/null
+first=$(rl inspect -f '{{.State.StartedAt}}' again)
+started_again() { [ "$(rl inspect -f '{{.State.StartedAt}}' again)" != "$first" ]; }
+ok "after so many failures the container is started again" wait_for "another start" 60 started_again
+rl rm -f su again >/dev/null
+must_fail "it needs a check that it comes before" --status 125 --stderr 'no check' rl create $N --health-startup-cmd true busybox true
 done_testing

@@ -17,6 +17,7 @@ pods() {
 	is "$how: network, ipc and host name are shared" "$(ns one net) $(ns one ipc) $(ns one uts)" "$(ns two net) $(ns two ipc) $(ns two uts)"
 	rl exec one sh -c 'echo shm >/dev/shm/x'
 	is "$how: and /dev/shm" "$(rl exec two cat /dev/shm/x)" shm
+	is "$how: ps shows the pod and can be asked for it" "$(rl ps --filter pod=web --sort names --format '{{.Names}}' | tr '\n' ' ')$(rl ps -p --filter name=one | grep -c "$(rl pod ps -q | cut -c1-12)")" "one two 1"
 	isnt "$how: processes and mounts are not" "$(ns one pid) $(ns one mnt)" "$(ns two pid) $(ns two mnt)"
 	is "$how: they are the holder's" "$(ns one net)" "$(readlink /proc/"$(pid_of web)"/ns/net)"
 	is "$how: the host name is the pod's" "$(rl exec one hostname)" web

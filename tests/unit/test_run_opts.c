@@ -303,7 +303,7 @@ static const struct grammar_case cases[] = {
 	BAD("pid", run_opts_pid, "container:../x", "not a container"),
 	BAD("pid", run_opts_pid, "ns:/x", "expected"),
 	OK("ipc", run_opts_ipc, "shareable", "private -"),
-	BAD("ipc", run_opts_ipc, "none", "expected"),
+	OK("ipc", run_opts_ipc, "none", "private -"),
 	OK("cgroupns", run_opts_cgroupns, "host", "host"),
 	BAD("cgroupns", run_opts_cgroupns, "container:x", "expected"),
 	OK("network", run_opts_network, "none", "none - -"),

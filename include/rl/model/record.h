@@ -58,6 +58,11 @@ struct record_health_check {
 	uint64_t timeout_ns, start_period_ns;
 	uint64_t start_interval_ns; /* in the start period; 0: interval_ns */
 	unsigned retries;
+	/* What has to succeed first (podman's startup check). */
+	struct strv startup_test; /* empty: none */
+	uint64_t startup_interval_ns, startup_timeout_ns;
+	unsigned startup_retries; /* failures after which it is started again; 0: never */
+	unsigned startup_success; /* at least 1 */
 };
 
 struct record_config {

@@ -106,7 +106,7 @@ enum { RUN_OPTS_OWN_ID = 0xffffffffu };
 /* Restart policies; anything but NO needs a detached container. */
 enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
 
-enum log_driver { LOG_DRIVER_JSON, LOG_DRIVER_K8S, LOG_DRIVER_NONE, LOG_DRIVER_PASSTHROUGH };
+enum log_driver { LOG_DRIVER_JSON, LOG_DRIVER_K8S, LOG_DRIVER_NONE, LOG_DRIVER_PASSTHROUGH, LOG_DRIVER_JOURNALD };
 
 enum health_action { HEALTH_ACTION_NONE, HEALTH_ACTION_KILL, HEALTH_ACTION_RESTART, HEALTH_ACTION_STOP };
 
@@ -147,7 +147,8 @@ struct run_opts {
 	bool sig_proxy;		 /* true */
 	char *detach_keys;	 /* "ctrl-p,ctrl-q"; "" switches off */
 	bool explain;
-	char *report; /* "line", "json" or a file; NULL: none */
+	unsigned hidden; /* 1 << 1, 1 << 2: output not to be shown; of this run, not stored */
+	char *report;	 /* "line", "json" or a file; NULL: none */
 	enum log_driver log_driver;
 	uint64_t log_max_size; /* bytes of one file, 0: without end */
 	unsigned log_max_file; /* files kept, 1 at least */
@@ -155,7 +156,11 @@ struct run_opts {
 	char *health_cmd;      /* shell text or a JSON array; "none" switches the image's off; NULL: the image's */
 	int64_t health_interval, health_timeout, health_start_period; /* ns, -1: the image's, else docker's */
 	int64_t health_start_interval;
-	int health_retries; /* -1: the image's, else 3 */
+	int health_retries;	  /* -1: the image's, else 3 */
+	char *health_startup_cmd; /* podman's: until it has succeeded the container is starting; NULL: none */
+	int64_t health_startup_interval, health_startup_timeout; /* ns, -1: 30 s */
+	unsigned health_startup_retries; /* failures after which the container is started again, 0: never */
+	unsigned health_startup_success; /* successes that it takes, 0: one */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
 
@@ -201,6 +206,7 @@ struct run_opts {
 	struct strv volumes_from; /* "NAME" or "NAME:OPTIONS" */
 	enum image_volumes image_volumes;
 	uint64_t shm_size; /* 64 MiB */
+	bool no_shm;	   /* --ipc none */
 	struct device_opt *devices;
 	size_t ndevices;
 
@@ -304,6 +310,11 @@ int run_opts_health_timeout(struct run_opts *o, const char *value, struct err *e
 int run_opts_health_start_period(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_start_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_cmd(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_interval(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_health_startup_success(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
 const char *run_opts_log_driver_name(enum log_driver d);
