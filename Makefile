@@ -92,7 +92,7 @@ $(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,portd) -Wl,--start-group $(PORTD_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
 		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
-NOTIFYD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
+NOTIFYD_LIBS := $(foreach l,engine/net kern model base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-notifyd: $(call objs,notifyd) $(NOTIFYD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -275,7 +275,7 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 git openssh-client tmux tar gzip xz-utils bzip2 zstd attr libcap2-bin \
-	nftables iputils-ping netcat-openbsd iperf3 strace skopeo umoci podman buildah mmdebstrap docker-registry apache2-utils openssl bubblewrap
+	nftables iputils-ping netcat-openbsd iperf3 curl nodejs strace skopeo umoci podman buildah mmdebstrap docker-registry apache2-utils openssl bubblewrap
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_FUZZ := clang libclang-rt-14-dev llvm
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3

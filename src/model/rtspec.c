@@ -34,6 +34,7 @@ void rtspec_drop_secrets(struct rtspec *s)
 
 void rtspec_free(struct rtspec *s)
 {
+	free(s->connect.policy);
 	strv_free(&s->args);
 	strv_free(&s->env);
 	strv_free(&s->group_add);

@@ -46,6 +46,9 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		{"default", NETWORK_SLIRP, false},
 	};
 	size_t n = strcspn(value, ":");
+	/* "slirp,fast" */
+	if (str_after(value, "slirp,") || str_after(value, "slirp4netns,"))
+		n = strcspn(value, ",");
 	autofree char *head = xstrndup(value, n);
 	const char *rest = value[n] ? value + n + 1 : NULL;
 	bool is_word = false;

@@ -92,6 +92,14 @@ static int parse_port_handler(struct slirp_opt *o, const char *key, const char *
 	return 0;
 }
 
+static int parse_fast(struct slirp_opt *o, const char *key, const char *value, struct err *e)
+{
+	int fast = 0;
+	int r = parse_bool(key, value, &fast, e);
+	o->fast = fast;
+	return r;
+}
+
 static const struct {
 	const char *key;
 	int (*parse)(struct slirp_opt *, const char *, const char *, struct err *);
@@ -103,6 +111,7 @@ static const struct {
 	{"outbound_addr", parse_outbound},
 	{"outbound_addr6", parse_outbound},
 	{"port_handler", parse_port_handler},
+	{"fast", parse_fast},
 };
 
 static int parse_one(const char *item, struct slirp_opt *o, struct err *e)
@@ -112,6 +121,8 @@ static int parse_one(const char *item, struct slirp_opt *o, struct err *e)
 	autofree char *key = xstrndup(item, equals ? (size_t)(equals - item) : strlen(item));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (str_eq(key, keys[i].key)) {
+			if (!equals && str_eq(key, "fast"))
+				return parse_fast(o, key, "true", e);
 			if (!equals)
 				return err_set(e, EINVAL, "network option %s needs a value", key);
 			return keys[i].parse(o, key, equals + 1, e);

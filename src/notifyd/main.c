@@ -65,7 +65,8 @@ static int take_listener(struct notifyd *d, int *ret_listener, struct err *e)
 	int r = sync_expect(NOTIFYD_SOCKET_FD, "the container's process", NOTIFYD_STEP_LISTENER, msg, e);
 	if (r < 0)
 		return r;
-	if (msg->nfds != 3 || msg->len != sizeof(d->who)) {
+	int extra = d->cfg.connect.on ? NOTIFYD_FD_COUNT : 0;
+	if (msg->nfds != 3 + extra || msg->len != sizeof(d->who)) {
 		sync_close_fds(msg);
 		return err_set(e, EPROTO, "malformed listener message");
 	}
@@ -73,6 +74,8 @@ static int take_listener(struct notifyd *d, int *ret_listener, struct err *e)
 	d->client = msg->fds[1];
 	memcpy(&d->who, msg->data, sizeof(d->who));
 	d->rootfd = msg->fds[2];
+	for (int i = 0; i < extra; i++)
+		d->container_fds[i] = msg->fds[3 + i];
 	return 0;
 }
 

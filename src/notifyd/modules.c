@@ -1,7 +1,9 @@
+#include "connect.h"
 #include "notifyd.h"
 #include "owner.h"
 
 const struct notifyd_module *const notifyd_modules[] = {
 	&owner_module,
+	&connect_module,
 	NULL,
 };

@@ -4,6 +4,7 @@
  *   main.c       start: configuration, filter, handshake, confinement
  *   loop.c       the loop: one call, its handler, the answer
  *   modules.c    the list of modules
+ *   connect*.c   the fast path of TCP connections (connect.h)
  *   owner*.c     owners and identity in single-uid containers (owner.h)
  *
  * To add a feature: a struct notifyd_module in files of its own, a line in modules.c, a member of struct
@@ -48,6 +49,7 @@
 enum { NOTIFYD_CALLS_MAX = 512, NOTIFYD_CALL_CONDS = 2 };
 
 struct notifyd;
+struct connect;
 struct owner;
 
 /* `arg` is that of the table's line. */
@@ -79,16 +81,18 @@ struct notifyd {
 	struct notifyd_config cfg;
 	struct notifyd_identity who;
 	struct seccomp_notify notify;
-	int procfd;  /* the host's /proc: "<req->pid>/..." is the caller */
-	int rootfd;  /* the root of the process we serve */
-	int user_ns; /* a process in its user namespace, or -1: that one itself */
-	int client;  /* pidfd of the process we serve */
+	int procfd;			     /* the host's /proc: "<req->pid>/..." is the caller */
+	int rootfd;			     /* the root of the process we serve */
+	int user_ns;			     /* a process in its user namespace, or -1: that one itself */
+	int client;			     /* pidfd of the process we serve */
+	int container_fds[NOTIFYD_FD_COUNT]; /* with `connect` */
 	bool in_container;
 	bool uses_loop;
 	struct event_loop loop;
 	struct event_source listener_src;
 	/* What the modules keep, one pointer each. */
 	struct owner *owner;
+	struct connect *connect;
 	/* By architecture and number: index into calls, plus one. */
 	uint16_t index[SECCOMP_ARCH_N][NOTIFYD_CALLS_MAX];
 	const struct notifyd_call *calls[NOTIFYD_CALLS_MAX];

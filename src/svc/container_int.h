@@ -219,6 +219,11 @@ void container_network_describe(const struct container *c, struct strv *out);
 int container_rights(const struct record_config *config, struct net_rights **ret, struct err *e) RL_CHECK;
 /* Tell the rl-netd of its own, before the device; tell that of a network, before it is plugged in. */
 int container_rights_slirp(struct container *c, struct err *e) RL_CHECK;
+/* Where the fast path leads; off (with a warning) where the kernel cannot. */
+int container_rights_fast(const struct record_config *config, const struct net_slirp_opts *s, struct rt_connect *ret,
+			  struct err *e) RL_CHECK;
+/* The same for a process that joins the container. */
+int container_rights_fast_join(const struct container_rec *rec, struct rt_connect *ret, struct err *e) RL_CHECK;
 int container_rights_lease(const struct container_rec *rec, const struct net_lease *lease, int conn,
 			   struct err *e) RL_CHECK;
 /* Addresses on named networks, before the clone; and let go of them. */

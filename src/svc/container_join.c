@@ -135,6 +135,8 @@ int container_join(const struct container_rec *rec, const struct container_join_
 	y.has_map = container_rec_map(rec, &y.map);
 	bool open = o->o && o->o->privileged && raise_privileges(rec, &y.spec);
 	int r = secret_add_env(rec->store, &rec->config.o, o->o, &y.spec, e);
+	if (r == 0)
+		r = container_rights_fast_join(rec, &y.spec.connect, e);
 	if (r == 0 && !open)
 		r = fill_seccomp(rec, &y, e);
 	if (r == 0) {

@@ -32,7 +32,7 @@ static int build_slirp(struct container *c, struct err *e)
 				     &s->mac[2], &s->mac[3], &s->mac[4], &s->mac[5]) != NET_MAC_LEN)
 		return err_set(e, EINVAL, "--mac-address: '%s' is not an address", o->mac_address);
 	c->uses_slirp = true;
-	return 0;
+	return s->fast ? container_rights_fast(&c->rec.config, s, &c->spec.connect, e) : 0;
 }
 
 int container_build_network(struct container *c, struct err *e)

@@ -133,10 +133,16 @@ enum doctor_state doctor_landlock(struct doctor *d, struct doctor_row *row)
 	int abi = landlock_abi();
 	if (abi > 0) {
 		str_addf(&row->finding, "ABI %d%s", abi,
-			 abi < 6 ? ": abstract sockets of the host are reachable with --network host" : "");
+			 abi < 4   ? ": no fast path (--network slirp,fast), and abstract sockets of the host are "
+				     "reachable "
+				     "with --network host"
+			 : abi < 6 ? ": abstract sockets of the host are reachable with --network host"
+				   : "");
 		return DOCTOR_WORKS;
 	}
-	str_adds(&row->finding, "not there: abstract sockets of the host are reachable with --network host");
+	str_adds(&row->finding,
+		 "not there: no fast path (--network slirp,fast), and abstract sockets of the host are reachable with "
+		 "--network host");
 	str_adds(&row->remedy,
 		 "a kernel with landlock in its list of security modules (lsm=landlock,... on its command line)");
 	return DOCTOR_RUNG;

@@ -9,6 +9,7 @@ Host side (they print "ready" once they can be used, and run until killed):
                                       and then the right answer), big (a 3 kB answer), closetcp
     names LOG ADDR RECORD...          a name server on port 53, UDP and TCP, that knows these: NAME=ADDRESS, NAME=ADDRESS/TTL,
                                       NAME=@ALIAS; the rest does not exist
+    full ADDR PORT                    a TCP server that answers nobody: its queue is full
     flood ADDR PORT BYTES CLOSE       sends BYTES to each client, then CLOSE: close, reset, or stop reading ("half")
 
 Container side:
@@ -64,7 +65,10 @@ def accept(log, address, *ports):
             if kind == socket.SOCK_STREAM:
                 connection, peer = s.accept()
                 log_line(log, f"{address} {port}")
-                connection.sendall(f"from {peer[0]}\n".encode())
+                try:
+                    connection.sendall(f"from {peer[0]}\n".encode())
+                except OSError:
+                    pass  # gone already
                 connection.close()
             else:
                 data, peer = s.recvfrom(70000)
@@ -196,6 +200,24 @@ def names(log, address, *records):
                 if query:
                     answer = names_answer(log, table, query, "tcp")
                     c.sendall(struct.pack("!H", len(answer)) + answer)
+
+
+def full(address, port):
+    server = socket.socket(family(address), socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((address, int(port)))
+    server.listen(0)
+    kept = []
+    while True:
+        s = socket.socket(family(address), socket.SOCK_STREAM)
+        s.settimeout(0.3)
+        try:
+            s.connect((address, int(port)))
+            kept.append(s)
+        except OSError:
+            break
+    ready()
+    time.sleep(10000)
 
 
 def flood(address, port, count, how):

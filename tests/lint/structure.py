@@ -100,7 +100,7 @@ MAY_SEE = {
     "image": {"base", "kern", "model", "engine/archive", "engine/registry", "engine/store"},
     "netd": {"base", "kern", "model", "engine/net"},
     "portd": {"base", "kern", "engine/net"},
-    "notifyd": {"base", "kern", "model", "engine/runtime"},
+    "notifyd": {"base", "kern", "model", "engine/runtime", "engine/net"},
     "gen": {"base", "kern", "model", "engine/runtime"},
 }
 

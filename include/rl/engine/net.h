@@ -87,6 +87,8 @@ struct net_slirp_opts {
 	unsigned prefix;
 	struct in_addr network, address, gateway, dns; /* .0, .100, .2, .3 */
 
+	bool fast; /* for svc: rl-netd does nothing else for it */
+
 	bool ipv6;
 	struct in6_addr network6, address6, gateway6; /* /64; ::100, ::2 */
 
@@ -95,7 +97,7 @@ struct net_slirp_opts {
 	uint16_t host_ports[NET_HOST_PORTS_MAX];
 
 	char outbound[64], outbound6[64]; /* address or interface name connections leave from; "" as routed */
-	struct in_addr outbound_addr;	  /* the same as addresses, set by net_slirp_start */
+	struct in_addr outbound_addr;	  /* the same as addresses, set by net_slirp_find_outbound */
 	struct in6_addr outbound_addr6;
 
 	struct net_servers dns_servers;	 /* --dns; none: follow the host's resolv.conf */
@@ -178,6 +180,9 @@ void net_slirp_set_shared6(struct net_slirp_opts *o, const struct in6_addr *netw
 /* Move a default subnet that clashes with the host's routes (reads the routing table of the calling process's network
  * namespace, about 30 us). net_slirp_start calls it; separate for those who want to know the addresses earlier, and done once. */
 int net_slirp_choose_subnet(struct net_slirp_opts *o, struct err *e) RL_CHECK;
+
+/* The addresses behind outbound and outbound6, as net_slirp_start finds them; -EADDRNOTAVAIL. */
+int net_slirp_find_outbound(struct net_slirp_opts *o, struct err *e) RL_CHECK;
 
 /* ---- host side ---- */
 

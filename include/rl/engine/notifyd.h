@@ -33,7 +33,7 @@ int notifyd_start(const struct notifyd_config *c, int user_ns, int *ret_sock, st
 void notifyd_reap(struct proc_child *child);
 
 /* Load the filter that rl-notifyd sends, give it the listener and the ids, wait until it answers. Needs no_new_privs
- * or CAP_SYS_ADMIN. Closes *sock. -EBUSY: an outer filter has a listener. */
-int notifyd_hand_over(int *sock, const struct user_ids *ids, struct err *e) RL_CHECK;
+ * or CAP_SYS_ADMIN. `connects`: the config has `connect`; then in the container's namespaces, its /proc mounted. Closes *sock. -EBUSY: an outer filter has a listener. */
+int notifyd_hand_over(int *sock, const struct user_ids *ids, bool connects, struct err *e) RL_CHECK;
 
 #endif

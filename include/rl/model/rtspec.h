@@ -17,6 +17,7 @@
 
 #include "rl/base/err.h"
 #include "rl/base/str.h"
+#include "rl/model/net_policy.h"
 
 enum rt_mount_kind {
 	RT_BIND,
@@ -150,6 +151,14 @@ enum rt_emulate {
 	RT_EMULATE_FULL,  /* and stat and getuid and their kin agree with it */
 };
 
+/* TCP connections that would go through the gateway are made by rl-notifyd on sockets of the host (rl-internals(7)). */
+struct rt_connect {
+	bool on;
+	struct in_addr gateway, outbound; /* outbound zero: as routed */
+	struct in6_addr gateway6, outbound6;
+	struct net_policy *policy; /* owned; NULL: everything is allowed */
+};
+
 struct rtspec {
 	/* process */
 	struct strv args;
@@ -172,6 +181,7 @@ struct rtspec {
 	struct rt_ids ids;
 	bool no_new_privs;
 	enum rt_emulate emulate;
+	struct rt_connect connect;
 	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_* the profile asks for */
 	int oom_score_adj;
 	bool oom_score_adj_set;

@@ -75,13 +75,17 @@ static int find_outbound(const char *text, int family, void *ret_addr, struct er
 	return 0;
 }
 
+int net_slirp_find_outbound(struct net_slirp_opts *o, struct err *e)
+{
+	int r = find_outbound(o->outbound, AF_INET, &o->outbound_addr, e);
+	return r < 0 ? r : find_outbound(o->outbound6, AF_INET6, &o->outbound_addr6, e);
+}
+
 int net_slirp_start(struct net_slirp_opts *o, struct net_slirp *ret, struct err *e)
 {
 	struct net_slirp s = NET_SLIRP_NONE;
 	int pair[2];
-	int r = find_outbound(o->outbound, AF_INET, &o->outbound_addr, e);
-	if (r >= 0)
-		r = find_outbound(o->outbound6, AF_INET6, &o->outbound_addr6, e);
+	int r = net_slirp_find_outbound(o, e);
 	if (r >= 0)
 		r = net_slirp_choose_subnet(o, e);
 	if (r >= 0)

@@ -79,6 +79,7 @@ int net_slirp_parse(const char *text, struct net_slirp_opts *o, struct err *e)
 		set_subnet(o, said.network, said.prefix);
 		o->cidr_given = true;
 	}
+	o->fast = said.fast;
 	if (said.enable_ipv6 >= 0)
 		o->ipv6 = said.enable_ipv6;
 	if (said.allow_host_loopback >= 0)

@@ -159,6 +159,13 @@ static int load_filter(struct apply *a, struct err *e)
 	return a->start->meet_listener(a->start->meet_arg, listener, e);
 }
 
+/* Behind the fast path: whatever the payload does, it cannot connect or bind a TCP socket itself. */
+static int deny_tcp(struct err *e)
+{
+	int r = landlock_restrict(LANDLOCK_WANT_DENY_TCP, e);
+	return r == 0 ? err_set(e, ENOTSUP, "the fast path needs Landlock's rules for TCP (Linux 6.7)") : r;
+}
+
 static int run_op(struct apply *a, const struct op *op, struct err *e)
 {
 	switch (op->kind) {
@@ -242,8 +249,10 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_UMASK:
 		umask((mode_t)a->plan->spec->umask);
 		return 0;
+	case OP_DENY_TCP:
+		return deny_tcp(e);
 	case OP_NOTIFY:
-		return notifyd_hand_over(&a->notifyd, &a->ids, e);
+		return notifyd_hand_over(&a->notifyd, &a->ids, a->plan->spec->connect.on, e);
 	case OP_SECCOMP:
 		return load_filter(a, e);
 	case OP_IDENTITY:

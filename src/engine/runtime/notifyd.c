@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "rl/base/io.h"
@@ -20,8 +23,18 @@ enum { END_PATIENCE_MS = 20 };
 
 bool notifyd_config_from_spec(const struct rtspec *s, struct notifyd_config *ret)
 {
+	const struct rt_connect *t = &s->connect;
 	*ret = (struct notifyd_config){.emulate = (uint32_t)s->emulate};
-	return s->emulate != RT_EMULATE_OFF;
+	if (t->on)
+		ret->connect = (struct notifyd_connect){.on = 1,
+							.gateway = t->gateway,
+							.outbound = t->outbound,
+							.gateway6 = t->gateway6,
+							.outbound6 = t->outbound6,
+							.has_policy = t->policy != NULL};
+	if (t->on && t->policy)
+		ret->connect.policy = *t->policy;
+	return s->emulate != RT_EMULATE_OFF || t->on;
 }
 
 int notifyd_start(const struct notifyd_config *c, int user_ns, int *ret_sock, struct proc_child *ret_child,
@@ -60,15 +73,17 @@ void notifyd_reap(struct proc_child *child)
 	child->pid = -1;
 }
 
-static int load(const struct sync_msg *msg, struct err *e)
+static int load(const struct sync_msg *msg, bool connects, struct err *e)
 {
 	const struct seccomp_filter filter = {
 		.insns = (const struct sock_filter *)(const void *)msg->data,
 		.count = msg->len / sizeof(struct sock_filter),
 	};
-	int fd = seccomp_notify_load(&filter, true, e);
+	/* A connect must end when a signal comes. */
+	int fd = seccomp_notify_load(&filter, !connects, e);
 	if (fd == -EBUSY)
-		err_hint(e, "rl runs inside a container whose system calls are answered already: use --emulate=off");
+		err_hint(e, "rl runs inside a container whose system calls are answered already: use --emulate=off and "
+			    "no fast path");
 	return fd;
 }
 
@@ -82,14 +97,39 @@ static int fill_identity(const struct user_ids *ids, struct notifyd_identity *re
 	return 0;
 }
 
-int notifyd_hand_over(int *sock, const struct user_ids *ids, struct err *e)
+static int open_container_fds(int fds[NOTIFYD_FD_COUNT], struct err *e)
+{
+	fds[NOTIFYD_FD_ROUTE] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	fds[NOTIFYD_FD_MODEL] = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fds[NOTIFYD_FD_MODEL] < 0) /* a kernel without IPv6 */
+		fds[NOTIFYD_FD_MODEL] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	fds[NOTIFYD_FD_PROC] = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < NOTIFYD_FD_COUNT; i++)
+		if (fds[i] < 0)
+			return err_sys(e, errno, "what the fast path needs of the container");
+	return 0;
+}
+
+static int send_listener(int sock, const struct notifyd_identity *who, const int own[3], bool connects, struct err *e)
+{
+	int fds[3 + NOTIFYD_FD_COUNT] = {own[0], own[1], own[2], -1, -1, -1};
+	int r = connects ? open_container_fds(fds + 3, e) : 0;
+	if (r >= 0)
+		r = sync_send(sock, NOTIFYD_STEP_LISTENER, who, sizeof(*who), fds, connects ? 3 + NOTIFYD_FD_COUNT : 3,
+			      e);
+	for (int i = 0; i < NOTIFYD_FD_COUNT; i++)
+		close_fd(&fds[3 + i]);
+	return r;
+}
+
+int notifyd_hand_over(int *sock, const struct user_ids *ids, bool connects, struct err *e)
 {
 	struct notifyd_identity who;
 	autofree struct sync_msg *msg = xmalloc(sizeof(*msg));
 	int r = fill_identity(ids, &who, e);
 	if (r >= 0)
 		r = sync_expect(*sock, peer, NOTIFYD_STEP_FILTER, msg, e);
-	autofd int listener = r < 0 ? -1 : load(msg, e);
+	autofd int listener = r < 0 ? -1 : load(msg, connects, e);
 	if (r >= 0 && listener < 0)
 		r = listener;
 	autofd int self = r < 0 ? -1 : proc_pidfd_open(getpid(), e);
@@ -100,7 +140,7 @@ int notifyd_hand_over(int *sock, const struct user_ids *ids, struct err *e)
 		r = err_sys(e, errno, "open /");
 	const int fds[3] = {listener, self, root};
 	if (r >= 0)
-		r = sync_send(*sock, NOTIFYD_STEP_LISTENER, &who, sizeof(who), fds, 3, e);
+		r = send_listener(*sock, &who, fds, connects, e);
 	/* A copy of ours would keep the calls waiting for ever when rl-notifyd dies. */
 	close_fd(&listener);
 	if (r >= 0)

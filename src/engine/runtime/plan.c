@@ -139,6 +139,8 @@ static void plan_security(struct plan *p)
 	/* Before the identity, which is then one of those that are answered; it needs CAP_SYS_ADMIN as well. */
 	if (notifyd_config_from_spec(s, &notify))
 		add(p, STAGE_SECURITY, OP_NOTIFY);
+	if (s->connect.on)
+		add(p, STAGE_SECURITY, OP_DENY_TCP);
 	/* With no_new_privs the filter can and should come last, so that it need not allow what the steps before it use.
 	 * Without, installing it needs CAP_SYS_ADMIN, which the identity step takes away. */
 	if (p->filter && !s->no_new_privs)
@@ -254,6 +256,8 @@ static void print_notify(const struct rtspec *s, struct str *out)
 		str_adds(out, " changes of owners and identity");
 	if (s->emulate == RT_EMULATE_FULL)
 		str_adds(out, " owners and identity");
+	if (s->connect.on)
+		str_adds(out, " connections");
 }
 
 /* Operations on the process itself. */
@@ -301,6 +305,9 @@ static void print_process(const struct plan *p, const struct op *op, struct str 
 		break;
 	case OP_UMASK:
 		str_addf(out, "umask %04o", (unsigned)s->umask);
+		break;
+	case OP_DENY_TCP:
+		str_adds(out, "forbid itself to connect and bind TCP sockets (Landlock)");
 		break;
 	case OP_NOTIFY:
 		print_notify(s, out);

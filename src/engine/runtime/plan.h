@@ -64,7 +64,8 @@ enum op_kind {
 	OP_UMASK,
 	OP_MEET_EXEC,
 	OP_EXEC_LABEL,
-	OP_NOTIFY, /* the filter and listener of rl-notifyd */
+	OP_DENY_TCP, /* by Landlock */
+	OP_NOTIFY,   /* the filter and listener of rl-notifyd */
 	OP_SECCOMP,
 	OP_IDENTITY, /* groups, gid, uid, capabilities */
 	OP_NO_NEW_PRIVS,

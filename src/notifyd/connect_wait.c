@@ -1,0 +1,166 @@
+/*
+ * connect_wait.c - connecting without blocking for callers that block.
+ *
+ * Every connect here is non-blocking, on a socket of the host or on the caller's own (whose O_NONBLOCK is set as long as
+ * that takes). When the descriptor is ready, a second connect has the result, as the kernel would have given it to the
+ * first, and brings the socket to the state it has after a blocking one. SO_SNDTIMEO bounds the wait with EINPROGRESS, as
+ * it does in the kernel.
+ *
+ * A signal ends the caller's wait: the kernel makes the call again (SA_RESTART) or says EINTR. We notice when the same
+ * thread calls again, or when the answer finds nobody; then the host's socket is closed, and the caller's own goes on by
+ * itself as after any interrupted connect.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "connect.h"
+#include "rl/base/mem.h"
+
+struct connect_waiting {
+	struct connect *c;
+	struct connect_call k; /* with a copy of its socket */
+	int host;	       /* -1: on the caller's own */
+	struct event_source src;
+	struct event_timer timer;
+	struct connect_waiting *next;
+};
+
+static int socket_of(const struct connect_waiting *w)
+{
+	return w->host >= 0 ? w->host : w->k.sock;
+}
+
+static int try_connect(const struct connect_call *k, int fd)
+{
+	int r;
+	do
+		r = connect(fd, (const struct sockaddr *)&k->address, k->len);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+static void end(struct connect_waiting *w)
+{
+	struct connect *c = w->c;
+	event_del(&c->d->loop, &w->src);
+	event_timer_stop(&c->d->loop, &w->timer);
+	if (w->host < 0)
+		(void)fcntl(w->k.sock, F_SETFL, w->k.flags);
+	close_fd(&w->host);
+	close_fd(&w->k.sock);
+	for (struct connect_waiting **at = &c->waiting; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	c->nwaiting--;
+	free(w);
+}
+
+/* The result is known. A connection that failed leaves the caller its own socket. */
+static void answer(struct connect_waiting *w, int result)
+{
+	struct connect *c = w->c;
+	struct seccomp_notify *n = &c->d->notify;
+	if (w->host < 0) /* before the caller goes on */
+		(void)fcntl(w->k.sock, F_SETFL, w->k.flags);
+	if (w->host >= 0 && (result == 0 || result == -EINPROGRESS)) {
+		int r = connect_is_still(c, &w->k) ? connect_replace(c, &w->k, w->host) : -EBADF;
+		if (r < 0)
+			result = r;
+	}
+	(void)!seccomp_notify_answer(n, w->k.id, result);
+	end(w);
+}
+
+static int on_ready(void *arg, uint32_t events, struct err *e)
+{
+	struct connect_waiting *w = arg;
+	(void)events;
+	(void)e;
+	int r = try_connect(&w->k, socket_of(w));
+	if (r == -EALREADY || r == -EINPROGRESS)
+		return 0;
+	answer(w, r == -EISCONN ? 0 : r);
+	return 0;
+}
+
+static int on_timeout(void *arg, struct err *e)
+{
+	(void)e;
+	answer(arg, -EINPROGRESS);
+	return 0;
+}
+
+void connect_forget(struct connect *c, uint32_t pid)
+{
+	struct connect_waiting *next;
+	for (struct connect_waiting *w = c->waiting; w; w = next) {
+		next = w->next;
+		if (w->k.pid == pid)
+			end(w);
+	}
+}
+
+static void forget_gone(struct connect *c)
+{
+	struct connect_waiting *next;
+	for (struct connect_waiting *w = c->waiting; w; w = next) {
+		next = w->next;
+		if (!seccomp_notify_is_valid(&c->d->notify, w->k.id))
+			end(w);
+	}
+}
+
+static int64_t wait_for(struct connect *c, const struct connect_call *k, int *host)
+{
+	struct timeval limit = {0};
+	socklen_t len = sizeof(limit);
+	if (c->nwaiting >= CONNECT_WAITING_MAX)
+		forget_gone(c);
+	if (c->nwaiting >= CONNECT_WAITING_MAX)
+		return -ENOBUFS;
+	struct connect_waiting *w = xcalloc(1, sizeof(*w));
+	*w = (struct connect_waiting){.c = c, .k = *k, .host = -1, .src = EVENT_SOURCE_INIT, .next = c->waiting};
+	w->k.sock = fcntl(k->sock, F_DUPFD_CLOEXEC, 3);
+	w->host = take_fd(host);
+	c->waiting = w;
+	c->nwaiting++;
+	if (w->k.sock < 0 || event_add(&c->d->loop, &w->src, socket_of(w), EPOLLOUT, on_ready, w, NULL) < 0) {
+		end(w);
+		return -ENOBUFS;
+	}
+	if (getsockopt(k->sock, SOL_SOCKET, SO_SNDTIMEO, &limit, &len) == 0 && (limit.tv_sec || limit.tv_usec))
+		event_timer_set(&c->d->loop, &w->timer,
+				(uint64_t)limit.tv_sec * 1000000000 + (uint64_t)limit.tv_usec * 1000, on_timeout, w);
+	return NOTIFYD_LATER;
+}
+
+int64_t connect_do(struct connect *c, struct connect_call *k, int host)
+{
+	autofd int owned = host;
+	bool blocks = !(k->flags & O_NONBLOCK);
+	if (host < 0 && blocks && fcntl(k->sock, F_SETFL, k->flags | O_NONBLOCK) < 0)
+		return -errno;
+	int r = try_connect(k, host >= 0 ? host : k->sock);
+	/* Over loopback the handshake is done when the first call returns, and only its result has not been looked at. */
+	if (blocks && r == -EINPROGRESS)
+		r = try_connect(k, host >= 0 ? host : k->sock);
+	if (r == -EISCONN && host >= 0)
+		r = 0;
+	/* A second call on a blocking socket waits for the first. */
+	if (blocks && (r == -EINPROGRESS || r == -EALREADY))
+		return wait_for(c, k, &owned);
+	if (host < 0 && blocks)
+		(void)fcntl(k->sock, F_SETFL, k->flags);
+	if (host >= 0 && (r == 0 || r == -EINPROGRESS)) {
+		int replaced = connect_replace(c, k, host);
+		if (replaced < 0)
+			r = replaced;
+	}
+	return r;
+}

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""fastlab.py - inside a container with the fast path: what a program sees of it. One line per property, "ok TEXT" or
+"not TEXT: WHY". Arguments: the address of the host's servers (accept on 80, nobody on 82, a full queue on 83) and groups of
+checks: basic, shared, signals, closed, race.
+"""
+import array
+import ctypes
+import errno
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+WORLD = sys.argv[1]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(text, good, why=""):
+    print(f"{'ok' if good else 'not'} {text}{'' if good else f': {why}'}", flush=True)
+
+
+def tcp(v6=False):
+    return socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_STREAM)
+
+
+def is_fast(s):
+    return not s.getsockname()[0].startswith(("10.0.2.", "10.0.3.", "fd00:"))
+
+
+def code(f):
+    try:
+        f()
+        return "done"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, str(e))
+
+
+def basic():
+    s = tcp()
+    s.connect((WORLD, 80))
+    check("a blocking connect is on a socket of the host", is_fast(s), s.getsockname())
+    check("its peer is the one asked for", s.getpeername() == (WORLD, 80), s.getpeername())
+    check("data comes", s.recv(100).startswith(b"from"))
+    check("and then the end", s.recv(100) == b"")
+    s = tcp()
+    s.setblocking(False)
+    r = s.connect_ex((WORLD, 80))
+    select.select([], [s], [], 10)
+    check("a non-blocking connect is in progress or done", r in (0, errno.EINPROGRESS), r)
+    check("and then without error", s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and is_fast(s))
+    r = s.connect_ex((WORLD, 80))
+    check("once more it is done or connected", r in (0, errno.EISCONN), r)
+    check("and connected from then on", s.connect_ex((WORLD, 80)) == errno.EISCONN)
+    check("the descriptor is still non-blocking", not s.getblocking() and os.get_blocking(s.fileno()) is False)
+    check("a refused port says so", code(lambda: tcp().connect((WORLD, 82))) == "ECONNREFUSED")
+    s = tcp()
+    s.setblocking(False)
+    r = s.connect_ex((WORLD, 82))
+    select.select([], [s], [], 10)
+    check("also later", errno.ECONNREFUSED in (r, s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)), r)
+    s = tcp()
+    code(lambda: s.connect((WORLD, 82)))
+    s.connect((WORLD, 80))
+    check("a socket whose connect failed can be used again", s.recv(100).startswith(b"from"))
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+               (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77), (socket.IPPROTO_IP, socket.IP_TOS, 0x10),
+               (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4242), (socket.SOL_SOCKET, socket.SO_RCVLOWAT, 3)]
+    s = tcp()
+    for option in options:
+        s.setsockopt(*option)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20000)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 9))
+    s.set_inheritable(True)
+    s.connect((WORLD, 80))
+    got = [(level, name, s.getsockopt(level, name)) for level, name, _ in options]
+    check("options are those that were set", got == options and is_fast(s), got)
+    check("buffer sizes and lingering too", s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 40000 and
+          struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 9))
+    check("a descriptor that is inherited still is", s.get_inheritable())
+    s = tcp()
+    s.connect((WORLD, 80))
+    check("one that is not is not", not s.get_inheritable())
+    server = tcp()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    s = tcp()
+    s.connect(server.getsockname())
+    check("the container's own loopback is its own", server.accept()[1] == s.getsockname())
+    server = tcp()
+    server.bind(("", 0))
+    server.listen()
+    own = next(a for a in (os.environ.get("OWN"), "10.0.2.100") if a)
+    s = tcp()
+    s.connect((own, server.getsockname()[1]))
+    check("its own address too", server.accept()[1][0] == own)
+    s = tcp(True)
+    s.connect(("::ffff:" + WORLD, 80))
+    check("an IPv4 address in its IPv6 form is fast", is_fast(s) and s.recv(100).startswith(b"from"), s.getsockname())
+    s = tcp(True)
+    s.connect(("2001:db8::1", 80))
+    check("IPv6 is", is_fast(s) and s.recv(100).startswith(b"from"), s.getsockname())
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.settimeout(10)
+    u.connect((WORLD, 80))
+    u.send(b"x")
+    check("datagrams go their way", u.recv(10) == b"x" and not is_fast(u))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("/tmp/unix")
+    listener.listen()
+    c = socket.socket(socket.AF_UNIX)
+    c.connect("/tmp/unix")
+    a = listener.accept()[0]
+    pid = struct.unpack("3i", a.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    check("a unix socket's peer is this process", pid == os.getpid(), pid)
+    check("a connect on no socket says so", libc.connect(0, b"\2\0", 2) == -1 and ctypes.get_errno() == errno.ENOTSOCK)
+    check("on no descriptor too", libc.connect(99, b"\2\0", 2) == -1 and ctypes.get_errno() == errno.EBADF)
+    s = tcp()
+    check("an address that cannot be read is an error", libc.connect(s.fileno(), ctypes.c_void_p(8), 16) == -1 and
+          ctypes.get_errno() == errno.EFAULT)
+
+
+def shared():
+    s = tcp()
+    e = select.epoll()
+    e.register(s, select.EPOLLOUT | select.EPOLLIN)
+    s.setblocking(False)
+    s.connect_ex((WORLD, 80))
+    seen = 0
+    while not seen & select.EPOLLIN:
+        for _, events in e.poll(10):
+            seen |= events
+    check("a socket that epoll knows keeps its registration", s.recv(100).startswith(b"from"))
+    check("and goes the slow way", not is_fast(s), s.getsockname())
+    s = tcp()
+    other = s.dup()
+    s.connect((WORLD, 80))
+    check("of a duplicated socket both work", other.recv(100).startswith(b"from") and not is_fast(s))
+    s = tcp()
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(w)
+        os.read(r, 1)
+        os._exit(0 if s.recv(100).startswith(b"from") else 1)
+    s.connect((WORLD, 80))
+    os.write(w, b"x")
+    check("a child that inherited the socket before has it", os.waitpid(pid, 0)[1] == 0 and not is_fast(s))
+    s = tcp()
+    s.connect((WORLD, 80))
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if s.recv(100).startswith(b"from") else 1)
+    check("one that inherits it afterwards too", os.waitpid(pid, 0)[1] == 0 and is_fast(s))
+    s = tcp()
+    s.bind(("", 45678))
+    s.connect((WORLD, 80))
+    check("a socket that was bound keeps its port", s.getsockname()[1] == 45678 and s.recv(100).startswith(b"from"))
+
+
+def signals():
+    def handler(*_):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, handler)
+    signal.alarm(1)
+    try:
+        tcp().connect((WORLD, 83))
+        check("an alarm ends a connect that waits", False, "connected")
+    except TimeoutError:
+        check("an alarm ends a connect that waits", True)
+    # Without a handler of Python's: the call itself says EINTR.
+    libc.siginterrupt(signal.SIGALRM, 1)
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        tcp().connect((WORLD, 83))
+        os._exit(0)
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGINT)
+    check("an interrupt kills a program that connects", os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGINT)
+    s = tcp()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 300000))
+    check("SO_SNDTIMEO bounds it", code(lambda: s.connect((WORLD, 83))) == "EINPROGRESS")
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    bad = [r for r in (code(lambda: tcp().connect((WORLD, 80))) for _ in range(100)) if r != "done"]
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    check("signals in between do no harm", not bad, bad)
+    done = []
+
+    def one():
+        done.append(code(lambda: tcp().connect((WORLD, 80))))
+
+    threads = [threading.Thread(target=one) for _ in range(40)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    check("forty threads at once are all served", done == ["done"] * 40, done)
+    t = threading.Thread(target=lambda: code(lambda: tcp().connect((WORLD, 83))), daemon=True)
+    t.start()
+    time.sleep(0.2)
+    s = tcp()
+    s.connect((WORLD, 80))
+    check("one that waits keeps no other waiting", s.recv(100).startswith(b"from"))
+
+
+def closed():
+    check("the host's loopback is not the container's", code(lambda: tcp().connect(("127.0.0.1", 90))) == "ECONNREFUSED")
+    check("nor 0.0.0.0", code(lambda: tcp().connect(("0.0.0.0", 90))) == "ECONNREFUSED")
+    check("nor ::1", code(lambda: tcp(True).connect(("::1", 90))) == "ECONNREFUSED")
+    check("nor its mapped form", code(lambda: tcp(True).connect(("::ffff:127.0.0.1", 90))) == "ECONNREFUSED")
+    check("nor the gateway's", code(lambda: tcp().connect(("10.0.2.2", 90))) == "ECONNREFUSED")
+    check("MSG_FASTOPEN is refused", code(lambda: tcp().sendto(b"x", 0x20000000, (WORLD, 80))) in ("EOPNOTSUPP", "ENOTSUP"))
+    check("TCP_FASTOPEN_CONNECT is", code(lambda: tcp().setsockopt(6, 30, 1)) == "ENOPROTOOPT")
+    check("MPTCP is", code(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)) == "EPROTONOSUPPORT")
+    check("raw sockets are", code(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)) == "EPERM")
+    check("io_uring is not there", libc.syscall(425, 1, 0) == -1 and ctypes.get_errno() in (errno.ENOSYS, errno.EPERM))
+    s = tcp()
+    s.connect((WORLD, 80))
+    libc.connect(s.fileno(), b"\0" * 16, 16)  # AF_UNSPEC
+    check("a socket of the host leads nowhere inside", code(lambda: s.connect(("127.0.0.1", 90))) == "ENETUNREACH")
+    check("nor to the gateway", code(lambda: s.connect(("10.0.2.2", 90))) == "ENETUNREACH")
+    check("it cannot be bound", code(lambda: s.bind(("", 0))) == "EINVAL")
+    code(lambda: s.listen())
+    print("port", s.getsockname()[1], flush=True)
+    sys.stdin.readline()
+    s.setblocking(False)
+    check("on one that listens nobody arrives", code(s.accept) in ("EAGAIN", "EINVAL"), code(s.accept))
+    s = tcp()
+    s.connect((WORLD, 80))
+    check("its filter cannot be taken off", code(lambda: s.setsockopt(socket.SOL_SOCKET, 27, 0)) == "EPERM")
+
+
+def race():
+    """Other threads change the address, and put other descriptors in the place of the one that is looked at."""
+    addresses = [struct.pack("!HH4s8x", 0, 80, socket.inet_aton(WORLD)), struct.pack("!HH4s8x", 0, 90, b"\x7f\0\0\1"),
+                 struct.pack("!HH4s8x", 0, 90, socket.inet_aton("10.0.2.2"))]
+    addresses = [struct.pack("H", socket.AF_INET) + a[2:] for a in addresses]
+    addresses += [b"\0" * 16, struct.pack("H", socket.AF_UNIX) + b"/nonexist\0\0\0\0\0"]
+    memory = ctypes.create_string_buffer(16)
+    place = tcp().detach()
+    stop = []
+
+    def rewrite():
+        while not stop:
+            for a in addresses:
+                ctypes.memmove(memory, a, 16)
+
+    def swap():
+        while not stop:
+            host, unix, fresh = tcp(), socket.socket(socket.AF_UNIX), tcp()
+            code(lambda: host.connect((WORLD, 80)))
+            for s in (unix, host, fresh, unix, host):
+                os.dup2(s.fileno(), place)
+            for s in (host, unix, fresh):
+                s.close()
+
+    threads = [threading.Thread(target=rewrite), threading.Thread(target=swap)]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + float(os.environ.get("RACE_SECONDS", "4"))
+    tries = 0
+    while time.monotonic() < end:
+        libc.connect(place, memory, 16)
+        libc.listen(place, 5)
+        libc.bind(place, memory, 16)
+        tries += 1
+    stop.append(1)
+    for t in threads:
+        t.join()
+    check("threads that race it end", tries > 10, tries)
+
+
+for group in sys.argv[2:]:
+    globals()[group]()
