@@ -553,8 +553,9 @@ static int overview(struct err *e)
 {
 	autostr struct str out = STR_INIT;
 	str_adds(&out,
-		 "Usage: rl-oci [OPTIONS] VERB ...\n\nThe OCI runtime of rl: runs bundles for containerd, podman and "
-		 "others.\n\nVerbs:\n");
+		 "Usage: rl oci [OPTIONS] VERB ...\n       rl-oci [OPTIONS] VERB ...\n\n"
+		 "The OCI runtime of rl: runs bundles for containerd, podman and others.\n\nExample:\n");
+	str_addf(&out, "%s\n\nVerbs:\n", verb_oci.example);
 	for (size_t i = 0; oci_verb_table[i]; i++)
 		str_addf(&out, "  %-12s %s\n", oci_verb_table[i]->name, oci_verb_table[i]->summary);
 	str_addc(&out, '\n');

@@ -319,7 +319,7 @@ const struct opt_def run_defs[] = {
 	VALUE("device", 0, "PATH[:PATH][:rwm]", set_device, files, "give a device of the host", .flags = OPT_REPEAT,
 	      .complete = COMPLETE_FILE),
 
-	VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME, ns:PATH or a name",
+	VALUE("network", 0, "MODE", set_network, network, "none, host, slirp, container:NAME, ns:PATH, NAME",
 	      .aliases = "net", .flags = OPT_REPEAT | OPT_COMMON, CHOICES("none host slirp")),
 	VALUE("publish", 'p', "IP:HOST:PORT", set_publish, network, "lead a port of the host in; PORT alone: any",
 	      .flags = OPT_REPEAT | OPT_COMMON),

@@ -196,17 +196,13 @@ static int have_image(struct container *c, struct err *e)
 	struct run_opts *o = &c->rec.config.o;
 	const struct image_ui ui = {.progress = o->progress, .arg = o->progress_arg};
 	const struct idmap *map = c->has_map ? &c->map : &identity;
-	/* No image of the store, but a working container (rl/svc/working.h)? Asked before a registry is. */
-	struct err why = ERR_INIT;
-	int r = o->pull == PULL_MISSING
-			? image_ensure_platform(&c->store, o->image, PULL_NEVER, o->platform, map, &ui, &c->image, &why)
-			: -ENOENT;
-	if (r == -ENOENT && !o->platform && working_exists(&c->store, o->image)) {
+	/* The name of a working container (rl/svc/working.h) counts where the store has no image of that name. */
+	if (o->pull == PULL_MISSING && !o->platform && working_exists(&c->store, o->image) &&
+	    image_exists(c->store.root, o->image, NULL) != 1) {
 		c->is_working = true;
 		return err_set(e, EREMCHG, "%s is a working container", o->image);
 	}
-	if (r < 0)
-		r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, map, &ui, &c->image, e);
+	int r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, map, &ui, &c->image, e);
 	if (o->progress)
 		o->progress(NULL, o->progress_arg);
 	o->progress = NULL;

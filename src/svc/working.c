@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "container_int.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
+#include "rl/base/path.h"
 #include "rl/model/imgref.h"
 #include "rl/model/imgspec.h"
 #include "rl/svc/container.h"
@@ -114,6 +116,11 @@ int working_open(const char *root, const char *name, struct working *w, struct e
 int working_exists(const struct store *s, const char *name)
 {
 	autorec struct container_rec rec = CONTAINER_REC_INIT;
+	char link[8 + NAME_MAX];
+	/* Every run of an image asks: one call, where the search by name would read the directory of containers. */
+	if (!path_is_plain_name(name) || snprintf(link, sizeof(link), "names/%s", name) >= (int)sizeof(link) ||
+	    faccessat(s->rootfd, link, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
 	return container_store_find(s, name, &rec, NULL) >= 0 && str_eq(rec.config.name, name) &&
 	       faccessat(rec.dirfd, WORKING_FILE, F_OK, 0) == 0;
 }
