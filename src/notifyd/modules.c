@@ -2,6 +2,7 @@
 #include "owner.h"
 
 const struct notifyd_module *const notifyd_modules[] = {
-	&owner_module,
+	&owner_change_module,
+	&owner_show_module,
 	NULL,
 };

@@ -38,6 +38,7 @@ enum { NOTIFYD_SOCKET_FD = 3 };
 /* Flat, both sides are of one build. One member per feature; a zero one is off. */
 struct notifyd_config {
 	uint32_t emulate; /* enum rt_emulate (rl/model/rtspec.h has the meaning): 0 off, 1 write, 2 full */
+	uint64_t caps;	  /* of the container: what root may not, emulated root may not */
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/engine/notifyd_proto.h"
 #include "rl/kern/seccomp_notify.h"
 
 static const char peer[] = "rl-notifyd";
@@ -20,7 +21,7 @@ enum { END_PATIENCE_MS = 20 };
 
 bool notifyd_config_from_spec(const struct rtspec *s, struct notifyd_config *ret)
 {
-	*ret = (struct notifyd_config){.emulate = (uint32_t)s->emulate};
+	*ret = (struct notifyd_config){.emulate = (uint32_t)s->emulate, .caps = s->caps};
 	return s->emulate != RT_EMULATE_OFF;
 }
 
@@ -67,8 +68,10 @@ static int load(const struct sync_msg *msg, struct err *e)
 		.count = msg->len / sizeof(struct sock_filter),
 	};
 	int fd = seccomp_notify_load(&filter, true, e);
-	if (fd == -EBUSY)
+	if (fd == -EBUSY && e) {
+		e->hint[0] = '\0';
 		err_hint(e, "rl runs inside a container whose system calls are answered already: use --emulate=off");
+	}
 	return fd;
 }
 
