@@ -195,9 +195,9 @@ $(B)/$(basename $(1)): $(1) $(call test_archives,$(1))
 endef
 $(foreach t,$(TEST_SRCS),$(eval $(call TEST_RULE,$(t))))
 test_programs = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(TEST_SRCS)))
-# The payload runs in root file systems without a libc, under any filter: static and without sanitizers.
-$(B)/tests/helpers/tinit: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
-$(B)/tests/helpers/tinit: LDFLAGS_ALL = -static
+# The payloads run in root file systems without a libc, under any filter: static and without sanitizers.
+$(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
+$(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: LDFLAGS_ALL = -static
 
 # Fuzz targets (FLAVOUR=fuzz): the module is what stands after fuzz_, unless a `links:` line says otherwise.
 define FUZZ_RULE

@@ -101,7 +101,8 @@ static int pack_piece(void *arg, int outfd, struct err *e)
 		&(struct archive_pack){
 			.map = &k->c->map,
 			.kind = k->squash ? ARCHIVE_PACK_MERGED : ARCHIVE_PACK_LAYER,
-			.trust = ARCHIVE_TRUST_LOWER,
+			.trust = json_bool_or(k->request, "trust_records", false) ? ARCHIVE_TRUST_UPPER
+										  : ARCHIVE_TRUST_LOWER,
 			.dirfds = p->fds,
 			.sidecarfds = p->sidecars,
 			.ndirs = p->nfds,

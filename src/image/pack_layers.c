@@ -92,16 +92,17 @@ static int pack_one(struct session *s, const struct build_pack_order *o, int out
 	}
 	struct archive_packed p;
 	if (r >= 0)
-		r = archive_pack(&(struct archive_pack){.map = &s->c->map,
-							.kind = ARCHIVE_PACK_LAYER,
-							.trust = ARCHIVE_TRUST_LOWER,
-							.dirfds = fds,
-							.ndirs = o->nlowers + 1,
-							.outfd = outfd,
-							.compression = ARCHIVE_PLAIN,
-							.scrub = true,
-							.in_map = true},
-				 &p, e);
+		r = archive_pack(
+			&(struct archive_pack){.map = &s->c->map,
+					       .kind = ARCHIVE_PACK_LAYER,
+					       .trust = o->trust_records ? ARCHIVE_TRUST_UPPER : ARCHIVE_TRUST_LOWER,
+					       .dirfds = fds,
+					       .ndirs = o->nlowers + 1,
+					       .outfd = outfd,
+					       .compression = ARCHIVE_PLAIN,
+					       .scrub = true,
+					       .in_map = true},
+			&p, e);
 	if (r < 0)
 		return r;
 	struct build_packed answer = {.dir = o->dir,

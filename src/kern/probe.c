@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "rl/base/str.h"
 #include "rl/kern/idmap.h"
 #include "rl/kern/mountinfo.h"
+#include "rl/kern/seccomp.h"
 
 enum { PROC_FILE_MAX = 64 * 1024 };
 
@@ -64,6 +66,31 @@ int probe_userns(void)
 		if (waitpid(pid, &status, 0) < 0)
 			return errno;
 	} while (idmap_try_again(WEXITSTATUS(status), &tries));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+}
+
+static int load_listener(void)
+{
+	static const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	const struct seccomp_filter filter = {.insns = &allow, .count = 1};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return errno;
+	struct err why = ERR_INIT;
+	int r = seccomp_filter_load(&filter, SECCOMP_FILTER_FLAG_NEW_LISTENER, &why);
+	return r < 0 ? -r : 0;
+}
+
+int probe_seccomp_notify(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid < 0)
+		return errno;
+	if (pid == 0)
+		_exit(load_listener());
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return errno;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
 }
 

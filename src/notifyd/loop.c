@@ -29,7 +29,7 @@ static int add_call(struct notifyd *d, const struct notifyd_call *call, struct e
 		if (!(archs & SECCOMP_ARCH_BIT(a)) || !seccomp_syscall_number(a, call->name, &nr))
 			continue;
 		nr &= ~SECCOMP_X32_BIT;
-		if (nr >= NOTIFYD_CALLS_MAX)
+		if (nr >= NOTIFYD_NUMBERS_MAX)
 			return err_set(e, ERANGE, "%s has number %u", call->name, nr);
 		uint16_t *slot = &d->index[a][nr];
 		if (*slot && (d->calls[*slot - 1]->handler != call->handler || d->calls[*slot - 1]->arg != call->arg))
@@ -77,7 +77,7 @@ static void handle(struct notifyd *d)
 {
 	const struct seccomp_notif *req = d->notify.req;
 	uint32_t nr = (uint32_t)req->data.nr & ~SECCOMP_X32_BIT;
-	size_t at = nr < NOTIFYD_CALLS_MAX ? d->index[notifyd_arch(req)][nr] : 0;
+	size_t at = nr < NOTIFYD_NUMBERS_MAX ? d->index[notifyd_arch(req)][nr] : 0;
 	/* The filter traps nothing else. */
 	const struct notifyd_call *call = at ? d->calls[at - 1] : NULL;
 	/* pid 0: the caller is in no pid namespace of ours; nothing could be found out about it. */

@@ -150,6 +150,13 @@ static void detach_stdio(void)
 		(void)dup2(fd, 2);
 }
 
+void notifyd_fail(struct notifyd *d, const char *what)
+{
+	log_debug(LOG_RUN, "ends: %s", what);
+	(void)!proc_pidfd_signal(d->client, SIGKILL, NULL);
+	_exit(EXIT_RL_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
@@ -177,10 +184,7 @@ int main(int argc, char **argv)
 	}
 	(void)!sync_send(NOTIFYD_SOCKET_FD, NOTIFYD_STEP_READY, NULL, 0, NULL, 0, NULL);
 	close(NOTIFYD_SOCKET_FD);
-	r = notifyd_serve(d, &e);
-	if (r < 0) {
-		log_debug(LOG_RUN, "ends: %s", e.text);
-		(void)!proc_pidfd_signal(d->client, SIGKILL, NULL);
-	}
-	_exit(r < 0 ? EXIT_RL_FAILED : 0);
+	if (notifyd_serve(d, &e) < 0)
+		notifyd_fail(d, e.text);
+	_exit(0);
 }

@@ -3,7 +3,8 @@
 #include "owner.h"
 
 const struct notifyd_module *const notifyd_modules[] = {
-	&owner_module,
+	&owner_change_module,
+	&owner_show_module,
 	&connect_module,
 	NULL,
 };

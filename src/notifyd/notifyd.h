@@ -46,7 +46,7 @@
 #define NOTIFYD_ANSWERED (INT64_MIN + 1)
 #define NOTIFYD_LATER	 (INT64_MIN + 2)
 
-enum { NOTIFYD_CALLS_MAX = 512, NOTIFYD_CALL_CONDS = 2 };
+enum { NOTIFYD_CALLS_MAX = 512, NOTIFYD_NUMBERS_MAX = 560, NOTIFYD_CALL_CONDS = 2 };
 
 struct notifyd;
 struct connect;
@@ -94,13 +94,16 @@ struct notifyd {
 	struct owner *owner;
 	struct connect *connect;
 	/* By architecture and number: index into calls, plus one. */
-	uint16_t index[SECCOMP_ARCH_N][NOTIFYD_CALLS_MAX];
+	uint16_t index[SECCOMP_ARCH_N][NOTIFYD_NUMBERS_MAX];
 	const struct notifyd_call *calls[NOTIFYD_CALLS_MAX];
 	size_t ncalls;
 };
 
 /* modules.c: ends with NULL. */
 extern const struct notifyd_module *const notifyd_modules[];
+
+/* main.c: it cannot go on; the process it serves is killed. */
+RL_NORETURN void notifyd_fail(struct notifyd *d, const char *what);
 
 /* loop.c */
 enum seccomp_arch notifyd_arch(const struct seccomp_notif *req);

@@ -29,6 +29,8 @@ int creds_init(struct owner *o, struct err *e)
 		c->ids[OWN_USER][i] = o->d->who.uid;
 		c->ids[OWN_GROUP][i] = o->d->who.gid;
 	}
+	if (o->d->who.uid == 0)
+		c->permitted = c->effective = o->d->cfg.caps;
 	c->ngroups = RL_MIN(o->d->who.ngroups, (uint32_t)NOTIFYD_GROUPS_MAX);
 	memcpy(c->groups, o->d->who.groups, c->ngroups * sizeof(*c->groups));
 	o->creds[0] = c;
@@ -53,6 +55,7 @@ static int find(struct owner *o, const struct creds *c)
 	if (o->ncreds == CREDS_MAX)
 		return -EAGAIN;
 	o->creds[o->ncreds] = creds_copy(c, c->ngroups);
+	o->any_other_root |= c->other_root;
 	return (int)o->ncreds++;
 }
 

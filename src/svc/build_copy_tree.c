@@ -28,6 +28,27 @@ mode_t build_copy_mode(const struct copy *c, mode_t mode)
 
 /* ---- one object ---- */
 
+/* The owner as a record, where the file system cannot have it. */
+static int record_owner(int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
+{
+	struct stat st;
+	char at_name[256];
+	autostr struct str record = STR_INIT;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return err_sys(e, errno, "stat");
+	const struct xattr_stat owner = {.uid = uid, .gid = gid, .mode = st.st_mode};
+	xattr_record_start(&owner, &record);
+	int r = -ENOTSUP;
+	if (S_ISLNK(st.st_mode) && xattr_at_name(name, at_name)) {
+		r = xattr_set(dirfd, at_name, record.buf, record.len);
+	} else if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+		bool open_it = *name || S_ISDIR(st.st_mode); /* a directory may be a mere place */
+		autofd int fd = open_it ? openat(dirfd, *name ? name : ".", O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		r = xattr_set(open_it ? fd : dirfd, XATTR_STAT, record.buf, record.len);
+	}
+	return r < 0 ? err_sys(e, -r, "keep owner %u:%u", uid, gid) : 0;
+}
+
 int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
 {
 	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
@@ -35,6 +56,8 @@ int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t u
 	int errnum = errno;
 	if (errnum != EINVAL || c->j->b->map.form != IDMAP_SINGLE)
 		return err_sys(e, errnum, "owner %u:%u", uid, gid);
+	if (build_emulates(c->j->b))
+		return record_owner(dirfd, name, uid, gid, e);
 	if (!c->warned)
 		log_warn("owner %u:%u becomes root's: there is only one user id here", uid, gid);
 	c->warned = true;

@@ -24,6 +24,7 @@
 #include "rl/kern/idmap.h"
 #include "rl/model/dockerfile.h"
 #include "rl/model/ignore.h"
+#include "rl/model/rtspec.h"
 #include "rl/svc/build.h"
 #include "rl/svc/image.h"
 
@@ -235,6 +236,12 @@ struct build {
 /* build.c: the store, a work directory in it, and what every step needs; all of it closed and freed again. */
 int build_open(struct build *b, const char *root, struct err *e) RL_CHECK;
 void build_close(struct build *b);
+
+/* Owners that the map does not have are kept in records, by rl-notifyd in RUN and by COPY. */
+static inline bool build_emulates(const struct build *b)
+{
+	return b->map.form == IDMAP_SINGLE && b->o->run.emulate != RT_EMULATE_OFF;
+}
 
 /* build_context.c */
 int build_context_open(struct build *b, struct err *e) RL_CHECK;

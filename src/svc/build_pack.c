@@ -100,6 +100,7 @@ int build_pack_layer(struct build *b, size_t layer, const size_t *lowers, size_t
 	bool clamp = b->has_epoch && b->o->rewrite_timestamp != NO;
 	o->times = b->set_times ? BUILD_TIMES_SET : clamp ? BUILD_TIMES_CLAMP : BUILD_TIMES_KEEP;
 	o->epoch = b->epoch;
+	o->trust_records = build_emulates(b);
 	autofree char *blob = xasprintf("%s.blob", l->work);
 	autofd int fd = openat(b->work.dirfd, blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)

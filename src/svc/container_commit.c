@@ -195,6 +195,7 @@ static int commit_stack(const struct container_stack *k, const struct container_
 						.dirs = dirs,
 						.ndirs = n,
 						.squash = o->squash,
+						.trust_records = k->rec.config.o.emulate > 0,
 						.config = config,
 						.name = o->image,
 						.format = o->format},

@@ -5,15 +5,19 @@
  * would fail without: a build, a container that runs as somebody else, and an image in which a package manager is
  * installed, because that one will chown to the users of its packages. Decided once, at creation, by looking for the
  * program in the image's layers: a few file names per layer, no file is opened. A container without it runs as fast as
- * ever and sees everything as root's.
+ * ever and sees everything as root's. So does one in an outer container whose calls are answered already, for there can
+ * be one listener only; with --emulate that is an error.
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "container_int.h"
+#include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 
 /* Those that Debian, Red Hat, SUSE, Alpine and Arch have. The database of each is something else than an empty file. */
 static const char *const package_managers[] = {
@@ -51,5 +55,8 @@ void container_emulate_resolve(struct container *c)
 		      (o->rootfs && has_package_manager(o->rootfs));
 	for (size_t i = 0; i < layers->count && !wanted; i++)
 		wanted = has_package_manager(layers->items[i]);
-	o->emulate = wanted ? RT_EMULATE_FULL : RT_EMULATE_OFF;
+	int refused = wanted ? probe_seccomp_notify() : 0;
+	if (refused)
+		log_warn("calls on owners and ids cannot be answered here: %s", strerrordesc_np(refused));
+	o->emulate = wanted && !refused ? RT_EMULATE_FULL : RT_EMULATE_OFF;
 }

@@ -212,7 +212,7 @@ static int write_tar(const struct export *x, int fd, struct err *e)
 	static const struct idmap identity = {.form = IDMAP_IDENTITY, .key = "identity"};
 	autojson json_t *request = json_object();
 	json_put_strv(request, "dirs", &x->dirs);
-	json_put_bool(request, "trust_records", !x->is_container);
+	json_put_bool(request, "trust_records", !x->is_container || x->k.rec.config.o.emulate > 0);
 	autofd int requestfd = image_request_fd(request, e);
 	if (requestfd < 0)
 		return requestfd;

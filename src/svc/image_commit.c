@@ -44,6 +44,7 @@ static json_t *request_of(const struct image_commit *c)
 	if (c->lowers)
 		json_put_strv(doc, "lowers", c->lowers);
 	json_put_bool(doc, "squash", c->squash);
+	json_put_bool(doc, "trust_records", c->trust_records);
 	json_put_str(doc, "created", c->created);
 	if (c->clamp_mtime)
 		json_put_int(doc, "epoch", c->source_date_epoch);

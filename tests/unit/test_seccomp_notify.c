@@ -11,6 +11,7 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/kern/probe.h"
 #include "rl/kern/seccomp_notify.h"
 #include "tap.h"
 
@@ -233,8 +234,19 @@ static int client_second_listener(void)
 		       : 2;
 }
 
+static int client_probes(void)
+{
+	return probe_seccomp_notify() == EBUSY ? 0 : 1;
+}
+
 static void second_listener(void)
 {
+	struct seccomp_notify other = SECCOMP_NOTIFY_NONE;
+	tap_is_int(probe_seccomp_notify(), 0, "the probe finds that a listener can be had");
+	pid_t probing = start_client(client_probes, &other);
+	tap_is_int(status_of(probing), 0, "and that it cannot where there is one already");
+	close(other.procfd);
+	seccomp_notify_close(&other);
 	struct seccomp_notify n = SECCOMP_NOTIFY_NONE;
 	pid_t pid = start_client(client_second_listener, &n);
 	tap_is_int(status_of(pid), 0, "a second listener is EBUSY");

@@ -169,6 +169,8 @@ enum archive_trust {
 	ARCHIVE_TRUST_RECORDS, /* control records were written by us: unpacked layers */
 	ARCHIVE_TRUST_LOWER,   /* dirs[0] is a payload's writable layer: its records count only if they are those of
 	                          the same path below (a copied-up file) */
+	ARCHIVE_TRUST_UPPER,   /* dirs[0] is a writable layer where rl-notifyd wrote the records and kept the payload
+				  from it: as TRUST_RECORDS, and it may be scrubbed */
 };
 
 struct archive_pack {
@@ -185,7 +187,7 @@ struct archive_pack {
 	bool clamp_mtime; /* times later than source_date_epoch become it */
 	int64_t source_date_epoch;
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
-	bool scrub; /* LAYER with TRUST_LOWER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
+	bool scrub; /* LAYER with TRUST_LOWER or TRUST_UPPER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
 	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
 };

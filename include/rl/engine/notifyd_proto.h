@@ -60,6 +60,7 @@ struct notifyd_connect {
 /* Flat, both sides are of one build. One member per feature; a zero one is off. */
 struct notifyd_config {
 	uint32_t emulate; /* enum rt_emulate (rl/model/rtspec.h has the meaning): 0 off, 1 write, 2 full */
+	uint64_t caps;	  /* of the container: what root may not, emulated root may not */
 	struct notifyd_connect connect;
 };
 

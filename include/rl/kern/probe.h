@@ -25,6 +25,10 @@ long long probe_status(const char *field);
 /* Make a user namespace in a child that ends at once: 0, or the errno. */
 int probe_userns(void);
 
+/* Load a filter with a listener in a child that ends at once: 0, or the errno (EBUSY: we are inside a container whose
+ * calls are answered already; EINVAL: the kernel has none). */
+int probe_seccomp_notify(void);
+
 /* Nothing is mounted on our own "/": the caller sits in a chroot (the kernel refuses it user namespaces). False also
  * when it cannot be told. */
 bool probe_is_chrooted(void);

@@ -17,9 +17,9 @@
  *     no user xattrs, no room, or a longer name
  *                                  the layer's sidecar file (rl/engine/archive.h), which wins over xattrs
  *
- * Meaning: uid and gid are the object's true owner. The type bits of mode say what it truly is. Its permission bits
- * count only where the object stored is of another type (a placeholder); a file or directory that is stored as itself
- * has its own permission bits, so that a later chmod is not lost. An object without record is what stat says.
+ * Meaning: uid and gid are the object's true owner. The type bits of mode say what it truly is. Its permission bits say
+ * what they were when the record was written; those of the object stored count, a placeholder's too, so that a later
+ * chmod is not lost. An object without record is what stat says.
  *
  * Whoever emulates ownership at run time keeps the same records. A record in a payload's writable layer may have been
  * written by the payload: it may only be believed if the writer is known (DECISIONS 6).

@@ -30,7 +30,8 @@ enum build_times { BUILD_TIMES_KEEP, BUILD_TIMES_CLAMP, BUILD_TIMES_SET };
 struct build_pack_order {
 	uint32_t dir;
 	uint32_t nlowers;
-	uint32_t times; /* enum build_times */
+	uint32_t times;		/* enum build_times */
+	uint32_t trust_records; /* control records in it were written by rl-notifyd (rl/kern/xattr.h) */
 	int64_t epoch;
 	uint16_t lowers[BUILD_PROTO_LOWERS_MAX]; /* numbers of directories, top first */
 };

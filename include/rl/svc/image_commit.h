@@ -59,6 +59,7 @@ struct image_commit {
 	const struct image_layer_dir *dirs; /* BOTTOM first, each on top of the one before */
 	size_t ndirs;
 	bool squash;
+	bool trust_records;	 /* rl-notifyd wrote the control records in the directories (rl/kern/xattr.h) */
 	json_t *config;		 /* borrowed; not changed */
 	const char *name;	 /* reference to give it (as typed), or NULL */
 	const char *format;	 /* "oci" (NULL) or "docker" */

@@ -156,7 +156,7 @@ static int check_request(const struct archive_pack *req, struct err *e)
 {
 	if (!req->ndirs || req->ndirs > ARCHIVE_LOWERS_MAX + 1)
 		return err_set(e, EINVAL, "%zu layers to pack", req->ndirs);
-	if (req->scrub && (req->kind != ARCHIVE_PACK_LAYER || req->trust != ARCHIVE_TRUST_LOWER))
+	if (req->scrub && (req->kind != ARCHIVE_PACK_LAYER || req->trust == ARCHIVE_TRUST_RECORDS))
 		return err_set(e, EINVAL, "only a writable layer can be scrubbed");
 	return pack_check_level(req->compression, req->level, e);
 }

@@ -7,7 +7,9 @@
  * opaque directory is content and stays.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -16,12 +18,16 @@
 #include "rl/base/mem.h"
 #include "rl/kern/xattr.h"
 
-/* The record a directory keeps for a symlink in it: is it the one the layers below have? */
+/* The record a directory keeps for a symlink in it: is it to be believed, as the one the layers below have? */
 static int is_kept_record(const struct pack_walk *w, int fd, const char *dir, const char *name, struct err *e)
 {
 	const char *entry = str_after(name, XATTR_STAT_AT);
+	struct stat st;
 	if (!entry)
 		return 0;
+	/* Of a symlink that is still there. */
+	if (w->req->trust == ARCHIVE_TRUST_UPPER)
+		return fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 	autofree char *path = *dir ? xasprintf("%s/%s", dir, entry) : xstrdup(entry);
 	autostr struct str here = STR_INIT;
 	autostr struct str below = STR_INIT;

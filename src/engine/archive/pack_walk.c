@@ -269,7 +269,7 @@ static int apply_record(struct pack_node *n, const struct str *record, const str
 		/* Only an empty file stands for something else; anything but that was a lie or was overwritten. */
 		bool stands_for = S_ISCHR(s.mode) || S_ISBLK(s.mode) || S_ISFIFO(s.mode);
 		if (S_ISREG(st->st_mode) && st->st_size == 0 && stands_for) {
-			n->mode = s.mode;
+			n->mode = (s.mode & S_IFMT) | (st->st_mode & 07777);
 			n->major = s.major;
 			n->minor = s.minor;
 			n->size = 0;

@@ -14,6 +14,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
+#include "rl/engine/notifyd_proto.h"
 #include "rl/kern/seccomp_notify.h"
 
 static const char peer[] = "rl-notifyd";
@@ -24,7 +25,7 @@ enum { END_PATIENCE_MS = 20 };
 bool notifyd_config_from_spec(const struct rtspec *s, struct notifyd_config *ret)
 {
 	const struct rt_connect *t = &s->connect;
-	*ret = (struct notifyd_config){.emulate = (uint32_t)s->emulate};
+	*ret = (struct notifyd_config){.emulate = (uint32_t)s->emulate, .caps = s->caps};
 	if (t->on)
 		ret->connect = (struct notifyd_connect){.on = 1,
 							.gateway = t->gateway,
@@ -81,9 +82,11 @@ static int load(const struct sync_msg *msg, bool connects, struct err *e)
 	};
 	/* A connect must end when a signal comes. */
 	int fd = seccomp_notify_load(&filter, !connects, e);
-	if (fd == -EBUSY)
+	if (fd == -EBUSY && e) {
+		e->hint[0] = '\0';
 		err_hint(e, "rl runs inside a container whose system calls are answered already: use --emulate=off and "
 			    "no fast path");
+	}
 	return fd;
 }
 
