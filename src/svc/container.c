@@ -205,8 +205,15 @@ static int have_image(struct container *c, struct err *e)
 		c->is_working = true;
 		return err_set(e, EREMCHG, "%s is a working container", o->image);
 	}
-	if (r < 0)
+	if (r < 0) {
+		/* What is damaged may be fetched again; if it cannot be, the damage is the cause. */
+		bool damaged = r != -ENOENT;
 		r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, map, &ui, &c->image, e);
+		if (r < 0 && damaged) {
+			*e = why;
+			r = -why.code;
+		}
+	}
 	if (o->progress)
 		o->progress(NULL, o->progress_arg);
 	o->progress = NULL;
