@@ -406,14 +406,21 @@ int oci_create(const struct oci_runtime *rt, const struct oci_create_opts *o, st
 
 /* ---- run ---- */
 
+/* The specification: a failure is a warning, and the lifecycle continues. */
+static void run_poststart(const struct oci_config *c, const struct oci_record *rec)
+{
+	struct err why = ERR_INIT;
+	if (oci_hooks_run(c, OCI_HOOK_POSTSTART, rec, OCI_RUNNING, &why) < 0)
+		log_warn("%s", why.text);
+}
+
 static int finish_run(struct create *x, struct err *e)
 {
 	/* The command is executed; its own failure to be so comes first. */
 	int r = runtime_wait_exec(&x->run, e);
-	if (r == 0)
-		r = oci_hooks_run(&x->config, OCI_HOOK_POSTSTART, &x->c.rec, OCI_RUNNING, e);
 	if (r < 0)
 		return r;
+	run_poststart(&x->config, &x->c.rec);
 	if (x->o->detach) {
 		let_go(x);
 		return 0;
@@ -484,9 +491,6 @@ int oci_start(const struct oci_runtime *rt, const char *id, struct err *e)
 		r = tell_start(&c, e);
 	if (r < 0)
 		return r;
-	struct err why = ERR_INIT;
-	/* The specification: a warning, and the lifecycle continues. */
-	if (oci_hooks_run(&config, OCI_HOOK_POSTSTART, &c.rec, OCI_RUNNING, &why) < 0)
-		log_warn("%s", why.text);
+	run_poststart(&config, &c.rec);
 	return 0;
 }

@@ -68,7 +68,6 @@ static int plan_user(const struct oci_user *u, struct rtspec *s, struct err *e)
 	int r = to_id(&u->uid, "process.user.uid", &ids->uid, e);
 	if (r == 0)
 		r = to_id(&u->gid, "process.user.gid", &ids->gid, e);
-	/* The process's group is a supplementary one as well, as other runtimes and initgroups(3) have it. */
 	ids->groups = xcalloc(u->additional_gids.count + 1, sizeof(*ids->groups));
 	for (size_t i = 0; i < u->additional_gids.count && r == 0; i++)
 		r = to_id(oci_item(u->additional_gids, struct oci_num, i), "process.user.additionalGids",
