@@ -150,6 +150,8 @@ static int prepare_meeting(struct create *x, struct err *e)
 		return r;
 	x->sock = pair[0];
 	m->sock = pair[1];
+	m->other_end = pair[0];
+	m->lockfd = x->c.dirfd;
 	m->config = &x->config;
 	m->rec = &x->c.rec;
 	m->spec = &x->plan.spec;

@@ -42,6 +42,8 @@ static int run_hooks(const struct oci_meeting *m, enum oci_hook_kind kind, enum 
 static int before_pivot(struct oci_meeting *m, struct err *e)
 {
 	const struct oci_config *c = m->config;
+	close_fd(&m->other_end);
+	close_fd(&m->lockfd);
 	if (!has_hooks(c, OCI_HOOK_PRESTART) && !has_hooks(c, OCI_HOOK_CREATE_RUNTIME) &&
 	    !has_hooks(c, OCI_HOOK_CREATE_CONTAINER))
 		return 0;
