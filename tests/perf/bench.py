@@ -168,6 +168,37 @@ def section_start():
             "< 1.0", ratio < 1)
 
 
+def oci_pss(runtime):
+    """kB of a created container's first process, as the kernel shares it out."""
+    pid = f"{HOME}/oci.pid"
+    run(runtime + ["create", "--bundle", bundle(), "--pid-file", pid, "pss"], check=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, capture_output=False)
+    number = run(["cat", pid]).stdout.strip()
+    with open(f"/proc/{number}/smaps_rollup") as f:
+        pss = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    run(runtime + ["delete", "--force", "pss"])
+    return pss
+
+
+def section_oci():
+    rl = ["rl-oci", "--root", f"{HOME}/rl-oci"]
+    crun = ["crun", "--root", f"{HOME}/crun", "--cgroup-manager=disabled"]
+    if not works("rl-oci", rl + ["run", "--bundle", bundle(), "bench"]) or \
+            not works("crun", crun + ["run", "--bundle", bundle(), "bench"]):
+        return
+    life = "{0} create --bundle " + bundle() + " l </dev/null && {0} start l && {0} delete --force l"
+    for title, commands in (
+            ("rl-oci run / crun run", {"rl": (rl + ["run", "--bundle", bundle(), "bench"], None),
+                                       "crun": (crun + ["run", "--bundle", bundle(), "bench"], None)}),
+            ("rl-oci create, start, delete / crun", {"rl": (["sh", "-c", life.format(" ".join(rl))], None),
+                                                     "crun": (["sh", "-c", life.format(" ".join(crun))], None)})):
+        per, all_ = timed(commands)
+        ratio = ratios(per["rl"], per["crun"])
+        row(title, describe(all_["rl"]), describe(all_["crun"]), f"{ratio:.2f}", "<= 0.8", ratio <= 0.8)
+    ours, peer = oci_pss(rl), oci_pss(crun)
+    row("created container, PSS / crun", f"{ours} kB", f"{peer} kB", f"{ours / peer:.2f}", "< 1.0", ours < peer, unit="kB")
+
+
 def section_network():
     if not works("rl run", RL_NET):
         return
@@ -373,7 +404,7 @@ def section_build():
         note(f"build.sh failed with status {r.returncode}")
 
 
-SECTIONS = {"start": section_start, "network": section_network, "podman": section_podman, "memory": section_memory,
+SECTIONS = {"start": section_start, "oci": section_oci, "network": section_network, "podman": section_podman, "memory": section_memory,
             "import": section_import, "throughput": section_throughput, "containers": section_containers,
             "images": section_images, "build": section_build}
 
