@@ -39,7 +39,8 @@ without "offsets without the namespace" 'linux.timeOffsets needs a new time name
 without "an unknown namespace is named" 'linux.namespaces\[0\].type: unknown namespace nothing' 'l["namespaces"].insert(0, {"type": "nothing"})'
 without "one given twice" 'has pid twice' 'l["namespaces"].append({"type": "pid"})'
 without "a path that is no namespace" 'is not a network namespace' 'l["namespaces"].append({"type": "network", "path": "/proc/self/ns/uts"})'
-without "a user namespace without mappings" 'no uid or gid mappings found' 'l.pop("uidMappings")'
+with "without mappings the caller is root" "0 $(id -u)" 'echo $(id -u) $(head -n 1 /proc/self/uid_map | tr -s " " | cut -d" " -f3)' 'l.pop("uidMappings")' 'l.pop("gidMappings")'
+without "a user namespace with mappings for users only" 'no uid or gid mappings found' 'l.pop("gidMappings")'
 without "hostname without a uts namespace" 'hostname without a private UTS' 'l["namespaces"] = [n for n in l["namespaces"] if n["type"] != "uts"]' 'c["hostname"] = "x"'
 oci_config b "$(oci_args sleep 1000)"; oci run -d -b b other; pid=$(oci_pid other)
 output_is "namespaces are joined by path, with the user namespace that owns them" yes oci_run_with r \
