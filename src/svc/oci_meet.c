@@ -35,6 +35,14 @@ static int learn_pid(struct oci_meeting *m, uint32_t step, struct err *e)
 	return 0;
 }
 
+bool oci_meeting_happens(const struct oci_meeting *m)
+{
+	const struct oci_config *c = m->config;
+	return m->listenfd >= 0 || m->notifyfd >= 0 || has_hooks(c, OCI_HOOK_PRESTART) ||
+	       has_hooks(c, OCI_HOOK_CREATE_RUNTIME) || has_hooks(c, OCI_HOOK_CREATE_CONTAINER) ||
+	       has_hooks(c, OCI_HOOK_START_CONTAINER);
+}
+
 static int run_hooks(const struct oci_meeting *m, enum oci_hook_kind kind, enum oci_status status, struct err *e)
 {
 	struct oci_record rec = *m->rec;
@@ -160,7 +168,7 @@ static int before_exec(struct oci_meeting *m, struct err *e)
 		malloc_trim(0);
 		dl_iterate_phdr(forget_pages, NULL);
 	}
-	if (r == 0)
+	if (r == 0 && oci_meeting_happens(m))
 		r = learn_pid(m, MEET_READY, e);
 	if (r < 0)
 		return r;

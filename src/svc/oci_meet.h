@@ -34,6 +34,8 @@ struct oci_meeting {
 		.sock = -1, .other_end = -1, .lockfd = -1, .gatefd = -1, .listenfd = -1, .notifyfd = -1, .startfd = -1 \
 	}
 
+/* The first process meets its caller: somebody has to tell it its pid, or when to go on. Else it only executes. */
+bool oci_meeting_happens(const struct oci_meeting *m);
 int oci_meet(void *arg, enum runtime_point point, struct err *e) RL_CHECK;
 void oci_meet_failed(void *arg, const struct err *e);
 int oci_meet_listener(void *arg, int fd, struct err *e) RL_CHECK;
