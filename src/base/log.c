@@ -188,7 +188,7 @@ static void emit(const char *level, const char *prefix, const char *fmt, va_list
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (file_fd >= 0)
 		emit_to_file(level, text);
-	if (file_fd >= 0 && *level == 'd') {
+	if (file_fd >= 0 && (*level == 'd' || *level == 'w')) {
 		errno = saved_errno;
 		return;
 	}

@@ -457,20 +457,31 @@ static const struct verb oci_verb_events = {
 	.run = events_run,
 };
 
+static const struct opt_def features_defs[] = {
+	{"fields", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, F, on), 0, options,
+	 "the members of config.json instead, and which are refused", 0, NULL},
+	OPT_END,
+};
+
 static int features_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	(void)ctx;
-	(void)opts;
 	(void)args;
-	return print_doc(oci_features(), e);
+	const struct flag_opts *o = opts;
+	autostr struct str out = STR_INIT;
+	if (!o->on)
+		return print_doc(oci_features(), e);
+	oci_fields(&out);
+	return out_flush(&out, e);
 }
 
 static const struct verb oci_verb_features = {
 	.name = "features",
-	.usage = "",
+	.usage = "[OPTIONS]",
 	.summary = "print what this runtime can",
-	.opts = no_defs,
-	.opts_size = sizeof(struct no_opts),
+	.opts = features_defs,
+	.opts_size = sizeof(F),
+	.release = flag_release,
 	.run = features_run,
 };
 

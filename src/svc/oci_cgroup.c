@@ -124,8 +124,14 @@ static void number(int64_t value, const char *unlimited, char ret[24])
 		snprintf(ret, 24, "%" PRId64, value);
 }
 
-static int put_number(const struct writer *w, const char *member, const struct oci_num *n, const char *file2,
-		      const char *controller, const char *file1)
+/* Engines write 0 for what they leave as it is. */
+static bool is_set(const struct oci_num *n)
+{
+	return n->given && n->value != 0;
+}
+
+static int put_zero_too(const struct writer *w, const char *member, const struct oci_num *n, const char *file2,
+			const char *controller, const char *file1)
 {
 	char text1[24];
 	char text2[24];
@@ -134,6 +140,12 @@ static int put_number(const struct writer *w, const char *member, const struct o
 	number(n->value, "-1", text1);
 	number(n->value, "max", text2);
 	return put(w, member, file2, text2, controller, file1, text1);
+}
+
+static int put_number(const struct writer *w, const char *member, const struct oci_num *n, const char *file2,
+		      const char *controller, const char *file1)
+{
+	return is_set(n) ? put_zero_too(w, member, n, file2, controller, file1) : 0;
 }
 
 /* v1 keeps memory below memory and swap at every moment: what has to give way first depends on the direction. */
@@ -146,13 +158,14 @@ static int put_memory_v1(const struct writer *w, const char *dir, const struct o
 	number(l->value, NULL, limit);
 	number(s->value, NULL, swap);
 	int q = 1;
-	bool swap_first = l->given && s->given && cgroup_tree_put(dir, "memory.memsw.limit_in_bytes", swap, NULL) == 1;
-	if (l->given)
+	bool swap_first = is_set(l) && is_set(s) &&
+			  cgroup_tree_put(dir, "memory.memsw.limit_in_bytes", swap, NULL) == 1;
+	if (is_set(l))
 		q = try_put(w, dir, "memory.limit_in_bytes", limit, "memory.limit");
-	if (q >= 0 && s->given && !swap_first)
+	if (q >= 0 && is_set(s) && !swap_first)
 		q = try_put(w, dir, "memory.memsw.limit_in_bytes", swap, "memory.swap");
 	if (q == 0)
-		q = missing(w, l->given ? "memory.limit" : "memory.swap", "this kernel has no such setting");
+		q = missing(w, is_set(l) ? "memory.limit" : "memory.swap", "this kernel has no such setting");
 	return q < 0 ? q : 0;
 }
 
@@ -161,9 +174,9 @@ static int put_memory_v2(const struct writer *w, const struct oci_resources *r)
 	const struct oci_num *l = &r->memory.limit;
 	struct oci_num swap = r->memory.swap;
 	int q = put_number(w, "memory.limit", l, "memory.max", "memory", NULL);
-	if (q < 0 || !swap.given)
+	if (q < 0 || !is_set(&swap))
 		return q;
-	if (swap.value > 0 && !l->given)
+	if (swap.value > 0 && !is_set(l))
 		return err_set(w->e, EINVAL, "linux.resources.memory.swap needs memory.limit");
 	if (swap.value > 0 && l->value > 0) {
 		if (swap.value < l->value)
@@ -194,7 +207,7 @@ static int put_memory(const struct writer *w, const struct oci_resources *r)
 {
 	const char *v1 = cgroup_tree_dir(w->dirs, "memory");
 	int q = check_before_update(w, r);
-	if (q == 0 && (r->memory.limit.given || r->memory.swap.given))
+	if (q == 0 && (is_set(&r->memory.limit) || is_set(&r->memory.swap)))
 		q = v1 ? put_memory_v1(w, v1, r) : put_memory_v2(w, r);
 	if (q == 0)
 		q = put_number(w, "memory.reservation", &r->memory.reservation, "memory.low", "memory",
@@ -202,13 +215,13 @@ static int put_memory(const struct writer *w, const struct oci_resources *r)
 	/* Kernel memory is in the limit itself since Linux 5.4, on v2 always: nothing is lost where the file is gone. */
 	char text[24];
 	number(r->memory.kernel.value, NULL, text);
-	if (q == 0 && r->memory.kernel.given && v1)
+	if (q == 0 && is_set(&r->memory.kernel) && v1)
 		(void)!cgroup_tree_put(v1, "memory.kmem.limit_in_bytes", text, NULL);
 	if (q == 0 && v1)
 		q = put_number(w, "memory.kernelTCP", &r->memory.kernel_tcp, NULL, "memory",
 			       "memory.kmem.tcp.limit_in_bytes");
 	if (q == 0)
-		q = put_number(w, "memory.swappiness", &r->memory.swappiness, NULL, "memory", "memory.swappiness");
+		q = put_zero_too(w, "memory.swappiness", &r->memory.swappiness, NULL, "memory", "memory.swappiness");
 	if (q == 0 && r->memory.disable_oom_killer.value)
 		q = put(w, "memory.disableOOMKiller", NULL, NULL, "memory", "memory.oom_control", "1");
 	return q;
@@ -218,7 +231,7 @@ static int put_cpu(const struct writer *w, const struct oci_resources *r)
 {
 	const char *v1 = cgroup_tree_dir(w->dirs, "cpu");
 	int q = 0;
-	if (r->cpu.shares.given && r->cpu.shares.value) {
+	if (is_set(&r->cpu.shares)) {
 		char shares[24];
 		char weight[24];
 		int64_t s = RL_MAX(RL_MIN(r->cpu.shares.value, (int64_t)262144), (int64_t)2);
@@ -230,17 +243,17 @@ static int put_cpu(const struct writer *w, const struct oci_resources *r)
 		q = put_number(w, "cpu.period", &r->cpu.period, NULL, "cpu", "cpu.cfs_period_us");
 	if (q == 0 && v1)
 		q = put_number(w, "cpu.quota", &r->cpu.quota, NULL, "cpu", "cpu.cfs_quota_us");
-	if (q == 0 && !v1 && (r->cpu.quota.given || r->cpu.period.given)) {
+	if (q == 0 && !v1 && (is_set(&r->cpu.quota) || is_set(&r->cpu.period))) {
 		char max[64];
 		char quota[24];
-		number(r->cpu.quota.given && r->cpu.quota.value ? r->cpu.quota.value : -1, "max", quota);
+		number(is_set(&r->cpu.quota) ? r->cpu.quota.value : -1, "max", quota);
 		snprintf(max, sizeof(max), "%s %" PRId64, quota, r->cpu.period.value ? r->cpu.period.value : 100000);
 		q = put(w, "cpu.quota", "cpu.max", max, "cpu", NULL, NULL);
 	}
 	if (q == 0)
 		q = put_number(w, "cpu.burst", &r->cpu.burst, "cpu.max.burst", "cpu", "cpu.cfs_burst_us");
 	if (q == 0)
-		q = put_number(w, "cpu.idle", &r->cpu.idle, "cpu.idle", "cpu", "cpu.idle");
+		q = put_zero_too(w, "cpu.idle", &r->cpu.idle, "cpu.idle", "cpu", "cpu.idle");
 	if (q == 0)
 		q = put_number(w, "cpu.realtimePeriod", &r->cpu.rt_period, NULL, "cpu", "cpu.rt_period_us");
 	if (q == 0)
@@ -290,9 +303,7 @@ static int put_throttles(const struct writer *w, const struct oci_list *list, co
 
 static int put_block_io(const struct writer *w, const struct oci_resources *r)
 {
-	int q = r->block_io.weight.given && r->block_io.weight.value
-			? put_weight(w, "blockIO.weight", "", r->block_io.weight.value)
-			: 0;
+	int q = is_set(&r->block_io.weight) ? put_weight(w, "blockIO.weight", "", r->block_io.weight.value) : 0;
 	if (q == 0 && r->block_io.leaf_weight.value)
 		q = put_number(w, "blockIO.leafWeight", &r->block_io.leaf_weight, NULL, "blkio", "blkio.leaf_weight");
 	for (size_t i = 0; i < r->block_io.weight_device.count && q == 0; i++) {
@@ -300,7 +311,7 @@ static int put_block_io(const struct writer *w, const struct oci_resources *r)
 		char device[48];
 		char text[72];
 		snprintf(device, sizeof(device), "%" PRId64 ":%" PRId64 " ", b->major.value, b->minor.value);
-		if (b->weight.given && b->weight.value)
+		if (is_set(&b->weight))
 			q = put_weight(w, "blockIO.weightDevice", device, b->weight.value);
 		snprintf(text, sizeof(text), "%s%" PRId64, device, b->leaf_weight.value);
 		if (q == 0 && b->leaf_weight.value)
@@ -333,7 +344,7 @@ static int put_others(const struct writer *w, const struct oci_resources *r)
 			return err_set(w->e, EINVAL, "linux.resources.hugepageLimits[%zu].pageSize is no size", i);
 		autofree char *file1 = xasprintf("hugetlb.%s.limit_in_bytes", h->page_size);
 		autofree char *file2 = xasprintf("hugetlb.%s.max", h->page_size);
-		q = put_number(w, "hugepageLimits", &h->limit, file2, "hugetlb", file1);
+		q = put_zero_too(w, "hugepageLimits", &h->limit, file2, "hugetlb", file1);
 	}
 	if (q == 0 && r->class_id.value)
 		q = put_number(w, "network.classID", &r->class_id, NULL, "net_cls", "net_cls.classid");

@@ -12,6 +12,8 @@
  * start           start     connects, says MEET_GO, reads to the end of the connection: end of file is success, since the
  *                           socket is closed by the exec; a failure comes as a struct err
  *
+ * Where nobody waits and no hook has to be told a pid there is no meeting: run records the pid while the child mounts.
+ *
  * If create dies at any step the child finds its end of the meeting closed and exits; the record has no pid then, or that
  * of a dead process.
  */
@@ -50,6 +52,7 @@ struct create {
 	int sock; /* our end of the meeting */
 	struct runtime_container run;
 	bool has_container; /* the directory is ours */
+	bool meets;
 };
 
 /* ---- reading the bundle ---- */
@@ -150,6 +153,8 @@ static int prepare_meeting(struct create *x, struct err *e)
 		return r;
 	x->sock = pair[0];
 	m->sock = pair[1];
+	m->other_end = pair[0];
+	m->lockfd = x->c.dirfd;
 	m->config = &x->config;
 	m->rec = &x->c.rec;
 	m->spec = &x->plan.spec;
@@ -160,7 +165,10 @@ static int prepare_meeting(struct create *x, struct err *e)
 			return err_sys(e, errno, "lock %s/%s", x->c.path, OCI_GATE_FILE);
 		r = make_socket(x, e);
 	}
-	return r < 0 ? r : oci_meeting_connect_listener(m, e);
+	if (r == 0)
+		r = oci_meeting_connect_listener(m, e);
+	x->meets = oci_meeting_happens(m);
+	return r;
 }
 
 static int place(void *arg, pid_t pid, struct err *e)
@@ -178,6 +186,23 @@ static int limit(void *arg, struct err *e)
 	return r < 0 ? r : oci_cgroup_devices(dirs, &x->config, lenient, e);
 }
 
+/* The process is known by its start time from here on. */
+static int record_process(struct create *x, struct err *e)
+{
+	return proc_start_time(x->c.rec.pid, &x->c.rec.start, e);
+}
+
+/* Before the payload is executed, and while the child is mounting. */
+static int record_run(void *arg, struct err *e)
+{
+	struct create *x = arg;
+	int r = record_process(x, e);
+	x->c.rec.ready = true;
+	if (r == 0)
+		r = oci_container_save(&x->c, e);
+	return r < 0 ? r : oci_write_pid_file(x->o->pid_file, x->c.rec.pid, e);
+}
+
 static int start_child(struct create *x, struct err *e)
 {
 	struct plan *plan = NULL;
@@ -191,7 +216,9 @@ static int start_child(struct create *x, struct err *e)
 	struct runtime_start s = {
 		.plan = plan,
 		.prepare = limit,
+		.record = x->meets ? NULL : record_run,
 		.prepare_arg = x,
+		.pid = &x->c.rec.pid,
 		.place = x->c.rec.cgroups.count ? place : NULL,
 		.place_arg = x,
 		.cgroup_fd = v2fd >= 0 ? &v2fd : NULL,
@@ -265,6 +292,8 @@ static int hand_out(struct create *x, struct err *e)
 		return err_ctx(e, "console socket");
 	if (o->console_socket)
 		close_fd(&x->run.pty);
+	if (!x->meets)
+		return 0;
 	x->c.rec.ready = true;
 	r = oci_container_save(&x->c, e);
 	if (r == 0)
@@ -333,16 +362,19 @@ static int create(struct create *x, struct err *e)
 		r = start_child(x, e);
 	if (r < 0)
 		return r;
-	x->c.rec.pid = x->run.pid;
-	r = proc_start_time(x->run.pid, &x->c.rec.start, e);
-	if (r == 0)
-		r = meet_child(x, e);
-	if (r < 0)
-		return r;
 	warn(&x->plan.warnings);
-	if (x->run.mount_ns[0])
+	if (x->meets) {
+		r = record_process(x, e);
+		if (r == 0)
+			r = meet_child(x, e);
+	} else {
+		r = runtime_wait_exec(&x->run, e);
+	}
+	if (r == 0 && x->run.mount_ns[0]) {
 		x->c.rec.mount_ns = xstrdup(x->run.mount_ns);
-	return hand_out(x, e);
+		r = oci_container_save(&x->c, e);
+	}
+	return r < 0 ? r : hand_out(x, e);
 }
 
 static void create_init(struct create *x, const struct oci_runtime *rt, const struct oci_create_opts *o, bool waits)
@@ -406,14 +438,21 @@ int oci_create(const struct oci_runtime *rt, const struct oci_create_opts *o, st
 
 /* ---- run ---- */
 
+/* The specification: a failure is a warning, and the lifecycle continues. */
+static void run_poststart(const struct oci_config *c, const struct oci_record *rec)
+{
+	struct err why = ERR_INIT;
+	if (oci_hooks_run(c, OCI_HOOK_POSTSTART, rec, OCI_RUNNING, &why) < 0)
+		log_warn("%s", why.text);
+}
+
 static int finish_run(struct create *x, struct err *e)
 {
 	/* The command is executed; its own failure to be so comes first. */
-	int r = runtime_wait_exec(&x->run, e);
-	if (r == 0)
-		r = oci_hooks_run(&x->config, OCI_HOOK_POSTSTART, &x->c.rec, OCI_RUNNING, e);
+	int r = x->run.sync >= 0 ? runtime_wait_exec(&x->run, e) : 0;
 	if (r < 0)
 		return r;
+	run_poststart(&x->config, &x->c.rec);
 	if (x->o->detach) {
 		let_go(x);
 		return 0;
@@ -484,9 +523,6 @@ int oci_start(const struct oci_runtime *rt, const char *id, struct err *e)
 		r = tell_start(&c, e);
 	if (r < 0)
 		return r;
-	struct err why = ERR_INIT;
-	/* The specification: a warning, and the lifecycle continues. */
-	if (oci_hooks_run(&config, OCI_HOOK_POSTSTART, &c.rec, OCI_RUNNING, &why) < 0)
-		log_warn("%s", why.text);
+	run_poststart(&config, &c.rec);
 	return 0;
 }

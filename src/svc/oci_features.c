@@ -99,6 +99,11 @@ json_t *oci_features(void)
 	return doc;
 }
 
+void oci_fields(struct str *out)
+{
+	oci_config_fields(out);
+}
+
 /* ---- spec ---- */
 
 static void add_mount(json_t *mounts, const char *destination, const char *type, const char *source,

@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +35,14 @@ static int learn_pid(struct oci_meeting *m, uint32_t step, struct err *e)
 	return 0;
 }
 
+bool oci_meeting_happens(const struct oci_meeting *m)
+{
+	const struct oci_config *c = m->config;
+	return m->listenfd >= 0 || m->notifyfd >= 0 || has_hooks(c, OCI_HOOK_PRESTART) ||
+	       has_hooks(c, OCI_HOOK_CREATE_RUNTIME) || has_hooks(c, OCI_HOOK_CREATE_CONTAINER) ||
+	       has_hooks(c, OCI_HOOK_START_CONTAINER);
+}
+
 static int run_hooks(const struct oci_meeting *m, enum oci_hook_kind kind, enum oci_status status, struct err *e)
 {
 	struct oci_record rec = *m->rec;
@@ -42,6 +53,8 @@ static int run_hooks(const struct oci_meeting *m, enum oci_hook_kind kind, enum 
 static int before_pivot(struct oci_meeting *m, struct err *e)
 {
 	const struct oci_config *c = m->config;
+	close_fd(&m->other_end);
+	close_fd(&m->lockfd);
 	if (!has_hooks(c, OCI_HOOK_PRESTART) && !has_hooks(c, OCI_HOOK_CREATE_RUNTIME) &&
 	    !has_hooks(c, OCI_HOOK_CREATE_CONTAINER))
 		return 0;
@@ -112,9 +125,27 @@ static void be_mortal(void)
 			sigaction(fatal[i], &act, NULL);
 }
 
+/* Pages of the program and its libraries that were needed to get here are not needed to wait: they come back from the
+ * page cache when they are. What was written to (also by the dynamic linker) stays. */
+static int forget_pages(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	(void)size;
+	(void)arg;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t first = (info->dlpi_addr + h->p_vaddr) & ~page;
+		uintptr_t end = (info->dlpi_addr + h->p_vaddr + h->p_memsz + page) & ~page;
+		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W))
+			(void)!madvise((void *)first, end - first, MADV_DONTNEED);
+	}
+	return 0;
+}
+
 static int wait_for_start(struct oci_meeting *m, struct err *e)
 {
 	be_mortal();
+	dl_iterate_phdr(forget_pages, NULL);
 	for (;;) {
 		m->startfd = accept4(m->listenfd, NULL, NULL, SOCK_CLOEXEC);
 		if (m->startfd < 0 && errno == EINTR)
@@ -133,7 +164,11 @@ static int wait_for_start(struct oci_meeting *m, struct err *e)
 static int before_exec(struct oci_meeting *m, struct err *e)
 {
 	int r = find_command(m->spec, e);
-	if (r == 0)
+	if (r == 0 && m->listenfd >= 0) {
+		malloc_trim(0);
+		dl_iterate_phdr(forget_pages, NULL);
+	}
+	if (r == 0 && oci_meeting_happens(m))
 		r = learn_pid(m, MEET_READY, e);
 	if (r < 0)
 		return r;

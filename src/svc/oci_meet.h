@@ -15,11 +15,13 @@ enum oci_meet_step {
 };
 
 struct oci_meeting {
-	int sock;     /* the child's end */
-	int gatefd;   /* locked; -1: nothing waits */
-	int listenfd; /* for start; -1: goes on at once */
-	int notifyfd; /* connected to seccomp's listenerPath; -1: none */
-	int startfd;  /* who started it, until the exec */
+	int sock;      /* the child's end */
+	int other_end; /* the caller's; closed by the child first, or it would never see the caller's death */
+	int lockfd;    /* the directory: its lock is the caller's alone */
+	int gatefd;    /* locked; -1: nothing waits */
+	int listenfd;  /* for start; -1: goes on at once */
+	int notifyfd;  /* connected to seccomp's listenerPath; -1: none */
+	int startfd;   /* who started it, until the exec */
 	const struct oci_config *config;
 	const struct oci_record *rec;
 	const struct rtspec *spec;
@@ -29,9 +31,11 @@ struct oci_meeting {
 
 #define OCI_MEETING_NONE                                                                                               \
 	{                                                                                                              \
-		.sock = -1, .gatefd = -1, .listenfd = -1, .notifyfd = -1, .startfd = -1                                \
+		.sock = -1, .other_end = -1, .lockfd = -1, .gatefd = -1, .listenfd = -1, .notifyfd = -1, .startfd = -1 \
 	}
 
+/* The first process meets its caller: somebody has to tell it its pid, or when to go on. Else it only executes. */
+bool oci_meeting_happens(const struct oci_meeting *m);
 int oci_meet(void *arg, enum runtime_point point, struct err *e) RL_CHECK;
 void oci_meet_failed(void *arg, const struct err *e);
 int oci_meet_listener(void *arg, int fd, struct err *e) RL_CHECK;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -421,6 +422,29 @@ int oci_plan_mounts(const struct oci_context *ctx, struct oci_plan *p, struct er
 
 /* ---- devices ---- */
 
+static bool is_host_node(const char *path, mode_t type, unsigned major, unsigned minor)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_rdev == makedev(major, minor);
+}
+
+/* Where the host has a device: for binding, where none can be made. Its own path is the best guess. */
+static char *find_host_node(const char *path, const struct rt_device *d)
+{
+	static const struct {
+		unsigned minor;
+		const char *path;
+	} memory[] = {{3, "/dev/null"}, {5, "/dev/zero"}, {7, "/dev/full"}, {8, "/dev/random"}, {9, "/dev/urandom"}};
+	mode_t type = d->type == 'b' ? S_IFBLK : S_IFCHR;
+	if (d->type == 'p' || is_host_node(path, type, d->major, d->minor))
+		return xstrdup(path);
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
+		if (d->type == 'c' && d->major == 1 && d->minor == memory[i].minor)
+			return xstrdup(memory[i].path);
+	autofree char *by_number = xasprintf("/dev/%s/%u:%u", d->type == 'b' ? "block" : "char", d->major, d->minor);
+	return xstrdup(is_host_node(by_number, type, d->major, d->minor) ? by_number : path);
+}
+
 int oci_plan_devices(const struct oci_context *ctx, struct oci_plan *p, struct err *e)
 {
 	const struct oci_list *list = &ctx->config->devices;
@@ -446,6 +470,8 @@ int oci_plan_devices(const struct oci_context *ctx, struct oci_plan *p, struct e
 		rd->mode = d->file_mode.given ? (unsigned)d->file_mode.value & 07777 : 0666;
 		rd->uid = (uint32_t)d->uid.value;
 		rd->gid = (uint32_t)d->gid.value;
+		free(rd->source);
+		rd->source = find_host_node(clean, rd);
 	}
 	return 0;
 }

@@ -68,7 +68,6 @@ static int plan_user(const struct oci_user *u, struct rtspec *s, struct err *e)
 	int r = to_id(&u->uid, "process.user.uid", &ids->uid, e);
 	if (r == 0)
 		r = to_id(&u->gid, "process.user.gid", &ids->gid, e);
-	/* The process's group is a supplementary one as well, as other runtimes and initgroups(3) have it. */
 	ids->groups = xcalloc(u->additional_gids.count + 1, sizeof(*ids->groups));
 	for (size_t i = 0; i < u->additional_gids.count && r == 0; i++)
 		r = to_id(oci_item(u->additional_gids, struct oci_num, i), "process.user.additionalGids",
@@ -401,7 +400,7 @@ static bool is_own_id(const struct idmap_extent *x, size_t n, uint32_t own)
 
 /* Who writes the map (kern/idmap.h): we, where we have the capabilities or it is our own id alone; else the setuid
  * helpers, who look into /etc/subuid. */
-static int plan_idmap(const struct oci_config *c, struct oci_plan *p, struct err *e)
+static int plan_idmap(const struct oci_config *c, bool rootless, struct oci_plan *p, struct err *e)
 {
 	struct idmap *m = &p->map;
 	uint64_t caps = 0;
@@ -418,6 +417,11 @@ static int plan_idmap(const struct oci_config *c, struct oci_plan *p, struct err
 		return err_set(e, EINVAL, "linux.uidMappings and gidMappings need a user namespace");
 	if (mode != RT_NS_NEW)
 		return 0;
+	/* crun's rootless bundles have none: the caller is root, and the subordinate ids follow. */
+	if (!m->nuid && !m->ngid && rootless) {
+		p->has_map = true;
+		return idmap_detect(false, m, e);
+	}
 	if (!m->nuid || !m->ngid)
 		return err_set(e, EINVAL, "user namespaces enabled, but no uid or gid mappings found");
 	if (is_own_id(m->uid, m->nuid, geteuid()) && is_own_id(m->gid, m->ngid, getegid()) && (caps & needed) != needed)
@@ -525,7 +529,7 @@ int oci_plan_make(const struct oci_context *ctx, struct oci_plan *p, struct err 
 	if (r == 0)
 		r = plan_namespaces(c, p, e);
 	if (r == 0)
-		r = plan_idmap(c, p, e);
+		r = plan_idmap(c, ctx->rootless, p, e);
 	if (r == 0)
 		r = oci_plan_process(&c->process, p, e);
 	if (r == 0)

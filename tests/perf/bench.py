@@ -115,9 +115,10 @@ def own_rootfs():
     return d
 
 
-def bundle():
-    """A bundle for crun with the same mapping rl uses: root is the user, the rest is the subordinate range."""
-    d = f"{HOME}/bundle"
+def bundle(ranged=True):
+    """A bundle as `crun spec --rootless` makes it, where root is the user; ranged: with the mapping rl uses, the rest of
+    the ids is the subordinate range."""
+    d = f"{HOME}/bundle{'' if ranged else '-single'}"
     if os.path.isdir(d):
         return d
     rootfs = own_rootfs()
@@ -136,7 +137,8 @@ def bundle():
                 break
     c["process"].update(terminal=False, args=["/bin/true"])
     c["root"]["path"] = rootfs
-    c["linux"].update(uidMappings=maps["uid"], gidMappings=maps["gid"])
+    if ranged:
+        c["linux"].update(uidMappings=maps["uid"], gidMappings=maps["gid"])
     text = json.dumps(c)
     run(["sh", "-c", f"cat > {d}/config.json <<'END'\n{text}\nEND\n"], check=True)
     return d
@@ -166,6 +168,42 @@ def section_start():
         ratio = ratios(per["rl"], per["crun"])
         row("run, no network, subordinate ids / crun", describe(all_["rl"]), describe(all_["crun"]), f"{ratio:.2f}",
             "< 1.0", ratio < 1)
+
+
+def oci_pss(runtime):
+    """kB of a created container's first process, as the kernel shares it out."""
+    pid = f"{HOME}/oci.pid"
+    run(runtime + ["create", "--bundle", bundle(ranged=False), "--pid-file", pid, "pss"], check=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, capture_output=False)
+    number = run(["cat", pid]).stdout.strip()
+    with open(f"/proc/{number}/smaps_rollup") as f:
+        pss = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    run(runtime + ["delete", "--force", "pss"])
+    return pss
+
+
+def section_oci():
+    rl = ["rl-oci", "--root", f"{HOME}/rl-oci"]
+    crun = ["crun", "--root", f"{HOME}/crun", "--cgroup-manager=disabled"]
+    if not works("rl-oci", rl + ["run", "--bundle", bundle(ranged=False), "bench"]) or \
+            not works("crun", crun + ["run", "--bundle", bundle(ranged=False), "bench"]):
+        return
+    life = "{0} create --bundle " + bundle(ranged=False) + " l </dev/null && {0} start l && {0} delete --force l"
+    for title, commands in (
+            ("rl-oci run / crun run", {"rl": (rl + ["run", "--bundle", bundle(ranged=False), "bench"], None),
+                                       "crun": (crun + ["run", "--bundle", bundle(ranged=False), "bench"], None)}),
+            ("rl-oci create, start, delete / crun", {"rl": (["sh", "-c", life.format(" ".join(rl))], None),
+                                                     "crun": (["sh", "-c", life.format(" ".join(crun))], None)})):
+        per, all_ = timed(commands)
+        ratio = ratios(per["rl"], per["crun"])
+        row(title, describe(all_["rl"]), describe(all_["crun"]), f"{ratio:.2f}", "<= 0.8", ratio <= 0.8)
+    per, all_ = timed({"rl": (rl + ["run", "--bundle", bundle(), "bench"], None),
+                       "crun": (crun + ["run", "--bundle", bundle(), "bench"], None)})
+    ratio = ratios(per["rl"], per["crun"])
+    row("rl-oci run, subordinate ids / crun run", describe(all_["rl"]), describe(all_["crun"]), f"{ratio:.2f}",
+        "information", True, info=True)
+    ours, peer = oci_pss(rl), oci_pss(crun)
+    row("created container, PSS / crun", f"{ours} kB", f"{peer} kB", f"{ours / peer:.2f}", "< 1.0", ours < peer, unit="kB")
 
 
 def section_network():
@@ -373,7 +411,7 @@ def section_build():
         note(f"build.sh failed with status {r.returncode}")
 
 
-SECTIONS = {"start": section_start, "network": section_network, "podman": section_podman, "memory": section_memory,
+SECTIONS = {"start": section_start, "oci": section_oci, "network": section_network, "podman": section_podman, "memory": section_memory,
             "import": section_import, "throughput": section_throughput, "containers": section_containers,
             "images": section_images, "build": section_build}
 

@@ -50,7 +50,7 @@ void log_export(void);
 void log_set_role(const char *role);
 
 /* Lines go to this descriptor as well, in the form of the OCI runtimes' --log: {"level","msg","time"} or the same as
- * key=value text. Debug lines go there only. A full disk loses lines and nothing else. -1: no file. */
+ * key=value text. Only errors go to standard error then, too: that may be a container's. A full disk loses lines and nothing else. -1: no file. */
 void log_set_file(int fd, bool json);
 
 /* After this, log_warn says nothing (-q). */

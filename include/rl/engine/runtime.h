@@ -60,6 +60,7 @@ struct runtime_start {
 	int (*prepare)(void *arg, struct err *e);
 	int (*record)(void *arg, struct err *e);
 	void *prepare_arg;
+	pid_t *pid; /* for them: the child as the caller numbers it, as soon as there is one; or NULL */
 	bool keep; /* runtime_keep in the same time; without it the container only loses a safeguard, so it is a warning */
 	int (*meet)(void *arg, enum runtime_point point, struct err *e);
 	/* The child failed after RUNTIME_BEFORE_EXEC, when the caller may be gone; or NULL. */

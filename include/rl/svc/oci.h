@@ -98,6 +98,8 @@ int oci_events(const struct oci_runtime *rt, const char *id, unsigned interval, 
 
 /* The features document (runtime-spec features.md). */
 json_t *oci_features(void);
+/* Every member of config.json that is known, a line each (model/oci_config.h). */
+void oci_fields(struct str *out);
 /* A config.json to start from. */
 json_t *oci_example_config(bool rootless);
 

@@ -267,8 +267,12 @@ static int set_groups(const struct apply *a, struct err *e)
 	autofree gid_t *groups = xcalloc(a->ids.ngroups + 1, sizeof(gid_t));
 	for (size_t i = 0; i < a->ids.ngroups; i++)
 		groups[i] = a->ids.groups[i];
-	if (setgroups(a->ids.ngroups, groups) < 0)
+	if (setgroups(a->ids.ngroups, groups) == 0)
+		return 0;
+	/* Nobody can drop a group in a user namespace that denies setgroups; of one that is joined the map is not known. */
+	if (errno != EPERM || !s->ids.given || a->ids.ngroups)
 		return err_sys(e, errno, "set %zu supplementary groups", a->ids.ngroups);
+	log_debug(LOG_RUN, "the caller's supplementary groups stay: setgroups is denied");
 	return 0;
 }
 

@@ -223,6 +223,8 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		runtime_container_close(&c);
 		return explain_clone(clone_errno, e);
 	}
+	if (s->pid)
+		*s->pid = c.pid;
 	r = let_child_go(s, &c, s->place && !placed, e);
 	if (r < 0) {
 		r = prefer_child_error(&c, e);
