@@ -85,6 +85,10 @@ static void test_classes(void)
 		{"::ffff:8.8.8.8", ADDR_PUBLIC},
 		{"::127.0.0.1", ADDR_LOOPBACK},
 		{"64:ff9b::a9fe:a9fe", ADDR_LINK_LOCAL},
+		{"64:ff9b:1::a9fe:a9fe", ADDR_LINK_LOCAL},
+		{"::ffff:0:7f00:1", ADDR_LOOPBACK},
+		{"192.0.0.192", ADDR_LINK_LOCAL},
+		{"192.0.1.1", ADDR_PUBLIC},
 		{"2002:7f00:1::", ADDR_LOOPBACK},
 		{"ff02::1", ADDR_LINK_LOCAL},
 	};

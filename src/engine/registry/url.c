@@ -104,11 +104,18 @@ static enum addr_class class_of_v4(uint32_t a)
 		uint32_t net, mask;
 		enum addr_class class;
 	} nets[] = {
-		{0x7f000000, 0xff000000, ADDR_LOOPBACK},   {0x00000000, 0xff000000, ADDR_LOOPBACK},
-		{0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL}, {0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
-		{0xf0000000, 0xf0000000, ADDR_LINK_LOCAL}, {0x0a000000, 0xff000000, ADDR_PRIVATE},
-		{0xac100000, 0xfff00000, ADDR_PRIVATE},	   {0xc0a80000, 0xffff0000, ADDR_PRIVATE},
-		{0x64400000, 0xffc00000, ADDR_PRIVATE},	   {0xc6120000, 0xfffe0000, ADDR_PRIVATE},
+		{0x7f000000, 0xff000000, ADDR_LOOPBACK},
+		{0x00000000, 0xff000000, ADDR_LOOPBACK},
+		{0xa9fe0000, 0xffff0000, ADDR_LINK_LOCAL},
+		{0xe0000000, 0xf0000000, ADDR_LINK_LOCAL},
+		{0xf0000000, 0xf0000000, ADDR_LINK_LOCAL},
+		{0x0a000000, 0xff000000, ADDR_PRIVATE},
+		{0xac100000, 0xfff00000, ADDR_PRIVATE},
+		{0xc0a80000, 0xffff0000, ADDR_PRIVATE},
+		{0x64400000, 0xffc00000, ADDR_PRIVATE},
+		{0xc6120000, 0xfffe0000, ADDR_PRIVATE},
+		/* IETF protocol assignments; clouds put a metadata service there, too (192.0.0.192). */
+		{0xc0000000, 0xffffff00, ADDR_LINK_LOCAL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(nets); i++)
 		if ((a & nets[i].mask) == nets[i].net)
@@ -125,12 +132,18 @@ static enum addr_class class_of_v6(const unsigned char a[16])
 {
 	static const unsigned char zero[16];
 	static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+	static const unsigned char nat64_local[6] = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}; /* RFC 8215 */
 	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const unsigned char translated[12] = {[8] = 0xff, [9] = 0xff}; /* RFC 2765 */
 	/* Addresses that carry an IPv4 address are what that address is. */
 	if (memcmp(a, zero, 15) == 0 && a[15] <= 1)
 		return ADDR_LOOPBACK;
-	if (memcmp(a, zero, 12) == 0 || memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0)
+	if (memcmp(a, zero, 12) == 0 || memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0 ||
+	    memcmp(a, translated, 12) == 0)
 		return class_of_v4(be32(a + 12));
+	/* Where the IPv4 address is in it, is decided in the network that has such a prefix. */
+	if (memcmp(a, nat64_local, sizeof(nat64_local)) == 0)
+		return ADDR_LINK_LOCAL;
 	if (a[0] == 0x20 && a[1] == 0x02)
 		return class_of_v4(be32(a + 2));
 	if ((a[0] == 0xfe && (a[1] & 0xc0) == 0x80) || a[0] == 0xff)
