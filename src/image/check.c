@@ -503,7 +503,7 @@ static int check_store(struct check *k, struct err *e)
 		r = without_locks(k, check_leftovers(k, e), e);
 	if (r >= 0 && whole)
 		r = without_locks(k, check_garbage(k, e), e);
-	if (r >= 0)
+	if (r >= 0 && whole)
 		r = check_index(k, e);
 	/* Why something cannot be looked at has been told. */
 	return r == -EACCES && k->closed ? 0 : r;

@@ -3,6 +3,8 @@
 # deadline: 240
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 . "$HELPERS/registry.sh"
+export XDG_RUNTIME_DIR=$T/run # whatever /run/containers of this machine is
+mkdir -p "$XDG_RUNTIME_DIR"
 have docker-registry skopeo htpasswd openssl || skip_all "docker-registry, skopeo, apache2-utils or openssl is not installed"
 
 start_registry plain || skip_all "the registry does not start"
@@ -21,6 +23,10 @@ output_is "the image runs" here rl run --rm --network none "$R/team/payload:1" /
 ok "pulling it again fetches nothing and succeeds" pull "$R/team/payload:1"
 ok "all tags come with -a" pull -a "$R/team/payload"
 is "both are listed" "$(rl images --format '{{.Tag}}' | grep -c '^[12]$')" 2
+by_digest=$R/team/payload@$(rl inspect --format '{{.Digest}}' "$R/team/payload:1")
+ok "an image is pulled by its digest" pull "$by_digest"
+ok "and that name taken away again" rl untag "$by_digest"
+must_fail "once" --status 125 --stderr 'no such name' rl untag "$by_digest"
 ok "docker:// in front is the same" pull "docker://$R/team/payload:1"
 must_fail "a tag that is not there is refused by name" --status 125 --stderr 'nosuch' pull "$R/team/payload:nosuch"
 must_fail "a registry that is not there is refused" --status 125 --stderr '127.0.0.1:1' pull --retry 1 127.0.0.1:1/x
