@@ -42,20 +42,33 @@ static const struct opt_def push_defs[] = {
 	OPT_END,
 };
 
+/* "DOMAIN/PATH" of a name that has neither tag nor digest. */
+static int bare_repository(const char *name, char **ret_repository, struct err *e)
+{
+	struct imgref ref;
+	int r = imgref_parse(name, &ref, e);
+	if (r < 0)
+		return r;
+	if (ref.digest[0] || !ref.tag || !str_eq(ref.tag, "latest") || str_ends(name, ":latest"))
+		r = err_set(e, EINVAL, "push --all %s: name the repository, without a tag", name);
+	else
+		*ret_repository = xasprintf("%s/%s", ref.domain, ref.path);
+	imgref_free(&ref);
+	return r;
+}
+
 /* The names of the store that are tags of the repository, and under `to` (or NULL) what they become. */
 static int list_tags(const char *root, const char *name, const char *to, struct strv *from, struct strv *dest,
 		     struct err *e)
 {
-	struct imgref ref;
 	struct store_list list = {0};
-	int r = imgref_parse(name, &ref, e);
+	autofree char *repository = NULL;
+	autofree char *target = NULL;
+	int r = bare_repository(name, &repository, e);
+	if (r >= 0 && to)
+		r = bare_repository(to, &target, e);
 	if (r < 0)
 		return r;
-	autofree char *repository = xasprintf("%s/%s", ref.domain, ref.path);
-	bool bare = !ref.digest[0] && ref.tag && str_eq(ref.tag, "latest") && !str_ends(name, ":latest");
-	imgref_free(&ref);
-	if (!bare)
-		return err_set(e, EINVAL, "push --all %s: name the repository, without a tag", name);
 	r = image_entries(root, NULL, &list, e);
 	for (size_t i = 0; i < list.count && r >= 0; i++) {
 		const char *canonical = list.items[i].name;
@@ -63,7 +76,7 @@ static int list_tags(const char *root, const char *name, const char *to, struct 
 		if (!tag || *tag != ':' || strchr(tag, '@'))
 			continue;
 		strv_add(from, canonical);
-		strv_addf(dest, "%s%s", to ? to : repository, tag);
+		strv_addf(dest, "%s%s", target ? target : repository, tag);
 	}
 	store_list_free(&list);
 	if (r >= 0 && !from->count)

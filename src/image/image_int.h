@@ -41,18 +41,19 @@ struct image_ctx {
 	char *name, *message;	    /* --name, --message, or NULL */
 	struct strv changes;	    /* --change */
 	struct registry_opts
-		registry;	   /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
-	char *platform;		   /* --platform, or NULL */
-	const char *output;	   /* --output: file or directory, "-" standard output */
-	const char *format;	   /* --format, or NULL */
-	const char *compression;   /* --compression, or NULL */
-	const char *which;	   /* --which: tag or name of one image of an archive, or NULL: all */
-	int level;		   /* --compression-level, 0: the default */
-	bool raw;		   /* --raw: the document itself */
-	bool append;		   /* --append: an OCI layout that is there already gets one more image */
-	bool force;		   /* --force-compression */
-	bool all_tags;		   /* --all-tags */
-	bool only_newer;	   /* --newer: nothing is done if the store has what the registry has */
+		registry;	 /* --authfile, --cert-dir, --tls-verify, --retry; credentials from RL_IMAGE_CREDS */
+	char *platform;		 /* --platform, or NULL */
+	const char *output;	 /* --output: file or directory, "-" standard output */
+	const char *format;	 /* --format, or NULL */
+	const char *compression; /* --compression, or NULL */
+	const char *which;	 /* --which: tag or name of one image of an archive, or NULL: all */
+	int level;		 /* --compression-level, 0: the default */
+	bool raw;		 /* --raw: the document itself */
+	bool append;		 /* --append: an OCI layout that is there already gets one more image */
+	bool force;		 /* --force-compression */
+	bool all_tags;		 /* --all-tags */
+	bool any_single; /* --any-single: the platform chooses from an index; an image alone is taken as it is */
+	bool only_newer; /* --newer: nothing is done if the store has what the registry has */
 	bool repair, quick, local; /* --repair, --quick, --local: of check */
 };
 

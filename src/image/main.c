@@ -166,6 +166,7 @@ static const struct {
 	size_t offset;
 } option_table[] = {
 	OPTION("all-tags", OPTION_FLAG, all_tags),
+	OPTION("any-single", OPTION_FLAG, any_single),
 	OPTION("append", OPTION_FLAG, append),
 	OPTION("authfile", OPTION_BORROWED, registry.authfile),
 	OPTION("builtin", OPTION_BORROWED, builtin),

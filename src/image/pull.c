@@ -381,7 +381,7 @@ static int pull_one(struct image_ctx *c, struct registry_repo *repo, const struc
 		r = imgspec_platform_parse(c->platform, &platform, e);
 	if (r >= 0)
 		r = registry_get_image(repo, which, c->platform ? &platform : NULL, &img, e);
-	if (r >= 0 && c->platform && !img.index.body.len)
+	if (r >= 0 && c->platform && !c->any_single && !img.index.body.len)
 		r = check_platform(&img, &platform, e);
 	if (r >= 0)
 		r = pull_documents(c, repo, &img, name, e);

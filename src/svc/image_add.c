@@ -126,6 +126,8 @@ int image_pull_into(const struct store *s, const struct idmap *map, const struct
 	image_add_registry(&verb, &o->registry);
 	if (o->platform)
 		strv_addf(&verb, "--platform=%s", o->platform);
+	if (o->any_single)
+		strv_add(&verb, "--any-single");
 	if (o->all_tags)
 		strv_add(&verb, "--all-tags");
 	if (o->policy == PULL_NEWER)

@@ -119,11 +119,14 @@ int image_tag(const char *root, const char *source, const char *target, struct e
 
 int image_untag(const char *root, const char *text, struct err *e)
 {
-	autofree char *name = NULL;
+	struct imgref ref;
 	struct store s;
-	int r = target_name(text, &name, e);
-	if (r >= 0)
-		r = store_open(root, true, &s, e);
+	int r = imgref_parse(text, &ref, e);
+	if (r < 0)
+		return r;
+	autofree char *name = imgref_format(&ref);
+	imgref_free(&ref);
+	r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
 	r = store_untag(&s, name, e);

@@ -256,6 +256,7 @@ static int bring(const char *root, const char *image, const struct manifest_entr
 	const struct image_pull_opts pull = {.root = root,
 					     .name = image,
 					     .platform = platform,
+					     .any_single = true,
 					     .registry = *registry,
 					     .policy = here ? PULL_MISSING : PULL_ALWAYS};
 	/* An image of the store is taken as it is, whatever is said of it. */
@@ -345,10 +346,16 @@ static int find_entry(const struct list *l, const char *which, struct err *e)
 	const json_t *manifests = json_object_get(l->doc, "manifests");
 	struct store_image found = {0};
 	char digest[STORE_DIGEST_SIZE] = "";
-	if (imgref_is_digest(which))
+	autofree char *ref = NULL;
+	if (imgref_is_digest(which)) {
 		snprintf(digest, sizeof(digest), "%s", which);
-	else if (store_find_image(&l->s, which, &found, NULL) >= 0)
-		memcpy(digest, found.manifest_digest, sizeof(digest));
+	} else {
+		int r = image_bring_default(l->s.root, which, &ref, e);
+		if (r < 0)
+			return r;
+		if (store_find_image(&l->s, ref, &found, NULL) >= 0)
+			memcpy(digest, found.manifest_digest, sizeof(digest));
+	}
 	store_image_free(&found);
 	for (size_t i = 0; i < json_array_size(manifests); i++)
 		if (str_eq(digest_of(json_array_get(manifests, i)), digest))
@@ -404,6 +411,20 @@ int manifest_inspect(const char *root, const char *name, const struct image_regi
 	return 0;
 }
 
+static int check_destination(const char *dest, struct err *e)
+{
+	struct imgref_location at;
+	int r = dest ? imgref_locate(dest, &at, e) : 0;
+	if (!dest || r < 0)
+		return r;
+	bool registry = at.transport == IMGREF_STORE || at.transport == IMGREF_DOCKER;
+	imgref_location_free(&at);
+	if (registry)
+		return 0;
+	err_set(e, EOPNOTSUPP, "%s: an index is pushed to a registry", dest);
+	return err_hint(e, "its images are written one by one: rl push IMAGE %s", dest);
+}
+
 int manifest_push(const char *root, const char *name, const char *dest, bool docker,
 		  const struct image_registry *registry, const struct image_ui *ui, char ret_digest[STORE_DIGEST_SIZE],
 		  struct err *e)
@@ -413,7 +434,9 @@ int manifest_push(const char *root, const char *name, const char *dest, bool doc
 	struct image_list list = {0};
 	autostrv struct strv verb = STRV_INIT;
 	autostr struct str text = STR_INIT;
-	int r = idmap_detect(false, &map, e);
+	int r = check_destination(dest, e);
+	if (r >= 0)
+		r = idmap_detect(false, &map, e);
 	if (r >= 0)
 		r = open_existing(root, name, &l, e);
 	if (r < 0)

@@ -66,6 +66,20 @@ is "and one is left" "$(entries again:1 | wc -l)" 1
 ok "an index is removed" rl manifest rm again:1
 must_fail "and is not there any more" --status 125 --stderr 'no index' rl manifest inspect again:1
 
+# What is named otherwise than by a name.
+rl import payload.tgz localhost/alone:x >/dev/null
+rl push -q --tls-verify=false localhost/alone:x "$R/single:1"
+rl save -q --format oci-dir -o layout localhost/alone:x
+rl manifest create localhost/named:1 >/dev/null
+ok "an image of a layout is added" rl manifest add localhost/named:1 oci:layout
+ok "and its entry named by the layout" rl manifest annotate --variant v3 localhost/named:1 oci:layout
+ok "an image that is alone may be added for a platform that is not its own" \
+	rl manifest add --tls-verify=false --arch s390x localhost/named:1 "docker://$R/single:1"
+is "and is in the index for that" "$(entries localhost/named:1 | grep -c '^linux/s390x')" 1
+must_fail "an index does not go to a layout, which is said" --status 125 --stderr 'pushed to a registry' \
+	rl manifest push localhost/named:1 oci:other
+rl manifest rm localhost/named:1
+
 # What an index needs is kept, whatever becomes of the names.
 rl import payload.tgz localhost/kept:x >/dev/null
 left=$(digest_of localhost/kept:x)

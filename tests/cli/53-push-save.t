@@ -114,6 +114,11 @@ if have docker-registry htpasswd openssl skopeo; then
 	must_fail "levels have bounds" --stderr 'level' rl push -q --tls-verify=false --compression-level 10 s/plain:1 "$REG/other/plain:l"
 	ok "nothing of that is left in tmp/" tmp_is_empty
 
+	rl tag s/plain:1 all/tags:1 && rl tag s/gzip:1 all/tags:2
+	ok "all tags of a repository are pushed" rl push -q --tls-verify=false --all all/tags "$REG/all/tags"
+	is "each under its own" "$(skopeo list-tags --tls-verify=false "docker://$REG/all/tags" | grep -c '"[12]"')" 2
+	must_fail "not to one tag" --status 125 --stderr 'without a tag' rl push -q --tls-verify=false --all all/tags "$REG/all/tags:1"
+	rl rmi all/tags:1 all/tags:2 >/dev/null
 	# --- looking without pulling ---
 	rl rmi "$REG/team/app:2" >/dev/null
 	output_is "a registry's image is inspected" "$gzip_digest" rl inspect --tls-verify=false --format '{{.Digest}}' "docker://$REG/team/app:1"

@@ -185,7 +185,7 @@ bool store_record_note_map(struct store_record *r, const char *key);
 /* Let `name` (canonical) point to the image; index.json is rebuilt. */
 int store_tag(const struct store *s, const char *name, const char *manifest_digest, struct err *e) RL_CHECK;
 /* Remove a name; 1 it was there, 0 it was not. The image stays. */
-int store_untag(const struct store *s, const char *name, struct err *e) RL_CHECK;
+int store_untag(const struct store *s, const char *text, struct err *e) RL_CHECK;
 /* All names of an image. */
 int store_names(const struct store *s, const char *manifest_digest, struct strv *ret_names, struct err *e) RL_CHECK;
 /* Remove the record; its names must be gone. Follow with store_gc. */

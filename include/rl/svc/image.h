@@ -96,6 +96,7 @@ struct image_pull_opts {
 	const char *root;
 	const char *name;     /* reference, "docker://" in front of it or not */
 	const char *platform; /* or NULL */
+	bool any_single;      /* the platform only chooses from an index: an image that is alone may be for another */
 	struct image_registry registry;
 	enum pull_policy policy; /* of the registry's and the store's image, which wins */
 	bool all_tags;

@@ -222,8 +222,9 @@ int store_tag(const struct store *s, const char *text, const char *manifest_dige
 	return r < 0 ? err_ctx(e, "tag %s", imgref_familiar(name)) : store_index_changed(s, e);
 }
 
-int store_untag(const struct store *s, const char *name, struct err *e)
+int store_untag(const struct store *s, const char *text, struct err *e)
 {
+	autofree char *name = kept_name(text);
 	char path[STORE_PATH_SIZE] = STORE_REFS "/";
 	encode_name(name, path + strlen(STORE_REFS "/"));
 	autofd int lockfd = -1;
