@@ -83,7 +83,8 @@ NETD_LIBS := $(foreach l,engine/net kern model base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-netd: $(call objs,netd) $(NETD_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp -lcap-ng -lseccomp -ljansson -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,netd) -Wl,--start-group $(NETD_LIBS) -Wl,--end-group -lslirp $(call STATIC,cap-ng) \
+		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 PORTD_LIBS := $(foreach l,kern base,$(call lib,$(l)))
 $(B)/libexec/rl/rl-portd: $(call objs,portd) $(PORTD_LIBS)
@@ -102,7 +103,8 @@ $(B)/libexec/rl/rl-notifyd: $(call objs,notifyd) $(NOTIFYD_LIBS)
 # --- seccomp: built-in filters and the default profile's text, made from share/seccomp/default.json -----------------
 SECCOMP_GEN := $(B)/gen/seccomp_gen
 SECCOMP_GEN_OBJS := $(patsubst %,$(B)/obj/%.o,gen/seccomp_gen kern/seccomp kern/seccomp_arch kern/seccomp_rules \
-	kern/seccomp_tree kern/seccomp_compile model/seccomp_profile engine/runtime/seccomp_plan)
+	kern/seccomp_tree kern/seccomp_compile model/seccomp_profile model/seccomp_profile_rules \
+	engine/runtime/seccomp_plan)
 $(SECCOMP_GEN): $(SECCOMP_GEN_OBJS) $(call lib,base)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

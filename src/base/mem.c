@@ -1,8 +1,11 @@
 /* The names in parentheses keep the macros that mem.h has for analysers away. */
 #include "rl/base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "rl/base/err.h"
 #include "rl/base/log.h"
@@ -81,4 +84,14 @@ char *xasprintf(const char *fmt, ...)
 	char *p = xvasprintf(fmt, ap);
 	va_end(ap);
 	return p;
+}
+
+/* Not inlined: it works on the stack below its own frame. */
+__attribute__((noinline)) void mem_give_back(void)
+{
+	enum { STACK_USED = 256 * 1024 };
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
+	(void)malloc_trim(0);
 }

@@ -34,8 +34,7 @@
 enum {
 	IDLE_WISH_MS = 1000, /* libslirp's answer when it wants nothing */
 	ICMP6_ROUTER_ADVERTISEMENT = 134,
-	QUIET_MS = 1000,	 /* so long without an event before memory is given back */
-	STACK_USED = 256 * 1024, /* how far down the stack libslirp may have been */
+	QUIET_MS = 1000, /* so long without an event before memory is given back */
 };
 
 /* ---- descriptors and time ---- */
@@ -390,14 +389,10 @@ static int timeout_ms(const struct netd *n, uint32_t slirp_wish, bool slirp_busy
 	return wait == INT64_MAX ? -1 : (int)wait;
 }
 
-/* Not inlined: it works on the stack below its own frame. */
-static __attribute__((noinline)) void give_back_memory(struct netd *n)
+static void give_back_memory(struct netd *n)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
-	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
 	(void)madvise(n->buffers, 3 * (size_t)NETD_BUFFER, MADV_DONTNEED);
-	(void)malloc_trim(0);
+	mem_give_back();
 }
 
 int loop_run(struct netd *n, struct err *e)

@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -171,7 +170,7 @@ static void free_plan(struct container *c)
 	image_run_free(&c->image);
 	c->image = (struct image_run)IMAGE_RUN_INIT;
 	c->has_image = false;
-	malloc_trim(0);
+	mem_give_back();
 }
 
 static void follow_resolver(struct monitor *m)

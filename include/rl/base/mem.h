@@ -107,4 +107,8 @@ static inline void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* For a process that is about to wait for long: what is free of the heap, and the stack below the caller, go back to the
+ * system. */
+void mem_give_back(void);
+
 #endif
