@@ -297,8 +297,7 @@ static int disconnect_running(struct container_rec *rec, const char *network, st
 		i++;
 	if (i == now->count)
 		return 0; /* wanted at the next start only */
-	if (sscanf(p.mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) !=
-	    NET_MAC_LEN)
+	if (!endpoint_mac(&p, mac))
 		return err_set(e, EBADMSG, "its record has no address on network %s", network);
 	int r = network_unplug(rec->store, network, mac, e);
 	if (r < 0)
