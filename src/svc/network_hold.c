@@ -188,16 +188,27 @@ static int give_address6(const struct hold *h, struct net_host *want, struct err
 	return taken ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
 }
 
+static bool is_mac_taken(const struct hold *h, const uint8_t mac[NET_MAC_LEN])
+{
+	for (const struct entry *x = h->entries; x; x = x->next)
+		if (x->leased && memcmp(x->lease.host.mac, mac, NET_MAC_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* From the address, so that neighbours who remember the last container that had it reach the next one at once. */
 static int give_mac(const struct hold *h, struct net_host *want, struct err *e)
 {
 	static const uint8_t none[NET_MAC_LEN];
-	if (memcmp(want->mac, none, NET_MAC_LEN) == 0) {
+	if (memcmp(want->mac, none, NET_MAC_LEN) != 0)
+		return is_mac_taken(h, want->mac) ? err_set(e, EADDRINUSE, "the MAC address is in use") : 0;
+	want->mac[0] = 0x02;
+	want->mac[1] = 'r';
+	memcpy(want->mac + 2, &want->address, sizeof(want->address));
+	while (is_mac_taken(h, want->mac)) { /* somebody has asked for this very one */
 		io_random(want->mac, NET_MAC_LEN);
 		want->mac[0] = (uint8_t)((want->mac[0] & 0xfc) | 0x02);
 	}
-	for (const struct entry *x = h->entries; x; x = x->next)
-		if (x->leased && memcmp(x->lease.host.mac, want->mac, NET_MAC_LEN) == 0)
-			return err_set(e, EADDRINUSE, "the MAC address is in use");
 	return 0;
 }
 
