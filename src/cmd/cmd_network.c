@@ -38,8 +38,8 @@ static const struct opt_def create_defs[] = {
 	 "containers do not find each other by name", 0, NULL},
 	{"label", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.labels), OPT_REPEAT, options,
 	 "attach a label", 0, NULL},
-	{"opt", NULL, 'o', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.options), OPT_REPEAT, options, "mtu=N",
-	 COMPLETE_CHOICES, "mtu="},
+	{"opt", NULL, 'o', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.options), OPT_REPEAT, options,
+	 "mtu=N, bridge=NAME", COMPLETE_CHOICES, "mtu="},
 	{"ignore", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, create.ignore), 0, options,
 	 "one of this name that exists is no error", 0, NULL},
 	OPT_END,
@@ -90,6 +90,11 @@ static const struct opt_def connect_defs[] = {
 static const struct opt_def disconnect_defs[] = {
 	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), OPT_HIDDEN, options, "accepted for scripts", 0,
 	 NULL},
+	OPT_END,
+};
+
+static const struct opt_def ns_defs[] = {
+	{"delete", NULL, 'd', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "take it away again", 0, NULL},
 	OPT_END,
 };
 
@@ -226,6 +231,18 @@ static int disconnect_run(const struct cmd_ctx *ctx, void *opts, const struct op
 	return network_disconnect(ctx->store_root, args->operands.items[0], args->operands.items[1], e);
 }
 
+static int ns_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
+{
+	const struct network_opts *o = opts;
+	autostr struct str out = STR_INIT;
+	int r = network_ns(ctx->store_root, args->operands.items[0], o->force, &out, e);
+	if (r < 0)
+		return r;
+	if (out.len)
+		str_addc(&out, '\n');
+	return out_flush(&out, e);
+}
+
 static int exists_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	(void)opts;
@@ -321,6 +338,18 @@ const struct verb verb_network_disconnect = {
 	.min_operands = 2,
 	.max_operands = 2,
 	.run = disconnect_run,
+};
+
+const struct verb verb_network_ns = {
+	COMMON,
+	.name = "network ns",
+	.usage = "[OPTIONS] CONTAINER",
+	.summary = "as root: show a container's network namespace to 'ip netns'",
+	.example = "  rl network ns web && ip netns exec web ip address",
+	.opts = ns_defs,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = ns_run,
 };
 
 const struct verb verb_network_exists = {

@@ -116,6 +116,7 @@ const struct verb *const verb_table[] = {
 	&verb_network_prune,
 	&verb_network_connect,
 	&verb_network_disconnect,
+	&verb_network_ns,
 	&verb_network_exists,
 	&verb_network_hold,
 	&verb_inspect,

@@ -71,6 +71,7 @@ extern const struct verb verb_network_rm;
 extern const struct verb verb_network_prune;
 extern const struct verb verb_network_connect;
 extern const struct verb verb_network_disconnect;
+extern const struct verb verb_network_ns;
 extern const struct verb verb_network_exists;
 extern const struct verb verb_network_hold;
 extern const struct verb verb_pod_create;

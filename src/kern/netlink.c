@@ -171,11 +171,13 @@ void nl_link_del(struct nl *nl, int index)
 	end(nl, begin(nl, RTM_DELLINK, 0, "remove the interface", &info, sizeof(info)));
 }
 
-void nl_bridge_add(struct nl *nl, const char *name)
+void nl_bridge_add(struct nl *nl, const char *name, const uint8_t *mac)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
 	struct nlmsghdr *h = begin(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make a bridge", &info, sizeof(info));
 	put_str(nl, IFLA_IFNAME, name);
+	if (mac)
+		(void)put(nl, IFLA_ADDRESS, mac, 6);
 	struct rtattr *linkinfo = nest(nl, IFLA_LINKINFO);
 	put_str(nl, IFLA_INFO_KIND, "bridge");
 	nest_end(nl, linkinfo);
@@ -450,6 +452,15 @@ int nl_link_no_offload(const struct nl *nl, const char *name, struct err *e)
 	return 0;
 }
 
+int nl_route_events(struct err *e)
+{
+	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_ROUTE};
+	autofd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_sys(e, errno, "listen for changes of routes");
+	return take_fd(&fd);
+}
+
 static bool parse_route(const struct nlmsghdr *h, struct nl_route *ret)
 {
 	const struct rtmsg *msg = NLMSG_DATA(h);
@@ -459,11 +470,14 @@ static bool parse_route(const struct nlmsghdr *h, struct nl_route *ret)
 		return false;
 	if (msg->rtm_family != AF_INET && msg->rtm_family != AF_INET6)
 		return false;
-	*ret = (struct nl_route){.family = msg->rtm_family, .prefix = msg->rtm_dst_len};
+	*ret = (struct nl_route){
+		.family = msg->rtm_family, .prefix = msg->rtm_dst_len, .local = msg->rtm_type == RTN_LOCAL};
 	size_t len = h->nlmsg_len - NLMSG_LENGTH(sizeof(*msg));
 	for (const struct rtattr *a = RTM_RTA(msg); RTA_OK(a, len); a = RTA_NEXT(a, len))
 		if (a->rta_type == RTA_DST && RTA_PAYLOAD(a) == addr_len(msg->rtm_family))
 			memcpy(ret->dst, RTA_DATA(a), RTA_PAYLOAD(a));
+		else if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) == sizeof(ret->oif))
+			memcpy(&ret->oif, RTA_DATA(a), sizeof(ret->oif));
 	return true;
 }
 

@@ -56,3 +56,9 @@ bool endpoint_parse(const char *text, struct endpoint *ret)
 	*ret = p;
 	return *p.network;
 }
+
+bool endpoint_mac(const struct endpoint *p, uint8_t ret[6])
+{
+	return sscanf(p->mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &ret[0], &ret[1], &ret[2], &ret[3], &ret[4], &ret[5]) ==
+	       6;
+}

@@ -7,8 +7,8 @@
  *
  * Names are answered here before anybody outside is asked: A, AAAA and PTR, without regard to case. A name may have
  * several containers (an alias), then all addresses are given. A name of ours without an address of the kind asked for
- * has no such record, rather than one somewhere else. On an internal network every other name is refused: a container
- * that is on another network too then asks the resolver there.
+ * has no such record, rather than one somewhere else. Every other name is refused on an internal network, and every other
+ * name without a dot on all: a container that is on another network too then asks the resolver there.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -233,8 +233,10 @@ size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint
 		if (!r.known)
 			answer_reverse(n, name, type, &r);
 	}
+	/* A name without a dot may be that of a container on another network of who asks: its resolver is asked next. It
+	 * would be no use to ask it of the world, where search domains have made it a longer one. */
 	if (!r.known)
-		return n->opts.internal ? dns_build_error(query, len, DNS_RCODE_REFUSED, out) : 0;
+		return n->opts.internal || !strchr(name, '.') ? dns_build_error(query, len, DNS_RCODE_REFUSED, out) : 0;
 	if (!r.count && reverse_name(name, &(struct in_addr){0}, &(struct in6_addr){0}))
 		return dns_build_error(query, len, RCODE_NXDOMAIN, out);
 	put16(out + 6, r.count);

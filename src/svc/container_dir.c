@@ -116,7 +116,7 @@ static int fill_hosts(struct container *c, struct err *e)
 		opts.gateway = gateway;
 	} else if (c->nleases) {
 		net_addr4_text(c->leases[0].host.address, address);
-		net_addr4_text(c->leases[0].gateway, gateway);
+		net_addr4_text(c->leases[0].on_host.s_addr ? c->leases[0].on_host : c->leases[0].gateway, gateway);
 		opts.address = address;
 		opts.gateway = gateway;
 	} else if (o->network.kind == NETWORK_HOST) {

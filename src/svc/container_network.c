@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "network_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -115,6 +116,9 @@ int container_lease(const struct store *s, const struct record_config *config, c
 	for (size_t i = 0; i < n.aliases.count; i++)
 		add_name(&l.host, n.aliases.items[i]);
 	run_opts_free_named(&n);
+	/* Rights are rl-netd's to grant. */
+	l.by_netd = o->allow_net.count || o->deny_net.count || o->host_access.count;
+	l.guarded = o->allow_net.count || o->deny_net.count;
 	if (r >= 0)
 		r = network_lease(s, &l, ret_conn, e);
 	if (r >= 0)
@@ -141,7 +145,6 @@ int container_network_lease(struct container *c, struct err *e)
 	size_t n = o->more_networks.count + is_named;
 	if (!n)
 		return 0;
-	container_network_release(c);
 	c->leases = xcalloc(n, sizeof(*c->leases));
 	c->lease_conns = xcalloc(n, sizeof(*c->lease_conns));
 	int r = 0;
@@ -157,6 +160,7 @@ int container_network_lease(struct container *c, struct err *e)
 
 void container_network_release(struct container *c)
 {
+	network_ns_end(c->dirfd);
 	for (size_t i = 0; i < c->nleases; i++)
 		close_fd(&c->lease_conns[i]);
 	free(c->leases);

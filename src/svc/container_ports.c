@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/model/endpoint.h"
 #include "rl/model/port_opt.h"
+#include "rl/svc/network.h"
 
 enum { PORTS_JSON_MAX = 4 << 20 };
 
@@ -255,6 +256,19 @@ static int start_portd(int dirfd, const struct strv *networks, const struct net_
 	return r < 0 ? r : write_list(dirfd, ports, e);
 }
 
+/* The first network's own rules take them too, where it has some. */
+static void tell_network(const struct store *s, const struct strv *networks, const struct net_ports *ports)
+{
+	struct err why = ERR_INIT;
+	struct endpoint p;
+	uint8_t mac[NET_MAC_LEN];
+	if (!networks->count || !endpoint_parse(networks->items[0], &p) || str_eq(p.network, "slirp") ||
+	    !endpoint_mac(&p, mac))
+		return;
+	if (network_publish(s, p.network, mac, ports, &why) < 0)
+		log_debug(LOG_NET, "published ports: %s", why.text);
+}
+
 int container_ports_start(struct container *c, struct err *e)
 {
 	if (!c->ports.count)
@@ -263,6 +277,8 @@ int container_ports_start(struct container *c, struct err *e)
 	container_network_describe(c, &networks);
 	struct err why = ERR_INIT;
 	int r = start_portd(c->dirfd, &networks, &c->ports, c->run.pidfd, &c->portd, &why);
+	if (r == 0)
+		tell_network(&c->store, &networks, &c->ports);
 	net_ports_free(&c->ports);
 	/* The command was quicker. A process that ends leaves its namespaces (ESRCH) some time before its pidfd says so. */
 	if (r == -ESRCH || (r < 0 && is_dead(c->run.pidfd)))
@@ -358,6 +374,7 @@ static int publish_live(struct live *l, const struct port_opt *p, struct err *e)
 			l->now.items[l->now.count++].fd = -1;
 		}
 		r = write_list(l->rec.dirfd, &l->now, e);
+		tell_network(&l->s, &l->rec.state.networks, &l->now);
 	}
 	net_ports_free(&fresh);
 	return r;
@@ -375,7 +392,14 @@ int container_ports_moved(const struct container_rec *rec, struct err *e)
 		return 0; /* nothing is published */
 	/* Without any address left, clients are refused. */
 	(void)!find_addresses(&rec->state.networks, &cfg, NULL);
-	return net_portd_move(fd, &cfg, e);
+	int r = net_portd_move(fd, &cfg, e);
+	if (r < 0)
+		return r;
+	struct net_ports now;
+	read_list(rec->dirfd, &now);
+	tell_network(rec->store, &rec->state.networks, &now);
+	net_ports_free(&now);
+	return 0;
 }
 
 int container_port_add(const char *root, const char *name, const char *spec, struct err *e)
@@ -424,6 +448,8 @@ static int withdraw_live(struct live *l, const char *spec, const struct port_opt
 		r = err_set(e, ENOENT, "container %s does not publish %s", l->rec.config.name, spec);
 	if (r >= 0)
 		r = write_list(l->rec.dirfd, &left, e);
+	if (r >= 0)
+		tell_network(&l->s, &l->rec.state.networks, &left);
 	net_ports_free(&left);
 	return r;
 }

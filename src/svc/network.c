@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "network_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -451,6 +452,18 @@ static int remove_files(const struct nets *n, const char *name, struct err *e)
 	return 0;
 }
 
+/* With what the holder left on the host, if it was killed. */
+static int remove_all(const struct nets *n, const struct network_rec *rec, struct err *e)
+{
+	struct net_place place;
+	network_place(rec, &place);
+	if (place.on_host) {
+		net_forward_release(n->dirfd, NETWORK_LEDGER, rec->name);
+		net_place_clear(&place);
+	}
+	return remove_files(n, rec->name, e);
+}
+
 int network_remove(const char *root, const char *name, bool force, struct err *e)
 {
 	struct nets n;
@@ -468,7 +481,7 @@ int network_remove(const char *root, const char *name, bool force, struct err *e
 	for (size_t i = 0; r >= 0 && i < ids.count; i++)
 		r = container_remove(root, ids.items[i], true, false, e);
 	if (r >= 0)
-		r = remove_files(&n, rec->name, e);
+		r = remove_all(&n, rec, e);
 	nets_close(&n);
 	return r < 0 ? r : 0;
 }
@@ -488,7 +501,7 @@ int network_prune(const char *root, const struct strv *filters, struct strv *ret
 		r = users(&n, rec->name, &ids, e);
 		if (r < 0 || ids.count)
 			continue;
-		r = remove_files(&n, rec->name, e);
+		r = remove_all(&n, rec, e);
 		if (r >= 0)
 			strv_add(ret_removed, rec->name);
 	}

@@ -24,6 +24,8 @@
 #include "rl/svc/events.h"
 #include "rl/svc/network.h"
 
+enum { LOOK_AGAIN_MS = 100 };
+
 static const char changes_file[] = "networks.json";
 
 /* ---- the list ---- */
@@ -197,6 +199,35 @@ static void change_close(struct change *c)
 	store_close(&c->s);
 }
 
+static bool is_starting(const struct container_rec *rec)
+{
+	int own = -1;
+	bool held = rec->status == RECORD_CREATED && container_rec_try_own(rec, &own, NULL) == 0;
+	close_fd(&own);
+	return held;
+}
+
+/* A container that is being started for the first time has been recorded and does not run yet: what is changed now would
+ * be for its next start only. */
+static int await_first_start(struct container_rec *rec, struct err *e)
+{
+	int r = 0;
+	while (r >= 0 && is_starting(rec)) {
+		struct container_watch w;
+		r = container_watch_open(rec, &w, e);
+		if (r < 0)
+			return r;
+		r = container_rec_reload(rec, e);
+		/* One that fails lets go of its lock, of which nothing is told. */
+		if (r >= 0 && is_starting(rec))
+			r = container_watch_wait(&w, LOOK_AGAIN_MS, e);
+		container_watch_close(&w);
+		if (r >= 0)
+			r = container_rec_reload(rec, e);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int change_open(const char *root, const char *container, struct change *c, struct err *e)
 {
 	*c = (struct change){.rec = CONTAINER_REC_INIT, .op = -1};
@@ -208,6 +239,8 @@ static int change_open(const char *root, const char *container, struct change *c
 		c->op = container_rec_lock(&c->rec, e);
 	if (r == 0 && c->op < 0)
 		r = c->op;
+	if (r == 0)
+		r = await_first_start(&c->rec, e);
 	if (r < 0)
 		change_close(c);
 	return r;
@@ -297,8 +330,7 @@ static int disconnect_running(struct container_rec *rec, const char *network, st
 		i++;
 	if (i == now->count)
 		return 0; /* wanted at the next start only */
-	if (sscanf(p.mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) !=
-	    NET_MAC_LEN)
+	if (!endpoint_mac(&p, mac))
 		return err_set(e, EBADMSG, "its record has no address on network %s", network);
 	int r = network_unplug(rec->store, network, mac, e);
 	if (r < 0)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,6 +23,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/net_frame.h"
 #include "rl/svc/network.h"
 
 enum { STARTER_FD = 3, FIRST_WAIT_S = 30 };
@@ -32,9 +34,11 @@ struct entry {
 	struct hold *h;
 	struct net_lease lease;
 	bool leased, plugged;
-	int port;		   /* index of its end, while plugged */
+	int port;		   /* of the bridge, while plugged */
 	struct net_rights *rights; /* NULL: as everybody on the network */
 	int log_fd;		   /* of its connections (rl/engine/net_log.h), -1 */
+	struct net_port *published;
+	size_t npublished;
 	struct event_source conn, process;
 	struct entry *next;
 };
@@ -46,9 +50,10 @@ struct hold {
 	struct network_addrs addrs;
 	struct net_slirp_opts opts;
 	struct net_slirp slirp;
+	struct net_place place;
 	struct net_named net;
 	struct event_loop loop;
-	struct event_source listen, netd;
+	struct event_source listen, netd, routes;
 	struct event_timer first, look_again;
 	struct entry *entries;
 };
@@ -74,12 +79,45 @@ static int maybe_end(void *arg, struct err *e)
 	return 0;
 }
 
+/* ---- published ports, which on the host are in rules too ---- */
+
+static void withdraw(struct entry *x)
+{
+	for (size_t i = 0; i < x->npublished; i++) {
+		struct err why = ERR_INIT;
+		if (net_named_publish(&x->h->net, &x->lease, &x->published[i], false, &why) < 0)
+			log_debug(LOG_NET, "%s", why.text);
+	}
+	free(x->published);
+	x->published = NULL;
+	x->npublished = 0;
+}
+
+/* What cannot be entered, because another container has the same port of another address, stays with rl-portd. */
+static void publish(struct entry *x, const struct net_hold_ports *p)
+{
+	withdraw(x);
+	if (x->lease.by_netd)
+		return; /* its answers would go to rl-netd */
+	x->published = xcalloc(p->count + 1, sizeof(*x->published));
+	for (size_t i = 0; i < p->count; i++) {
+		struct err why = ERR_INIT;
+		if (net_named_publish(&x->h->net, &x->lease, &p->items[i], true, &why) < 0)
+			log_debug(LOG_NET, "%s", why.text);
+		else
+			x->published[x->npublished++] = p->items[i];
+	}
+}
+
 static void entry_end(struct entry *x)
 {
 	struct hold *h = x->h;
 	int fds[2] = {x->conn.fd, x->process.fd};
-	if (x->plugged)
+	withdraw(x);
+	if (x->plugged) {
+		net_named_forget(&h->net, x->port, &x->lease);
 		(void)!net_slirp_host(&h->slirp, &x->lease.host, false, NULL);
+	}
 	event_del(&h->loop, &x->conn);
 	event_del(&h->loop, &x->process);
 	close_fd(&fds[0]);
@@ -97,7 +135,8 @@ static void entry_end(struct entry *x)
 
 static bool is_taken(const struct hold *h, uint32_t address)
 {
-	if (address == h->addrs.gateway || address == ntohl(h->opts.dns.s_addr))
+	if (address == h->addrs.gateway || address == ntohl(h->opts.gateway.s_addr) ||
+	    address == ntohl(h->opts.dns.s_addr))
 		return true;
 	for (const struct entry *x = h->entries; x; x = x->next)
 		if (x->leased && x->lease.host.address.s_addr == htonl(address))
@@ -142,23 +181,52 @@ static int give_address6(const struct hold *h, struct net_host *want, struct err
 	net_addr6_text(&want->address6, text);
 	if (memcmp(&want->address6, &h->addrs.network6, 8) != 0)
 		return err_set(e, EINVAL, "address %s is not in the subnet %s", text, h->rec.subnet6);
-	bool taken = IN6_ARE_ADDR_EQUAL(&want->address6, &h->addrs.gateway6);
+	bool taken = IN6_ARE_ADDR_EQUAL(&want->address6, &h->addrs.gateway6) ||
+		     IN6_ARE_ADDR_EQUAL(&want->address6, &h->opts.gateway6);
 	for (const struct entry *x = h->entries; x; x = x->next)
 		taken |= x->leased && IN6_ARE_ADDR_EQUAL(&x->lease.host.address6, &want->address6);
 	return taken ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
 }
 
+static bool is_mac_taken(const struct hold *h, const uint8_t mac[NET_MAC_LEN])
+{
+	for (const struct entry *x = h->entries; x; x = x->next)
+		if (x->leased && memcmp(x->lease.host.mac, mac, NET_MAC_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* From the address, so that neighbours who remember the last container that had it reach the next one at once. */
 static int give_mac(const struct hold *h, struct net_host *want, struct err *e)
 {
 	static const uint8_t none[NET_MAC_LEN];
-	if (memcmp(want->mac, none, NET_MAC_LEN) == 0) {
+	if (memcmp(want->mac, none, NET_MAC_LEN) != 0)
+		return is_mac_taken(h, want->mac) ? err_set(e, EADDRINUSE, "the MAC address is in use") : 0;
+	want->mac[0] = 0x02;
+	want->mac[1] = 'r';
+	memcpy(want->mac + 2, &want->address, sizeof(want->address));
+	while (is_mac_taken(h, want->mac)) { /* somebody has asked for this very one */
 		io_random(want->mac, NET_MAC_LEN);
 		want->mac[0] = (uint8_t)((want->mac[0] & 0xfc) | 0x02);
 	}
-	for (const struct entry *x = h->entries; x; x = x->next)
-		if (x->leased && memcmp(x->lease.host.mac, want->mac, NET_MAC_LEN) == 0)
-			return err_set(e, EADDRINUSE, "the MAC address is in use");
 	return 0;
+}
+
+/* Where the default routes lead: to the host where it forwards, to rl-netd otherwise. */
+static void set_gateways(const struct hold *h, struct net_lease *l)
+{
+	const struct net_place *p = &h->net.place;
+	bool host4 = p->routes4 && !l->by_netd;
+	bool host6 = p->routes6 && !l->by_netd;
+	l->gateway = host4 ? p->address : h->opts.gateway;
+	l->gateway6 = host6 ? p->address6 : h->opts.gateway6;
+	frame_slirp_mac4(l->gateway, l->gateway_mac);
+	frame_slirp_mac6(&l->gateway6, l->gateway6_mac);
+	if (host4)
+		memcpy(l->gateway_mac, p->mac, NET_MAC_LEN);
+	if (host6)
+		memcpy(l->gateway6_mac, p->mac, NET_MAC_LEN);
+	l->on_host.s_addr = (p->on_host || p->linked) && !l->by_netd ? p->address.s_addr : 0;
 }
 
 static int on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
@@ -179,8 +247,7 @@ static int on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
 		r = give_mac(h, &l.host, e);
 	if (r < 0)
 		return r;
-	l.gateway = h->opts.gateway;
-	l.gateway6 = h->opts.gateway6;
+	set_gateways(h, &l);
 	l.dns = h->opts.dns;
 	l.prefix = h->opts.prefix;
 	l.mtu = h->opts.mtu;
@@ -239,7 +306,16 @@ static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 	return r < 0 ? r : sync_send(x->conn.fd, NET_HOLD_PLUG, NULL, 0, NULL, 0, e);
 }
 
-/* From a connection of its own: which container is meant is said by its MAC address, of which there is one each. */
+/* Which container is meant is said by its MAC address, of which there is one each. */
+static struct entry *find_plugged(struct hold *h, const uint8_t mac[NET_MAC_LEN], struct err *e)
+{
+	for (struct entry *x = h->entries; x; x = x->next)
+		if (x->plugged && memcmp(x->lease.host.mac, mac, NET_MAC_LEN) == 0)
+			return x;
+	err_set(e, ENOENT, "the container is not on the network");
+	return NULL;
+}
+
 static int on_unplug(struct entry *asking, const struct sync_msg *msg, struct err *e)
 {
 	struct hold *h = asking->h;
@@ -247,16 +323,27 @@ static int on_unplug(struct entry *asking, const struct sync_msg *msg, struct er
 	if (msg->len != sizeof(l))
 		return err_set(e, EPROTO, "malformed request");
 	memcpy(&l, msg->data, sizeof(l));
-	for (struct entry *x = h->entries; x; x = x->next) {
-		if (!x->plugged || memcmp(x->lease.host.mac, l.host.mac, NET_MAC_LEN) != 0)
-			continue;
-		int r = net_named_unplug(&h->net, x->port, e);
-		if (r < 0)
-			return r;
-		entry_end(x);
-		return sync_send(asking->conn.fd, NET_HOLD_UNPLUG, NULL, 0, NULL, 0, e);
-	}
-	return err_set(e, ENOENT, "the container is not on the network");
+	struct entry *x = find_plugged(h, l.host.mac, e);
+	int r = x ? net_named_unplug(&h->net, x->port, e) : -ENOENT;
+	if (r < 0)
+		return r;
+	entry_end(x);
+	return sync_send(asking->conn.fd, NET_HOLD_UNPLUG, NULL, 0, NULL, 0, e);
+}
+
+static int on_ports(struct entry *asking, const struct sync_msg *msg, struct err *e)
+{
+	autofree struct net_hold_ports *p = xcalloc(1, sizeof(*p));
+	if (msg->len != sizeof(*p))
+		return err_set(e, EPROTO, "malformed request");
+	memcpy(p, msg->data, sizeof(*p));
+	if (p->count > NET_HOLD_PORTS_MAX)
+		return err_set(e, EPROTO, "malformed request");
+	struct entry *x = find_plugged(asking->h, p->mac, e);
+	if (!x)
+		return -ENOENT;
+	publish(x, p);
+	return sync_send(asking->conn.fd, NET_HOLD_PORTS, NULL, 0, NULL, 0, e);
 }
 
 static int on_conn(void *arg, uint32_t events, struct err *e)
@@ -283,6 +370,8 @@ static int on_conn(void *arg, uint32_t events, struct err *e)
 		r = on_plug(x, msg, &why);
 	else if (msg->step == NET_HOLD_UNPLUG)
 		r = on_unplug(x, msg, &why);
+	else if (msg->step == NET_HOLD_PORTS)
+		r = on_ports(x, msg, &why);
 	else
 		r = err_set(&why, EPROTO, "unexpected message %u", msg->step);
 	sync_close_fds(msg);
@@ -326,28 +415,70 @@ static int on_netd(void *arg, uint32_t events, struct err *e)
 
 /* ---- the holder's start ---- */
 
+static const char *option(const struct hold *h, const char *key, const char *their_key)
+{
+	const char *found = NULL;
+	for (size_t i = 0; i < h->rec.options.count; i++) {
+		const char *value = str_after(h->rec.options.items[i], key);
+		value = value ? value : str_after(h->rec.options.items[i], their_key);
+		found = value ? value : found;
+	}
+	return found;
+}
+
 static void set_opts(struct hold *h)
 {
 	struct net_slirp_opts *o = &h->opts;
 	const struct network_addrs *a = &h->addrs;
+	uint64_t mtu;
+	const char *value = option(h, "mtu=", "com.docker.network.driver.mtu=");
+	struct in6_addr gateway6 = a->gateway6;
 	net_slirp_opts_init(o);
 	net_slirp_set_shared(o, (struct in_addr){htonl(a->network)}, a->prefix, (struct in_addr){htonl(a->gateway)});
-	if (a->ipv6)
-		net_slirp_set_shared6(o, &a->network6, &a->gateway6);
-	o->internal = h->rec.internal;
-	for (size_t i = 0; i < h->rec.options.count; i++) {
-		uint64_t mtu;
-		const char *value = str_after(h->rec.options.items[i], "mtu=");
-		value = value ? value : str_after(h->rec.options.items[i], "com.docker.network.driver.mtu=");
-		if (value && str_to_u64(value, NET_MTU_MAX, "mtu", &mtu, NULL) == 0 && mtu >= 1280)
-			o->mtu = (unsigned)mtu;
+	if (h->place.on_host ||
+	    h->place.linked) { /* the gateway's address is the host's; rl-netd has those beside its resolver's */
+		uint32_t beside = ntohl(o->dns.s_addr) - 1;
+		o->gateway.s_addr = htonl(beside == a->gateway ? beside - 1 : beside);
+		gateway6.s6_addr[14] ^= 1;
 	}
+	if (a->ipv6)
+		net_slirp_set_shared6(o, &a->network6, &gateway6);
+	o->internal = h->rec.internal;
+	if (value && str_to_u64(value, NET_MTU_MAX, "mtu", &mtu, NULL) == 0 && mtu >= 1280)
+		o->mtu = (unsigned)mtu;
+}
+
+static int on_routes(void *arg, uint32_t events, struct err *e)
+{
+	struct hold *h = arg;
+	struct err why = ERR_INIT;
+	char buf[4096];
+	(void)events;
+	(void)e;
+	while (recv(h->routes.fd, buf, sizeof(buf), 0) > 0)
+		;
+	if (net_forward_acquire(h->dirfd, NETWORK_LEDGER, h->rec.name, &h->net, &why) < 0)
+		log_debug(LOG_NET, "%s", why.text);
+	return 0;
+}
+
+static int start_forwarding(struct hold *h, struct err *e)
+{
+	autofd int fd = nl_route_events(e);
+	int r = fd < 0 ? fd : net_forward_acquire(h->dirfd, NETWORK_LEDGER, h->rec.name, &h->net, e);
+	if (r >= 0)
+		r = event_add(&h->loop, &h->routes, fd, EPOLLIN, on_routes, h, e);
+	if (r >= 0)
+		(void)take_fd(&fd);
+	return r;
 }
 
 static int start_netd(struct hold *h, struct err *e)
 {
 	struct net_device dev = NET_DEVICE_NONE;
-	int r = net_named_make(&h->opts, &h->net, &dev, e);
+	int r = net_named_make(&h->opts, &h->place, &h->net, &dev, e);
+	if (r >= 0 && h->place.routes4)
+		r = start_forwarding(h, e);
 	if (r >= 0)
 		r = net_slirp_start(&h->opts, &h->slirp, e);
 	if (r >= 0)
@@ -355,6 +486,17 @@ static int start_netd(struct hold *h, struct err *e)
 	close_fd(&dev.fd);
 	int fd = r < 0 ? r : net_slirp_watch(&h->slirp, &h->opts, e);
 	return fd < 0 ? fd : event_add(&h->loop, &h->netd, fd, EPOLLIN, on_netd, h, e);
+}
+
+static void stop(struct hold *h)
+{
+	net_slirp_stop(&h->slirp);
+	if (h->place.on_host || h->place.linked)
+		net_forward_release(h->dirfd, NETWORK_LEDGER, h->rec.name);
+	if (h->place.on_host) {
+		h->net.place = h->place;
+		net_named_close(&h->net);
+	}
 }
 
 static int start_listening(struct hold *h, struct err *e)
@@ -395,6 +537,14 @@ static int start(struct hold *h, const char *root, const char *name, struct err 
 		r = event_open(&h->loop, e);
 	if (r < 0)
 		return r;
+	network_place(&h->rec, &h->place);
+	if (h->place.on_host)
+		r = network_choose_routes(&h->rec, &h->addrs, &h->place, e);
+	if (r >= 0 && h->place.mac[0])
+		r = net_forward_claim(h->dirfd, NETWORK_LEDGER, h->rec.name,
+				      h->place.linked ? h->place.host_end : h->place.bridge, e);
+	if (r < 0)
+		return r;
 	set_opts(h);
 	r = start_netd(h, e);
 	return r < 0 ? r : start_listening(h, e);
@@ -415,10 +565,11 @@ int network_hold(const char *root, const char *name, struct err *e)
 	struct hold *h = xcalloc(1, sizeof(*h));
 	*h = (struct hold){.dirfd = -1,
 			   .slirp = NET_SLIRP_NONE,
-			   .net = {.nl = NL_NONE},
+			   .net = NET_NAMED_NONE,
 			   .loop = EVENT_LOOP_INIT,
 			   .listen = EVENT_SOURCE_INIT,
-			   .netd = EVENT_SOURCE_INIT};
+			   .netd = EVENT_SOURCE_INIT,
+			   .routes = EVENT_SOURCE_INIT};
 	struct err why = ERR_INIT;
 	if (fcntl(STARTER_FD, F_GETFD) < 0)
 		return err_set(e, EINVAL, "this verb is for rl itself");
@@ -431,8 +582,8 @@ int network_hold(const char *root, const char *name, struct err *e)
 	if (r >= 0)
 		r = start(h, root, name, &why);
 	if (r < 0) {
+		stop(h);
 		sync_send_err(STARTER_FD, &why);
-		net_slirp_stop(&h->slirp);
 		_exit(EXIT_RL_FAILED);
 	}
 	r = sync_send(STARTER_FD, NETWORK_STEP_READY, NULL, 0, NULL, 0, &why);
@@ -440,6 +591,6 @@ int network_hold(const char *root, const char *name, struct err *e)
 	event_timer_set(&h->loop, &h->first, FIRST_WAIT_S * SECOND, maybe_end, h);
 	if (r >= 0)
 		r = event_run(&h->loop, &why);
-	net_slirp_stop(&h->slirp);
+	stop(h);
 	_exit(r < 0 ? EXIT_RL_FAILED : 0);
 }

@@ -104,22 +104,38 @@ int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn,
 	return 0;
 }
 
+/* One request to a holder that is there, and its answer. */
+static int ask_holder(const struct store *s, const char *name, uint32_t step, const void *data, size_t len,
+		      struct err *e)
+{
+	autofd int dir = store_dir(s, "networks", e);
+	autofd int lock = dir < 0 ? dir : network_open_lock(dir, name, e);
+	int r = lock < 0 ? lock : io_lock(lock, true, e);
+	autofd int conn = r < 0 ? r : connect_holder(NULL, dir, name, e);
+	r = conn < 0 ? conn : sync_send(conn, step, data, len, NULL, 0, e);
+	if (r >= 0)
+		r = sync_expect(conn, "the network's holder", step, NULL, e);
+	return r < 0 ? err_ctx(e, "network %s", name) : 0;
+}
+
 int network_unplug(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN], struct err *e)
 {
 	struct net_lease which = {0};
-	autofd int dir = store_dir(s, "networks", e);
-	if (dir < 0)
-		return dir;
 	memcpy(which.host.mac, mac, NET_MAC_LEN);
-	autofd int lock = network_open_lock(dir, name, e);
-	int r = lock < 0 ? lock : io_lock(lock, true, e);
-	autofd int conn = r < 0 ? r : connect_holder(NULL, dir, name, e);
-	if (conn < 0)
-		return err_ctx(e, "network %s", name);
-	r = sync_send(conn, NET_HOLD_UNPLUG, &which, sizeof(which), NULL, 0, e);
-	if (r >= 0)
-		r = sync_expect(conn, "the network's holder", NET_HOLD_UNPLUG, NULL, e);
-	return r < 0 ? err_ctx(e, "network %s", name) : 0;
+	return ask_holder(s, name, NET_HOLD_UNPLUG, &which, sizeof(which), e);
+}
+
+int network_publish(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN],
+		    const struct net_ports *ports, struct err *e)
+{
+	if (!network_is_hosts())
+		return 0;
+	autofree struct net_hold_ports *p = xcalloc(1, sizeof(*p));
+	memcpy(p->mac, mac, NET_MAC_LEN);
+	p->count = RL_MIN(ports->count, (size_t)NET_HOLD_PORTS_MAX);
+	for (size_t i = 0; i < p->count; i++)
+		p->items[i] = ports->items[i];
+	return ask_holder(s, name, NET_HOLD_PORTS, p, sizeof(*p), e);
 }
 
 int network_rights(int conn, const struct net_rights *rights, int log_fd, struct err *e)

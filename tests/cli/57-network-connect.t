@@ -72,7 +72,10 @@ ok "and may come back with it" rl network connect --ip "$(rl inspect a --format 
 	sed 's/\.[0-9]*$/.77/')" inside b
 
 # --- kept
+was=$(rl inspect a --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{end}}')
 ok "it starts again" rl restart -t 1 a
+is "with the addresses it had, so that neighbours find it at once" \
+	"$(rl inspect a --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{end}}')" "$was"
 ok "and is found by its alias" wait_for "the server in a" 60 sh -c "rl exec b python3 /lab/portlab.py ask extra 80 | grep -q ^tcp"
 is "on the networks it had" "$(rl inspect a --format '{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}')" "inside two "
 like "its ports work" "$(python3 "$PORTLAB" ask 10.9.9.1 8080)" '^tcp '

@@ -77,7 +77,8 @@ struct nl_link_set {
 void nl_link_set(struct nl *nl, int index, const struct nl_link_set *s);
 /* With a veth, the other end goes too, wherever it is. */
 void nl_link_del(struct nl *nl, int index);
-void nl_bridge_add(struct nl *nl, const char *name);
+/* mac NULL: the kernel's choice, which changes with the ports. */
+void nl_bridge_add(struct nl *nl, const char *name, const uint8_t *mac);
 /* From this port of a bridge only frames with this source address are taken: it learns no others. */
 void nl_bridge_port_lock(struct nl *nl, int index, const uint8_t mac[6]);
 /* A veth pair: `name` in the socket's namespace and peer_name in the namespace behind peer_netns_fd. */
@@ -111,9 +112,14 @@ void nl_route_local_del(struct nl *nl, uint32_t table, int family, const void *a
 
 /* ---- asked ---- */
 
+/* A socket that is readable when routes of IPv4 have changed; what is read from it does not matter. */
+int nl_route_events(struct err *e) RL_CHECK;
+
 struct nl_route {
 	int family;
 	unsigned prefix; /* 0: a default route */
+	int oif;	 /* index of the interface it goes out by; 0: none or several */
+	bool local;	 /* an address of this machine */
 	unsigned char dst[16];
 };
 /* Call `each` for every unicast or local route of `family` (AF_UNSPEC: both) until it returns nonzero; that value is

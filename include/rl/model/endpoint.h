@@ -8,6 +8,7 @@
 #define RL_MODEL_ENDPOINT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "rl/base/str.h"
 
@@ -26,5 +27,7 @@ struct endpoint {
 void endpoint_text(const struct endpoint *p, struct str *out);
 /* False when there is no network in it. */
 bool endpoint_parse(const char *text, struct endpoint *ret);
+/* The MAC address as bytes; false when there is none. */
+bool endpoint_mac(const struct endpoint *p, uint8_t ret[6]);
 
 #endif

@@ -40,6 +40,10 @@ int network_connect(const char *root, const char *network, const char *container
 		    struct err *e) RL_CHECK;
 int network_disconnect(const char *root, const char *network, const char *container, struct err *e) RL_CHECK;
 
+/* As root: /run/netns/NAME for the network namespace of a running container, as ip-netns(8) looks for them; or take it
+ * away. It goes with the container's end. */
+int network_ns(const char *root, const char *container, bool remove, struct str *ret_path, struct err *e) RL_CHECK;
+
 /* Addresses on a network for a container that is about to start, and the connection that keeps them. Starts the holder
  * if there is none. */
 int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn, struct err *e) RL_CHECK;
@@ -47,6 +51,9 @@ int network_lease(const struct store *s, struct net_lease *lease, int *ret_conn,
 int network_unplug(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN], struct err *e) RL_CHECK;
 /* What the container of this connection may, before it is plugged in; `log_fd` (rl/engine/net_log.h) may be -1. */
 int network_rights(int conn, const struct net_rights *rights, int log_fd, struct err *e) RL_CHECK;
+/* All published ports of that container, for the rules of root's networks. Nothing where these are not used. */
+int network_publish(const struct store *s, const char *name, const uint8_t mac[NET_MAC_LEN],
+		    const struct net_ports *ports, struct err *e) RL_CHECK;
 /* The holder; descriptor 3 leads to who started it. Returns when the last container has gone. */
 int network_hold(const char *root, const char *name, struct err *e) RL_CHECK;
 
