@@ -261,6 +261,7 @@ static int context_stdin(struct build *b, struct build_context *ret, struct err 
 	if (b->o->file)
 		return err_set(e, EINVAL, "standard input is no archive, and -f names another Dockerfile");
 	b->o->file = take_ptr(&path);
+	b->from_stdin = true;
 	ret->rootfd = -1;
 	return 0;
 }
@@ -343,7 +344,7 @@ static int read_named(struct build *b, struct str *out, char **ret_path, struct 
 		b->file_name = xstrdup("Dockerfile");
 		return io_read_rest(STDIN_FILENO, DOCKERFILE_MAX, "the Dockerfile", out, e);
 	}
-	b->file_name = xstrdup(path_base(file));
+	b->file_name = xstrdup(b->from_stdin ? "Dockerfile" : path_base(file));
 	struct err why = ERR_INIT;
 	int r = io_read_file(AT_FDCWD, file, DOCKERFILE_MAX, out, &why);
 	if (r >= 0) {

@@ -199,6 +199,7 @@ struct build {
 	struct build_context context;
 	struct dockerfile file;
 	char *file_name;	      /* for messages */
+	bool from_stdin;	      /* the Dockerfile was all there was */
 	struct dockerfile **triggers; /* ONBUILD of base images, parsed */
 	size_t ntriggers;
 	struct dockerfile_where where;

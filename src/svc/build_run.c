@@ -469,6 +469,7 @@ int build_run_child(struct build_job *j, struct err *e)
 	struct container c;
 	container_init(&c);
 	int r = prepare(j, &c, e);
+	c.spec.is_layer = true;
 	if (r == 0)
 		r = container_limits_make(&c, e);
 	int status = r < 0 ? r : container_start_and_relay(&c, e);

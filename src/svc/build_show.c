@@ -119,6 +119,12 @@ static void draw(struct build *b, struct str *out)
 		str_addf(&line, "%6.1fs ", (double)((int64_t)event_now_ns() - st->started_ns) / 1e9);
 		name_step(b, s, st, &line);
 		if (len) {
+			/* What it says now is worth more than the end of what it was told. */
+			size_t room = width - RL_MIN(len + 4, (size_t)width / 2);
+			if (line.len > room) {
+				str_cut(&line, room > 3 ? room - 3 : 0);
+				str_adds(&line, "...");
+			}
 			str_adds(&line, " > ");
 			str_add(&line, last, len);
 		}
@@ -171,6 +177,9 @@ void build_show_line(struct build *b, const char *fmt, ...)
 void build_show_start(struct build *b, const struct build_stage *s, const struct build_step *st)
 {
 	autostr struct str line = STR_INIT;
+	/* From now on there is something to be drawn again and again. */
+	if (b->show->how == BUILD_PROGRESS_TTY && s->child)
+		(void)!redraw(b, NULL);
 	if (b->show->how != BUILD_PROGRESS_PLAIN)
 		return;
 	name_step(b, s, st, &line);

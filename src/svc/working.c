@@ -293,6 +293,7 @@ static int run_in(struct working *w, struct run_opts *o, const char *root, struc
 		r = stand_on_skeleton(&c, e);
 	if (r == 0)
 		r = container_build_spec(&c, e);
+	c.spec.is_layer = true;
 	if (r == 0)
 		r = container_limits_make(&c, e);
 	close_fd(&w->op);

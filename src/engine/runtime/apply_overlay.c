@@ -7,6 +7,9 @@
  *   copy      the layers are put on top of each other into the container's own directory, by reflink where the file
  *             system can, and that directory is the root. Done once; `copied` in the work directory says that it was
  *
+ * A step of a build stands on the first rung or not at all: its upper directory becomes a layer, which the others would
+ * leave empty or fill with everything.
+ *
  * Each is chosen by trying it with the very directories. The parent is told, and tells the person.
  */
 #include <dirent.h>
@@ -155,6 +158,16 @@ bool apply_overlay_is_refused(int code)
 	       code == EOPNOTSUPP || code == ELOOP || code == EIO;
 }
 
+/* The other rungs would leave the layer empty, or fill it with everything. */
+static int refuse_layer(struct err *why, struct err *e)
+{
+	(void)err_hint(why, "the store's file system cannot hold a layer that is written (is this a container?); keep "
+			    "the store on a volume of it: rl run -v NAME:DIR, and --root DIR inside");
+	if (e)
+		*e = *why;
+	return -why->code;
+}
+
 int apply_root_overlay(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
@@ -169,8 +182,10 @@ int apply_root_overlay(struct apply *a, struct err *e)
 	};
 	bool copied = a->workfd >= 0 && faccessat(a->workfd, copied_mark, F_OK, 0) == 0;
 	int fd = copied ? -1 : mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
-	bool may_fall = copied || (fd < 0 && apply_overlay_is_refused(first.code) && a->upperfd >= 0 &&
-				   o.nlower <= OVL_LOWER_MAX);
+	bool refused = fd < 0 && !copied && apply_overlay_is_refused(first.code);
+	if (refused && s->is_layer)
+		return refuse_layer(&first, e);
+	bool may_fall = copied || (refused && a->upperfd >= 0 && o.nlower <= OVL_LOWER_MAX);
 	int r = 0;
 	if (fd < 0 && may_fall && !copied && s->is_volatile) {
 		/* On the work directory, which this overlay does not use. */
