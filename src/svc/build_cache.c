@@ -44,7 +44,7 @@ static const char *stage_or_image_key(const struct build *b, const struct build_
 static int hash_bind(struct build *b, struct build_stage *s, struct build_step *st, const struct build_mount *m,
 		     struct build_hash *h, struct err *e)
 {
-	/* A bind of the context is digested as a COPY of the same path would be. */
+	/* A bind of the context is digested as a COPY of the same path would be, but shows what is ignored too. */
 	if (m->stage >= 0 || (m->extra >= 0 && b->extras[m->extra].is_image)) {
 		autostr struct str text = STR_INIT;
 		build_hash_text(h, stage_or_image_key(b, m, &text));
@@ -54,8 +54,12 @@ static int hash_bind(struct build *b, struct build_stage *s, struct build_step *
 				   .path = xstrdup(m->source ? m->source : "/"),
 				   .fd = -1,
 				   .line = st->instr->line};
-	struct build_step copy = {
-		.instr = st->instr, .sources = &src, .nsources = 1, .from_stage = -1, .from_extra = m->extra};
+	struct build_step copy = {.instr = st->instr,
+				  .sources = &src,
+				  .nsources = 1,
+				  .from_stage = -1,
+				  .from_extra = m->extra,
+				  .whole = true};
 	int r = build_tree_digest(b, s, &copy, h, e);
 	strv_free(&src.found);
 	free(src.path);

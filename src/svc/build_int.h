@@ -135,6 +135,7 @@ struct build_step {
 	char *chown, *chmod, *checksum;
 	struct ignore exclude;
 	struct strv excludes; /* its patterns as they are in the key */
+	bool whole;	      /* the ignore file does not count: a bind shows all of the context */
 	bool is_add, link, parents, keep_git, no_unpack, force_unpack;
 	/* result */
 	enum build_state state;

@@ -304,6 +304,8 @@ static int digest_context(struct build *b, struct build_step *st, struct build_s
 {
 	const struct ignore *g;
 	int rootfd = build_source_root(b, st, &g);
+	if (st->whole)
+		g = NULL;
 	if (rootfd < 0)
 		return err_set(e, ENOENT, "%s: this build has no context (the Dockerfile came from standard input)",
 			       src->path);

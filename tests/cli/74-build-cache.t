@@ -37,6 +37,10 @@ COPY --from=files --exclude=$E /files/ /out/
 END
 done
 is "a variable in --exclude is, too" "$(rl run --rm --network none ex-a ls /out) $(rl run --rm --network none ex-b ls /out)" "b a"
+mkdir hidden && echo 1 >hidden/ignored && echo ignored >hidden/.dockerignore
+bound='FROM busybox\nRUN --mount=type=bind,target=/m cat /m/ignored > /seen\n'
+text "$bound" -t bound hidden >/dev/null && echo 2 >hidden/ignored && text "$bound" -t bound hidden >/dev/null
+is "what a bind of the context shows is in the key, ignored or not" "$(rl run --rm --network none bound cat /seen)" 2
 text 'FROM busybox\nRUN echo x > /x\n' ctx >/dev/null
 for option in --shm-size=10m --cap-add=sys_ptrace --cap-drop=chown --add-host=a:1.2.3.4 --ulimit=nofile=100 --security-opt=seccomp=unconfined --timestamp=5; do
 	unlike "$option is part of the key of RUN" "$(known 'FROM busybox\nRUN echo x > /x\n' $option ctx)" '^cached'
