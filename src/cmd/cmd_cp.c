@@ -7,7 +7,7 @@
 #include "verbs_int.h"
 
 struct cp_opts {
-	bool archive, follow, quiet;
+	bool archive, follow, overwrite, quiet;
 };
 
 static const struct opt_def cp_defs[] = {
@@ -15,6 +15,8 @@ static const struct opt_def cp_defs[] = {
 	 "keep owners, as the container numbers them", 0, NULL},
 	{"follow-link", NULL, 'L', NULL, OPT_GENERIC(opt_set_bool, struct cp_opts, follow), 0, "Options",
 	 "copy what a symlink leads to, if the source is one", 0, NULL},
+	{"overwrite", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, struct cp_opts, overwrite), 0, "Options",
+	 "replace a directory by a file, and a file by a directory", 0, NULL},
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct cp_opts, quiet), OPT_HIDDEN, "Options",
 	 "accepted for scripts: nothing is said anyway", 0, NULL},
 	OPT_END,
@@ -27,7 +29,8 @@ static int cp_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 							.source = args->operands.items[0],
 							.dest = args->operands.items[1],
 							.archive = o->archive,
-							.follow = o->follow},
+							.follow = o->follow,
+							.overwrite = o->overwrite},
 			    e);
 }
 

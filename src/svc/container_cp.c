@@ -229,6 +229,7 @@ static int receive_end(void *arg, struct err *e)
 				 .contents = c->from.kind != SIDE_STREAM && copy_path_is_contents(c->from.path),
 				 .archive = c->from.kind == SIDE_STREAM,
 				 .keep_owner = c->o->archive,
+				 .overwrite = c->o->overwrite,
 				 .drop_setid = host && !c->o->archive,
 				 .infd = c->in};
 	close_fd(&c->out);

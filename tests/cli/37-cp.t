@@ -164,6 +164,19 @@ rl rm cv >/dev/null
 rl cp h c:/never && is "files can be put there before it starts" "$(rl start -a c; in_c /never)" "9.9.9.9 host"
 rl rm c >/dev/null
 
+# --- a directory where a file comes, and the reverse
+rl create $N --name c busybox true >/dev/null
+mkdir -p over/x over2/x/deep && echo file >over2/f && mkdir over/f && echo in >over/f/in && echo plain >over/y
+rl cp over c:/o
+must_fail "a directory is not replaced by a file" --status 125 --stderr 'directory' rl cp over2/. c:/o
+ok "with --overwrite it is" rl cp --overwrite over2/. c:/o
+is "whole" "$(rl cp c:/o/f - | tar -xO; rl cp c:/o - | tar -t | sort | tr '\n' ' ')" "file
+o/ o/f o/x/ o/x/deep/ o/y "
+must_fail "a file is not replaced by a directory" --status 125 --stderr 'none' rl cp over2/x c:/o/y
+ok "with --overwrite that is, too" rl cp --overwrite over2/x c:/o/y
+is "and is a directory then" "$(rl cp c:/o/y - | tar -t | sort | tr '\n' ' ')" "y/ y/deep/ "
+rl rm c >/dev/null
+
 # --- mistakes
 rl create $N --name c busybox true >/dev/null
 must_fail "no container" --status 125 --stderr 'no container' rl cp nosuch:/x .

@@ -14,7 +14,8 @@
  *                     trailing slash: error)
  *     directory       made, filled           NAME in it, or its contents     error
  *     tar stream      error                  extracted into it               error
- * A symlink at the target's end is followed. Directories are never replaced by anything else, nor the reverse.
+ * A symlink at the target's end is followed. Directories are never replaced by anything else, nor the reverse, unless
+ * `overwrite` says so.
  *
  * Context: any process that has the rights; umask 0. Descriptors stay the caller's.
  */
@@ -50,6 +51,7 @@ struct copy_receive {
 	bool archive;	  /* a tar stream: paths are relative to the target, which must be a directory */
 	bool keep_owner;  /* owners as they come; otherwise root in a container, ourselves on this machine */
 	const struct idmap *from_host; /* NULL, or: owners that come are this machine's ids */
+	bool overwrite;		       /* a directory gives way to something else, and the reverse */
 	bool drop_setid;	       /* setuid and setgid bits are not made */
 	int infd;
 };

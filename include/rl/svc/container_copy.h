@@ -39,9 +39,10 @@ int container_commit(const struct container_commit_opts *o, const struct image_u
 struct container_cp_opts {
 	const char *root;
 	const char *source,
-		*dest; /* CONTAINER:PATH, a path of this machine, or "-" (a tar); at least one is a container's */
-	bool archive;  /* owners are kept: as the container numbers them */
-	bool follow;   /* a symlink at the source's end */
+		*dest;	/* CONTAINER:PATH, a path of this machine, or "-" (a tar); at least one is a container's */
+	bool archive;	/* owners are kept: as the container numbers them */
+	bool follow;	/* a symlink at the source's end */
+	bool overwrite; /* a directory gives way to something else, and the reverse */
 };
 /* docker's rules (rl/engine/copy.h). What runs in the container may change it meanwhile, and can lead nothing out. */
 int container_cp(const struct container_cp_opts *o, struct err *e) RL_CHECK;

@@ -124,7 +124,7 @@ static int find_target(struct receiver *r, const struct tree_node *first, struct
 	}
 	if (c->archive)
 		return err_sys(e, fd >= 0 ? ENOTDIR : ENOENT, "%s", c->path);
-	if (fd >= 0 && source_is_dir)
+	if (fd >= 0 && source_is_dir && !c->overwrite)
 		return err_set(e, ENOTDIR, "a directory cannot be copied onto %s, which is none", c->path);
 	if (!source_is_dir && copy_path_is_dir(c->path))
 		return fd >= 0 ? err_sys(e, ENOTDIR, "%s", c->path)
@@ -247,18 +247,20 @@ static int set_link_metadata(const struct receiver *r, int dirfd, const char *na
 }
 
 /* Make room for something that is no directory: 0; 1 if what is there cannot go because something is mounted on it. */
-static int clear_name(int dirfd, const char *name, const char *what, struct err *e)
+static int clear_name(const struct receiver *r, int dirfd, const char *name, const char *what, struct err *e)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
+	if (errno == EISDIR && r->c->overwrite)
+		return io_remove_tree(dirfd, name, e);
 	if (errno == EISDIR)
 		return err_set(e, EISDIR, "%s is a directory and cannot be replaced by something else", what);
 	return errno == EBUSY ? 1 : err_sys(e, errno, "replace %s", what);
 }
 
-static int open_new(int dirfd, const char *name, const char *what, struct err *e)
+static int open_new(const struct receiver *r, int dirfd, const char *name, const char *what, struct err *e)
 {
-	int busy = clear_name(dirfd, name, what, e);
+	int busy = clear_name(r, dirfd, name, what, e);
 	if (busy < 0)
 		return busy;
 	int flags = busy ? O_TRUNC | O_NONBLOCK : O_CREAT | O_EXCL;
@@ -280,7 +282,7 @@ static int make_file(struct receiver *r, int dirfd, const char *name, const stru
 	/* The node's own strings go with the next frame. */
 	struct tree_node meta = *n;
 	autofree char *title = xstrdup(what);
-	autofd int fd = open_new(dirfd, name, title, e);
+	autofd int fd = open_new(r, dirfd, name, title, e);
 	if (fd < 0)
 		return fd;
 	off_t holes = 0;
@@ -307,7 +309,7 @@ static int make_link(struct receiver *r, int dirfd, const char *name, const stru
 		     struct err *e)
 {
 	const char *first;
-	int busy = clear_name(dirfd, name, what, e);
+	int busy = clear_name(r, dirfd, name, what, e);
 	if (busy)
 		return busy < 0 ? busy : err_sys(e, EBUSY, "replace %s", what);
 	/* dirfd may be the one that reach() keeps. */
@@ -323,7 +325,7 @@ static int make_link(struct receiver *r, int dirfd, const char *name, const stru
 static int make_other(struct receiver *r, int dirfd, const char *name, const struct tree_node *n, const char *what,
 		      struct err *e)
 {
-	int busy = clear_name(dirfd, name, what, e);
+	int busy = clear_name(r, dirfd, name, what, e);
 	if (busy)
 		return busy < 0 ? busy : err_sys(e, EBUSY, "replace %s", what);
 	if (S_ISLNK(n->mode)) {
@@ -365,6 +367,8 @@ static int make_dir(struct receiver *r, const struct tree_node *n, struct err *e
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, errno, "make directory %s", what);
 	autofd int fd = open_child(dirfd, name, NULL);
+	if (fd < 0 && r->c->overwrite && unlinkat(dirfd, name, 0) == 0 && mkdirat(dirfd, name, 0700) == 0)
+		fd = open_child(dirfd, name, NULL);
 	if (fd < 0)
 		return err_set(e, ENOTDIR, "%s is there and is no directory", what);
 	note_dir(r, n->path, n);
