@@ -4,7 +4,8 @@
  * connect, on a TCP socket:
  *   of the container    target outside, socket untouched and proven unshared: a socket of the host takes its place
  *                       else on this very socket: to the container itself, to neighbours, or out the slow way
- *   of the host         (switched before) target outside: on it, with all the kernel says about a second connect
+ *   of the host         (switched before) target outside: on it, with all the kernel says about a second connect; a
+ *                       disconnected one finds no port (connect_switch.c)
  *                       else: no route; there is no way back into the container
  * In doubt it is always the slow way, which looks at every frame itself.
  */
@@ -228,6 +229,7 @@ static const struct seccomp_rule refused[] = {
 	REFUSE("sendmsg", EOPNOTSUPP, HAS(2, MSG_FASTOPEN)),
 	REFUSE("sendmmsg", EOPNOTSUPP, HAS(3, MSG_FASTOPEN)),
 	REFUSE("setsockopt", ENOPROTOOPT, IS(1, IPPROTO_TCP), IS(2, 30)), /* TCP_FASTOPEN_CONNECT */
+	REFUSE("setsockopt", ENOPROTOOPT, IS(1, IPPROTO_IP), IS(2, CONNECT_PORT_RANGE)),
 	REFUSE("socket", EPROTONOSUPPORT, IS(2, PROTO_MPTCP)),
 	REFUSE("socket", EPERM, IS(0, AF_INET),
 	       {.arg = 1, .op = SECCOMP_OP_MASKED_EQ, .value = SOCK_TYPE_MASK, .value2 = SOCK_RAW}),
@@ -283,7 +285,7 @@ static int open_connect(struct notifyd *d, struct err *e)
 		return err_set(e, ENOTSUP, "the container's network namespace cannot be told from the host's");
 	connect_learn_defaults(c);
 	d->connect = c;
-	return 0;
+	return connect_take_port(c, e);
 }
 
 const struct notifyd_module connect_module = {

@@ -13,8 +13,8 @@
  * another descriptor or address in their place meanwhile, it has gained a call that Landlock refuses.
  *
  * What a payload could do with a socket of the host that it must not: connect it elsewhere (Landlock, and the calls that
- * connect on the way, refused by `refused`), bind it (Landlock), listen on it after a disconnect. The last is allowed and
- * good for nothing: a filter that cannot be taken off drops segments that would open a connection to it.
+ * connect on the way, refused by `refused`), bind it (Landlock), listen on it after a disconnect (no port is left to it,
+ * connect_switch.c).
  */
 #ifndef RL_NOTIFYD_CONNECT_H
 #define RL_NOTIFYD_CONNECT_H
@@ -24,6 +24,8 @@
 
 #include "notifyd.h"
 #include "rl/model/net_policy.h"
+
+enum { CONNECT_PORT_RANGE = 51 }; /* IP_LOCAL_PORT_RANGE, newer than the headers of the build */
 
 enum { CONNECT_PIDFDS = 16, CONNECT_WAITING_MAX = 400 /* two descriptors each */ };
 
@@ -40,6 +42,8 @@ struct connect {
 	bool names_matter;		/* addresses alone do not say what is refused */
 	uint32_t route_seq;
 	struct connect_default *defaults;
+	int port_fd;	     /* keeps the one port that is left to sockets of the host */
+	uint32_t port_range; /* it, as an option */
 	struct {
 		uint32_t pid; /* of a thread group's leader, or 0 */
 		int pidfd;
@@ -69,6 +73,9 @@ bool connect_leads_outside(struct connect *c, const struct net_target *t);
 bool connect_is_unshared(const struct connect *c, const struct connect_call *k);
 /* Is it as socket(2) made it, but for options? */
 bool connect_is_fresh(const struct connect_call *k);
+/* Once: the port, with port_fd; then, on every socket of the host that has connected, before the payload has it. */
+int connect_take_port(struct connect *c, struct err *e) RL_CHECK;
+int connect_deafen(const struct connect *c, int host);
 /* Once, from model_fd. */
 void connect_learn_defaults(struct connect *c);
 /* A socket of the host like this one, non-blocking; -errno. */

@@ -4,12 +4,13 @@
  * Options: those that differ from what an untouched socket of the container's namespace has (model_fd) were set by the
  * program and are set again; so the host's own defaults, congestion control for one, stay in force where nobody asked.
  *
- * The filter: drops segments with SYN and without ACK, which open a connection to a socket that listens. It is locked: the
- * payload can neither take it off nor put another in its place.
+ * A socket that was disconnected can listen, on a port the kernel picks. So its choice is narrowed to one port that is
+ * taken (IP_LOCAL_PORT_RANGE, and a socket of ours that is bound there without SO_REUSEADDR), as soon as it has connected
+ * and before the payload has it; the filter refuses the payload that option. A socket filter against SYN would do as
+ * well, but kernels of 2026 want CAP_NET_ADMIN for one on a TCP socket.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@
 #define SO_BUF_LOCK 72
 #endif
 
-enum { TCP_STATE_CLOSE = 7, TCP_FLAGS = 13, FLAG_SYN = 2, FLAG_ACK = 16, OPTION_MAX = 64 };
+enum { TCP_STATE_CLOSE = 7, OPTION_MAX = 64 };
 
 bool connect_is_fresh(const struct connect_call *k)
 {
@@ -128,22 +129,32 @@ static void copy_buffers(const struct connect_call *k, int host)
 	}
 }
 
-static int close_to_connections(int fd)
+int connect_take_port(struct connect *c, struct err *e)
 {
-	static const struct sock_filter no_syn[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, FLAG_SYN | FLAG_ACK),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FLAG_SYN, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	const struct sock_fprog program = {.len = ARRAY_SIZE(no_syn),
-					   .filter = (struct sock_filter *)(uintptr_t)no_syn};
-	const int on = 1;
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) < 0)
-		return -errno;
-	return 0;
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in a4 = {.sin_family = AF_INET};
+	struct sockaddr_storage got;
+	socklen_t len = sizeof(got);
+	autofd int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool v6 = fd >= 0 && bind(fd, (struct sockaddr *)&a6, sizeof(a6)) == 0;
+	if (!v6) { /* a kernel without IPv6 */
+		close_fd(&fd);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || bind(fd, (struct sockaddr *)&a4, sizeof(a4)) < 0)
+			return err_sys(e, errno, "take a port");
+	}
+	if (getsockname(fd, (struct sockaddr *)&got, &len) < 0)
+		return err_sys(e, errno, "take a port");
+	/* sin_port and sin6_port are in the same place. */
+	uint32_t port = ntohs(((const struct sockaddr_in *)(const void *)&got)->sin_port);
+	c->port_range = port << 16 | port;
+	c->port_fd = take_fd(&fd);
+	return connect_deafen(c, c->model_fd) < 0 ? err_sys(e, errno, "IP_LOCAL_PORT_RANGE (Linux 6.3)") : 0;
+}
+
+int connect_deafen(const struct connect *c, int host)
+{
+	return setsockopt(host, IPPROTO_IP, CONNECT_PORT_RANGE, &c->port_range, sizeof(c->port_range)) < 0 ? -errno : 0;
 }
 
 /* The address connections leave from, where one was asked for. */
@@ -171,12 +182,9 @@ int connect_host_socket(const struct connect *c, const struct connect_call *k)
 	autofd int host = socket(k->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (host < 0)
 		return -errno;
-	int r = close_to_connections(host);
-	if (r < 0)
-		return r;
 	copy_options(c, k, host);
 	copy_buffers(k, host);
-	r = bind_outbound(c, k, host);
+	int r = bind_outbound(c, k, host);
 	return r < 0 ? r : take_fd(&host);
 }
 

@@ -147,6 +147,8 @@ int64_t connect_do(struct connect *c, struct connect_call *k, int host)
 	if (host < 0 && blocks && fcntl(k->sock, F_SETFL, k->flags | O_NONBLOCK) < 0)
 		return -errno;
 	int r = try_connect(k, host >= 0 ? host : k->sock);
+	if (host >= 0 && (r == 0 || r == -EINPROGRESS) && connect_deafen(c, host) < 0)
+		return -ENOBUFS;
 	/* Over loopback the handshake is done when the first call returns, and only its result has not been looked at. */
 	if (blocks && r == -EINPROGRESS)
 		r = try_connect(k, host >= 0 ? host : k->sock);
