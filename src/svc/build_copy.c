@@ -272,6 +272,23 @@ static int open_sub(int dirfd, const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open %s", name) : fd;
 }
 
+/* The new layer on a tmpfs over its work directory, for now. */
+static int mount_in_memory(struct copy *c, size_t nlower, int upper, int work, int target)
+{
+	const struct build_job *j = c->j;
+	struct stat st;
+	autofd int memory = mnt_new("tmpfs", "size=50%,mode=755", 0, work, NULL);
+	if (memory < 0 || fstat(upper, &st) < 0 || mkdirat(memory, "upper", 0700) < 0 ||
+	    fchmodat(memory, "upper", st.st_mode & 07777, 0) < 0 || mkdirat(memory, "work", 0700) < 0)
+		return -1;
+	c->memoryfd = open_sub(memory, "upper", NULL);
+	autofd int memory_work = open_sub(memory, "work", NULL);
+	if (c->memoryfd < 0 || memory_work < 0)
+		return -1;
+	c->rootfd = mount_stack(j->b, j->lowers, nlower, c->memoryfd, memory_work, target, false, NULL);
+	return c->rootfd < 0 ? -1 : 0;
+}
+
 static int mount_target(struct copy *c, struct err *e)
 {
 	const struct build_job *j = c->j;
@@ -287,26 +304,12 @@ static int mount_target(struct copy *c, struct err *e)
 	struct err first = ERR_INIT;
 	size_t nlower = j->step->link ? 0 : j->nlowers;
 	c->rootfd = mount_stack(j->b, j->lowers, nlower, upper, work, target, is_container, &first);
-	if (c->rootfd >= 0)
-		return 0;
 	/* A store on an overlay, on NFS: what is written goes through a tmpfs. */
-	autofd int memory = mnt_new("tmpfs", "size=50%,mode=755", 0, work, e);
-	if (memory < 0)
-		return memory;
-	struct stat st;
-	if (fstat(upper, &st) < 0 || mkdirat(memory, "upper", 0700) < 0 ||
-	    fchmodat(memory, "upper", st.st_mode & 07777, 0) < 0 || mkdirat(memory, "work", 0700) < 0)
-		return err_sys(e, errno, "make a layer in memory");
-	c->memoryfd = open_sub(memory, "upper", e);
-	autofd int memory_work = c->memoryfd < 0 ? c->memoryfd : open_sub(memory, "work", e);
-	if (memory_work < 0)
-		return memory_work;
-	c->rootfd = mount_stack(j->b, j->lowers, nlower, c->memoryfd, memory_work, target, is_container, NULL);
-	if (c->rootfd >= 0)
+	if (c->rootfd < 0 && !is_container && mount_in_memory(c, nlower, upper, work, target) == 0)
 		return 0;
-	if (e)
+	if (c->rootfd < 0 && e)
 		*e = first;
-	return -first.code;
+	return c->rootfd < 0 ? -first.code : 0;
 }
 
 /* From the tmpfs to where the layer belongs. */
