@@ -277,11 +277,11 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 nftables ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 git openssh-client tmux tar gzip xz-utils bzip2 zstd attr libcap2-bin \
-	nftables iputils-ping netcat-openbsd iperf3 curl nodejs strace skopeo umoci podman buildah mmdebstrap docker-registry apache2-utils openssl bubblewrap \
-	containerd docker.io conmon golang-github-opencontainers-specs-dev
+	nftables iputils-ping netcat-openbsd iperf3 curl nodejs strace bindfs skopeo umoci podman buildah runc mmdebstrap \
+	docker-registry apache2-utils openssl bubblewrap containerd docker.io conmon golang-github-opencontainers-specs-dev
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_FUZZ := clang libclang-rt-14-dev llvm
-DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns hyperfine iperf3
+DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns passt hyperfine iperf3
 deps_try := $(DEPS_BUILD) $(DEPS_RUN)
 deps_lint := $(DEPS_BUILD) $(DEPS_LINT)
 deps_fuzz := $(DEPS_BUILD) $(DEPS_FUZZ)

@@ -138,6 +138,22 @@ static int make_dir(int dirfd, const char *path, mode_t mode)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
+int io_rename_new(int olddir, const char *oldname, int newdir, const char *newname)
+{
+	struct stat st;
+	if (renameat2(olddir, oldname, newdir, newname, RENAME_NOREPLACE) == 0)
+		return 0;
+	if ((errno != EINVAL && errno != ENOSYS) || fstatat(olddir, oldname, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (!S_ISDIR(st.st_mode))
+		return linkat(olddir, oldname, newdir, newname, 0) < 0 ? -1 : unlinkat(olddir, oldname, 0);
+	if (renameat(olddir, oldname, newdir, newname) == 0)
+		return 0;
+	if (errno == ENOTEMPTY)
+		errno = EEXIST;
+	return -1;
+}
+
 int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e)
 {
 	int r = make_dir(dirfd, path, mode);
@@ -242,6 +258,25 @@ static int move_up(int dirfd, const char *name, int topfd, struct err *e)
 
 static int remove_children(int dirfd, const char *path, int topfd, unsigned depth, struct err *e);
 
+/* What NFS and FUSE make of a file that is removed while somebody has it open. Removed again it only gets another such name;
+ * it goes by itself when it is closed. */
+static bool is_silly_name(const char *name)
+{
+	return str_after(name, ".nfs") || str_after(name, ".fuse_hidden");
+}
+
+static bool has_silly_names_only(int dirfd, const char *path)
+{
+	autofd int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	autostrv struct strv names = STRV_INIT;
+	if (fd < 0 || io_list_dir(fd, &names, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < names.count; i++)
+		if (!is_silly_name(names.items[i]))
+			return false;
+	return names.count > 0;
+}
+
 /* is_dir: it was one when the directory was read, which saves asking; nothing is believed because of it. */
 static int remove_entry(int dirfd, const char *name, bool is_dir, int topfd, unsigned depth, struct err *e)
 {
@@ -293,7 +328,7 @@ static int remove_children(int dirfd, const char *path, int topfd, unsigned dept
 		rewinddir(d);
 		struct dirent *entry;
 		while ((entry = readdir(d))) {
-			if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
+			if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, "..") || is_silly_name(entry->d_name))
 				continue;
 			int r = remove_entry(fd, entry->d_name, entry->d_type == DT_DIR, is_top ? fd : topfd, depth, e);
 			if (r < 0)
@@ -320,9 +355,10 @@ int io_remove_tree(int dirfd, const char *path, struct err *e)
 		(void)err_ctx(e, "remove %s", path);
 		return r;
 	}
-	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return err_sys(e, errno, "remove directory %s", path);
-	return 0;
+	if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return errno == ENOTEMPTY && has_silly_names_only(dirfd, path) ? 0
+								       : err_sys(e, errno, "remove directory %s", path);
 }
 
 static int lock_fd(int fd, int operation, struct err *e)

@@ -35,7 +35,12 @@ enum { STEP_MAPPED = 1, STEP_ROOT };
 
 static int hint_map_refused(const struct idmap *map, struct err *e)
 {
-	if (e && (e->code == EPERM || e->code == EACCES) && !idmap_hint_restricted(e) && map->form == IDMAP_IDENTITY)
+	bool refused = e && (e->code == EPERM || e->code == EACCES) && !idmap_hint_restricted(e);
+	/* Linux 5.12: who maps user id 0 of outside must have CAP_SETFCAP there, for itself as well. */
+	if (refused && map->form == IDMAP_SINGLE && geteuid() == 0)
+		err_hint(e, "root without CAP_SETFCAP may not map itself: add it to the outer container "
+			    "(--cap-add SETFCAP), or let rl run as another user there");
+	else if (refused && map->form == IDMAP_IDENTITY)
 		err_hint(e, "root in a container needs CAP_SETUID, CAP_SETGID and CAP_SETFCAP to map ids: add them to "
 			    "the outer container");
 	return e ? -e->code : -EPERM;

@@ -25,6 +25,7 @@
 #include "rl/base/sync.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
+#include "rl/kern/tree.h"
 #include "rl/model/user_spec.h"
 
 enum { STEP_COPIED = 1 };
@@ -271,6 +272,23 @@ static int open_sub(int dirfd, const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open %s", name) : fd;
 }
 
+/* The new layer on a tmpfs over its work directory, for now. */
+static int mount_in_memory(struct copy *c, size_t nlower, int upper, int work, int target)
+{
+	const struct build_job *j = c->j;
+	struct stat st;
+	autofd int memory = mnt_new("tmpfs", "size=50%,mode=755", 0, work, NULL);
+	if (memory < 0 || fstat(upper, &st) < 0 || mkdirat(memory, "upper", 0700) < 0 ||
+	    fchmodat(memory, "upper", st.st_mode & 07777, 0) < 0 || mkdirat(memory, "work", 0700) < 0)
+		return -1;
+	c->memoryfd = open_sub(memory, "upper", NULL);
+	autofd int memory_work = open_sub(memory, "work", NULL);
+	if (c->memoryfd < 0 || memory_work < 0)
+		return -1;
+	c->rootfd = mount_stack(j->b, j->lowers, nlower, c->memoryfd, memory_work, target, false, NULL);
+	return c->rootfd < 0 ? -1 : 0;
+}
+
 static int mount_target(struct copy *c, struct err *e)
 {
 	const struct build_job *j = c->j;
@@ -283,8 +301,25 @@ static int mount_target(struct copy *c, struct err *e)
 	autofd int target = work < 0 ? work : open_sub(c->workfd, "root", e);
 	if (target < 0)
 		return target;
-	c->rootfd = mount_stack(j->b, j->lowers, j->step->link ? 0 : j->nlowers, upper, work, target, is_container, e);
-	return c->rootfd < 0 ? c->rootfd : 0;
+	struct err first = ERR_INIT;
+	size_t nlower = j->step->link ? 0 : j->nlowers;
+	c->rootfd = mount_stack(j->b, j->lowers, nlower, upper, work, target, is_container, &first);
+	/* A store on an overlay, on NFS: what is written goes through a tmpfs. */
+	if (c->rootfd < 0 && !is_container && mount_in_memory(c, nlower, upper, work, target) == 0)
+		return 0;
+	if (c->rootfd < 0 && e)
+		*e = first;
+	return c->rootfd < 0 ? -first.code : 0;
+}
+
+/* From the tmpfs to where the layer belongs. */
+static int settle_memory(const struct copy *c, struct err *e)
+{
+	struct tree_stats stats;
+	autofd int upper = open_sub(c->workfd, "diff", e);
+	if (upper < 0)
+		return upper;
+	return tree_copy(c->memoryfd, upper, TREE_REPLACE | TREE_LAYER, &stats, e);
 }
 
 static int mount_source(struct copy *c, struct err *e)
@@ -371,6 +406,8 @@ static int copy_main(void *arg)
 	log_set_role("copy");
 	c->buffer = xmalloc(BUILD_COPY_BUFFER);
 	int r = c->out ? copy_out(c, &e) : copy_all(c, &e);
+	if (r >= 0 && c->memoryfd >= 0)
+		r = settle_memory(c, &e);
 	if (r >= 0)
 		r = sync_send(c->sock, STEP_COPIED, NULL, 0, NULL, 0, &e);
 	if (r < 0)
@@ -403,7 +440,7 @@ static int spawn_copy(struct copy *c, struct err *e)
 int build_copy_out(struct build *b, int dirfd, struct err *e)
 {
 	struct build_job job = {.b = b, .stage = &b->stages[b->target], .work = "out", .containerfd = -1};
-	struct copy c = {.j = &job, .rootfd = dirfd, .sourcefd = -1, .out = true};
+	struct copy c = {.j = &job, .rootfd = dirfd, .memoryfd = -1, .sourcefd = -1, .out = true};
 	if (mkdirat(b->work.dirfd, "out", 0700) < 0 || mkdirat(b->work.dirfd, "out/source", 0700) < 0)
 		return err_sys(e, errno, "make a directory");
 	autofd int workfd = open_sub(b->work.dirfd, "out", e);
@@ -414,7 +451,7 @@ int build_copy_out(struct build *b, int dirfd, struct err *e)
 int build_copy_child(struct build_job *j, struct err *e)
 {
 	static const char *const dirs[] = {"diff", "work", "root", "source"};
-	struct copy c = {.j = j, .rootfd = -1, .sourcefd = -1};
+	struct copy c = {.j = j, .rootfd = -1, .memoryfd = -1, .sourcefd = -1};
 	if (mkdirat(j->b->work.dirfd, j->work, 0700) < 0)
 		return err_sys(e, errno, "make %s", j->work);
 	autofd int workfd = open_sub(j->b->work.dirfd, j->work, e);

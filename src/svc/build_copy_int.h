@@ -14,8 +14,9 @@ enum { BUILD_COPY_BUFFER = 1 << 20 };
 struct copy {
 	struct build_job *j;
 	int sock;
-	int rootfd; /* the overlay */
-	int workfd; /* of the new layer: diff, work, root, source */
+	int rootfd;   /* the overlay */
+	int memoryfd; /* the new layer while it is in memory, or -1 */
+	int workfd;   /* of the new layer: diff, work, root, source */
 	int sourcefd;
 	const struct ignore *ignore;
 	const struct ignore *exclude;

@@ -149,7 +149,7 @@ static int write_secret(int dir, const char *name, const json_t *head, const str
 	str_free(&text);
 	if (r < 0)
 		return r;
-	if (renameat2(dir, temp, dir, name, replace ? 0 : RENAME_NOREPLACE) < 0) {
+	if ((replace ? renameat(dir, temp, dir, name) : io_rename_new(dir, temp, dir, name)) < 0) {
 		r = errno == EEXIST ? err_set(e, EEXIST, "secret %s exists", name)
 				    : err_sys(e, errno, "name secret %s", name);
 		if (r == -EEXIST)

@@ -42,7 +42,7 @@ int volume_make(const struct store *s, const struct volume_record *r, struct err
 	/* What the payload's users see as the volume's root directory; docker's mode. */
 	if (done == 0 && (mkdirat(fd, VOLUME_DATA, 0755) < 0 || fchmodat(fd, VOLUME_DATA, 0755, 0) < 0))
 		done = err_sys(e, errno, "make volume %s", r->name);
-	if (done == 0 && renameat2(parent, temporary, parent, r->name, RENAME_NOREPLACE) < 0)
+	if (done == 0 && io_rename_new(parent, temporary, parent, r->name) < 0)
 		done = errno == EEXIST ? err_set(e, EEXIST, "volume %s exists", r->name)
 				       : err_sys(e, errno, "make volume %s", r->name);
 	if (done < 0)

@@ -31,6 +31,10 @@ int io_replace_file(int dirfd, const char *path, const void *data, size_t len, m
 /* Create or truncate and write; for files nobody reads concurrently. */
 int io_write_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, struct err *e) RL_CHECK;
 
+/* Rename where nothing may be replaced: 0, or -1 with errno (EEXIST). NFS and FUSE know no RENAME_NOREPLACE: there a file is
+ * linked and unlinked, and a directory, which replaces an empty one at most, renamed. */
+int io_rename_new(int olddir, const char *oldname, int newdir, const char *newname);
+
 /* mkdir -p below dirfd with `mode` for what is made; existing directories are left as they are. */
 int io_mkdirs(int dirfd, const char *path, mode_t mode, struct err *e) RL_CHECK;
 /* Append the names in a directory but "." and "..", in no order; dirfd must be readable, and its position stays. A list
@@ -39,7 +43,8 @@ int io_list_dir(int dirfd, struct strv *out, struct err *e) RL_CHECK;
 /* Open a directory (O_DIRECTORY|O_CLOEXEC), making it and its parents first if `create`. Returns the fd. */
 int io_open_dir(int dirfd, const char *path, bool create, mode_t mode, struct err *e) RL_CHECK;
 /* Remove a tree without following symlinks or crossing into anything mounted on it. A path that is not there is
- * success. Permission bits of directories that we own are widened where they stand in the way. */
+ * success. Permission bits of directories that we own are widened where they stand in the way. On NFS and FUSE files that are
+ * still open somewhere stay until they are closed, and their directory with them: success as well. */
 int io_remove_tree(int dirfd, const char *path, struct err *e) RL_CHECK;
 
 /* Whole-file advisory locks (flock(2)): they vanish with the last descriptor, so a crash releases them.

@@ -47,18 +47,16 @@ static int setup_network(struct apply *a, struct err *e)
 	return sync_send(a->sync, STEP_NET_DEVICE, &kind, sizeof(kind), &fd, 1, e);
 }
 
-static int set_hostname(const char *name, struct err *e)
+/* In a namespace of our own only a filter of an outer container says EPERM (podman's does). A container works without. */
+static int set_name(struct apply *a, int result, const char *what, const char *name, struct err *e)
 {
-	if (sethostname(name, strlen(name)) < 0)
-		return err_sys(e, errno, "set hostname %s", name);
-	return 0;
-}
-
-static int set_domainname(const char *name, struct err *e)
-{
-	if (setdomainname(name, strlen(name)) < 0)
-		return err_sys(e, errno, "set domain name %s", name);
-	return 0;
+	if (result == 0)
+		return 0;
+	if (errno != EPERM)
+		return err_sys(e, errno, "set the %s %s", what, name);
+	autofree char *text = xasprintf(
+		"a filter of an outer container refuses to set the %s: it stays that of outside", what);
+	return apply_say(a, text, e);
 }
 
 static int receive_only(struct err *e)
@@ -192,9 +190,9 @@ static int run_op(struct apply *a, const struct op *op, struct err *e)
 	case OP_EXEC_LABEL:
 		return apply_exec_label(a, e);
 	case OP_HOSTNAME:
-		return set_hostname(op->text, e);
+		return set_name(a, sethostname(op->text, strlen(op->text)), "host name", op->text, e);
 	case OP_DOMAINNAME:
-		return set_domainname(op->text, e);
+		return set_name(a, setdomainname(op->text, strlen(op->text)), "domain name", op->text, e);
 	case OP_PROPAGATION:
 		return receive_only(e);
 	case OP_OPEN_HOST:

@@ -192,16 +192,13 @@ int store_publish_layer(struct store_work *w, const char *name, const char *key,
 	if (r < 0)
 		return r;
 	for (int attempt = 0; attempt < 3; attempt++) {
-		if (renameat2(w->dirfd, name, w->store->rootfd, path, RENAME_NOREPLACE) == 0) {
+		if (io_rename_new(w->dirfd, name, w->store->rootfd, path) == 0) {
 			autofd int fd = openat(w->store->rootfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			if (fd >= 0 && !w->synced && fsync(fd) < 0 && errno != EINVAL && errno != ENOSYS)
 				return err_sys(e, errno, "sync %s", parent);
 			return 0;
 		}
-		/* Without RENAME_NOREPLACE (NFS and the like) rename still refuses a directory that is not empty. */
-		if (errno == EINVAL && renameat(w->dirfd, name, w->store->rootfd, path) == 0)
-			return 0;
-		if (errno != EEXIST && errno != ENOTEMPTY)
+		if (errno != EEXIST)
 			return err_sys(e, errno, "publish layer %s", path);
 		r = displace(w, path, e);
 		if (r <= 0)
