@@ -411,9 +411,57 @@ def section_build():
         note(f"build.sh failed with status {r.returncode}")
 
 
+EMULATE_BUILD = """FROM bench-large
+COPY sources.tar /src/
+RUN cd /src && tar xf sources.tar && cp -a tree copy && find copy -type f | wc -l
+RUN cd /src/tree/c && for f in *.c; do gcc -O1 -c $f || exit 1; done && ar rc libx.a *.o && \\
+    install -d /usr/local/share/x && cp -a ../data/. /usr/local/share/x && rm -rf /src/copy && tar cf /src/out.tar /usr/local
+"""
+
+
+def section_emulate():
+    """One user id: the same build with calls on owners answered and without; and the calls that are not."""
+    archive = subprocess.run([f"{TOP}/tests/helpers/debian-image", "large"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    if not archive:
+        return note("no Debian image with a compiler: emulation is not measured")
+    base = tempfile.mkdtemp(dir=f"{HOME}/tmp")
+    context = f"{base}/context"
+    for d in ("c", *(f"data/{n}" for n in range(20))):
+        os.makedirs(f"{context}/tree/{d}")
+    for n in range(100):
+        with open(f"{context}/tree/c/f{n}.c", "w") as f:
+            f.write("#include <stdio.h>\n#include <stdlib.h>\n" +
+                    "".join(f"int f{n}_{k}(int a) {{ return printf(\"%d\", a + {k}); }}\n" for k in range(30)))
+        for k in range(10):
+            with open(f"{context}/tree/data/{n % 20}/{n}-{k}", "w") as f:
+                f.write("x" * 2000)
+    subprocess.run(["tar", "cf", "sources.tar", "tree"], cwd=context, check=True)
+    shutil.rmtree(f"{context}/tree")
+    with open(f"{context}/Dockerfile", "w") as f:
+        f.write(EMULATE_BUILD)
+    subprocess.run(["chmod", "-R", "a+rwX", base], check=True)
+    env = {"RL_IDMAP": "single", "RL_ROOT": f"{base}/store"}
+    if not works("import of the image for the emulated build", ["rl", "import", archive, "bench-large"], env):
+        return
+    def compare(title, argv, bar, bar_text):
+        per_round, samples = timed({m: ([*argv(m)], env) for m in ("off", "full")}, 3 if QUICK else 7, 1)
+        value = ratios(per_round["full"], per_round["off"])
+        row(title, describe(samples["full"]), describe(samples["off"]), f"{value:.2f}", bar_text, value <= bar)
+
+    old = tuple(int(n) for n in platform.release().split(".")[:2]) < (6, 6)
+    compare("file-heavy build, owners emulated / not",
+            lambda m: ["rl", "build", "-q", "--no-cache", "--network=none", f"--emulate={m}", context],
+            2.5 if old else 1.5, "<= 1.5 (2.5 before Linux 6.6)")
+    compare("300,000 calls that are not emulated, with / without",
+            lambda m: ["rl", "run", "--rm", "--network=none", f"--emulate={m}", "bench-large", "perl", "-e",
+                       "for (1..300000) { getppid }"], 1.1, "<= 1.1")
+    run(["rl", "system", "reset", "--force"], env)
+    shutil.rmtree(base, ignore_errors=True)
+
+
 SECTIONS = {"start": section_start, "oci": section_oci, "network": section_network, "podman": section_podman, "memory": section_memory,
             "import": section_import, "throughput": section_throughput, "containers": section_containers,
-            "images": section_images, "build": section_build}
+            "images": section_images, "build": section_build, "emulate": section_emulate}
 
 
 def table():
