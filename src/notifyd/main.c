@@ -136,7 +136,9 @@ static int start(struct notifyd *d, struct err *e)
 	close_fd(&listener);
 	if (r >= 0)
 		r = confine(d, e);
-	return r < 0 ? r : open_modules(d, e);
+	if (r >= 0)
+		r = open_modules(d, e);
+	return r < 0 ? r : notifyd_confine(d, e);
 }
 
 static void detach_stdio(void)

@@ -3,6 +3,7 @@
  *
  *   main.c       start: configuration, filter, handshake, confinement
  *   loop.c       the loop: one call, its handler, the answer
+ *   confine.c    the filter on this process itself
  *   modules.c    the list of modules
  *   connect*.c   the fast path of TCP connections (connect.h)
  *   owner*.c     owners and identity in single-uid containers (owner.h)
@@ -75,6 +76,9 @@ struct notifyd_module {
 	bool uses_loop;
 	/* The listener is there, the process stands where it will: get ready. Or NULL. */
 	int (*open)(struct notifyd *d, struct err *e);
+	/* The system calls it needs from then on. Where all modules that are wanted say it, others end the process. NULL: not
+	 * known. */
+	const char *const *(*needed)(size_t *ret_count);
 };
 
 struct notifyd {
@@ -104,6 +108,9 @@ extern const struct notifyd_module *const notifyd_modules[];
 
 /* main.c: it cannot go on; the process it serves is killed. */
 RL_NORETURN void notifyd_fail(struct notifyd *d, const char *what);
+
+/* confine.c: once everything is open. */
+int notifyd_confine(const struct notifyd *d, struct err *e) RL_CHECK;
 
 /* loop.c */
 enum seccomp_arch notifyd_arch(const struct seccomp_notif *req);

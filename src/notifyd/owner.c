@@ -155,6 +155,7 @@ const struct notifyd_module owner_change_module = {
 	.nrefused = ARRAY_SIZE(refused),
 	.enters_container = true,
 	.open = open_owner,
+	.needed = owner_needed,
 };
 
 const struct notifyd_module owner_show_module = {
@@ -162,4 +163,5 @@ const struct notifyd_module owner_show_module = {
 	.is_wanted = wants_show,
 	.calls = list_showing,
 	.enters_container = true,
+	.needed = owner_needed,
 };

@@ -2,7 +2,7 @@
  * owner.h - owners and identity in a container with one id: everything may be chown'ed, everybody setuid'ed, and what was
  * said is kept; private to src/notifyd.
  *
- *   owner.c         the module: which calls
+ *   owner.c         the modules: which calls;  owner_filter.c  what this process needs itself
  *   owner_creds.c   whose ids a process has;  owner_ids.c  the calls on them
  *   owner_file.c    calls on files: to the right root, to the right function
  *   owner_path.c    a path or descriptor of the caller as a path of ours
@@ -36,7 +36,7 @@ enum { OWN_USER, OWN_GROUP, OWN_COUNT };
 
 enum {
 	CREDS_MAX = 4096,	 /* different ones in one container */
-	CREDS_GROUPS_MAX = 4096, /* supplementary groups of one process */
+	CREDS_GROUPS_MAX = 1024, /* supplementary groups of one process */
 	OWNER_PREFIX_MAX = 64,	 /* room in front of a path for "PID/fd/N/" */
 };
 
@@ -92,6 +92,9 @@ struct owner {
 };
 
 extern const struct notifyd_module owner_change_module, owner_show_module;
+
+/* owner_filter.c */
+const char *const *owner_needed(size_t *ret_count);
 
 /* ---- owner_creds.c ---- */
 int creds_init(struct owner *o, struct err *e) RL_CHECK;

@@ -1,3 +1,10 @@
+/*
+ * notifyd.c - rl-notifyd started, and its filter loaded and handed over; see rl/engine/notifyd.h.
+ *
+ * The socket is made before the clone and inherited, so that nobody has to pass messages on: rl holds its end no longer
+ * than until the clone, and a child that dies is end of file for rl-notifyd. The listener leaves the child before it goes
+ * on: a copy kept there would let its calls wait for ever when rl-notifyd dies.
+ */
 #include "rl/engine/notifyd.h"
 
 #include <errno.h>
