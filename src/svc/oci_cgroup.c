@@ -23,11 +23,14 @@
  * A value without a file is an error that names the member, or, for an ordinary user, a warning.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "oci_int.h"
+#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
@@ -42,14 +45,73 @@ static bool is_refusal(int r)
 	return r == -EACCES || r == -EPERM || r == -EROFS || r == -ENOENT;
 }
 
+/* slice:prefix:name, each part but the name possibly empty. */
+static int split_path(const char *path, struct strv *parts, struct err *e)
+{
+	strv_split(parts, path ? path : "", ':');
+	if (parts->count != 3 || !*parts->items[2] || strchr(path, '/'))
+		return err_set(e, EINVAL,
+			       "linux.cgroupsPath '%s' is not slice:prefix:name, as --systemd-cgroup wants it",
+			       path ? path : "");
+	return 0;
+}
+
+/* Before anything is made. */
+static int check_systemd(const char *path, struct err *e)
+{
+	struct stat st;
+	autostrv struct strv parts = STRV_INIT;
+	if (stat("/run/systemd/system", &st) < 0)
+		return err_set(e, EOPNOTSUPP, "systemd not running on this host, cannot use systemd cgroups manager");
+	return split_path(path, &parts, e);
+}
+
+/* Where the process is in the hierarchy of systemd: v2's, or v1's named one. */
+static int path_of_process(pid_t pid, char **ret_path, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	autofree char *file = xasprintf("/proc/%d/cgroup", (int)pid);
+	int r = io_read_file(AT_FDCWD, file, 1 << 20, &text, e);
+	if (r < 0)
+		return r;
+	const char *named = strstr(text.buf, ":name=systemd:");
+	const char *unified = strstr(text.buf, "0::");
+	const char *path = named ? named + strlen(":name=systemd:") : unified ? unified + strlen("0::") : NULL;
+	if (!path)
+		return err_set(e, ENOENT, "%s names no hierarchy of systemd", file);
+	*ret_path = xstrndup(path, strcspn(path, "\n"));
+	return 0;
+}
+
+int oci_cgroup_put_in_scope(const struct oci_config *c, pid_t pid, struct oci_record *rec, struct err *e)
+{
+	autostrv struct strv parts = STRV_INIT;
+	autostrv struct strv mounts = STRV_INIT;
+	autofree char *path = NULL;
+	int r = split_path(c->cgroups_path, &parts, e);
+	if (r < 0)
+		return r;
+	const char *prefix = parts.items[1];
+	rec->scope = xasprintf("%s%s%s.scope", prefix, *prefix ? "-" : "", parts.items[2]);
+	r = cgroup_scope_put(rec->scope, *parts.items[0] ? parts.items[0] : NULL, pid, e);
+	if (r == 0)
+		r = path_of_process(pid, &path, e);
+	if (r == 0)
+		r = cgroup_tree_read(&mounts, e);
+	/* Where it exists already it is taken as it is; v1's other hierarchies are not systemd's to make. */
+	return r < 0 ? r : cgroup_tree_make(&mounts, path, &rec->cgroups, e);
+}
+
 int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec,
 		    struct strv *warnings, struct err *e)
 {
 	autostrv struct strv mounts = STRV_INIT;
 	struct err why = ERR_INIT;
 	const char *path = c->cgroups_path && *c->cgroups_path ? c->cgroups_path : NULL;
+	if (rt->no_cgroup)
+		return 0;
 	if (rt->systemd_cgroup)
-		return err_set(e, EOPNOTSUPP, "systemd not running on this host, cannot use systemd cgroups manager");
+		return check_systemd(path, e);
 	int r = cgroup_tree_read(&mounts, e);
 	if (r < 0)
 		return r;

@@ -173,8 +173,9 @@ static int prepare_meeting(struct create *x, struct err *e)
 
 static int place(void *arg, pid_t pid, struct err *e)
 {
-	const struct create *x = arg;
-	return cgroup_join(&x->c.rec.cgroups, pid, e);
+	struct create *x = arg;
+	int r = x->rt->systemd_cgroup ? oci_cgroup_put_in_scope(&x->config, pid, &x->c.rec, e) : 0;
+	return r < 0 ? r : cgroup_join(&x->c.rec.cgroups, pid, e);
 }
 
 static int limit(void *arg, struct err *e)
@@ -219,7 +220,7 @@ static int start_child(struct create *x, struct err *e)
 		.record = x->meets ? NULL : record_run,
 		.prepare_arg = x,
 		.pid = &x->c.rec.pid,
-		.place = x->c.rec.cgroups.count ? place : NULL,
+		.place = x->c.rec.cgroups.count || x->rt->systemd_cgroup ? place : NULL,
 		.place_arg = x,
 		.cgroup_fd = v2fd >= 0 ? &v2fd : NULL,
 		.meet = oci_meet,
