@@ -99,28 +99,32 @@ int oci_cgroup_put_in_scope(const struct oci_config *c, pid_t pid, struct oci_re
 	if (r == 0)
 		r = cgroup_tree_read(&mounts, e);
 	/* Where it exists already it is taken as it is; v1's other hierarchies are not systemd's to make. */
-	return r < 0 ? r : cgroup_tree_make(&mounts, path, &rec->cgroups, e);
+	if (r == 0)
+		r = cgroup_tree_plan(&mounts, path, &rec->cgroups, e);
+	return r < 0 ? r : cgroup_tree_make(&rec->cgroups, e);
 }
 
-int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec,
-		    struct strv *warnings, struct err *e)
+int oci_cgroup_plan(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec, struct err *e)
 {
 	autostrv struct strv mounts = STRV_INIT;
-	struct err why = ERR_INIT;
 	const char *path = c->cgroups_path && *c->cgroups_path ? c->cgroups_path : NULL;
 	if (rt->no_cgroup)
 		return 0;
 	if (rt->systemd_cgroup)
 		return check_systemd(path, e);
-	int r = cgroup_tree_read(&mounts, e);
-	if (r < 0)
-		return r;
 	if (path && strchr(path, ':') && path[0] != '/')
 		return err_set(e, EINVAL,
 			       "linux.cgroupsPath '%s' is a systemd path, and --systemd-cgroup was not given", path);
+	int r = cgroup_tree_read(&mounts, e);
 	/* Without one it is a directory of its own, not one below another of ours that would have to be removed, too. */
 	autofree char *below = path ? path_join("/", path) : xasprintf("/rl-oci-%s", rec->id);
-	r = cgroup_tree_make(&mounts, below, &rec->cgroups, &why);
+	return r < 0 ? r : cgroup_tree_plan(&mounts, below, &rec->cgroups, e);
+}
+
+int oci_cgroup_make(struct oci_record *rec, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = cgroup_tree_make(&rec->cgroups, &why);
 	if (r == 0)
 		return 0;
 	if (!rec->rootless || !is_refusal(r)) {
@@ -128,8 +132,7 @@ int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, st
 		return r;
 	}
 	log_debug(LOG_CGROUP, "no cgroup: %s", why.text);
-	if (c->resources.given)
-		strv_addf(warnings, "linux.resources is not enforced: %s", why.text);
+	strv_free(&rec->cgroups);
 	return 0;
 }
 
@@ -459,7 +462,7 @@ int oci_cgroup_limit(const struct strv *dirs, const struct oci_resources *r, boo
 		.warnings = warnings,
 		.e = e,
 	};
-	if (!r->given || (!dirs->count && lenient))
+	if (!r->given)
 		return 0;
 	int q = put_memory(&w, r);
 	if (q == 0)
