@@ -260,8 +260,8 @@ int cgroup_scope_put(const char *unit, const char *slice, pid_t pid, struct err 
 
 int cgroup_scope_attach(const char *dir, pid_t pid)
 {
-	const char *end = strstr(dir, ".scope/");
-	if (!end || !is_there())
+	const char *end = strstr(dir, ".scope");
+	if (!end || (end[strlen(".scope")] && end[strlen(".scope")] != '/') || !is_there())
 		return -EACCES;
 	const char *unit = end;
 	while (unit > dir && unit[-1] != '/')
