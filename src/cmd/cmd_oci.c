@@ -24,7 +24,7 @@ enum { PS_MAX = 16 << 20 };
 /* ---- global flags ---- */
 
 struct global_opts {
-	char *root, *log, *log_format, *rootless, *criu;
+	char *root, *log, *log_format, *rootless, *criu, *manager;
 	bool debug, systemd_cgroup, version;
 };
 
@@ -39,6 +39,13 @@ static int set_log_format(const struct opt_def *def, void *target, const char *v
 {
 	if (!str_eq(value, "json") && !str_eq(value, "text"))
 		return err_set(e, EINVAL, "unknown log-format \"%s\"", value);
+	return opt_set_string(def, target, value, e);
+}
+
+static int set_manager(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	if (!str_eq(value, "cgroupfs") && !str_eq(value, "systemd") && !str_eq(value, "disabled"))
+		return err_set(e, EINVAL, "unknown cgroup manager '%s'", value);
 	return opt_set_string(def, target, value, e);
 }
 
@@ -58,6 +65,9 @@ const struct opt_def oci_global_opts[] = {
 	{"rootless", NULL, 0, "WHEN", .set = set_rootless, .offset = offsetof(G, rootless), .group = options,
 	 .help = "what cannot be limited is a warning: true, false or auto", .complete = COMPLETE_CHOICES,
 	 .choices = "true false auto"},
+	{"cgroup-manager", NULL, 0, "WHAT", .set = set_manager, .offset = offsetof(G, manager), .group = options,
+	 .help = "crun's name for it: cgroupfs, systemd, or disabled: no control group at all",
+	 .complete = COMPLETE_CHOICES, .choices = "cgroupfs systemd disabled"},
 	{"criu", NULL, 0, "FILE", OPT_GENERIC(opt_set_string, G, criu), 0, options, "taken and not used", COMPLETE_FILE,
 	 NULL},
 	{"version", NULL, 'v', NULL, OPT_GENERIC(opt_set_bool, G, version), 0, options, "print the version", 0, NULL},
@@ -72,6 +82,7 @@ static void global_release(struct global_opts *g)
 	free(g->log_format);
 	free(g->rootless);
 	free(g->criu);
+	free(g->manager);
 }
 #define autooci __attribute__((cleanup(global_release)))
 
@@ -563,9 +574,8 @@ static const struct verb *find_verb(const char *name, struct err *e)
 static int overview(struct err *e)
 {
 	autostr struct str out = STR_INIT;
-	str_adds(&out,
-		 "Usage: rl oci [OPTIONS] VERB ...\n       rl-oci [OPTIONS] VERB ...\n\n"
-		 "The OCI runtime of rl: runs bundles for containerd, podman and others.\n\nExample:\n");
+	str_adds(&out, "Usage: rl oci [OPTIONS] VERB ...\n       rl-oci [OPTIONS] VERB ...\n\n"
+		       "The OCI runtime of rl: runs bundles for containerd, podman and others.\n\nExample:\n");
 	str_addf(&out, "%s\n\nVerbs:\n", verb_oci.example);
 	for (size_t i = 0; oci_verb_table[i]; i++)
 		str_addf(&out, "  %-12s %s\n", oci_verb_table[i]->name, oci_verb_table[i]->summary);
@@ -600,7 +610,8 @@ static int oci_dispatch(char **main_argv, char *const *argv, struct err *e)
 		return overview(e);
 	const struct oci_runtime runtime = {
 		.root = g.root,
-		.systemd_cgroup = g.systemd_cgroup,
+		.systemd_cgroup = g.systemd_cgroup || (g.manager && str_eq(g.manager, "systemd")),
+		.no_cgroup = g.manager && str_eq(g.manager, "disabled"),
 		.rootless = !g.rootless || str_eq(g.rootless, "auto") ? -1 : str_eq(g.rootless, "true"),
 	};
 	struct cmd_ctx ctx = {.oci = &runtime, .flavour = CMD_DOCKER, .verb = find_verb(words.items[0], e)};

@@ -33,7 +33,8 @@ static void add_return(struct program *p, bool allow)
 	add(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
-static void add_rule(struct program *p, const struct cgroup_device_rule *r)
+/* Returns whether anything can come after it: the verifier refuses what cannot be reached. */
+static bool add_rule(struct program *p, const struct cgroup_device_rule *r)
 {
 	size_t jumps[4];
 	size_t njumps = 0;
@@ -63,6 +64,7 @@ static void add_rule(struct program *p, const struct cgroup_device_rule *r)
 	add_return(p, r->allow);
 	for (size_t i = 0; i < njumps; i++)
 		p->insns[jumps[i]].off = (int16_t)(p->n - jumps[i] - 1);
+	return njumps > 0;
 }
 
 size_t cgroup_device_program(const struct cgroup_device_rule *rules, size_t n, struct bpf_insn *ret)
@@ -77,7 +79,8 @@ size_t cgroup_device_program(const struct cgroup_device_rule *rules, size_t n, s
 	add(&p, load, BPF_REG_4, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, major), 0);
 	add(&p, load, BPF_REG_5, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, minor), 0);
 	for (size_t i = n; i > 0; i--)
-		add_rule(&p, &rules[i - 1]);
+		if (!add_rule(&p, &rules[i - 1]))
+			return p.n;
 	add_return(&p, false);
 	return p.n;
 }

@@ -151,8 +151,9 @@ static int send_request(struct request *q, const struct cgroup_ask *a)
 							"StartTransientUnit");
 	if (r >= 0)
 		r = api->sd_bus_message_append(m, "ssa(sv)", q->unit, "fail", a->parent ? 5 : 4, "Description", "s",
-					       "container of rl", "PIDs", "au", 1, (uint32_t)getpid(), "Delegate", "b",
-					       1, "CollectMode", "s", "inactive-or-failed", "Slice", "s", a->parent);
+					       "container of rl", "PIDs", "au", 1,
+					       (uint32_t)(a->pid ? a->pid : getpid()), "Delegate", "b", 1,
+					       "CollectMode", "s", "inactive-or-failed", "Slice", "s", a->parent);
 	if (r >= 0)
 		r = api->sd_bus_message_append(m, "a(sa(sv))", 0);
 	if (r >= 0)
@@ -179,7 +180,7 @@ void cgroup_scope_request(const struct cgroup_ask *a, struct cgroup_job *job, st
 		return;
 	}
 	struct request *q = xcalloc(1, sizeof(*q));
-	q->unit = xasprintf("rl-%.16s.scope", a->id);
+	q->unit = a->unit ? xstrdup(a->unit) : xasprintf("rl-%.16s.scope", a->id);
 	if (!load(&q->api)) {
 		str_addf(why, "%s cannot be loaded", library_name);
 		request_free(q);
@@ -207,12 +208,11 @@ static char *where_we_are(void)
 	return own;
 }
 
-int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char **ret_path, struct str *why)
+/* 1, or 0 with `why`. */
+static int wait_for_job(struct request *q, struct str *why)
 {
-	struct request *q = job->bus;
 	const struct api *api = &q->api;
 	uint64_t end = event_now_ns() + WAIT_NS;
-	(void)h;
 	while (!q->error && !(q->job_path && q->removed && str_eq(q->job_path, q->removed))) {
 		int r = api->sd_bus_process(q->bus, NULL);
 		uint64_t now = event_now_ns();
@@ -228,6 +228,15 @@ int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char 
 		str_addf(why, "systemd gives no scope: %s", q->error ? q->error : q->result);
 		return 0;
 	}
+	return 1;
+}
+
+int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char **ret_path, struct str *why)
+{
+	const struct request *q = job->bus;
+	(void)h;
+	if (!wait_for_job(job->bus, why))
+		return 0;
 	char *own = where_we_are();
 	if (!own || !strstr(own, q->unit)) {
 		free(own);
@@ -238,10 +247,21 @@ int cgroup_scope_wait(struct cgroup_job *job, const struct cgroup_host *h, char 
 	return 1;
 }
 
+int cgroup_scope_put(const char *unit, const char *slice, pid_t pid, struct err *e)
+{
+	const struct cgroup_ask ask = {.unit = unit, .parent = slice, .pid = pid};
+	struct cgroup_job job = CGROUP_JOB_NONE;
+	autostr struct str why = STR_INIT;
+	cgroup_scope_request(&ask, &job, &why);
+	int made = job.bus ? wait_for_job(job.bus, &why) : 0;
+	cgroup_cancel(&job);
+	return made ? 0 : err_set(e, EIO, "scope %s: %s", unit, why.buf);
+}
+
 int cgroup_scope_attach(const char *dir, pid_t pid)
 {
-	const char *end = strstr(dir, ".scope/");
-	if (!end || !is_there())
+	const char *end = strstr(dir, ".scope");
+	if (!end || (end[strlen(".scope")] && end[strlen(".scope")] != '/') || !is_there())
 		return -EACCES;
 	const char *unit = end;
 	while (unit > dir && unit[-1] != '/')

@@ -102,51 +102,52 @@ static void enable_all(const char *dir)
 	}
 }
 
-/* mkdir -p below the mount point. `made`: directories made here, outermost first. */
-static int make_path(const char *controller, const char *mount, const char *path, struct strv *made,
-		     struct str *ret_dir, struct err *e)
+/* mkdir -p. `made`: directories made here, outermost first. Only what lies in a cgroup file system has cgroup.procs: above
+ * it nothing is made or changed. */
+static int make_path(const char *controller, const char *path, struct strv *made, struct err *e)
 {
-	autostrv struct strv parts = STRV_INIT;
-	strv_split(&parts, path, '/');
-	str_adds(ret_dir, mount);
-	for (size_t i = 0; i < parts.count; i++) {
-		if (!*parts.items[i])
+	autofree char *dir = xstrdup(path);
+	for (char *p = dir + 1; (p = strchr(p, '/')); p++) {
+		autofree char *parent = xstrndup(dir, (size_t)(p - dir));
+		autofree char *child = xstrndup(dir, (size_t)(p - dir) + 1 + strcspn(p + 1, "/"));
+		if (!cgroup_has_file(parent, "cgroup.procs"))
 			continue;
-		autofree char *parent = xstrdup(ret_dir->buf);
 		if (!*controller)
 			enable_all(parent);
-		str_addf(ret_dir, "/%s", parts.items[i]);
-		if (mkdir(ret_dir->buf, 0755) == 0)
-			strv_add(made, ret_dir->buf);
+		if (mkdir(child, 0755) == 0)
+			strv_add(made, child);
 		else if (errno != EEXIST)
-			return err_sys(e, errno, "make cgroup %s", ret_dir->buf);
+			return err_sys(e, errno, "make cgroup %s", child);
 		if (str_eq(controller, "cpuset")) {
-			inherit(parent, ret_dir->buf, "cpuset.cpus");
-			inherit(parent, ret_dir->buf, "cpuset.mems");
+			inherit(parent, child, "cpuset.cpus");
+			inherit(parent, child, "cpuset.mems");
 		}
 	}
 	return 0;
 }
 
-int cgroup_tree_make(const struct strv *mounts, const char *path, struct strv *ret_dirs, struct err *e)
+int cgroup_tree_plan(const struct strv *mounts, const char *path, struct strv *ret_dirs, struct err *e)
+{
+	autofree char *clean = path_clean(path);
+	if (path_has_dotdot(path) || str_eq(clean, "/"))
+		return err_set(e, EINVAL, "cgroup path %s has a .., or is the root", path);
+	for (size_t i = 0; i < mounts->count; i++)
+		strv_addf(ret_dirs, "%s%s", mounts->items[i], clean);
+	return 0;
+}
+
+int cgroup_tree_make(const struct strv *dirs, struct err *e)
 {
 	autostrv struct strv made = STRV_INIT;
-	autostrv struct strv dirs = STRV_INIT;
-	int r = path_has_dotdot(path) ? err_set(e, EINVAL, "cgroup path %s has a ..", path) : 0;
-	for (size_t i = 0; i < mounts->count && r == 0; i++) {
-		autostr struct str dir = STR_INIT;
-		const char *colon = strchr(mounts->items[i], ':');
-		autofree char *controller = xstrndup(mounts->items[i], (size_t)(colon - mounts->items[i]));
-		r = make_path(controller, colon + 1, path, &made, &dir, e);
-		strv_addf(&dirs, "%s:%s", controller, dir.buf);
+	int r = 0;
+	for (size_t i = 0; i < dirs->count && r == 0; i++) {
+		const char *colon = strchr(dirs->items[i], ':');
+		autofree char *controller = xstrndup(dirs->items[i], (size_t)(colon - dirs->items[i]));
+		r = make_path(controller, colon + 1, &made, e);
 	}
-	if (r < 0) {
-		for (size_t i = made.count; i > 0; i--)
-			rmdir(made.items[i - 1]);
-		return r;
-	}
-	strv_add_all(ret_dirs, &dirs);
-	return 0;
+	for (size_t i = made.count; r < 0 && i > 0; i--)
+		rmdir(made.items[i - 1]);
+	return r;
 }
 
 int cgroup_tree_put(const char *dir, const char *file, const char *value, struct err *e)

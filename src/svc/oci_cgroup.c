@@ -23,11 +23,14 @@
  * A value without a file is an error that names the member, or, for an ordinary user, a warning.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "oci_int.h"
+#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
@@ -42,23 +45,86 @@ static bool is_refusal(int r)
 	return r == -EACCES || r == -EPERM || r == -EROFS || r == -ENOENT;
 }
 
-int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec,
-		    struct strv *warnings, struct err *e)
+/* slice:prefix:name, each part but the name possibly empty. */
+static int split_path(const char *path, struct strv *parts, struct err *e)
 {
-	autostrv struct strv mounts = STRV_INIT;
-	struct err why = ERR_INIT;
-	const char *path = c->cgroups_path && *c->cgroups_path ? c->cgroups_path : NULL;
-	if (rt->systemd_cgroup)
+	strv_split(parts, path ? path : "", ':');
+	if (parts->count != 3 || !*parts->items[2] || strchr(path, '/'))
+		return err_set(e, EINVAL,
+			       "linux.cgroupsPath '%s' is not slice:prefix:name, as --systemd-cgroup wants it",
+			       path ? path : "");
+	return 0;
+}
+
+/* Before anything is made. */
+static int check_systemd(const char *path, struct err *e)
+{
+	struct stat st;
+	autostrv struct strv parts = STRV_INIT;
+	if (stat("/run/systemd/system", &st) < 0)
 		return err_set(e, EOPNOTSUPP, "systemd not running on this host, cannot use systemd cgroups manager");
-	int r = cgroup_tree_read(&mounts, e);
+	return split_path(path, &parts, e);
+}
+
+/* Where the process is in the hierarchy of systemd: v2's, or v1's named one. */
+static int path_of_process(pid_t pid, char **ret_path, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	autofree char *file = xasprintf("/proc/%d/cgroup", (int)pid);
+	int r = io_read_file(AT_FDCWD, file, 1 << 20, &text, e);
 	if (r < 0)
 		return r;
+	const char *named = strstr(text.buf, ":name=systemd:");
+	const char *unified = strstr(text.buf, "0::");
+	const char *path = named ? named + strlen(":name=systemd:") : unified ? unified + strlen("0::") : NULL;
+	if (!path)
+		return err_set(e, ENOENT, "%s names no hierarchy of systemd", file);
+	*ret_path = xstrndup(path, strcspn(path, "\n"));
+	return 0;
+}
+
+int oci_cgroup_put_in_scope(const struct oci_config *c, pid_t pid, struct oci_record *rec, struct err *e)
+{
+	autostrv struct strv parts = STRV_INIT;
+	autostrv struct strv mounts = STRV_INIT;
+	autofree char *path = NULL;
+	int r = split_path(c->cgroups_path, &parts, e);
+	if (r < 0)
+		return r;
+	const char *prefix = parts.items[1];
+	rec->scope = xasprintf("%s%s%s.scope", prefix, *prefix ? "-" : "", parts.items[2]);
+	r = cgroup_scope_put(rec->scope, *parts.items[0] ? parts.items[0] : NULL, pid, e);
+	if (r == 0)
+		r = path_of_process(pid, &path, e);
+	if (r == 0)
+		r = cgroup_tree_read(&mounts, e);
+	/* Where it exists already it is taken as it is; v1's other hierarchies are not systemd's to make. */
+	if (r == 0)
+		r = cgroup_tree_plan(&mounts, path, &rec->cgroups, e);
+	return r < 0 ? r : cgroup_tree_make(&rec->cgroups, e);
+}
+
+int oci_cgroup_plan(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec, struct err *e)
+{
+	autostrv struct strv mounts = STRV_INIT;
+	const char *path = c->cgroups_path && *c->cgroups_path ? c->cgroups_path : NULL;
+	if (rt->no_cgroup)
+		return 0;
+	if (rt->systemd_cgroup)
+		return check_systemd(path, e);
 	if (path && strchr(path, ':') && path[0] != '/')
 		return err_set(e, EINVAL,
 			       "linux.cgroupsPath '%s' is a systemd path, and --systemd-cgroup was not given", path);
+	int r = cgroup_tree_read(&mounts, e);
 	/* Without one it is a directory of its own, not one below another of ours that would have to be removed, too. */
 	autofree char *below = path ? path_join("/", path) : xasprintf("/rl-oci-%s", rec->id);
-	r = cgroup_tree_make(&mounts, below, &rec->cgroups, &why);
+	return r < 0 ? r : cgroup_tree_plan(&mounts, below, &rec->cgroups, e);
+}
+
+int oci_cgroup_make(struct oci_record *rec, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = cgroup_tree_make(&rec->cgroups, &why);
 	if (r == 0)
 		return 0;
 	if (!rec->rootless || !is_refusal(r)) {
@@ -66,8 +132,7 @@ int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, st
 		return r;
 	}
 	log_debug(LOG_CGROUP, "no cgroup: %s", why.text);
-	if (c->resources.given)
-		strv_addf(warnings, "linux.resources is not enforced: %s", why.text);
+	strv_free(&rec->cgroups);
 	return 0;
 }
 
@@ -397,7 +462,7 @@ int oci_cgroup_limit(const struct strv *dirs, const struct oci_resources *r, boo
 		.warnings = warnings,
 		.e = e,
 	};
-	if (!r->given || (!dirs->count && lenient))
+	if (!r->given)
 		return 0;
 	int q = put_memory(&w, r);
 	if (q == 0)

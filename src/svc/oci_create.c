@@ -123,10 +123,14 @@ static void fill_record(struct create *x)
 	r->rootless = oci_is_rootless(x->rt);
 	r->boot_id = proc_boot_id(boot, NULL) == 0 ? xstrdup(boot) : NULL;
 	r->annotations = json_incref(x->config.annotations);
-	/* The id of the container is known to nobody else yet: no name but this is needed. */
+}
+
+/* What exec has to enter. */
+static void note_namespaces(struct create *x)
+{
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (x->plan.spec.ns[i].mode != RT_NS_HOST)
-			r->namespaces |= 1U << i;
+			x->c.rec.namespaces |= 1U << i;
 }
 
 /* ---- the meeting ---- */
@@ -173,8 +177,9 @@ static int prepare_meeting(struct create *x, struct err *e)
 
 static int place(void *arg, pid_t pid, struct err *e)
 {
-	const struct create *x = arg;
-	return cgroup_join(&x->c.rec.cgroups, pid, e);
+	struct create *x = arg;
+	int r = x->rt->systemd_cgroup ? oci_cgroup_put_in_scope(&x->config, pid, &x->c.rec, e) : 0;
+	return r < 0 ? r : cgroup_join(&x->c.rec.cgroups, pid, e);
 }
 
 static int limit(void *arg, struct err *e)
@@ -219,7 +224,7 @@ static int start_child(struct create *x, struct err *e)
 		.record = x->meets ? NULL : record_run,
 		.prepare_arg = x,
 		.pid = &x->c.rec.pid,
-		.place = x->c.rec.cgroups.count ? place : NULL,
+		.place = x->c.rec.cgroups.count || x->rt->systemd_cgroup ? place : NULL,
 		.place_arg = x,
 		.cgroup_fd = v2fd >= 0 ? &v2fd : NULL,
 		.meet = oci_meet,
@@ -323,6 +328,16 @@ static int make_directory(struct create *x, const struct str *text, struct err *
 	return io_write_file(x->c.dirfd, OCI_CONFIG_FILE, text->buf, text->len, 0600, e);
 }
 
+/* The record names them before they are there. */
+static int make_cgroups(struct create *x, struct err *e)
+{
+	fill_record(x);
+	int r = oci_cgroup_plan(x->rt, &x->config, &x->c.rec, e);
+	if (r == 0 && x->c.rec.cgroups.count)
+		r = oci_container_save(&x->c, e);
+	return r < 0 ? r : oci_cgroup_make(&x->c.rec, e);
+}
+
 static int create(struct create *x, struct err *e)
 {
 	autostr struct str text = STR_INIT;
@@ -342,19 +357,13 @@ static int create(struct create *x, struct err *e)
 				      e);
 	if (r == 0)
 		r = make_directory(x, &text, e);
-	if (r == 0) {
-		x->c.rec.rootless = ctx.rootless;
-		x->c.rec.id = xstrdup(x->o->id);
-		r = oci_cgroup_make(x->rt, &x->config, &x->c.rec, &x->plan.warnings, e);
-		free(x->c.rec.id);
-		x->c.rec.id = NULL;
-	}
+	if (r == 0)
+		r = make_cgroups(x, e);
 	if (r == 0)
 		r = oci_plan_make(&ctx, &x->plan, e);
 	if (r < 0)
 		return r;
-	x->plan.spec.terminal = x->config.process.terminal.value;
-	fill_record(x);
+	note_namespaces(x);
 	r = oci_container_save(&x->c, e);
 	if (r == 0)
 		r = prepare_meeting(x, e);

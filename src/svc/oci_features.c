@@ -68,8 +68,8 @@ static json_t *linux_features(void)
 	json_put(doc, "capabilities", capabilities());
 	json_put_bool(cgroup, "v1", true);
 	json_put_bool(cgroup, "v2", true);
-	json_put_bool(cgroup, "systemd", false);
-	json_put_bool(cgroup, "systemdUser", false);
+	json_put_bool(cgroup, "systemd", true);
+	json_put_bool(cgroup, "systemdUser", true);
 	json_put_bool(cgroup, "rdma", true);
 	json_put(doc, "cgroup", cgroup);
 	json_put(doc, "seccomp", seccomp());

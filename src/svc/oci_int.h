@@ -122,9 +122,13 @@ int oci_extents(const struct oci_list *list, const char *what, struct idmap_exte
 
 /* ---- oci_cgroup.c ---- */
 
-/* Make the container's control groups: fills rec->cgroups (possibly nothing, rootless). */
-int oci_cgroup_make(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec,
-		    struct strv *warnings, struct err *e) RL_CHECK;
+/* Where the container's control groups will be: fills rec->cgroups. */
+int oci_cgroup_plan(const struct oci_runtime *rt, const struct oci_config *c, struct oci_record *rec,
+		    struct err *e) RL_CHECK;
+/* Make them. Rootless they may not be ours to make: rec->cgroups is empty then. */
+int oci_cgroup_make(struct oci_record *rec, struct err *e) RL_CHECK;
+/* --systemd-cgroup, where the path is only known once the process is in its scope: fills rec->cgroups and rec->scope. */
+int oci_cgroup_put_in_scope(const struct oci_config *c, pid_t pid, struct oci_record *rec, struct err *e) RL_CHECK;
 /* Write what `r` asks for. `update`: of a container that runs. */
 int oci_cgroup_limit(const struct strv *dirs, const struct oci_resources *r, bool lenient, struct strv *warnings,
 		     struct err *e) RL_CHECK;

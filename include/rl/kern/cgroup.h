@@ -83,6 +83,8 @@ struct cgroup_ask {
 	const char *id;			    /* of the container: names scope and directory */
 	const char *parent;		    /* --cgroup-parent: a slice, or a path below the hierarchy's root; NULL */
 	const struct cgroup_limits *limits; /* which controllers are wanted */
+	const char *unit;		    /* the scope's name; NULL: from the id */
+	pid_t pid;			    /* the process to put into the scope; 0: ourselves */
 };
 
 struct cgroup_job {
@@ -118,6 +120,10 @@ int cgroup_make(const struct cgroup_ask *a, struct cgroup_job *job, struct cgrou
 void cgroup_cancel(struct cgroup_job *job);
 void cgroup_made_free(struct cgroup_made *m);
 const char *cgroup_rung_name(enum cgroup_rung r);
+
+/* Put another process into a new delegated scope of this name in this slice (NULL: the manager's default) and wait until
+ * it is there. systemd removes the scope with its last process. */
+int cgroup_scope_put(const char *unit, const char *slice, pid_t pid, struct err *e) RL_CHECK;
 
 /* ---- a cgroup that exists ---- */
 
