@@ -63,7 +63,7 @@ const struct verb verb_unpack = {
 
 static const struct opt_def repack_defs[] = {
 	{"change", NULL, 'c', "INSTRUCTION", OPT_GENERIC(opt_set_list, B, changes), OPT_REPEAT, options,
-	 "change the image's config: CMD, ENV, ...", 0, NULL},
+	 "change the image's configuration, as a line of a Dockerfile does", 0, NULL},
 	{"message", NULL, 'm', "TEXT", OPT_GENERIC(opt_set_string, B, message), 0, options, "comment of the new layer",
 	 0, NULL},
 	{"author", NULL, 'a', "NAME", OPT_GENERIC(opt_set_string, B, author), 0, options, "author of the image", 0,
