@@ -7,14 +7,17 @@
  *              at start       while it serves (owner module)       (others)
  * user ns      the caller's   the container's                      the caller's
  * root         the caller's   the container's                      the caller's
- * directory    the caller's   the caller's /proc                   the caller's
+ * mount ns     the caller's   its own: the caller's /proc alone,   the caller's
+ *                             which is the directory too
  * other ns     the caller's   the caller's: the payload cannot     the caller's
  *                             name it
  * capabilities none           those of `kept_caps`, in the         none
  *                             container's user namespace
  *
  * In the container's user namespace it may do to the container's files what root of the container may, and nothing to
- * anything else: whatever path or magic link a hostile payload makes it follow, the payload could have followed itself.
+ * anything else: whatever path or magic link a hostile payload makes it follow, the payload could have followed itself,
+ * but for those of /proc/self. They lead to the container's root, to a tree with nothing but /proc, and to our program's
+ * file, which owner_change.c and owner_xattr.c leave alone.
  *
  * It is not dumpable and its memory belongs to the caller's user namespace: root of the container cannot trace it, also
  * where it can see it (--pid=host).
@@ -25,9 +28,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "notifyd.h"
@@ -79,11 +84,32 @@ static int take_listener(struct notifyd *d, int *ret_listener, struct err *e)
 	return 0;
 }
 
-/* The mount namespace is not entered: with the container's root as ours, only what is mounted there can be reached. */
+/* A tree of mounts with the host's /proc and nothing else, in which "/.." is "/". Where the payload's /proc shows us
+ * (--pid=host, or the outer procfs of a nested container), /proc/self and our own number are magic links that we may
+ * follow, to our directory for one; what they lead to must be no way to the host's files. */
+static int leave_host(struct notifyd *d, struct err *e)
+{
+	close_fd(&d->procfd);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(e, errno, "make a mount namespace");
+	if (mount("/proc", "/proc", NULL, MS_BIND | MS_REC, NULL) < 0 || chdir("/proc") < 0 ||
+	    syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+		return err_sys(e, errno, "leave the host's root for /proc");
+	d->procfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (d->procfd < 0)
+		return err_sys(e, errno, "open /proc");
+	d->notify.procfd = d->procfd;
+	return 0;
+}
+
+/* The container's mount namespace is not entered: with its root as ours, only what is mounted there can be reached. */
 static int enter(struct notifyd *d, struct err *e)
 {
 	if (setns(d->user_ns >= 0 ? d->user_ns : d->client, CLONE_NEWUSER) < 0)
 		return err_sys(e, errno, "enter the container's user namespace");
+	int r = leave_host(d, e);
+	if (r < 0)
+		return r;
 	if (fchdir(d->rootfd) < 0 || chroot(".") < 0 || fchdir(d->procfd) < 0)
 		return err_sys(e, errno, "change to the container's root");
 	umask(0);
@@ -125,7 +151,12 @@ static int send_filter(struct notifyd *d, struct err *e)
 static int start(struct notifyd *d, struct err *e)
 {
 	int listener = -1;
+	struct stat program = {.st_dev = 0};
 	int r = send_filter(d, e);
+	if (r >= 0 && stat("/proc/self/exe", &program) < 0)
+		r = err_sys(e, errno, "stat /proc/self/exe");
+	d->program_dev = program.st_dev;
+	d->program_ino = program.st_ino;
 	d->procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r >= 0 && d->procfd < 0)
 		r = err_sys(e, errno, "open /proc");

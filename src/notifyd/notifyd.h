@@ -85,7 +85,9 @@ struct notifyd {
 	struct notifyd_config cfg;
 	struct notifyd_identity who;
 	struct seccomp_notify notify;
-	int procfd;			     /* the host's /proc: "<req->pid>/..." is the caller */
+	int procfd;	   /* the host's /proc: "<req->pid>/..." is the caller */
+	dev_t program_dev; /* our own file */
+	ino_t program_ino;
 	int rootfd;			     /* the root of the process we serve */
 	int user_ns;			     /* a process in its user namespace, or -1: that one itself */
 	int client;			     /* pidfd of the process we serve */

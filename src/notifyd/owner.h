@@ -211,6 +211,8 @@ enum owner_move { OWNER_MOVE, OWNER_COPY, OWNER_SWAP };
 void owner_record_move(struct owner *o, struct owner_path *from, struct owner_path *to, enum owner_move how);
 int owner_stat(const struct owner_path *p, struct stat *ret);
 bool owner_is_symlink(const struct owner_path *p);
+/* Reached through /proc/self/exe, which is us. */
+bool owner_is_program(const struct owner *o, const struct stat *st);
 
 /* ---- the calls ---- */
 int64_t owner_do_stat(struct owner_job *j);   /* owner_stat.c */

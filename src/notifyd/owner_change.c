@@ -59,8 +59,8 @@ int64_t owner_do_chown(struct owner_job *j)
 		return NOTIFYD_CONTINUE;
 	if (owner_stat(&p, &st) < 0)
 		return NOTIFYD_CONTINUE;
-	/* A file of the host's that belongs to somebody else. */
-	if (st.st_uid != 0)
+	/* A file of the host's that belongs to somebody else; or ours. */
+	if (st.st_uid != 0 || owner_is_program(j->o, &st))
 		return -EPERM;
 	if (!old.found)
 		old.st = (struct xattr_stat){.mode = st.st_mode};

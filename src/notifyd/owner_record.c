@@ -33,6 +33,11 @@ bool owner_is_symlink(const struct owner_path *p)
 	return !p->follow && readlink(p->text, &byte, 1) >= 0;
 }
 
+bool owner_is_program(const struct owner *o, const struct stat *st)
+{
+	return st->st_ino == o->d->program_ino && st->st_dev == o->d->program_dev;
+}
+
 /* ---- the table ---- */
 
 static bool fill_key(const struct owner_path *p, struct owner_entry *ret)

@@ -106,6 +106,7 @@ int64_t owner_do_set_xattr(struct owner_job *j)
 	const uint64_t *a = (const uint64_t *)j->req->data.args;
 	struct owner *o = j->o;
 	struct owner_path p;
+	struct stat st;
 	char name[NAME_MAX_XATTR + 1];
 	bool removes = j->call == OWNER_REMOVEXATTR || j->call == OWNER_LREMOVEXATTR || j->call == OWNER_FREMOVEXATTR;
 	size_t len = removes ? 0 : (size_t)a[3];
@@ -122,6 +123,8 @@ int64_t owner_do_set_xattr(struct owner_job *j)
 		return -EFAULT;
 	if (!owner_is_valid(j))
 		return -ESRCH;
+	if (owner_stat(&p, &st) == 0 && owner_is_program(o, &st))
+		return -EPERM;
 	int flags = removes ? 0 : (int)a[4];
 	if (removes)
 		r = p.follow ? removexattr(p.text, name) : lremovexattr(p.text, name);

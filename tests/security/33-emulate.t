@@ -44,6 +44,18 @@ pid=$(pgrep -u "$(id -u)" -x rl-notifyd | head -n 1)
 isnt "it is a process of the user's" "$pid" ""
 is "root of a container that can see it can neither read its memory nor signal it out of reach of its user" \
 	"$(rl exec c sh -c "cat /proc/$pid/environ 2>/dev/null | wc -c; ls -l /proc/$pid/fd 2>/dev/null | grep -c -e '->'; readlink /proc/$pid/exe" 2>/dev/null | xargs)" "0 0"
+# What /proc/self is for it, and its own number, lead nowhere either: not to the host's tree, not to its program.
+in_c() { rl exec c sh -c "$1" 2>/dev/null; }
+rl cp emulated c:/emulated >/dev/null 2>&1
+for where in /proc/self "/proc/$pid"; do
+	for way in "cwd/..$T" "cwd/../..$T" "root/../..$T" "fd/3/..$T" "fd/4/..$T" "fd/5/..$T" "fd/6/..$T" "fd/7/..$T" "fd/8/..$T"; do
+		in_c "ln -sfn $where/$way /tmp/x; chown 5 /tmp/x/outside/file $where/$way/outside/file; mkdir /tmp/x/outside/made $where/$way/outside/made; /emulated attr /tmp/x/outside/file trusted.x y" >/dev/null
+	done
+	in_c "chown 5 $where/exe; ln -sfn $where/exe /tmp/e; chown 5 /tmp/e; /emulated attr /tmp/e user.x y" >/dev/null
+done
+is "it is not led to files of the host through itself" "$(host_marks outside; ls outside)" "0
+file"
+is "nor to its own program" "$(getfattr -d -m '^user' "$(readlink -f /proc/$pid/exe 2>/dev/null || echo "$RL_TEST_PREFIX/libexec/rl/rl-notifyd")" 2>/dev/null | grep -c user)" 0
 is "it has no capability that it does not need" "$(grep -c '^CapEff:.*0000000000000000' /proc/$pid/status; grep CapBnd /proc/$pid/status | awk '{print $2}')" "0
 0000000000000000"
 like "and cannot gain any" "$(cat /proc/$pid/status)" 'NoNewPrivs:.*1'
