@@ -42,6 +42,7 @@
 #include "rl/base/proc.h"
 #include "rl/base/sync.h"
 #include "rl/kern/emptyroot.h"
+#include "rl/kern/mnt.h"
 
 static const char owner[] = "rl";
 
@@ -89,17 +90,22 @@ static int take_listener(struct notifyd *d, int *ret_listener, struct err *e)
  * follow, to our directory for one; what they lead to must be no way to the host's files. */
 static int leave_host(struct notifyd *d, struct err *e)
 {
-	close_fd(&d->procfd);
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(e, errno, "make a mount namespace");
-	if (mount("/proc", "/proc", NULL, MS_BIND | MS_REC, NULL) < 0 || chdir("/proc") < 0 ||
-	    syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
-		return err_sys(e, errno, "leave the host's root for /proc");
-	d->procfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (d->procfd < 0)
+	/* Anew: those opened before are of the host's namespace. */
+	close_fd(&d->procfd);
+	autofd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autofd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || proc < 0)
 		return err_sys(e, errno, "open /proc");
+	int r = mnt_propagation(root, true, MS_PRIVATE, e);
+	if (r < 0)
+		return r;
+	d->procfd = mnt_bind(proc, "", true, 0, 0, proc, e);
+	if (d->procfd < 0)
+		return err_ctx(e, "/proc");
 	d->notify.procfd = d->procfd;
-	return 0;
+	return mnt_pivot(d->procfd, e);
 }
 
 /* The container's mount namespace is not entered: with its root as ours, only what is mounted there can be reached. */

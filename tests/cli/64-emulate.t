@@ -59,6 +59,13 @@ getuid32 70000 getuid 70000
 old getuid 0")"
 is "with write owners are kept but not shown" "$(run --emulate=write busybox sh -c 'touch /tmp/a; chown 4 /tmp/a && stat -c %u /tmp/a; su -s /bin/sh nobody -c "id -u"' | xargs)" "0 0"
 
+# --- where an outer filter refuses what it is done with
+for without in "--errno EPERM mount" fsopen,fsmount,open_tree,move_mount,mount_setattr,openat2,clone3,close_range "--errno EPERM process_vm_readv,process_vm_writev"; do
+	is "it works without ${without#--errno EPERM }" "$(enosys $without rl run --rm --network none -u 33 busybox sh -c 'id -u; touch /tmp/a; stat -c %u /tmp/a' 2>/dev/null | xargs)" "33 33"
+done
+enosys --errno EPERM seccomp rl run --rm --network none -u 33 busybox id -u >out 2>err
+like "without listeners that is said" "$(cat err)" 'cannot be answered here: Operation not permitted'
+
 # --- a container that runs
 rl run -d --name c --network none --emulate=full busybox sleep 1000 >/dev/null 2>&1
 is "exec is who it is asked to be" "$(rl exec -u 33 c id -u 2>/dev/null)" 33
