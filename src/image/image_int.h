@@ -214,6 +214,9 @@ int layer_set_publish(struct layer_set *set, struct err *e) RL_CHECK;
 
 /* All of it, from the blobs of the store. */
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e) RL_CHECK;
+/* Unpacking has failed: true, and said, if that is because user namespaces are refused altogether. Then images can be pulled,
+ * loaded, inspected, saved and pushed all the same, and whoever runs one unpacks its layers. */
+bool layers_may_stay_packed(struct image_ctx *c);
 
 /* ---- sources.c ---- */
 

@@ -28,6 +28,7 @@
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 
 enum { JOBS_MAX = 4, PROGRESS_MS = 100, INFO_MAX = 64 << 10, KICK = UINT32_MAX };
 
@@ -477,6 +478,16 @@ void layer_set_close(struct layer_set *set)
 	close_fd(&set->kickfd);
 	free(set->slots);
 	free(set);
+}
+
+bool layers_may_stay_packed(struct image_ctx *c)
+{
+	if (probe_userns() == 0)
+		return false;
+	image_note(c,
+		   "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs "
+		   "the image will unpack them");
+	return true;
 }
 
 int layers_ensure(struct image_ctx *c, struct store_work *w, struct store_record *r, struct err *e)

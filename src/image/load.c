@@ -57,6 +57,10 @@ static int read_document(const struct load *l, const char *digest, size_t max, s
 static int finish_image(struct load *l, struct store_record *record, const struct strv *names, struct err *e)
 {
 	int r = layers_ensure(l->c, l->w, record, e);
+	if (r < 0 && layers_may_stay_packed(l->c)) {
+		err_clear(e);
+		r = 0;
+	}
 	if (r >= 0)
 		r = store_publish_image(l->w, record, e);
 	if (r < 0)

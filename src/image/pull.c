@@ -23,7 +23,6 @@
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
-#include "rl/kern/probe.h"
 #include "rl/model/imgref.h"
 
 struct fetch {
@@ -279,16 +278,11 @@ static void pull_close(struct pull *p)
 	store_work_end(&p->w);
 }
 
-/* Where user namespaces are refused altogether the layers stay packed: images can be pulled, inspected, saved and pushed
- * without ever being run. */
 static int open_layers(struct pull *p, struct store_record *record, struct err *e)
 {
 	int r = layer_set_open(p->c, &p->w, record, &p->layers, e);
-	if (r < 0 || probe_userns() == 0)
+	if (r < 0 || !layers_may_stay_packed(p->c))
 		return r;
-	image_note(p->c,
-		   "the layers are kept packed, because there are no user namespaces to unpack them in; whoever runs "
-		   "the image will unpack them");
 	layer_set_close(p->layers);
 	p->layers = NULL;
 	return 0;

@@ -20,6 +20,7 @@
 #include "rl/kern/landlock.h"
 #include "rl/kern/probe.h"
 #include "rl/kern/xattr.h"
+#include "rl/model/user_spec.h"
 
 enum { MAGIC_NFS = 0x6969, MAGIC_OVERLAY = 0x794c7630, MAGIC_TMPFS = 0x01021994, LOW_SPACE = 256 << 20 };
 
@@ -185,15 +186,30 @@ enum doctor_state doctor_ports(struct doctor *d, struct doctor_row *row)
 	return DOCTOR_RUNG;
 }
 
+/* As systemd knows the caller: by the name of the uid, whatever USER says; USER where the account is in no file. */
+static char *own_name(void)
+{
+	autostr struct str passwd = STR_INIT;
+	const struct user_spec spec = {.user = {.kind = USER_PART_ID, .id = getuid()}};
+	struct user_ids ids = {.name = NULL};
+	const char *user = getenv("USER");
+	char *name = NULL;
+	if (io_read_file(AT_FDCWD, "/etc/passwd", USER_SPEC_FILE_MAX, &passwd, NULL) == 0 &&
+	    user_spec_resolve(&spec, passwd.buf, passwd.len, NULL, 0, &ids, NULL) == 0 && ids.name)
+		name = xstrdup(ids.name);
+	user_ids_free(&ids);
+	return name ? name : xstrdup(user ? user : "");
+}
+
 enum doctor_state doctor_linger(struct doctor *d, struct doctor_row *row)
 {
-	const char *name = getenv("USER");
+	autofree char *name = own_name();
 	if (d->is_root || !exists("/run/systemd/system")) {
 		str_adds(&row->finding, d->is_root ? "not needed as root" : "no systemd ends our processes at logout");
 		return DOCTOR_WORKS;
 	}
-	autofree char *mark = xasprintf("/var/lib/systemd/linger/%s", name ? name : "");
-	if (name && *name && exists(mark)) {
+	autofree char *mark = xasprintf("/var/lib/systemd/linger/%s", name);
+	if (*name && exists(mark)) {
 		str_adds(&row->finding, "detached containers outlive the session");
 		return DOCTOR_WORKS;
 	}

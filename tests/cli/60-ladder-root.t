@@ -63,6 +63,12 @@ like "no-userns: with the limit" "$(text no-userns run)" 'max_user_namespaces'
 for verb in inspect images save pull push; do
 	like "no-userns: $verb works" "$(cell no-userns $verb)" "^(yes|rung)$"
 done
+d=$base/packed
+mkdir -p "$d" && chown "$uid:$gid" "$d"
+no_userns() { setpriv --reuid "$uid" --regid "$gid" --clear-groups env -i PATH="$PATH" HOME="$d" bash -c "cd $d; $1"; }
+is "no-userns: an image is loaded from a directory, packed, and runs where it may" "$(no_userns "
+	rl save --format oci-dir -o dir busybox 2>/dev/null; unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; rl --root ./other load -i dir' >/dev/null 2>&1
+	rl --root ./other run --rm --network none busybox echo unpacked" 2>/dev/null)" unpacked
 stage nested-userns '' 'unshare -Ur unshare -Ur'
 is "nested-userns: two user namespaces around it do not hinder" "$(cell nested-userns run)" rung
 

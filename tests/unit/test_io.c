@@ -322,6 +322,30 @@ static void test_hex(void)
 	       "random hex is hex, has its length and is not the same twice");
 }
 
+static void test_rename_new(const char *top)
+{
+	autofd int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tap_must(dir >= 0 && io_write_file(dir, "one", "1", 1, 0644, NULL) == 0 &&
+		 io_write_file(dir, "two", "2", 1, 0644, NULL) == 0);
+	tap_ok(io_rename_new(dir, "one", dir, "two") < 0 && errno == EEXIST, "a name that is taken is not taken over");
+	tap_ok(io_rename_new(dir, "one", dir, "three") == 0 && faccessat(dir, "one", F_OK, 0) < 0, "a free one is");
+	tap_must(mkdirat(dir, "d1", 0755) == 0 && mkdirat(dir, "d2", 0755) == 0 &&
+		 io_write_file(dir, "d2/in", "", 0, 0644, NULL) == 0);
+	tap_ok(io_rename_new(dir, "d1", dir, "d2") < 0 && errno == EEXIST, "nor is a directory's");
+}
+
+/* What NFS and FUSE leave of a file that is still open. */
+static void test_remove_silly(const char *top)
+{
+	autofd int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tap_must(dir >= 0 && mkdirat(dir, "silly", 0755) == 0 &&
+		 io_write_file(dir, "silly/.nfs0000001", "", 0, 0644, NULL) == 0 &&
+		 io_write_file(dir, "silly/f", "", 0, 0644, NULL) == 0);
+	tap_ok(io_remove_tree(dir, "silly", NULL) == 0 && faccessat(dir, "silly/f", F_OK, 0) < 0 &&
+		       faccessat(dir, "silly/.nfs0000001", F_OK, 0) == 0,
+	       "a file that is open elsewhere on NFS stays, and its directory with it");
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -336,6 +360,9 @@ int main(void)
 	test_locks(dir, name);
 	test_descriptors();
 	test_hex();
+	test_rename_new(name);
+	test_remove_silly(name);
+	tap_must(unlinkat(dir, "silly/.nfs0000001", 0) == 0);
 	struct err e = ERR_INIT;
 	tap_is_int(io_remove_tree(AT_FDCWD, name, &e), 0, "the directory of the test is removed");
 	return tap_done();
