@@ -281,7 +281,8 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 DEPS_RUN := uidmap iproute2 nftables ca-certificates
 DEPS_TEST := perl util-linux procps passwd python3 git openssh-client tmux tar gzip xz-utils bzip2 zstd attr libcap2-bin \
 	nftables iputils-ping netcat-openbsd iperf3 curl nodejs strace bindfs skopeo umoci podman buildah crun runc mmdebstrap \
-	docker-registry apache2-utils openssl bubblewrap containerd docker.io conmon golang-github-opencontainers-specs-dev
+	docker-registry apache2-utils openssl bubblewrap containerd docker.io conmon \
+	golang-github-opencontainers-specs-dev golang-github-opencontainers-runtime-tools-dev
 DEPS_VM := qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils busybox-static
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
 DEPS_FUZZ := clang libclang-rt-14-dev llvm

@@ -11,7 +11,8 @@
 #include "rl/svc/oci.h"
 
 extern const struct opt_def oci_global_opts[];
-extern const struct verb *const oci_verb_table[];
+enum { OCI_VERBS_MAX = 32 };
+extern const struct verb *const oci_verb_table[]; /* NULL-terminated */
 
 extern const struct verb oci_verb_create, oci_verb_run, oci_verb_exec, oci_verb_update;
 

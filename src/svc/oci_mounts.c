@@ -445,6 +445,18 @@ static char *find_host_node(const char *path, const struct rt_device *d)
 	return xstrdup(is_host_node(by_number, type, d->major, d->minor) ? by_number : path);
 }
 
+static int check_twice(const struct rtspec *s, struct err *e)
+{
+	autostrv struct strv paths = STRV_INIT;
+	for (size_t i = 0; i < s->ndevices; i++)
+		strv_add(&paths, s->devices[i].target);
+	strv_sort(&paths);
+	for (size_t i = 1; i < paths.count; i++)
+		if (str_eq(paths.items[i - 1], paths.items[i]))
+			return err_set(e, EINVAL, "linux.devices has %s twice", paths.items[i]);
+	return 0;
+}
+
 int oci_plan_devices(const struct oci_context *ctx, struct oci_plan *p, struct err *e)
 {
 	const struct oci_list *list = &ctx->config->devices;
@@ -473,5 +485,5 @@ int oci_plan_devices(const struct oci_context *ctx, struct oci_plan *p, struct e
 		free(rd->source);
 		rd->source = find_host_node(clean, rd);
 	}
-	return 0;
+	return check_twice(&p->spec, e);
 }

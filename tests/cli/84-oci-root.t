@@ -32,6 +32,7 @@ refused "systemd's form needs --systemd-cgroup" 'is a systemd path' 'l["cgroupsP
 read_() { v1 && echo "cat /sys/fs/cgroup/$1/$2" || echo "cat /sys/fs/cgroup/$3"; }
 with "pids.limit" 33 "$(read_ pids pids.max pids.max)" 'l["resources"]["pids"] = {"limit": 33}'
 with "memory.limit" 67108864 "$(read_ memory memory.limit_in_bytes memory.max)" 'l["resources"]["memory"] = {"limit": 67108864}'
+with "a container of 1 MiB of memory starts" started "echo started" 'l["resources"]["memory"] = {"limit": 1048576}'
 if v1; then
 	with "cpu.shares" 512 "cat /sys/fs/cgroup/cpu/cpu.shares" 'l["resources"]["cpu"] = {"shares": 512}'
 	with "cpu.quota and period" "30000 60000" 'cd /sys/fs/cgroup/cpu; echo $(cat cpu.cfs_quota_us cpu.cfs_period_us)' 'l["resources"]["cpu"] = {"quota": 30000, "period": 60000}'
