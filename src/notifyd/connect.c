@@ -127,7 +127,6 @@ static int take_socket(struct connect *c, const struct seccomp_notif *req, struc
 	    get_int(k->sock, SOL_SOCKET, SO_TYPE) != SOCK_STREAM)
 		return 0;
 	k->netns = get_u64(k->sock, SO_NETNS_COOKIE);
-	k->cookie = get_u64(k->sock, SO_COOKIE);
 	k->flags = fcntl(k->sock, F_GETFL);
 	return k->flags < 0 ? -EBADF : 1;
 }
@@ -275,6 +274,9 @@ static int open_connect(struct notifyd *d, struct err *e)
 	c->route_fd = d->container_fds[NOTIFYD_FD_ROUTE];
 	c->model_fd = d->container_fds[NOTIFYD_FD_MODEL];
 	c->proc_fd = d->container_fds[NOTIFYD_FD_PROC];
+	c->list_fd = openat(c->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->list_fd < 0)
+		return err_sys(e, errno, "the container's /proc");
 	c->names_matter = do_names_matter(&c->cfg->policy);
 	autofd int host = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (host < 0)

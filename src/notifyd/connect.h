@@ -38,6 +38,7 @@ struct connect {
 	int route_fd; /* netlink, in the container's network namespace */
 	int model_fd; /* a TCP socket of it that nobody has touched: what its options are when not set */
 	int proc_fd;  /* the container's /proc */
+	int list_fd;  /* the same, to be listed */
 	uint64_t host_netns, own_netns; /* SO_NETNS_COOKIE */
 	bool names_matter;		/* addresses alone do not say what is refused */
 	uint32_t route_seq;
@@ -58,7 +59,8 @@ struct connect_call {
 	uint32_t pid;
 	int fd;	  /* the caller's */
 	int sock; /* our copy of it */
-	uint64_t cookie, netns;
+	uint64_t netns;
+	uint64_t cookie; /* of the socket, once somebody waits for it */
 	int domain;
 	int flags; /* F_GETFL */
 	struct sockaddr_storage address;

@@ -128,6 +128,9 @@ static int64_t wait_for(struct connect *c, const struct connect_call *k, int *ho
 	*w = (struct connect_waiting){.c = c, .k = *k, .host = -1, .src = EVENT_SOURCE_INIT, .next = c->waiting};
 	w->k.sock = fcntl(k->sock, F_DUPFD_CLOEXEC, 3);
 	w->host = take_fd(host);
+	len = sizeof(w->k.cookie);
+	(void)getsockopt(k->sock, SOL_SOCKET, SO_COOKIE, &w->k.cookie, &len);
+	len = sizeof(limit);
 	c->waiting = w;
 	c->nwaiting++;
 	if (w->k.sock < 0 || event_add(&c->d->loop, &w->src, socket_of(w), EPOLLOUT, on_ready, w, NULL) < 0) {

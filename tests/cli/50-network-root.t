@@ -15,6 +15,7 @@ test_host_access
 test_ping
 test_offline
 test_rude_peers
+test_stalled_peers
 test_floods
 test_life
 test_sandbox

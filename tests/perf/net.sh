@@ -5,11 +5,15 @@
 # the same MTU (65520) and one iperf3 stream. Runs are interleaved, so that what else the machine does hits all alike.
 # Output: one line per program and direction (median, spread, processor seconds of the helper per gigabyte), then the
 # ratios the bars are about. Needs root for the TAP rung where /dev/net/tun is root's.
+#
+# The fast path (rl run --network slirp,fast) is measured in turn with the same programs on the host, each in a session of
+# its own as a container is: the scheduler shares the processors between sessions. Set-up is the median of 1,000 connects.
 set -u
 build=$(realpath "${1:?build directory}")
 runs=${2:-7}
 seconds=${3:-3}
 export RL_LIBEXEC=$build/libexec/rl
+export RL_ROOT
 netrun=$build/tests/helpers/netrun
 server=10.9.9.1
 
@@ -18,6 +22,7 @@ if [ "${NET_SH_INSIDE:-}" != 1 ]; then
 fi
 
 work=$(mktemp -d)
+RL_ROOT=$work/store
 cleanup() {
 	kill "$server_pid" 2>/dev/null
 	rm -rf "$work"
@@ -60,6 +65,68 @@ end = json.load(open(sys.argv[1]))["end"]["sum_received"]
 print(end["bits_per_second"] / 1e9, float(sys.argv[2]) / (end["bytes"] / 1e9))
 PY
 }
+
+fast() {
+	"$build/bin/rl" run --rm -q --network slirp,fast -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro \
+		-v "$work:/work:ro" busybox "$@"
+}
+cat >"$work/setup.py" <<'PY'
+import ctypes, socket, struct, sys, time
+from statistics import median
+connect = ctypes.CDLL(None).connect
+address = struct.pack("H", socket.AF_INET) + struct.pack("!H4s8x", 80, socket.inet_aton(sys.argv[1]))
+times = []
+for _ in range(1000):
+    s = socket.socket()
+    fd, before = s.fileno(), time.perf_counter()
+    if connect(fd, address, 16):
+        sys.exit("connect failed")
+    times.append(time.perf_counter() - before)
+    s.close()
+print(median(times) * 1e6)
+PY
+python3 -c '
+import socket, sys
+s = socket.socket()
+s.bind((sys.argv[1], 80))
+s.listen(4096)
+while True:
+    s.accept()[0].close()' $server &
+accept_pid=$!
+
+# measure_fast host|fast: throughput both ways and the time of a connect
+measure_fast() {
+	local how=(setsid -w) direction reverse
+	[ "$1" = host ] || how=(fast)
+	for direction in up down; do
+		reverse=
+		[ $direction = up ] || reverse=-R
+		"${how[@]}" iperf3 -J -c $server -t "$seconds" $reverse | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e9)' >>"$work/path.$1.$direction"
+	done
+	local script=$work/setup.py
+	[ "$1" = host ] || script=/work/setup.py
+	"${how[@]}" python3 "$script" $server >>"$work/path.$1.setup"
+}
+for ((i = 0; i < runs; i++)); do
+	measure_fast host
+	measure_fast fast
+done
+kill $accept_pid
+python3 - "$work" <<'PY'
+import sys
+from statistics import median
+def figures(who, what):
+    return sorted(float(line) for line in open(f"{sys.argv[1]}/path.{who}.{what}"))
+for direction in ("up", "down"):
+    host, fast = figures("host", direction), figures("fast", direction)
+    print(f"fast path    {direction:5} {median(fast):6.2f} Gbit/s  ({fast[0]:.2f} to {fast[-1]:.2f}, {len(fast)} runs)"
+          f"  host {median(host):.2f} ({host[0]:.2f} to {host[-1]:.2f})  ratio {median(fast) / median(host):.2f} (bar 0.90)")
+host, fast = figures("host", "setup"), figures("fast", "setup")
+print(f"fast path    connect {median(fast):.1f} us, host {median(host):.1f} us: {median(fast) - median(host):.1f} us more (bar 60)")
+PY
+[ "${NET_SH_ONLY:-}" = fast ] && exit
 
 for ((i = 0; i < runs; i++)); do
 	for direction in up down; do
