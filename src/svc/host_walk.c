@@ -142,7 +142,7 @@ static int take_apart(struct walk *w, const char *path, unsigned depth, struct e
 		return err_sys(e, ELOOP, "%s", path);
 	autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (lstat(path, &st) < 0)
-		return err_sys(e, errno, "look at %s", path);
+		return 0; /* gone meanwhile */
 	if (fd < 0) {
 		add(w, HOST_DIR, path, &st);
 		return 0;

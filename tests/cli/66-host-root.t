@@ -14,6 +14,7 @@ machine() {
 	d=$(mktemp -d "$base/XXXXXX") && chmod 755 "$d" && chown "$uid:$gid" "$d"
 	timeout 120 unshare -m --propagation private bash -c "set -e; d=$d uid=$uid gid=$gid; $setup
 		cd $d; exec setpriv --reuid $uid --regid $gid --clear-groups env -i PATH='$PATH' D=$d HOME=$d RL_ROOT=$d/.store bash -c '$script'" 2>"$T/machine.err"
+	[ -s "$T/machine.err" ] && sed 's/^/# /' "$T/machine.err" >&2
 	umount -R "$d" 2>/dev/null
 }
 run='rl run --network none host'
