@@ -11,7 +11,7 @@ if have podman && have conmon; then
 	# The machine's limits: podman asks for more open files than this account may have.
 	limits="--ulimit nofile=256:256 --ulimit nproc=1024:1024 --network none"
 	pod() { timeout -k 5 60 podman --root "$T/podman" --runroot "$T/podman-run" --storage-driver vfs --cgroup-manager cgroupfs --runtime "$T/rl-oci" "$@"; }
-	on_finish 'pod rm -fa >/dev/null 2>&1; rmdir /sys/fs/cgroup/*/libpod_parent 2>/dev/null; umount -l "$T/podman/vfs" 2>/dev/null'
+	on_finish 'pod rm -fa >/dev/null 2>&1; rmdir /sys/fs/cgroup/*/libpod_parent/* /sys/fs/cgroup/*/libpod_parent 2>/dev/null; umount -l "$T/podman/vfs" 2>/dev/null'
 	pod import root.tar bb >/dev/null 2>&1
 	# shellcheck disable=SC2086
 	{
@@ -60,7 +60,7 @@ if have containerd && have ctr; then
 		"$T/containerd/root" "$T/containerd/state" "$T/containerd/sock" >containerd/config.toml
 	containerd -c containerd/config.toml >containerd/log 2>&1 &
 	containerd=$!
-	on_finish "kill $containerd 2>/dev/null; wait $containerd 2>/dev/null"
+	on_finish "kill $containerd 2>/dev/null; wait $containerd 2>/dev/null; rmdir /sys/fs/cgroup/*/default 2>/dev/null"
 	ctr() { timeout -k 5 60 ctr -a "$T/containerd/sock" "$@"; }
 	wait_for "containerd" 30 sh -c "$(declare -f ctr); T=$T; ctr version"
 	pod save -q --format oci-archive -o bb.oci bb >/dev/null 2>&1
