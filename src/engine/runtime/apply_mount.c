@@ -135,7 +135,12 @@ static int mount_bind(struct apply *a, const struct rt_mount *m, struct err *e)
 		return target;
 	/* Attributes of the top alone are set once it is attached: a bind sets them throughout. */
 	bool apart = m->top_only;
-	autofd int fd = mnt_bind(source, "", m->recursive, apart ? 0 : m->set, apart ? 0 : m->clear, target, e);
+	struct err why = ERR_INIT;
+	autofd int fd = mnt_bind(source, "", m->recursive, apart ? 0 : m->set, apart ? 0 : m->clear, target, &why);
+	if (fd < 0 && m->may_vanish && why.code == ENOENT)
+		return 0; /* removed since it was opened */
+	if (fd < 0 && e)
+		*e = why;
 	if (fd < 0)
 		return err_ctx(e, "mount %s on %s", m->source, m->target);
 	int r = apart ? mnt_setattr(fd, false, m->set, m->clear, e) : 0;
