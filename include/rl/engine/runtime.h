@@ -69,7 +69,7 @@ struct runtime_start {
 	int (*meet_listener)(void *arg, int fd, struct err *e);
 	void *meet_arg;
 	int meet_fds[4]; /* needed by it at RUNTIME_BEFORE_EXEC, when all others are closed; 0: none */
-	int *cgroup_fd; /* clone the child into this cgroup v2 directory; NULL: none */
+	int *cgroup_fd;	 /* clone the child into this cgroup v2 directory; NULL: none */
 	/* Put the child into its cgroups, where clone could not (v1, an outer filter without clone3); or NULL. */
 	int (*place)(void *arg, pid_t pid, struct err *e);
 	void *place_arg;

@@ -57,9 +57,9 @@ struct rt_mount {
 	bool is_volatile;	     /* RT_OVERLAY: what is written is thrown away at the end */
 	bool may_vanish;	     /* a source that is not there any more is no error: nothing is mounted */
 	bool may_bind; /* RT_OVERLAY that is refused: in memory if is_volatile, else the source, read-only */
-	bool copy_up;		     /* tmpfs: fill with what the image has there */
-	int fd;			     /* RT_FILE, RT_MADE: borrowed */
-	char *fstype;		     /* RT_FS */
+	bool copy_up;  /* tmpfs: fill with what the image has there */
+	int fd;	       /* RT_FILE, RT_MADE: borrowed */
+	char *fstype;  /* RT_FS */
 	uint32_t uid, gid, mode;
 };
 

@@ -34,7 +34,7 @@ struct oci_runtime {
 	const char *root; /* --root, or NULL: the default directory */
 	bool systemd_cgroup;
 	bool no_cgroup; /* --cgroup-manager disabled */
-	int rootless; /* 1, 0, or -1: found out */
+	int rootless;	/* 1, 0, or -1: found out */
 };
 
 struct oci_create_opts {

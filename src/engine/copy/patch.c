@@ -254,8 +254,7 @@ static int put_file(struct patch_target *t, const struct side *u, const struct s
 	if (r >= 0 && exists && fstatat(h->fd, h->name, &old, AT_SYMLINK_NOFOLLOW) == 0 && ctime_ns(&old) > t->since_ns)
 		r = err_set(e, EBUSY, "it was changed meanwhile");
 	/* Where nothing was, what somebody has made there meanwhile stays. */
-	if (r >= 0 &&
-	    (exists ? renameat(h->fd, as, h->fd, h->name) : io_rename_new(h->fd, as, h->fd, h->name)) < 0)
+	if (r >= 0 && (exists ? renameat(h->fd, as, h->fd, h->name) : io_rename_new(h->fd, as, h->fd, h->name)) < 0)
 		r = err_sys(e, errno, "put in place");
 	if (r < 0)
 		unlinkat(h->fd, as, 0);

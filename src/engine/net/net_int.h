@@ -16,8 +16,8 @@ struct net_place;
 struct net_lease;
 struct net_port;
 int net_place_rules(const struct net_place *p, struct err *e) RL_CHECK;
-int net_place_speaker(const struct net_place *p, int nft, const char *port, const struct net_lease *lease,
-		      bool add, struct err *e) RL_CHECK;
+int net_place_speaker(const struct net_place *p, int nft, const char *port, const struct net_lease *lease, bool add,
+		      struct err *e) RL_CHECK;
 int net_place_port(const struct net_place *p, int nft, struct in_addr container, const struct net_port *port, bool add,
 		   struct err *e) RL_CHECK;
 int net_place_uplink(const struct net_place *p, int nft, const char *interface, struct err *e) RL_CHECK;

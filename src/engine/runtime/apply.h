@@ -33,7 +33,7 @@ struct apply {
 	struct apply_source *sources; /* one per mount of the spec */
 	int emptyfd; /* an empty read-only tmpfs, cloned over masked directories; -1 until the first one */
 	int pty_master, pty_slave;
-	int notifyd; /* socket of rl-notifyd until it has the listener */
+	int notifyd;		      /* socket of rl-notifyd until it has the listener */
 	bool said_memory, said_bound; /* of a rung: once is enough */
 	struct user_ids ids;
 	struct strv env;

@@ -38,11 +38,11 @@ enum op_kind {
 	OP_MOUNT,  /* mount */
 	OP_DEVICE, /* device */
 	OP_SECRETS,
-	OP_SYSCTL,    /* text: key=value */
+	OP_SYSCTL, /* text: key=value */
 	OP_STANDARD_DEV,
 	OP_LATE_ATTRS, /* mount */
-	OP_MASK,      /* text: path */
-	OP_READ_ONLY, /* text: path */
+	OP_MASK,       /* text: path */
+	OP_READ_ONLY,  /* text: path */
 	OP_MEET_PIVOT, /* the caller's function */
 	OP_PIVOT,
 	OP_ROOT_PROPAGATION,
