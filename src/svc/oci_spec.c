@@ -491,6 +491,17 @@ static int check_paths(const struct strv *paths, const char *what, struct err *e
 	return 0;
 }
 
+/* Mounts that ought to have a label and have none could be read by others. */
+static int plan_mount_label(const struct oci_config *c, struct err *e)
+{
+	if (!c->mount_label || !*c->mount_label)
+		return 0;
+	return err_set(e, EOPNOTSUPP,
+		       faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, AT_EACCESS) < 0
+			       ? "linux.mountLabel: selinux is not enabled on this host"
+			       : "linux.mountLabel is not supported: mounts are not labelled");
+}
+
 static int plan_names(const struct oci_config *c, struct rtspec *s, struct err *e)
 {
 	bool hostname = c->hostname && *c->hostname;
@@ -538,6 +549,8 @@ int oci_plan_make(const struct oci_context *ctx, struct oci_plan *p, struct err 
 		r = plan_time(c, s, e);
 	if (r == 0)
 		r = plan_names(c, s, e);
+	if (r == 0)
+		r = plan_mount_label(c, e);
 	if (r == 0)
 		r = plan_personality(c, s, e);
 	if (r == 0)

@@ -31,6 +31,8 @@ without "no args" 'process.args must not be empty' 'p["args"] = []'
 without "a relative cwd" 'process.cwd must be an absolute path' 'p["cwd"] = "tmp"'
 without "a user that is not mapped" 'user id 7 is not mapped' 'p["user"]["uid"] = 7'
 without "an apparmor profile without apparmor is refused" 'apparmor is not enabled' 'p["apparmorProfile"] = "x"'
+without "a label for mounts is refused, not forgotten" 'linux.mountLabel' 'l["mountLabel"] = "system_u:object_r:container_file_t:s0"'
+with "an empty one is none" 1 'echo 1' 'l["mountLabel"] = ""'
 with "personality LINUX32" i686 'uname -m' 'l["personality"] = {"domain": "LINUX32"}'
 
 # --- namespaces ---
