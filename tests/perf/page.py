@@ -112,7 +112,7 @@ def main():
 
 
 def number_of(version):
-    m = re.search(r"\d[\w.]*", version)
+    m = re.search(r"\b\d+\.\d[\w.]*", version)
     return m[0] if m else version
 
 
