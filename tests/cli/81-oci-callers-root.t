@@ -2,6 +2,9 @@
 # Engines drive rl-oci as root: podman with conmon, buildah, containerd's shim by ctr. Root only, because these engines'
 # root mode is what is tested; each has its storage below T.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+# dockerd and root's podman switch forwarding on for the whole machine, and leave it so.
+forward=/proc/sys/net/ipv4/ip_forward
+on_finish "[ \$(cat $forward) = $(cat $forward) ] || echo $(cat $forward) >$forward"
 . "$HELPERS/oci.sh"
 oci_bundle b
 tar -C b/rootfs -cf root.tar .
