@@ -8,6 +8,7 @@
 #include "rl/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,20 @@ bool log_set_debug(const char *names)
 		names += *names == ',';
 	}
 	return known_all;
+}
+
+void log_detach_stdio(enum log_mask mask)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)dup2(fd, 0);
+	(void)dup2(fd, 1);
+	if (!log_on(mask))
+		(void)dup2(fd, 2);
+	/* A caller that had closed one of the three: it is what the descriptor is. */
+	if (fd > 2)
+		close(fd);
 }
 
 void log_export(void)

@@ -57,19 +57,6 @@ static void first_servers(struct netd *n)
 	net_resolv_servers(text.buf, &n->servers);
 }
 
-static void detach_stdio(void)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)dup2(fd, 0);
-	(void)dup2(fd, 1);
-	if (!log_on(LOG_NET))
-		(void)dup2(fd, 2);
-	if (fd > 2)
-		close(fd);
-}
-
 static int worker(struct netd *n, struct err *e)
 {
 	log_set_role("worker");
@@ -118,7 +105,7 @@ int main(int argc, char **argv)
 		return EXIT_RL_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN); /* libslirp sends without MSG_NOSIGNAL: a peer must not be able to end us */
-	detach_stdio();
+	log_detach_stdio(LOG_NET);
 	(void)!io_close_from(NETD_CONTROL_FD + 1, NULL);
 	n->control_fd = NETD_CONTROL_FD;
 	n->device.fd = -1;

@@ -178,17 +178,6 @@ static int start(struct notifyd *d, struct err *e)
 	return r < 0 ? r : notifyd_confine(d, e);
 }
 
-static void detach_stdio(void)
-{
-	autofd int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)dup2(fd, 0);
-	(void)dup2(fd, 1);
-	if (!log_on(LOG_RUN))
-		(void)dup2(fd, 2);
-}
-
 void notifyd_fail(struct notifyd *d, const char *what)
 {
 	log_debug(LOG_RUN, "ends: %s", what);
@@ -208,7 +197,7 @@ int main(int argc, char **argv)
 		return EXIT_RL_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	detach_stdio();
+	log_detach_stdio(LOG_RUN);
 	(void)!io_close_from(NOTIFYD_SOCKET_FD + 1, NULL);
 	d->notify = (struct seccomp_notify)SECCOMP_NOTIFY_NONE;
 	d->loop = (struct event_loop)EVENT_LOOP_INIT;

@@ -239,17 +239,6 @@ static int open_loop(struct portd *d, int init_pidfd, struct err *e)
 	return r;
 }
 
-static void detach_stdio(void)
-{
-	autofd int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)dup2(fd, 0);
-	(void)dup2(fd, 1);
-	if (!log_on(LOG_NET))
-		(void)dup2(fd, 2);
-}
-
 static int start(struct portd *d, struct err *e)
 {
 	int init_pidfd = -1;
@@ -284,7 +273,7 @@ int main(int argc, char **argv)
 		return EXIT_RL_FAILED;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	detach_stdio();
+	log_detach_stdio(LOG_NET);
 	(void)!io_close_from(PORTD_SOCKET_FD + 1, NULL);
 	d->loop = (struct event_loop)EVENT_LOOP_INIT;
 	d->parent_src = d->init_src = d->control_src = unused;

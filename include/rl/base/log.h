@@ -46,6 +46,10 @@ bool log_set_debug(const char *names);
 /* Put the mask and the start time into the environment, for programs we start. */
 void log_export(void);
 
+/* For the mains of programs that outlive the terminal they were started from: 0 and 1 become /dev/null, 2 as well unless
+ * debug lines of `mask` are on. Without /dev/null they stay. */
+void log_detach_stdio(enum log_mask mask);
+
 /* role: static string, shown in debug lines. */
 void log_set_role(const char *role);
 
