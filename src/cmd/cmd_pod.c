@@ -64,7 +64,11 @@ SETTER(dns)
 SETTER(dns_search)
 SETTER(dns_option)
 SETTER(add_host)
+SETTER(hosts_file)
 SETTER(mac_address)
+SETTER(ip)
+SETTER(ip6)
+SETTER(network_alias)
 SETTER(host_access)
 SETTER(allow_net)
 SETTER(deny_net)
@@ -123,19 +127,23 @@ static const struct opt_def create_defs[] = {
 	 .group = options,
 	 .help = "remove another pod of this name first, with its containers"},
 	{.name = "infra", .set = set_infra, .flags = OPT_HIDDEN, .group = options, .help = "accepted for scripts"},
-	VALUE("network", 0, "MODE", set_network, OPT_ONCE, network, "as in run"),
+	VALUE("network", 0, "MODE", set_network, OPT_REPEAT, network, "as in run"),
 	VALUE("publish", 'p', "IP:HOST:PORT", set_publish, OPT_REPEAT, network,
 	      "lead a port of the host in, as in run"),
 	VALUE("dns", 0, "ADDRESS", set_dns, OPT_REPEAT, network, "name server"),
 	VALUE("dns-search", 0, "DOMAIN", set_dns_search, OPT_REPEAT, network, "search domain"),
 	VALUE("dns-option", 0, "OPTION", set_dns_option, OPT_REPEAT, network, "option of resolv.conf"),
 	VALUE("add-host", 0, "NAME:ADDRESS", set_add_host, OPT_REPEAT, network, "line of /etc/hosts"),
+	VALUE("hosts-file", 0, "FILE", set_hosts_file, 0, network, "begin /etc/hosts with the lines of FILE"),
 	{.name = "no-hosts",
 	 .set = opt_set_bool,
 	 .offset = offsetof(S, o.no_hosts),
 	 .group = network,
 	 .help = "leave /etc/hosts of the images alone"},
 	VALUE("mac-address", 0, "MAC", set_mac_address, 0, network, "hardware address of the interface"),
+	VALUE("ip", 0, "ADDRESS", set_ip, 0, network, "address on the first named network"),
+	VALUE("ip6", 0, "ADDRESS", set_ip6, 0, network, "IPv6 address on it"),
+	VALUE("network-alias", 0, "NAME", set_network_alias, OPT_REPEAT, network, "another name on it"),
 	VALUE("host-access", 0, "WHAT", set_host_access, 0, network,
 	      "open ports of the host itself: none, all or a list"),
 	VALUE("allow-net", 0, "LIST", set_allow_net, OPT_REPEAT, network,

@@ -96,6 +96,7 @@ SETTER(dns_search)
 SETTER(dns_option)
 SETTER(add_host)
 SETTER(mac_address)
+SETTER(hosts_file)
 SETTER(host_access)
 SETTER(allow_net)
 SETTER(deny_net)
@@ -331,6 +332,7 @@ const struct opt_def run_defs[] = {
 	      .flags = OPT_REPEAT),
 	VALUE("add-host", 0, "NAME:ADDRESS", set_add_host, network, "line of /etc/hosts; or NAME:host-gateway",
 	      .flags = OPT_REPEAT),
+	VALUE("hosts-file", 0, "FILE", set_hosts_file, network, "begin /etc/hosts with the lines of FILE"),
 	FLAG("no-hosts", 0, o.no_hosts, network, "leave the image's /etc/hosts alone"),
 	FLAG("no-hostname", 0, o.no_hostname, network, "leave the image's /etc/hostname alone"),
 	VALUE("hostname", 'h', "NAME", set_hostname, network, "host name of the container"),
@@ -385,7 +387,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
 	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
-	REFUSED("hosts-file", 0, "mount it: -v FILE:/etc/hosts"),
 	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
 	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
 	REFUSED("preserve-fd", 0, "descriptors cannot be handed to a container"),
@@ -415,6 +416,7 @@ const struct opt_rule run_rules[] = {
 	{"rootfs", OPT_CONFLICTS, "pull", "there is no image to pull"},
 	{"rootfs", OPT_CONFLICTS, "rmi", "there is no image to remove"},
 	{"no-hosts", OPT_CONFLICTS, "add-host", "one leaves /etc/hosts alone, the other writes to it"},
+	{"no-hosts", OPT_CONFLICTS, "hosts-file", "one leaves /etc/hosts alone, the other writes to it"},
 	{.option = NULL},
 };
 

@@ -104,9 +104,10 @@ int port_opt_parse(const char *text, struct port_opt *ret, struct err *e)
 	if (colon)
 		*colon = '\0';
 	r = parse_range(text, inside, &p.first, &p.last, e);
-	if (r >= 0 && colon && *spec)
+	/* "0:80" and "192.0.2.1:0:80" ask for any port, as "192.0.2.1::80" does. */
+	if (r >= 0 && colon && *spec && !str_eq(spec, "0"))
 		r = parse_range(text, spec, &p.host_first, &p.host_last, e);
-	else if (r >= 0 && colon && !*p.address)
+	else if (r >= 0 && colon && !*p.address && !*spec)
 		return bad(text, "the port of the host is missing", e);
 	if (r < 0)
 		return r;
@@ -131,15 +132,14 @@ static bool same_address(const struct port_opt *a, const struct port_opt *b)
 	       memcmp(x[1], any, sizeof(any)) == 0;
 }
 
-/* Of a range of the host's for one port inside, any will do. */
-static bool is_choice(const struct port_opt *p)
+bool port_opt_is_choice(const struct port_opt *p)
 {
 	return !p->host_first || (p->first == p->last && p->host_last > p->host_first);
 }
 
 bool port_opt_collide(const struct port_opt *a, const struct port_opt *b)
 {
-	if (a->udp != b->udp || is_choice(a) || is_choice(b) || !same_address(a, b))
+	if (a->udp != b->udp || port_opt_is_choice(a) || port_opt_is_choice(b) || !same_address(a, b))
 		return false;
 	return a->host_first <= b->host_last && b->host_first <= a->host_last;
 }

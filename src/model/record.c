@@ -32,8 +32,8 @@ static const struct field config_fields[] = {
 #undef C
 
 static const struct json_part options_listed[] = {
-	{"image", NULL},   {"network", NULL}, {"network_name", NULL}, {"mounts", NULL},
-	{"restart", NULL}, {"pod", NULL},     {"holder", NULL},	      {NULL, NULL},
+	{"image", NULL},   {"network", NULL}, {"network_of", NULL}, {"networks", NULL}, {"mounts", NULL},
+	{"restart", NULL}, {"pod", NULL},     {"holder", NULL},	    {NULL, NULL},
 };
 
 const struct json_part record_config_listed[] = {

@@ -105,15 +105,16 @@ void run_opts_free(struct run_opts *o)
 		o->group_entry,
 		o->ip,
 		o->ip6,
+		o->hosts_file,
 	};
 	struct strv *const vectors[] = {
-		&o->command,	   &o->entrypoint,	&o->labels,	 &o->annotations,
-		&o->group_add,	   &o->sysctls,		&o->cap_add,	 &o->cap_drop,
-		&o->mask,	   &o->unmask,		&o->dns,	 &o->dns_search,
-		&o->dns_options,   &o->add_hosts,	&o->host_access, &o->log_opts,
-		&o->volumes_from,  &o->env_merge,	&o->unsetenv,	 &o->host_users,
-		&o->requires,	   &o->typed,		&o->publish,	 &o->expose,
-		&o->more_networks, &o->network_aliases, &o->allow_net,	 &o->deny_net,
+		&o->command,	  &o->entrypoint,      &o->labels,	&o->annotations,
+		&o->group_add,	  &o->sysctls,	       &o->cap_add,	&o->cap_drop,
+		&o->mask,	  &o->unmask,	       &o->dns,		&o->dns_search,
+		&o->dns_options,  &o->add_hosts,       &o->host_access, &o->log_opts,
+		&o->volumes_from, &o->env_merge,       &o->unsetenv,	&o->host_users,
+		&o->requires,	  &o->typed,	       &o->publish,	&o->expose,
+		&o->networks,	  &o->network_aliases, &o->allow_net,	&o->deny_net,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -235,7 +236,7 @@ static int check_sysctls(const struct run_opts *o, struct err *e)
 	return 0;
 }
 
-int run_opts_check(const struct run_opts *o, struct err *e)
+int run_opts_check(struct run_opts *o, struct err *e)
 {
 	int r = check_mounts(o, e);
 	if (r < 0)
@@ -259,8 +260,8 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
 				"publish them where the network is made");
 	if (o->network.kind == NETWORK_NAMED && o->dns.count)
-		return err_set(e, EINVAL, "--dns: not with --network %s, whose resolver is for all containers on it",
-			       o->network.name);
+		return err_set(e, EINVAL, "--dns: not with --network %.*s, whose resolver is for all containers on it",
+			       (int)strcspn(o->networks.items[0], ":"), o->networks.items[0]);
 	if ((o->allow_net.count || o->deny_net.count) && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "%s: not with this --network, %s",
 			       o->allow_net.count ? "--allow-net" : "--deny-net",
@@ -268,6 +269,9 @@ int run_opts_check(const struct run_opts *o, struct err *e)
 	if (o->network.kind != NETWORK_NAMED && (o->ip || o->ip6 || o->network_aliases.count))
 		return err_hint((err_set(e, EINVAL, "--ip, --ip6 and --network-alias are for networks with a name"), e),
 				"make one with 'rl network create NAME' and give --network NAME");
+	r = run_opts_fold_first(o, e);
+	if (r < 0)
+		return r;
 	r = port_opt_check_all(&o->publish, e);
 	if (r < 0)
 		return r;

@@ -16,5 +16,7 @@ bool run_opts_read_bool(const char *text, bool *ret);
 bool run_opts_is_host_name(const char *text, size_t max);
 /* An IPv4 or IPv6 address, without brackets. */
 bool run_opts_is_ip(const char *text);
+/* What --ip, --ip6, --mac-address and --network-alias said becomes options of the first network with a name. */
+int run_opts_fold_first(struct run_opts *o, struct err *e) RL_CHECK;
 
 #endif

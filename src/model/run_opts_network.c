@@ -93,10 +93,10 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 	if (r < 0)
 		return r;
 	run_opts_free_named(&named);
-	if (o->network.kind == NETWORK_NAMED)
-		strv_add(&o->more_networks, value);
-	else
-		set_network(o, NETWORK_NAMED, head, rest);
+	if (run_opts_find_network(o, head) < o->networks.count)
+		return bad_network(value, "this network is given twice", e);
+	set_network(o, NETWORK_NAMED, NULL, NULL);
+	strv_add(&o->networks, value);
 	return 0;
 }
 
@@ -167,6 +167,24 @@ int run_opts_add_host(struct run_opts *o, const char *value, struct err *e)
 			return err_set(e, EINVAL, "--add-host '%s': '%s' is not a host name", value, names.items[i]);
 	for (size_t i = 0; i < names.count; i++)
 		strv_addf(&o->add_hosts, "%s:%s", names.items[i], address);
+	return 0;
+}
+
+int run_opts_hosts_file(struct run_opts *o, const char *value, struct err *e)
+{
+	if (!*value)
+		return err_set(e, EINVAL, "--hosts-file: the name of a file is expected");
+	if (str_eq(value, "image")) {
+		err_set(e, EINVAL, "--hosts-file image: the image's own file is not written to");
+		return err_hint(e, "--no-hosts leaves it as it is; ./image is a file of this name");
+	}
+	/* podman's word for an empty one, which it is anyway */
+	if (str_eq(value, "none")) {
+		free(o->hosts_file);
+		o->hosts_file = NULL;
+		return 0;
+	}
+	run_opts_set_str(&o->hosts_file, value);
 	return 0;
 }
 
@@ -308,6 +326,55 @@ int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e)
 		return r;
 	}
 	*ret = n;
+	return 0;
+}
+
+char *run_opts_named_text(const struct named_opt *n)
+{
+	autostr struct str out = STR_INIT;
+	const struct {
+		const char *key, *value;
+	} words[] = {{"ip", n->ip}, {"ip6", n->ip6}, {"mac", n->mac}, {"interface_name", n->interface}};
+	char separator = ':';
+	str_adds(&out, n->name);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!words[i].value)
+			continue;
+		str_addf(&out, "%c%s=%s", separator, words[i].key, words[i].value);
+		separator = ',';
+	}
+	for (size_t i = 0; i < n->aliases.count; i++) {
+		str_addf(&out, "%calias=%s", separator, n->aliases.items[i]);
+		separator = ',';
+	}
+	return xstrdup(out.buf);
+}
+
+static void override(char **to, char **with)
+{
+	if (!*with)
+		return;
+	free(*to);
+	*to = take_ptr(with);
+}
+
+int run_opts_fold_first(struct run_opts *o, struct err *e)
+{
+	struct named_opt n;
+	if (o->network.kind != NETWORK_NAMED || !(o->ip || o->ip6 || o->mac_address || o->network_aliases.count))
+		return 0;
+	int r = run_opts_parse_named(o->networks.items[0], &n, e);
+	if (r < 0)
+		return r;
+	override(&n.ip, &o->ip);
+	override(&n.ip6, &o->ip6);
+	override(&n.mac, &o->mac_address);
+	strv_add_all(&n.aliases, &o->network_aliases);
+	strv_free(&o->network_aliases);
+	o->network_aliases = (struct strv)STRV_INIT;
+	free(o->networks.items[0]);
+	o->networks.items[0] = run_opts_named_text(&n);
+	run_opts_free_named(&n);
 	return 0;
 }
 

@@ -22,6 +22,8 @@
 #include "rl/kern/mnt.h"
 #include "rl/svc/events.h"
 
+enum { HOSTS_FILE_MAX = 1 << 20 };
+
 /* Of --rm: a bit of the directory that means nothing else there, so that a run makes and removes no file for it. */
 enum { MODE_KEPT = 0700, MODE_EPHEMERAL = 0700 | S_ISVTX };
 
@@ -123,6 +125,13 @@ static int fill_hosts(struct container *c, struct err *e)
 		host_text("/etc/hosts", &base);
 		opts.base_text = base.buf;
 		opts.gateway = "127.0.0.1";
+	}
+	if (o->hosts_file) {
+		str_cut(&base, 0);
+		int r = io_read_file(AT_FDCWD, o->hosts_file, HOSTS_FILE_MAX, &base, e);
+		if (r < 0)
+			return err_ctx(e, "--hosts-file");
+		opts.base_text = base.buf;
 	}
 	int r = net_hosts_file(&opts, &out, e);
 	return r < 0 ? r : write_text(c, "hosts", &out, e);

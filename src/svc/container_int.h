@@ -229,9 +229,9 @@ int container_rights_lease(const struct container_rec *rec, const struct net_lea
 /* Addresses on named networks, before the clone; and let go of them. */
 int container_network_lease(struct container *c, struct err *e) RL_CHECK;
 void container_network_release(struct container *c);
-/* One of them: `text` is NAME[:OPTIONS]. `first`: what --ip and its like say is about it. */
+/* One of them: `text` is NAME[:OPTIONS]. */
 int container_lease(const struct store *s, const struct record_config *config, const char *text, const char *interface,
-		    bool first, struct net_lease *ret_lease, int *ret_conn, struct err *e) RL_CHECK;
+		    struct net_lease *ret_lease, int *ret_conn, struct err *e) RL_CHECK;
 /* In the child, in its network namespace (runtime_start's net_setup; `arg` is the container). */
 int container_network_setup(void *arg, int *ret_fd, int *ret_kind, struct err *e) RL_CHECK;
 void container_network_endpoint(const struct net_lease *l, struct strv *out);

@@ -4,7 +4,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "container_int.h"
@@ -12,6 +16,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/caps.h"
 #include "rl/model/endpoint.h"
 #include "rl/svc/network.h"
 
@@ -36,6 +41,24 @@ static int build_slirp(struct container *c, struct err *e)
 	return s->fast ? container_rights_fast(&c->rec.config, s, &c->spec.connect, e) : 0;
 }
 
+/* Only who has privileges in its own user namespace may enter a network namespace, and only one that belongs to it or to
+ * one below it. Found out here, where the reason can be said. */
+static int open_ns(const char *path, struct err *e)
+{
+	uint64_t caps = 0;
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, errno, "open it");
+	int type = ioctl(fd, NS_GET_NSTYPE);
+	if (type != CLONE_NEWNET)
+		return err_set(e, EINVAL, "this is no network namespace");
+	autofd int owner = ioctl(fd, NS_GET_USERNS);
+	if (owner >= 0 && caps_effective(&caps, NULL) >= 0 && (caps & 1ull << CAP_SYS_ADMIN))
+		return take_fd(&fd);
+	err_set(e, EPERM, "only root of the user namespace it belongs to may enter it");
+	return err_hint(e, "that of a container is shared with --network container:NAME");
+}
+
 int container_build_network(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -55,8 +78,8 @@ int container_build_network(struct container *c, struct err *e)
 		return build_slirp(c, e);
 	case NETWORK_NS:
 		ns->mode = RT_NS_JOIN;
-		ns->fd = open(o->network.name, O_RDONLY | O_CLOEXEC);
-		return ns->fd < 0 ? err_sys(e, errno, "--network ns:%s", o->network.name) : 0;
+		ns->fd = open_ns(o->network.name, e);
+		return ns->fd < 0 ? err_ctx(e, "--network ns:%s", o->network.name) : 0;
 	case NETWORK_CONTAINER: /* container_share_open */
 	case NETWORK_NAMED:	/* container_network_lease */
 		return 0;
@@ -92,7 +115,7 @@ static bool set_addresses(struct net_lease *l, const char *ip, const char *ip6, 
 }
 
 int container_lease(const struct store *s, const struct record_config *config, const char *text, const char *interface,
-		    bool first, struct net_lease *ret_lease, int *ret_conn, struct err *e)
+		    struct net_lease *ret_lease, int *ret_conn, struct err *e)
 {
 	const struct run_opts *o = &config->o;
 	struct net_lease l = {0};
@@ -103,16 +126,13 @@ int container_lease(const struct store *s, const struct record_config *config, c
 		return r;
 	snprintf(l.network, sizeof(l.network), "%s", n.name);
 	snprintf(l.interface, sizeof(l.interface), "%s", n.interface ? n.interface : interface);
-	if (!set_addresses(&l, first && o->ip ? o->ip : n.ip, first && o->ip6 ? o->ip6 : n.ip6,
-			   first && o->mac_address ? o->mac_address : n.mac))
+	if (!set_addresses(&l, n.ip, n.ip6, n.mac))
 		r = err_set(e, EINVAL, "--network %s: a malformed address", n.name);
 	snprintf(id, sizeof(id), "%.12s", config->id);
 	add_name(&l.host, config->name);
 	add_name(&l.host, id);
 	if (config->hostname)
 		add_name(&l.host, config->hostname);
-	for (size_t i = 0; first && i < o->network_aliases.count; i++)
-		add_name(&l.host, o->network_aliases.items[i]);
 	for (size_t i = 0; i < n.aliases.count; i++)
 		add_name(&l.host, n.aliases.items[i]);
 	run_opts_free_named(&n);
@@ -126,11 +146,11 @@ int container_lease(const struct store *s, const struct record_config *config, c
 	return r;
 }
 
-static int lease_next(struct container *c, const char *text, bool first, struct err *e)
+static int lease_next(struct container *c, const char *text, struct err *e)
 {
 	char interface[NET_IFNAME_SIZE];
 	snprintf(interface, sizeof(interface), "eth%zu", c->nleases + c->uses_slirp);
-	int r = container_lease(&c->store, &c->rec.config, text, interface, first, &c->leases[c->nleases],
+	int r = container_lease(&c->store, &c->rec.config, text, interface, &c->leases[c->nleases],
 				&c->lease_conns[c->nleases], e);
 	if (r < 0)
 		return r;
@@ -141,20 +161,14 @@ static int lease_next(struct container *c, const char *text, bool first, struct 
 int container_network_lease(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
-	bool is_named = o->network.kind == NETWORK_NAMED;
-	size_t n = o->more_networks.count + is_named;
+	size_t n = o->networks.count;
 	if (!n)
 		return 0;
 	c->leases = xcalloc(n, sizeof(*c->leases));
 	c->lease_conns = xcalloc(n, sizeof(*c->lease_conns));
 	int r = 0;
-	if (is_named) {
-		autofree char *first = o->network.options ? xasprintf("%s:%s", o->network.name, o->network.options)
-							  : xstrdup(o->network.name);
-		r = lease_next(c, first, true, e);
-	}
-	for (size_t i = 0; i < o->more_networks.count && r >= 0; i++)
-		r = lease_next(c, o->more_networks.items[i], false, e);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = lease_next(c, o->networks.items[i], e);
 	return r < 0 ? r : 0;
 }
 
@@ -294,17 +308,9 @@ static void put_endpoint(const struct endpoint *p, json_t *out)
 static json_t *aliases_of(const struct run_opts *o, const char *network)
 {
 	json_t *out = json_array();
-	bool first = o->network.kind == NETWORK_NAMED && str_eq(o->network.name, network);
 	struct named_opt n;
-	for (size_t i = 0; first && i < o->network_aliases.count; i++)
-		json_array_append_new(out, json_string(o->network_aliases.items[i]));
-	autofree char *text = first ? xasprintf("%s:%s", network, o->network.options ? o->network.options : "") : NULL;
-	for (size_t i = 0; !first && !text && i < o->more_networks.count; i++) {
-		const char *rest = str_after(o->more_networks.items[i], network);
-		if (rest && (!*rest || *rest == ':'))
-			text = xstrdup(o->more_networks.items[i]);
-	}
-	if (!text || run_opts_parse_named(text, &n, NULL) < 0)
+	size_t at = run_opts_find_network(o, network);
+	if (at == o->networks.count || run_opts_parse_named(o->networks.items[at], &n, NULL) < 0)
 		return out;
 	for (size_t i = 0; i < n.aliases.count; i++)
 		json_array_append_new(out, json_string(n.aliases.items[i]));

@@ -48,22 +48,42 @@ static int bind_opt(const struct port_opt *p, struct net_ports *ports, struct er
 	return 0;
 }
 
+static bool leads_to(const struct net_ports *ports, const struct port_opt *p)
+{
+	bool found = false;
+	for (size_t k = 0; k < ports->count; k++)
+		found |= ports->items[k].inside == p->first && (ports->items[k].proto == NET_PORT_UDP) == p->udp;
+	return found;
+}
+
 /* -P: what is exposed and not published by a -p already. */
 static int bind_exposed(const struct run_opts *o, struct net_ports *ports, struct err *e)
 {
 	for (size_t i = 0; i < o->expose.count; i++) {
 		struct port_opt p;
-		bool known = false;
 		int r = port_opt_parse_expose(o->expose.items[i], &p, e);
-		if (r < 0)
-			return r;
-		for (size_t k = 0; k < ports->count; k++)
-			known |= ports->items[k].inside >= p.first && ports->items[k].inside <= p.last &&
-				 (ports->items[k].proto == NET_PORT_UDP) == p.udp;
-		r = known ? 0 : bind_opt(&p, ports, e);
+		for (unsigned inside = p.first; r >= 0 && inside <= p.last; inside++) {
+			const struct port_opt one = {.first = (uint16_t)inside, .last = (uint16_t)inside, .udp = p.udp};
+			r = leads_to(ports, &one) ? 0 : bind_opt(&one, ports, e);
+		}
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+/* What leaves a choice comes after what does not, lest it takes the very port another one names. */
+static int bind_published(const struct strv *publish, struct net_ports *ports, struct err *e)
+{
+	for (int choices = 0; choices < 2; choices++)
+		for (size_t i = 0; i < publish->count; i++) {
+			struct port_opt p;
+			int r = port_opt_parse(publish->items[i], &p, e);
+			if (r >= 0 && port_opt_is_choice(&p) == (choices == 1))
+				r = bind_opt(&p, ports, e);
+			if (r < 0)
+				return r;
+		}
 	return 0;
 }
 
@@ -78,15 +98,8 @@ int container_ports_bind(struct container *c, struct err *e)
 			 o->network.kind == NETWORK_HOST ? "host: the command uses the host's ports itself" : "none");
 		return 0;
 	}
-	for (size_t i = 0; i < o->publish.count; i++) {
-		struct port_opt p;
-		int r = port_opt_parse(o->publish.items[i], &p, e);
-		if (r >= 0)
-			r = bind_opt(&p, &c->ports, e);
-		if (r < 0)
-			return r;
-	}
-	return o->publish_all ? bind_exposed(o, &c->ports, e) : 0;
+	int r = bind_published(&o->publish, &c->ports, e);
+	return r >= 0 && o->publish_all ? bind_exposed(o, &c->ports, e) : r;
 }
 
 /* ---- the list ---- */

@@ -301,6 +301,7 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 		make_absolute(&o->seccomp, cwd);
 	if (o->network.kind == NETWORK_NS)
 		make_absolute(&o->network.name, cwd);
+	make_absolute(&o->hosts_file, cwd);
 	return 0;
 }
 

@@ -150,7 +150,7 @@ static bool passes_one(const struct selecting *s, const struct container_rec *c,
 	if (str_eq(name, "pod"))
 		return in_pod(s, c, value);
 	if (str_eq(name, "network"))
-		return o->network.name && str_eq(o->network.name, value);
+		return run_opts_wants_network(o, value);
 	return has_volume(c, value);
 }
 

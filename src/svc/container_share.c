@@ -59,6 +59,7 @@ static int check_network(const struct run_opts *o, struct err *e)
 	const char *option = o->dns.count	    ? "--dns"
 			     : o->dns_search.count  ? "--dns-search"
 			     : o->add_hosts.count   ? "--add-host"
+			     : o->hosts_file	    ? "--hosts-file"
 			     : o->host_access.count ? "--host-access"
 			     : o->allow_net.count   ? "--allow-net"
 			     : o->deny_net.count    ? "--deny-net"

@@ -112,12 +112,27 @@ static json_t *label_object(const struct strv *labels)
 	return out;
 }
 
-static const char *network_name(const struct run_opts *o)
+/* The caller's to free. */
+static char *network_name(const struct run_opts *o)
 {
 	static const char *const names[] = {
 		[NETWORK_SLIRP] = "slirp",	   [NETWORK_NONE] = "none", [NETWORK_HOST] = "host",
 		[NETWORK_CONTAINER] = "container", [NETWORK_NS] = "ns",	    [NETWORK_NAMED] = "named"};
-	return o->network.name && o->network.kind == NETWORK_NAMED ? o->network.name : names[o->network.kind];
+	if (o->network.kind == NETWORK_NAMED && o->networks.count)
+		return xstrndup(o->networks.items[0], strcspn(o->networks.items[0], ":"));
+	return xstrdup(names[o->network.kind]);
+}
+
+static void put_networks_text(json_t *row, const struct run_opts *o)
+{
+	autostr struct str out = STR_INIT;
+	autofree char *first = network_name(o);
+	if (o->network.kind != NETWORK_NAMED)
+		str_adds(&out, first);
+	for (size_t i = 0; i < o->networks.count; i++)
+		str_addf(&out, "%s%.*s", out.len ? "," : "", (int)strcspn(o->networks.items[i], ":"),
+			 o->networks.items[i]);
+	json_put_str(row, "Networks", out.buf ? out.buf : "");
 }
 
 static void put_mounts_text(json_t *row, const struct run_opts *o)
@@ -200,7 +215,7 @@ static void put_more(json_t *row, const struct container_rec *c, bool no_trunc)
 	json_put_str(row, "Pod", pod);
 	json_put_str(row, "Labels", labels.buf);
 	put_mounts_text(row, &rc->o);
-	json_put_str(row, "Networks", network_name(&rc->o));
+	put_networks_text(row, &rc->o);
 	json_put_str(row, "LocalVolumes", "0");
 	json_put_int(row, "Pid", container_rec_is_running(c) ? c->state.init.pid : 0);
 	json_put_int(row, "ExitCode", c->state.exit_code);
@@ -461,10 +476,11 @@ static json_t *host_config_object(const struct container_rec *c)
 	json_put_str(log, "Type", run_opts_log_driver_name(o->log_driver));
 	json_put(log, "Config", log_config);
 	json_put(out, "LogConfig", log);
+	autofree char *mode = network_name(o);
 	if (o->network.kind == NETWORK_CONTAINER)
 		put_share(out, "NetworkMode", NS_CONTAINER, o->network.name);
 	else
-		json_put_str(out, "NetworkMode", network_name(o));
+		json_put_str(out, "NetworkMode", mode);
 	json_t *policy = json_object();
 	json_put_str(policy, "Name", run_opts_restart_name(o->restart));
 	json_put_int(policy, "MaximumRetryCount", o->restart_retries);
@@ -524,7 +540,8 @@ static json_t *network_object(const struct container_rec *c)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->state.init.pid);
 	json_put(out, "Ports", container_ports_object(c));
 	json_put_str(out, "SandboxKey", container_rec_is_running(c) ? path : "");
-	container_networks_put(c, network_name(&c->config.o), out);
+	autofree char *name = network_name(&c->config.o);
+	container_networks_put(c, name, out);
 	return out;
 }
 

@@ -137,7 +137,7 @@ static int plug_live(struct container_rec *rec, const char *text, struct net_lea
 	const struct strv *now = &rec->state.networks;
 	for (unsigned i = 1; has_interface(now, interface); i++)
 		snprintf(interface, sizeof(interface), "eth%u", i);
-	int r = container_lease(rec->store, &rec->config, text, interface, false, ret_lease, &conn, e);
+	int r = container_lease(rec->store, &rec->config, text, interface, ret_lease, &conn, e);
 	if (r >= 0)
 		r = container_rights_lease(rec, ret_lease, conn, e);
 	if (r >= 0 && has_interface(now, ret_lease->interface))
@@ -167,23 +167,13 @@ static int connect_running(struct container_rec *rec, const char *text, struct e
 
 static char *option_text(const char *network, const struct network_connect_opts *o)
 {
-	autostr struct str out = STR_INIT;
-	const struct {
-		const char *key, *value;
-	} words[] = {{"ip", o->ip}, {"ip6", o->ip6}, {"mac", o->mac}};
-	str_adds(&out, network);
-	char separator = ':';
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (!words[i].value)
-			continue;
-		str_addf(&out, "%c%s=%s", separator, words[i].key, words[i].value);
-		separator = ',';
-	}
-	for (size_t i = 0; o->aliases && i < o->aliases->count; i++) {
-		str_addf(&out, "%calias=%s", separator, o->aliases->items[i]);
-		separator = ',';
-	}
-	return xstrdup(out.buf);
+	struct named_opt n = {.name = (char *)(uintptr_t)network,
+			      .ip = (char *)(uintptr_t)o->ip,
+			      .ip6 = (char *)(uintptr_t)o->ip6,
+			      .mac = (char *)(uintptr_t)o->mac};
+	if (o->aliases)
+		n.aliases = *o->aliases;
+	return run_opts_named_text(&n);
 }
 
 struct change {

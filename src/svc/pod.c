@@ -120,6 +120,8 @@ static int make_new(const char *root, struct run_opts *o, const char *name, stru
 	o->publish = (struct strv)STRV_INIT;
 	p.network = o->network;
 	o->network = (struct network_opt){.kind = NETWORK_SLIRP};
+	p.networks = o->networks;
+	o->networks = (struct strv)STRV_INIT;
 	p.hostname = take_ptr(&o->hostname);
 	int r = pod_create(root, &p, &id, e);
 	run_opts_free(&p);
@@ -141,6 +143,8 @@ static int check_own(const struct run_opts *o, unsigned share, struct err *e)
 			option = "--dns";
 		else if (o->add_hosts.count)
 			option = "--add-host";
+		else if (o->hosts_file)
+			option = "--hosts-file";
 		else if (o->host_access.count)
 			option = "--host-access";
 		else if (o->allow_net.count || o->deny_net.count)

@@ -82,7 +82,7 @@ rl rm user >/dev/null
 must_fail "--rmi waits for the end" --status 125 --stderr 'detach' rl run -d --rmi img true
 is "--no-hostname leaves the file to the image" "$(run --no-hostname img sh -c 'cat /etc/hostname 2>/dev/null | wc -l')" 0
 must_fail "--arch of another machine" --status 125 --stderr 's390x' run --pull never --arch s390x busybox true
-for flag in init-path=/x systemd=always hosts-file=x authfile=x preserve-fds=1 chrootdirs=/x; do
+for flag in init-path=/x systemd=always authfile=x preserve-fds=1 chrootdirs=/x; do
 	must_fail "--$flag is refused by name" --status 125 --stderr "--${flag%%=*}" run "--$flag" img true
 done
 rl run -d --name web $N img sh -c 'while :; do :; done' >/dev/null

@@ -83,6 +83,26 @@ ok "and removed" rl pod rm -f fresh
 ok "with its holder" ended "$holder"
 is "--replace" "$(rl pod create $N r >/dev/null; rl create --pod r --name m busybox true >/dev/null; rl pod create --replace $N --name r | wc -c; rl pod ps --format '{{.Name}} {{.NumberOfContainers}}')" "65
 r 0"
+rl network create one >/dev/null
+rl network create two >/dev/null
+ok "a pod on two networks, with an address on the first" rl pod create --network one --network two:alias=twin \
+	--ip "$(rl network inspect one --format '{{(index .IPAM.Config 0).Subnet}}' | sed 's,0/24,77,')" --network-alias lead --name both
+rl run -d --pod both --name b1 busybox sleep 1003 >/dev/null
+is "its containers have an interface for each" "$(rl exec b1 sh -c 'ls /sys/class/net' | xargs)" "eth0 eth1 lo"
+like "the address is there" "$(rl exec b1 ip -4 address show dev eth0)" '\.77/24'
+for n in one two; do
+	like "network $n knows the pod's name" "$(rl run --rm -q --network $n busybox nslookup both 2>&1)" 'Address.*10\.'
+done
+like "and the alias it has there" "$(rl run --rm -q --network one busybox nslookup lead 2>&1)" 'Address.*\.77'
+like "each its own" "$(rl run --rm -q --network two busybox nslookup twin 2>&1)" 'Address.*10\.'
+ok "new: takes every --network along" rl run -d --pod new:pair --network one --network two --name b2 busybox sleep 1004
+is "to the pod" "$(rl exec b2 sh -c 'ls /sys/class/net' | xargs)" "eth0 eth1 lo"
+rl run -d --network one --network two --name b3 busybox sleep 1005 >/dev/null
+is "ps finds a container by its second network and names both" \
+	"$(rl ps -a --filter network=two --format '{{.Names}} {{.Networks}}')" "b3 one,two"
+rl rm -f -t 0 b3 >/dev/null
+must_fail "a network is not given twice" --status 125 --stderr 'given twice' rl pod create --network one --network one:alias=x no
+rl pod rm -f both pair >/dev/null
 is "create --pod does not start it" "$(rl create --pod r --name later busybox true >/dev/null; rl pod ps --format '{{.Status}}')" Created
 is "start does" "$(rl start -a later; rl pod ps --format '{{.Status}}')" Degraded
 is "rm -fa leaves pods to pod rm" "$(rl rm -fa >/dev/null; rl pod ps --format '{{.NumberOfContainers}}')" 0

@@ -94,7 +94,11 @@ must_fail "overlapping ranges" --stderr "want the same port" rl run --rm -p 8100
 must_fail "a range that ends before it begins" --stderr "ends before it begins" rl run --rm -p 8105-8100:80-85 busybox true
 must_fail "ranges of different length" --stderr "different length" rl run --rm -p 8100-8105:80-81 busybox true
 must_fail "a port above 65535" --stderr "1 to 65535" rl run --rm -p 65536:80 busybox true
-must_fail "port 0" --stderr "1 to 65535" rl run --rm -p 0:80 busybox true
+must_fail "port 0 inside" --stderr "1 to 65535" rl run --rm -p 80:0 busybox true
+must_fail "a range that begins with it" --stderr "1 to 65535" rl run --rm -p 0-5:80 busybox true
+must_fail "a range that goes beyond the last port" --stderr "1 to 65535" rl run --rm -p 65530-65540:80-90 busybox true
+must_fail "an address and nothing else" --stderr "1 to 65535" rl run --rm -p 127.0.0.1:: busybox true
+is "a refusal is one line" "$(rl run --rm -p 8105-8100:80-85 busybox true 2>&1 | wc -l)" 1
 must_fail "an unknown protocol" --stderr "tcp or udp" rl run --rm -p 80:80/icmp busybox true
 must_fail "a name for an address" --stderr "not an IPv4 address" rl run --rm -p localhost:80:80 busybox true
 like "with the host's network they have no effect, which is said" "$(rl run --rm --network host -p 8100:80 busybox true 2>&1)" \
@@ -103,6 +107,13 @@ like "without a network too" "$(rl run --rm --network none -p 8100:80 busybox tr
 is "a range of the host's for one port takes the first that is free" \
 	"$(rl run -d --name pick -p 8080-8085:80 busybox sleep 1000 >/dev/null; rl port pick | head -n 1)" \
 	"80/tcp -> 0.0.0.0:8083"
+
+is "0 for the host's port means any, as nothing does" "$(rl run -d --name any -p 0:80 -p 127.0.0.1:0:81 -p 127.0.0.1::82 -p 10.8.0.1::83/udp \
+	busybox sleep 1000 >/dev/null; rl port any | sed 's/[0-9]\{4,5\}$/N/' | sort | xargs)" \
+	"80/tcp -> 0.0.0.0:N 80/tcp -> [::]:N 81/tcp -> 127.0.0.1:N 82/tcp -> 127.0.0.1:N 83/udp -> 10.8.0.1:N"
+is "a range for one port leaves the one that another names" "$(rl run -d --name both -p 8086-8089:80 -p 8086:81 busybox sleep 1000 >/dev/null
+	rl port both | grep 0.0.0.0 | sort | xargs)" "80/tcp -> 0.0.0.0:8087 81/tcp -> 0.0.0.0:8086"
+rl rm -f any both >/dev/null
 
 # --- freed
 is "in the foreground the port is there while the command runs" \
@@ -130,6 +141,10 @@ is "frees their ports" "$(lab ask 127.0.0.1 8120) $(lab ask 10.8.0.1 8091)" "Con
 # --- -P
 ok "exposed ports are published on request" rl run -d --name exposed -P --expose 80 --expose 53/udp busybox sleep 1000
 is "each on a free port" "$(rl port exposed | cut -d' ' -f1 | sort | uniq -c | xargs)" "2 53/udp 2 80/tcp"
+rl rm -f exposed >/dev/null
+rl run -d --name exposed -P -p 8130:81 --expose 80-82 busybox sleep 1000 >/dev/null
+is "of an exposed range those that are published already are not published twice" \
+	"$(rl port exposed | cut -d' ' -f1 | sort | uniq -c | xargs)" "2 80/tcp 2 81/tcp 2 82/tcp"
 rl rm -f exposed >/dev/null
 
 done_testing

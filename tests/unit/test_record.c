@@ -89,11 +89,14 @@ static void fill(struct run_opts *o)
 	o->ipc_container = xstrdup("ic");
 	o->uts_container = xstrdup("uc");
 	o->network = (struct network_opt){NETWORK_NAMED, xstrdup("nn"), xstrdup("no")};
+	strv_add(&o->networks, "one:ip=10.0.0.7");
+	strv_add(&o->networks, "two");
 	strv_add(&o->dns, "1.1.1.1");
 	strv_add(&o->dns_search, "s");
 	strv_add(&o->dns_options, "ndots:1");
 	strv_add(&o->add_hosts, "h:1.2.3.4");
 	o->no_hosts = true;
+	o->hosts_file = xstrdup("/hf");
 	o->mac_address = xstrdup("02:00:00:00:00:01");
 	strv_add(&o->host_access, "80");
 	strv_add(&o->allow_net, "example.org:443");

@@ -60,7 +60,10 @@ static void render(const char *name, const struct run_opts *o, struct str *out)
 			str_addf(out, "%s%s%s%s", i ? " " : "", o->env[i].key, o->env[i].value ? "=" : "",
 				 o->env[i].value ? o->env[i].value : "");
 	else if (str_eq(name, "network"))
-		str_addf(out, "%s %s %s", nets[o->network.kind], o->network.name ? o->network.name : "-",
+		str_addf(out, "%s %s %s", nets[o->network.kind],
+			 o->networks.count ? o->networks.items[0]
+			 : o->network.name ? o->network.name
+					   : "-",
 			 o->network.options ? o->network.options : "-");
 	else if (str_eq(name, "userns"))
 		str_addf(out, "%s %d %d", userns[o->userns], (int)o->keep_id_uid, (int)o->keep_id_gid);
@@ -325,7 +328,7 @@ static const struct grammar_case cases[] = {
 	OK("network", run_opts_network, "container:web", "container web -"),
 	OK("network", run_opts_network, "ns:/run/netns/x", "ns /run/netns/x -"),
 	OK("network", run_opts_network, "mynet", "named mynet -"),
-	OK("network", run_opts_network, "mynet:ip=10.0.0.2", "named mynet ip=10.0.0.2"),
+	OK("network", run_opts_network, "mynet:ip=10.0.0.2", "named mynet:ip=10.0.0.2 -"),
 	BAD("network", run_opts_network, "none:x", "takes no options"),
 	BAD("network", run_opts_network, "slirp:mtu=70000", "mtu=70000: must be"),
 	BAD("network", run_opts_network, "slirp:mtu=100", "must be between"),

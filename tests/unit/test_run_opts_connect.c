@@ -20,22 +20,24 @@ static void test_order(void)
 	struct err e = ERR_INIT;
 	run_opts_init(&o);
 	tap_ok(run_opts_network(&o, "one:alias=x", &e) == 0 && run_opts_ip(&o, "10.0.0.5", &e) == 0 &&
-		       run_opts_network_alias(&o, "y", &e) == 0,
+		       run_opts_network_alias(&o, "y", &e) == 0 && run_opts_check(&o, &e) == 0,
 	       "a container on one network, with an address there");
+	tap_ok(o.networks.count == 1 && str_eq(o.networks.items[0], "one:ip=10.0.0.5,alias=x,alias=y") && !o.ip &&
+		       !o.network_aliases.count,
+	       "what --ip and --network-alias say stands with the network");
 	tap_ok(connected(&o, "two:ip=10.1.0.7") && connected(&o, "three") && !connected(&o, "two"),
 	       "two more are added, none twice");
 	tap_ok(run_opts_wants_network(&o, "two") && !run_opts_wants_network(&o, "tw") &&
 		       !run_opts_wants_network(&o, "twos"),
 	       "names are compared as a whole");
 	tap_ok(!disconnected(&o, "four"), "what it is not on cannot go");
-	tap_ok(disconnected(&o, "one") && str_eq(o.network.name, "two") && str_eq(o.network.options, "ip=10.1.0.7"),
+	tap_ok(disconnected(&o, "one") && o.networks.count == 2 && str_eq(o.networks.items[0], "two:ip=10.1.0.7"),
 	       "when the first goes the second takes its place, with its options");
-	tap_ok(!o.ip && !o.network_aliases.count, "what was said about the first one goes with it");
 	tap_ok(disconnected(&o, "three") && disconnected(&o, "two") && o.network.kind == NETWORK_NONE,
 	       "without any there is none");
-	tap_ok(connected(&o, "two") && o.network.kind == NETWORK_NAMED && str_eq(o.network.name, "two") &&
-		       !o.network.options,
+	tap_ok(connected(&o, "two") && o.network.kind == NETWORK_NAMED && str_eq(o.networks.items[0], "two"),
 	       "and one can come back");
+	tap_ok(run_opts_network(&o, "two", &e) < 0, "--network with one name twice is refused");
 	run_opts_free(&o);
 }
 

@@ -91,8 +91,8 @@ struct named_opt {
 
 struct network_opt {
 	enum network_kind kind;
-	char *name;    /* container, ns path or network name */
-	char *options; /* the text after the first ':' of slirp4netns:..., slirp:..., NAME:..., or NULL */
+	char *name;    /* container or ns path */
+	char *options; /* the text after the first ':' of slirp4netns:... and slirp:..., or NULL */
 };
 
 enum ns_share { NS_PRIVATE, NS_HOST, NS_CONTAINER };
@@ -226,11 +226,14 @@ struct run_opts {
 	struct network_opt network;
 	struct strv dns, dns_search, dns_options;
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */
+	char *hosts_file;      /* --hosts-file: made absolute at creation; NULL: none */
 	bool no_hosts;
 	char *mac_address;
-	/* Named networks: those after the first, as "NAME[:OPTIONS]", and what is said about the first by options of its own */
-	struct strv more_networks;
-	bool network_given; /* not stored: an option said which */
+	/* Networks with a name, "NAME[:OPTIONS]", in the order of the interfaces: all of them with NETWORK_NAMED, those beside
+	 * the user-mode network with NETWORK_SLIRP. */
+	struct strv networks;
+	/* Not stored: an option said which; and what is about the first of them, until run_opts_check writes it there. */
+	bool network_given;
 	struct strv network_aliases;
 	char *ip, *ip6;
 	struct strv publish;		 /* -p, checked (rl/model/port_opt.h) */
@@ -341,6 +344,7 @@ int run_opts_domainname(struct run_opts *o, const char *value, struct err *e) RL
 int run_opts_dns(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_dns_search(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_dns_option(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_hosts_file(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_add_host(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_mac_address(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_host_access(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
@@ -350,22 +354,26 @@ int run_opts_ip(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_ip6(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Change which networks are wanted, of a container that exists. `text` is NAME[:OPTIONS], checked. connect: -EEXIST when
  * it is wanted already, -EINVAL with a network that nothing can be added to (host, container:, ns:); "none" becomes the
- * network. disconnect: -ENOENT; without any left it is "none". What --ip and its like said about the first network goes
- * with it. */
+ * network. disconnect: -ENOENT; without any left it is "none". */
 int run_opts_connect(struct run_opts *o, const char *text, struct err *e) RL_CHECK;
 int run_opts_disconnect(struct run_opts *o, const char *name, struct err *e) RL_CHECK;
 bool run_opts_wants_network(const struct run_opts *o, const char *name);
+/* Its place in o->networks, or o->networks.count. */
+size_t run_opts_find_network(const struct run_opts *o, const char *name);
 int run_opts_network_alias(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
 int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
 /* "NAME" or "NAME:ip=...,ip6=...,mac=...,alias=...,interface_name=..."; on failure nothing is to be freed. */
 int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e) RL_CHECK;
+/* The same backwards; the caller's to free. */
+char *run_opts_named_text(const struct named_opt *n);
 void run_opts_free_named(struct named_opt *n);
 
 /* What the values say together: a mount target twice, a sysctl of a namespace that is the host's, ... Called once,
- * after all options. Rules between options (as opposed to values) are cmd's table. */
-int run_opts_check(const struct run_opts *o, struct err *e) RL_CHECK;
+ * after all options; --ip and its like become options of the first network with a name. Rules between options (as opposed
+ * to values) are cmd's table. */
+int run_opts_check(struct run_opts *o, struct err *e) RL_CHECK;
 
 /* podman's further options: run_opts_user.c */
 int run_opts_env_merge(struct run_opts *o, const char *value, struct err *e) RL_CHECK;

@@ -36,7 +36,7 @@ static int enter(const struct join_entry *n, struct err *e)
 		if (n->namespaces & (1U << i))
 			flags |= join_ns_flag((enum rt_ns_kind)i);
 	if (flags && setns(n->fd, flags) < 0)
-		return err_sys(e, errno, "enter the container's namespaces");
+		return err_sys(e, errno, "enter the namespaces");
 	return 0;
 }
 
@@ -93,6 +93,9 @@ int join_prepare(const struct rtspec *spec, struct err *e)
 	if (r < 0)
 		return r;
 	role_child_wipe_command_line();
+	/* With a user namespace of its own it cannot be looked at by those it meets, and its ids have still to be mapped. */
+	if (spec->ns[RT_NS_USER].mode == RT_NS_NEW && spec->ns[RT_NS_PID].mode != RT_NS_JOIN)
+		return 0;
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_sys(e, errno, "hide from the container");
 	return 0;

@@ -32,7 +32,11 @@ static void add_text(struct plan *p, enum op_stage stage, enum op_kind kind, con
 
 bool plan_needs_joiner(const struct rtspec *spec)
 {
-	return spec->ns[RT_NS_USER].mode == RT_NS_JOIN || spec->ns[RT_NS_PID].mode == RT_NS_JOIN;
+	bool joins = false;
+	for (int i = 0; i < RT_NS_COUNT; i++)
+		joins |= i != RT_NS_MOUNT && spec->ns[i].mode == RT_NS_JOIN;
+	return spec->ns[RT_NS_USER].mode == RT_NS_JOIN || spec->ns[RT_NS_PID].mode == RT_NS_JOIN ||
+	       (spec->ns[RT_NS_USER].mode == RT_NS_NEW && joins);
 }
 
 static void plan_early(struct plan *p)

@@ -96,7 +96,8 @@ struct plan {
 };
 
 /* The child is cloned by a joiner (join_clone.h), which enters everything that is to be joined. Needed where the user
- * namespace is joined, from which the others take their privileges, and for pid namespaces, which only children enter. */
+ * namespace is joined, from which the others take their privileges, for pid namespaces, which only children enter, and
+ * where the user namespace is new: from within it nothing that was there before can be entered. */
 bool plan_needs_joiner(const struct rtspec *spec);
 
 /* The process and security stages only: what a process that joins a container has to do. `spec` is no first process: it
