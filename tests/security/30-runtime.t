@@ -41,11 +41,20 @@ own run --rm --network none payload /proc/self/exe >/dev/null 2>&1
 own run --rm --network none --init payload /tinit overwrite-exe >over 2>&1
 is "CVE-2019-5736: a user's own rl binary is the same after a container tried to write it" "$(sha256sum <mine/bin/rl)" "$sum"
 unlike "CVE-2019-5736: no executable of the container's processes could be opened for writing as rl" "$(cat over)" 'rl.*ok'
+# The container executes our binary, and the image's dynamic loader gets hold of it. (That a running program cannot be
+# written is no protection: it runs no more at some time, and Linux 6.11 and 6.12 allowed it.)
+cp "$HELPERS/bin/interp" .
+evil loader "skip.add('lib64'); entry('lib64', tarfile.DIRTYPE); entry('lib64/ld-linux-x86-64.so.2', data=open('interp', 'rb').read(), mode=0o755)"
+got=$(own run --rm --network none loader /proc/self/exe 2>&1)
+like "CVE-2019-5736: an image's dynamic loader gets a sealed copy of rl" "$got" '^[0-9]+ seals=15 writable=[1-9]'
+isnt "CVE-2019-5736: which is not the file on disk" "${got%% *}" "$(stat -c %i mine/bin/rl)"
 
 # --- targets that the image turned into links ---
 for dir in proc sys dev; do
 	evil "ln$dir" "skip.add('$dir'); entry('$dir', tarfile.SYMTYPE, link='$T/outside')"
 	must_fail "CVE-2019-19921 CVE-2023-27561: an image whose /$dir is a link is refused" --status 125 --stderr "$dir" run "ln$dir" /tinit exit 0
+	evil "in$dir" "skip.add('$dir'); entry('own', tarfile.DIRTYPE); entry('$dir', tarfile.SYMTYPE, link='own')"
+	must_fail "CVE-2023-28642: also a link to a directory of the image" --status 125 --stderr "$dir" run "in$dir" /tinit exit 0
 	evil "rel$dir" "skip.add('$dir'); entry('$dir', tarfile.SYMTYPE, link='../../../../../../../../../$T/outside')"
 	must_fail "CVE-2023-28642: also a relative one" --status 125 --stderr "$dir" run "rel$dir" /tinit exit 0
 done
