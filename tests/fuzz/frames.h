@@ -17,7 +17,7 @@
 #include "rl/engine/net_frame.h"
 
 /* Who the frames are from. */
-struct sender {
+struct frame_origin {
 	const uint8_t *mac;
 	struct in_addr address;
 	struct in6_addr address6;
@@ -50,7 +50,7 @@ static inline void frame_repair_l4(uint8_t *f, size_t l4, size_t len, int family
 									   f + l4, len - l4));
 }
 
-static inline void frame_repair(const struct sender *who, uint8_t *f, size_t len, uint8_t flags)
+static inline void frame_repair(const struct frame_origin *who, uint8_t *f, size_t len, uint8_t flags)
 {
 	if (flags & 1 && len >= 12)
 		memcpy(f + 6, who->mac, 6);

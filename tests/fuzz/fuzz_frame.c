@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!slirp)
 		set_up();
-	const struct sender who = {policy.mac, policy.address, policy.address6};
+	const struct frame_origin who = {policy.mac, policy.address, policy.address6};
 	size_t len;
 	uint8_t flags;
 	for (uint8_t *f; (f = frame_take(&data, &size, &len, &flags)); free(f)) {

@@ -160,7 +160,7 @@ static struct netd *set_up(unsigned how)
 
 static void repair(const struct netd *n, uint8_t *f, size_t len, uint8_t flags)
 {
-	struct sender who = {macs[n->hosts && flags & 32], n->opts.address, n->opts.address6};
+	struct frame_origin who = {macs[n->hosts && flags & 32], n->opts.address, n->opts.address6};
 	for (size_t i = 0; n->hosts && i < n->hosts->count; i++)
 		if (memcmp(n->hosts->items[i].mac, who.mac, NET_MAC_LEN) == 0) {
 			who.address = n->hosts->items[i].address;
