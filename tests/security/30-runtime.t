@@ -70,7 +70,9 @@ evil tmplink "skip.add('tmp'); entry('tmp', tarfile.SYMTYPE, link='/../../../$T/
 run --tmpfs /tmp -v "$T/outside:/tmp/x/y:ro" tmplink /tinit exit 0 >/dev/null 2>&1
 unchanged "CVE-2026-87766: mount points are not made through links to the host"
 evil devnull "skip.add('dev'); entry('dev', tarfile.DIRTYPE); entry('dev/null', tarfile.SYMTYPE, link='/proc/sys/kernel/core_pattern'); entry('dev/pts', tarfile.SYMTYPE, link='$T/outside'); entry('dev/console', tarfile.SYMTYPE, link='$T/outside/f')"
-is "CVE-2025-31133: an image's /dev/null is not what masks are made of" "$(run devnull /tinit stat /proc/kcore 2>&1 | grep -c core_pattern)" 0
+like "CVE-2025-31133: an image's /dev/null is not what masks are made of" "$(run devnull /tinit stat /proc/keys 2>&1)" '^/proc/keys c.* dev 1:3'
+mkdir owndev && ln -s /proc/sys/kernel/core_pattern owndev/null
+like "CVE-2025-31133: nor is that of a volume on /dev" "$(run -v "$T/owndev:/dev" payload /tinit stat /proc/keys 2>&1)" '^/proc/keys c.* dev 1:3'
 unchanged "CVE-2025-52565: an image's /dev/console and /dev/pts lead nowhere"
 
 # --- working directory and descriptors ---
