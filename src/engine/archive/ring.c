@@ -111,8 +111,8 @@ void *ring_hash(void *hasher)
 {
 	struct ring_hasher *h = hasher;
 	struct digest d = DIGEST_INIT;
-	const unsigned char *data;
-	size_t len;
+	const unsigned char *data = NULL;
+	size_t len = 0;
 	digest_begin(&d);
 	while (ring_next(h->ring, h->reader, &data, &len, NULL) > 0)
 		digest_add(&d, data, len);
