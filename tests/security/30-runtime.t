@@ -77,13 +77,16 @@ unchanged "CVE-2025-52565: an image's /dev/console and /dev/pts lead nowhere"
 
 # --- working directory and descriptors ---
 reached=
+exec 9</ # a directory of the host's that somebody left open
 for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 20 30 100 500 1023; do
 	out=$(run -w "/proc/self/fd/$n" busybox sh -c 'cat ../../../../../../../../etc/hostname 2>/dev/null; pwd' 2>/dev/null) &&
 		[ "$out" != "" ] && grep -q "$(cat /etc/hostname)" <<<"$out" && reached="$reached $n"
 done
+exec 9<&-
 is "CVE-2024-21626: no /proc/self/fd/N as working directory reaches the host" "$reached" ""
 must_fail "CVE-2024-21626: such a working directory is refused" --status 126 run -w /proc/self/fd/7 busybox true
 is "CVE-2016-9962: the payload has no descriptor above 2" "$(tinit fds)" ""
+is "CVE-2016-9962: nor one that rl's caller left open" "$(exec 9</; tinit fds)" ""
 is "CVE-2016-9962: nor has the reaper of --init" "$(run --init busybox sh -c 'ls /proc/1/fd 2>/dev/null | wc -l')" 0
 
 # --- users and groups ---
