@@ -200,6 +200,8 @@ test_programs = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(TEST_SRCS)))
 # The payloads run in root file systems without a libc, under any filter: static and without sanitizers.
 $(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
 $(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: LDFLAGS_ALL = -static
+$(B)/tests/helpers/interp: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -ffreestanding -fno-stack-protector -fno-pie $(CFLAGS)
+$(B)/tests/helpers/interp: LDFLAGS_ALL = -static -nostdlib -no-pie
 
 # Fuzz targets (FLAVOUR=fuzz): the module is what stands after fuzz_, unless a `links:` line says otherwise.
 define FUZZ_RULE
@@ -269,6 +271,15 @@ fuzz:
 	@$(MAKE) --no-print-directory deps-fuzz
 	@$(submake) FLAVOUR=fuzz fuzz-targets
 	@tests/fuzz/run $(BUILDROOT)/fuzz $(FUZZ_SECONDS) $(T)
+# T="test_json verbs" for a part.
+valgrind:
+	@$(MAKE) --no-print-directory deps-valgrind
+	@$(submake) all tests
+	@nice tests/valgrind/run $(B) $(T)
+# What README says, on a machine that has nothing yet (root).
+stranger:
+	@$(MAKE) --no-print-directory deps-stranger
+	@tests/helpers/stranger
 bench:
 	@$(MAKE) --no-print-directory deps-bench
 	@$(submake) all tests
@@ -285,16 +296,20 @@ DEPS_TEST := perl util-linux procps passwd python3 git openssh-client tmux tar g
 	golang-github-opencontainers-specs-dev golang-github-opencontainers-runtime-tools-dev
 DEPS_VM := qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils busybox-static
 DEPS_LINT := clang-format clang-tidy cppcheck man-db
+DEPS_VALGRIND := valgrind python3
+DEPS_STRANGER := git mmdebstrap
 DEPS_FUZZ := clang libclang-rt-14-dev llvm
 DEPS_BENCH := bubblewrap crun runc podman buildah skopeo umoci slirp4netns passt hyperfine iperf3
 deps_try := $(DEPS_BUILD) $(DEPS_RUN)
 deps_vm := $(DEPS_VM)
 deps_lint := $(DEPS_BUILD) $(DEPS_LINT)
+deps_valgrind := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_VALGRIND)
+deps_stranger := $(DEPS_STRANGER)
 deps_fuzz := $(DEPS_BUILD) $(DEPS_FUZZ)
 deps_bench := $(deps_try) $(DEPS_TEST) $(DEPS_BENCH)
 deps:
 	@tests/helpers/apt-install $(deps_try) $(DEPS_TEST)
-deps-try deps-lint deps-fuzz deps-bench deps-vm: deps-%:
+deps-try deps-lint deps-fuzz deps-bench deps-vm deps-valgrind deps-stranger: deps-%:
 	@tests/helpers/apt-install $(deps_$*)
 
 # --- installing. install-files is install without building.
@@ -336,6 +351,8 @@ help:
 	@echo 'make lint             format, clang-tidy, cppcheck, and the rules of the tree'
 	@echo 'make format           let clang-format rewrite the sources'
 	@echo 'make fuzz             every fuzz target for FUZZ_SECONDS=60 (clang); findings become files'
+	@echo 'make valgrind         memcheck over the unit tests and the verbs that are one process (T="test_json verbs")'
+	@echo 'make stranger         a fresh Debian, an ordinary user, what README says line by line (root; some 15 minutes)'
 	@echo 'make bench            measure against the other container tools (as an ordinary user)'
 	@echo 'make deps             install the Debian packages for building, running and testing'
 	@echo 'make install          into DESTDIR=, PREFIX=/usr/local;  make uninstall removes it'
@@ -343,6 +360,6 @@ help:
 
 -include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
 
-.PHONY: all fuzz fuzz-targets clean help lint-stamps format tests unit-tests check check-unit check-cli check-security check-faults soak try lint bench deps deps-try deps-lint deps-bench deps-vm check-vm \
+.PHONY: all fuzz fuzz-targets clean help lint-stamps format tests unit-tests check check-unit check-cli check-security check-faults soak try lint valgrind stranger bench deps deps-try deps-lint deps-bench deps-vm deps-valgrind deps-stranger check-vm \
 	install install-files uninstall
 .DELETE_ON_ERROR:

@@ -54,6 +54,20 @@ ssize_t io_read_full(int fd, void *data, size_t len, struct err *e)
 	return (ssize_t)got;
 }
 
+int io_copy_rest(int from, int to, struct err *e)
+{
+	enum { CHUNK = 128 * 1024 };
+	autofree char *buf = xmalloc(CHUNK);
+	for (;;) {
+		ssize_t n = io_read_full(from, buf, CHUNK, e);
+		if (n <= 0)
+			return (int)n;
+		int r = io_write_all(to, buf, (size_t)n, e);
+		if (r < 0)
+			return r;
+	}
+}
+
 int io_read_rest(int fd, size_t max, const char *what, struct str *out, struct err *e)
 {
 	size_t start = out->len;

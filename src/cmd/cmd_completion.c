@@ -1,7 +1,8 @@
 /*
  * cmd_completion.c - `rl completion bash|zsh|fish`: a completion script made from the option tables.
  *
- * The script carries verbs, options and fixed words; only names of images are asked for when they are needed. Per verb
+ * The script carries verbs, options and fixed words; names of images, containers and the like are asked for when they are
+ * needed. Which of them a verb takes its usage line says ("[OPTIONS] CONTAINER..."). Per verb
  * three lists are enough for bash and zsh: all options, the options that take a value, and for each of those what
  * completes it. zsh uses the bash function through bashcompinit, which ships with every zsh; fish has its own
  * declarative form.
@@ -11,6 +12,17 @@
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "verbs_int.h"
+
+/* What an operand is called in usage lines, and what prints the names there are. */
+static const struct {
+	const char *word, *kind, *command;
+} named[] = {
+	{"CONTAINER", "container", "rl ps -a --format '{{.Names}}'"},
+	{"POD", "pod", "rl pod ps --format '{{.Name}}'"},
+	{"VOLUME", "volume", "rl volume ls --format '{{.Name}}'"},
+	{"NETWORK", "network", "rl network ls --format '{{.Name}}'"},
+	{"SECRET", "secret", "rl secret ls --format '{{.Name}}'"},
+};
 
 static const char bash_head[] =
 	"# Completion of rl, made by 'rl completion bash'. Load it with: source <(rl completion bash)\n"
@@ -23,6 +35,7 @@ static const char bash_head[] =
 	"\tfile) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
 	"\tdir) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
 	"\twords) COMPREPLY=($(compgen -W \"$2\" -- \"$cur\")) ;;\n"
+	"\t*) COMPREPLY=($(compgen -W \"$(_rl_names $1)\" -- \"$cur\")) ;;\n"
 	"\tesac\n"
 	"}\n";
 
@@ -53,14 +66,14 @@ static const char bash_tail[] =
 	"\tdone\n"
 	"\t_rl_verb \"$verb\"\n"
 	"\t# The command inside the container is none of our business.\n"
-	"\tif [[ $operand == image1 ]]; then\n"
+	"\tif [[ $operand == *1 ]]; then\n"
 	"\t\tfor ((i = start; i < cword; i++)); do\n"
 	"\t\t\tcase ${words[i]} in\n"
 	"\t\t\t-*) [[ \" $valued \" == *\" ${words[i]} \"* ]] && ((i++)) ;;\n"
 	"\t\t\t*) compopt -o default 2>/dev/null; return ;;\n"
 	"\t\t\tesac\n"
 	"\t\tdone\n"
-	"\t\toperand=image\n"
+	"\t\toperand=${operand%1}\n"
 	"\tfi\n"
 	"\tif [[ $cur == --*=* ]]; then\n"
 	"\t\tprev=${cur%%=*} cur=${cur#*=}\n"
@@ -110,11 +123,28 @@ static void spellings(const struct opt_def *d, const char *separator, struct str
 		str_addf(out, "%s--%s", separator, aliases.items[i]);
 }
 
-static const char *operand_word(const struct verb *v)
+/* The row of `named` for the operands of a verb, or -1: its first operand counts. */
+static int named_operand(const struct verb *v)
 {
-	if (v->complete == COMPLETE_IMAGE && (v->parse_flags & OPT_STOP_AT_OPERAND))
-		return "image1";
-	return kind_word(v->complete);
+	const char *usage = v->usage ? v->usage : "";
+	const char *rest = str_after(usage, "[OPTIONS] ");
+	rest = rest ? rest : usage;
+	rest += *rest == '[';
+	for (size_t i = 0; v->complete == COMPLETE_NONE && i < ARRAY_SIZE(named); i++) {
+		const char *end = str_after(rest, named[i].word);
+		if (end && (!*end || !strchr("-ABCDEFGHIJKLMNOPQRSTUVWXYZ", *end)))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* What is behind the first operand of some verbs is a command inside the container: "container1". */
+static void operand_word(const struct verb *v, struct str *out)
+{
+	int i = named_operand(v);
+	str_adds(out, i >= 0 ? named[i].kind : kind_word(v->complete));
+	if ((i >= 0 || v->complete == COMPLETE_IMAGE) && (v->parse_flags & OPT_STOP_AT_OPERAND))
+		str_addc(out, '1');
 }
 
 /* One case of _rl_verb. */
@@ -203,6 +233,10 @@ static void bash_script(struct str *out)
 	autostrv struct strv pairs = STRV_INIT;
 	word_lists(&firsts, &families, &pairs);
 	str_adds(out, bash_head);
+	str_adds(out, "_rl_names() {\n\tcase $1 in\n");
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++)
+		str_addf(out, "\t%s) %s 2>/dev/null ;;\n", named[i].kind, named[i].command);
+	str_adds(out, "\tesac\n}\n");
 	str_adds(out, "_rl_verbs='");
 	join_words(&firsts, out);
 	str_adds(out, "'\n_rl_families='");
@@ -222,8 +256,10 @@ static void bash_script(struct str *out)
 		autostr struct str pattern = STR_INIT;
 		if (verb_table[i]->hidden)
 			continue;
+		autostr struct str operand = STR_INIT;
 		verb_pattern(verb_table[i], &pattern);
-		bash_verb(pattern.buf, verb_table[i]->opts, operand_word(verb_table[i]), verb_table[i]->choices, out);
+		operand_word(verb_table[i], &operand);
+		bash_verb(pattern.buf, verb_table[i]->opts, operand.buf, verb_table[i]->choices, out);
 	}
 	str_adds(out, "\tesac\n}\n_rl_value() {\n\tcase \"$1 $2\" in\n");
 	bash_values("", verb_global_opts, out);
@@ -299,7 +335,11 @@ static void fish_verb(const struct verb *v, struct str *out)
 		str_addc(out, '\n');
 	}
 	fish_options(condition.buf, v->opts, out);
-	if (v->complete == COMPLETE_IMAGE)
+	int name = named_operand(v);
+	if (name >= 0)
+		str_addf(out, "complete -c rl -n '%s' -f -a \"(%s 2>/dev/null)\"\n", condition.buf,
+			 named[name].command);
+	else if (v->complete == COMPLETE_IMAGE)
 		str_addf(out, "complete -c rl -n '%s' -f -a '(__rl_images)'\n", condition.buf);
 	else if (v->complete == COMPLETE_VERB)
 		str_addf(out, "complete -c rl -n '%s' -f -a '(rl --list-verbs)'\n", condition.buf);

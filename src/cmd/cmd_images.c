@@ -41,37 +41,13 @@ static const struct opt_def images_defs[] = {
 	OPT_END,
 };
 
-static const struct out_column plain_columns[] = {
-	{"Repository", "REPOSITORY", false},
-	{"Tag", "TAG", false},
-	{"Digest", "DIGEST", true},
-	{"ID", "IMAGE ID", false},
-	{"CreatedSince", "CREATED", false},
-	{"Size", "SIZE", false},
-	{"CreatedAt", "CREATED AT", true},
-	{"Created", "CREATED", true},
-	{"Bytes", "BYTES", true},
-	{"Broken", "BROKEN", true},
-	{"BuiltIn", "BUILT IN", true},
-	{"ReadOnly", "R/O", true},
-	OUT_COLUMN_END,
-};
-
-static const struct out_column digest_columns[] = {
-	{"Repository", "REPOSITORY", false},
-	{"Tag", "TAG", false},
-	{"Digest", "DIGEST", false},
-	{"ID", "IMAGE ID", false},
-	{"CreatedSince", "CREATED", false},
-	{"Size", "SIZE", false},
-	{"CreatedAt", "CREATED AT", true},
-	{"Created", "CREATED", true},
-	{"Bytes", "BYTES", true},
-	{"Broken", "BROKEN", true},
-	{"BuiltIn", "BUILT IN", true},
-	{"ReadOnly", "R/O", true},
-	OUT_COLUMN_END,
-};
+#define COLUMNS(digest_is_extra)                                                                                       \
+	{"Repository", "REPOSITORY", false}, {"Tag", "TAG", false}, {"Digest", "DIGEST", digest_is_extra},             \
+		{"ID", "IMAGE ID", false}, {"CreatedSince", "CREATED", false}, {"Size", "SIZE", false},                \
+		{"CreatedAt", "CREATED AT", true}, {"Created", "CREATED", true}, {"Bytes", "BYTES", true},             \
+		{"Broken", "BROKEN", true}, {"BuiltIn", "BUILT IN", true}, {"ReadOnly", "R/O", true}, OUT_COLUMN_END
+static const struct out_column plain_columns[] = {COLUMNS(true)};
+static const struct out_column digest_columns[] = {COLUMNS(false)};
 
 enum { DANGLING_ANY = -1 };
 

@@ -181,7 +181,7 @@ static int set_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable
 static int get_caps(uint64_t *ret_effective, uint64_t *ret_permitted)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {{.effective = 0}};
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -1;
 	*ret_effective = (uint64_t)data[1].effective << 32 | data[0].effective;

@@ -128,15 +128,17 @@ static int try_v2_dir(const struct cgroup_ask *a, const struct cgroup_host *h, c
 /* --cgroup-parent in the file system: below the mount, made where it is missing. */
 static char *parent_dir(const char *mount, const char *parent)
 {
-	autofree char *joined = xasprintf("%s/%s", mount, parent);
-	char *clean = path_clean(joined);
-	for (char *p = clean + strlen(mount) + 1; (p = strchr(p, '/')); p++) {
+	/* Cleaned on its own: ".." ends at the mount. */
+	autofree char *rooted = xasprintf("/%s", parent);
+	autofree char *inside = path_clean(rooted);
+	char *dir = xasprintf("%s%s", mount, inside);
+	for (char *p = dir + strlen(mount); (p = strchr(p + 1, '/'));) {
 		*p = '\0';
-		(void)!mkdir(clean, 0755);
+		(void)!mkdir(dir, 0755);
 		*p = '/';
 	}
-	(void)!mkdir(clean, 0755);
-	return clean;
+	(void)!mkdir(dir, 0755);
+	return dir;
 }
 
 static int try_directory(const struct cgroup_ask *a, const struct cgroup_host *h, struct cgroup_made *m)
@@ -149,11 +151,12 @@ static int try_directory(const struct cgroup_ask *a, const struct cgroup_host *h
 		autofree char *base = parent_dir(h->v2_mount, a->parent);
 		int errnum;
 		/* Down the way from the root, as far as we may: the parent can only hand on what it has. */
-		for (char *p = base + strlen(h->v2_mount); p && *p; p = strchr(p + 1, '/')) {
+		char *p = base + strlen(h->v2_mount);
+		do {
 			*p = '\0';
 			(void)cgroup_enable(base, cgroup_wanted(a->limits), &errnum);
 			*p = '/';
-		}
+		} while ((p = strchr(p + 1, '/')));
 		return try_v2_dir(a, h, base, m);
 	}
 	if (try_v2_dir(a, h, h->v2_own, m))

@@ -11,18 +11,7 @@
 #include <unistd.h>
 
 #include "rl/base/mem.h"
-
-/* Outer filters may know only mount(2), or only what came after it: whichever of the two works is used. */
-static int make_private(struct err *e)
-{
-	struct mount_attr attr = {.propagation = MS_PRIVATE};
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
-		return 0;
-	int errnum = errno;
-	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
-		return 0;
-	return err_sys(e, errnum, "make the mounts private");
-}
+#include "rl/kern/mnt.h"
 
 /* A descriptor of the new mount's root, attached at "/". */
 static int attach_by_new_calls(struct err *e)
@@ -57,7 +46,7 @@ static int attach_by_mount(void)
 int emptyroot_enter(struct err *e)
 {
 	struct err why = ERR_INIT;
-	int r = make_private(e);
+	int r = mnt_make_all_private(e);
 	if (r < 0)
 		return r;
 	autofd int mnt = attach_by_new_calls(&why);

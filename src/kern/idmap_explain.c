@@ -79,8 +79,8 @@ static void explain_refusal(int errnum, struct err *e)
 	else
 		err_hint(
 			e,
-			"a security policy (SELinux, AppArmor) refuses user namespaces: `dmesg` or the audit log names "
-			"it");
+			"a security policy (SELinux, AppArmor) refuses user namespaces (`dmesg` or the audit log names "
+			"it), or this is a chroot, where the kernel makes none");
 }
 
 bool idmap_try_again(int errnum, unsigned *tries)

@@ -300,6 +300,17 @@ int mnt_make_private_around(int fd, struct err *e)
 	return err_set(e, ENOENT, "the mount around a directory is not in the mount table");
 }
 
+int mnt_make_all_private(struct err *e)
+{
+	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		return 0;
+	int errnum = errno;
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return 0;
+	return err_sys(e, errnum, "make the mounts private");
+}
+
 int mnt_pivot(int rootfd, struct err *e)
 {
 	/* pivot_root(".", ".") puts the old root on top of the new one; detaching "." then removes the old one, and no

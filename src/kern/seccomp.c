@@ -95,3 +95,16 @@ int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_actio
 	const struct seccomp_filter filter = {.insns = program.insns, .count = program.count};
 	return seccomp_filter_load(&filter, SECCOMP_FILTER_FLAG_TSYNC, e);
 }
+
+int seccomp_self_rules(const struct seccomp_rule *rules, size_t count, struct err *e)
+{
+	autoprogram struct seccomp_program program = SECCOMP_PROGRAM_NONE;
+	const struct seccomp_rules list = {.default_action = SECCOMP_RET_KILL_PROCESS,
+					   .archs = SECCOMP_ARCH_BIT(seccomp_native_arch()),
+					   .rules = rules,
+					   .count = count};
+	int r = seccomp_filter_tree(&list, &program, e);
+	if (r < 0)
+		return r;
+	return seccomp_filter_load(&(struct seccomp_filter){.insns = program.insns, .count = program.count}, 0, e);
+}

@@ -95,20 +95,6 @@ static int copy_meta(const struct walk *w, int from, int to, const struct stat *
 	return 0;
 }
 
-static int copy_by_hand(int from, int to, struct err *e)
-{
-	enum { CHUNK = 128 * 1024 };
-	autofree char *buf = xmalloc(CHUNK);
-	for (;;) {
-		ssize_t n = io_read_full(from, buf, CHUNK, e);
-		if (n <= 0)
-			return (int)n;
-		int r = io_write_all(to, buf, (size_t)n, e);
-		if (r < 0)
-			return r;
-	}
-}
-
 static int copy_bytes(int from, int to, struct err *e)
 {
 	if (ioctl(to, FICLONE, from) == 0)
@@ -120,7 +106,7 @@ static int copy_bytes(int from, int to, struct err *e)
 		/* Some file systems say 0 for what they cannot do; both offsets stand where the rest begins. */
 		if (n <= 0)
 			return n == 0 || errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS
-				       ? copy_by_hand(from, to, e)
+				       ? io_copy_rest(from, to, e)
 				       : err_sys(e, errno, "copy");
 	}
 }

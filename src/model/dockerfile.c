@@ -69,15 +69,21 @@ void dockerfile_excerpt(const struct dockerfile_where *w, struct str *out)
 
 void joined_place(const struct joined *j, size_t at, unsigned *ret_line, unsigned *ret_column)
 {
-	size_t i = j->npieces;
-	while (i > 1 && j->pieces[i - 1].at > at)
-		i--;
-	if (i == 0) {
+	if (!j->npieces) {
 		*ret_line = 1;
 		*ret_column = 1;
 		return;
 	}
-	const struct joined_piece *p = &j->pieces[i - 1];
+	/* The last piece that does not begin behind `at`. Halving: one instruction may have as many lines as it has words. */
+	size_t low = 0;
+	for (size_t high = j->npieces; high - low > 1;) {
+		size_t middle = low + (high - low) / 2;
+		if (j->pieces[middle].at > at)
+			high = middle;
+		else
+			low = middle;
+	}
+	const struct joined_piece *p = &j->pieces[low];
 	*ret_line = p->line;
 	*ret_column = p->column + (unsigned)(at - p->at);
 }

@@ -30,14 +30,13 @@ enum { TCP_STATE_CLOSE = 7, OPTION_MAX = 64 };
 
 bool connect_is_fresh(const struct connect_call *k)
 {
-	struct sockaddr_storage own;
+	struct sockaddr_in6 own = {.sin6_family = AF_UNSPEC}; /* sin_port and sin6_port are in the same place */
 	struct tcp_info info = {0};
 	char device[16];
 	socklen_t len = sizeof(own), info_len = sizeof(info), device_len = sizeof(device);
 	if ((k->flags & O_ASYNC) || getsockname(k->sock, (struct sockaddr *)&own, &len) < 0)
 		return false;
-	/* sin_port and sin6_port are in the same place. */
-	if (((const struct sockaddr_in *)(const void *)&own)->sin_port != 0)
+	if (own.sin6_port != 0)
 		return false;
 	if (getsockopt(k->sock, IPPROTO_TCP, TCP_INFO, &info, &info_len) < 0 || info.tcpi_state != TCP_STATE_CLOSE)
 		return false;
@@ -127,7 +126,7 @@ int connect_take_port(struct connect *c, struct err *e)
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in a4 = {.sin_family = AF_INET};
-	struct sockaddr_storage got;
+	struct sockaddr_in6 got = {.sin6_family = AF_UNSPEC}; /* sin_port and sin6_port are in the same place */
 	socklen_t len = sizeof(got);
 	autofd int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool v6 = fd >= 0 && bind(fd, (struct sockaddr *)&a6, sizeof(a6)) == 0;
@@ -139,8 +138,7 @@ int connect_take_port(struct connect *c, struct err *e)
 	}
 	if (getsockname(fd, (struct sockaddr *)&got, &len) < 0)
 		return err_sys(e, errno, "take a port");
-	/* sin_port and sin6_port are in the same place. */
-	uint32_t port = ntohs(((const struct sockaddr_in *)(const void *)&got)->sin_port);
+	uint32_t port = ntohs(got.sin6_port);
 	c->port_range = port << 16 | port;
 	c->port_fd = take_fd(&fd);
 	return connect_deafen(c, c->model_fd) < 0 ? err_sys(e, errno, "IP_LOCAL_PORT_RANGE (Linux 6.3)") : 0;

@@ -79,13 +79,5 @@ static const struct seccomp_rule rules[] = {
 
 int filter_load(struct err *e)
 {
-	autoprogram struct seccomp_program program = SECCOMP_PROGRAM_NONE;
-	struct seccomp_rules list = {.default_action = SECCOMP_RET_KILL_PROCESS,
-				     .archs = SECCOMP_ARCH_BIT(seccomp_native_arch()),
-				     .rules = rules,
-				     .count = ARRAY_SIZE(rules)};
-	int r = seccomp_filter_tree(&list, &program, e);
-	if (r >= 0)
-		r = seccomp_filter_load(&(struct seccomp_filter){.insns = program.insns, .count = program.count}, 0, e);
-	return r;
+	return seccomp_self_rules(rules, ARRAY_SIZE(rules), e);
 }

@@ -118,11 +118,9 @@ static int set_pairs(struct build *b, struct build_stage *s, const struct docker
 		int r = build_expand(b, s, raw, &key, e);
 		if (r >= 0)
 			r = build_expand(b, s, raw_value, &value, e);
-		if (key)
-			strv_add_owned(&keys, key);
-		if (value)
-			strv_add_owned(&values, value);
-		if (r >= 0 && !*key)
+		strv_add_owned(&keys, key ? key : xstrdup(""));
+		strv_add_owned(&values, value ? value : xstrdup(""));
+		if (r >= 0 && key && !*key)
 			r = err_set(e, EINVAL, "the name is empty");
 		if (r < 0)
 			return build_at(b, i, i->words[k].line, i->words[k].column, (unsigned)strlen(i->words[k].text),

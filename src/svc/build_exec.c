@@ -437,8 +437,10 @@ static int on_signal(void *arg, const struct signalfd_siginfo *info, struct err 
 
 static void stop_all(struct build *b)
 {
-	while (b->clearing)
-		forget_clearing(b->clearing);
+	for (struct build_child *c = b->clearing, *next; c; c = next) {
+		next = c->next_clearing;
+		forget_clearing(c);
+	}
 	for (size_t k = 0; k < b->nstages; k++)
 		if (b->stages[k].child)
 			child_free(b->stages[k].child);

@@ -323,9 +323,11 @@ static int add_bind(struct build_job *j, struct container *c, size_t n, const st
 	if (r < 0)
 		return r;
 	if (m->stage >= 0 || (x && x->is_image)) {
-		const struct build_stage *s = m->stage >= 0 ? &b->stages[m->stage] : NULL;
 		struct rt_mount *rm = rtspec_add_mount(&c->spec, RT_LAYERS, stage, m->target, MNT_RDONLY);
-		stack_of(b, s ? s->layers : x->layers, s ? s->nlayers : x->nlayers, &rm->lowers);
+		if (m->stage >= 0)
+			stack_of(b, b->stages[m->stage].layers, b->stages[m->stage].nlayers, &rm->lowers);
+		else if (x)
+			stack_of(b, x->layers, x->nlayers, &rm->lowers);
 		rm->subpath = xstrdup(m->source ? m->source : "/");
 		return 0;
 	}

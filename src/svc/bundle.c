@@ -89,7 +89,7 @@ static void put_mappings(json_t *linux_doc, const char *key, const struct idmap_
 static int put_user(json_t *process, const char *text, int rootfd, struct err *e)
 {
 	struct user_spec spec;
-	struct user_ids ids;
+	struct user_ids ids = {.uid = 0};
 	autostr struct str passwd = STR_INIT;
 	autostr struct str group = STR_INIT;
 	int r = user_spec_parse(text, &spec, e);

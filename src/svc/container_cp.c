@@ -182,8 +182,9 @@ static int enter_root(const struct side *s, struct err *e)
 	const struct run_opts *o = &s->k.rec.config.o;
 	if (!s->k.has_map && unshare(CLONE_NEWNS) < 0)
 		return err_sys(e, errno, "make a mount namespace");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(e, errno, "make mounts private");
+	int r = mnt_make_all_private(e);
+	if (r < 0)
+		return r;
 	autofd int rootfd = -1;
 	if (host_image_is(o))
 		return container_stack_need_layers(&s->k, "cp", e);
@@ -196,7 +197,7 @@ static int enter_root(const struct side *s, struct err *e)
 		if (rootfd < 0)
 			return rootfd;
 	}
-	int r = bind_mounts(&s->k, rootfd, e);
+	r = bind_mounts(&s->k, rootfd, e);
 	return r < 0 ? r : take_fd(&rootfd);
 }
 

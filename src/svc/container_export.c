@@ -358,8 +358,9 @@ static int stack_read_only(const struct export *x, struct err *e)
 	autofree int *lower = xcalloc(n + 1, sizeof(int));
 	if (!x->has_map && unshare(CLONE_NEWNS) < 0)
 		return err_sys(e, errno, "make a mount namespace");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(e, errno, "make mounts private");
+	int r = mnt_make_all_private(e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < n; i++) {
 		lower[i] = open(x->dirs.items[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (lower[i] < 0)

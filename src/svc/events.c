@@ -348,8 +348,9 @@ int events_read(const char *root, const struct events_opts *o, int (*fn)(void *a
 {
 	struct store s;
 	int r = check_filters(o->filters, e);
-	if (r == 0)
-		r = store_open(root, true, &s, e);
+	if (r < 0)
+		return r;
+	r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
 	struct reader reader = {.o = o, .fn = fn, .arg = arg, .fd = -1, .part = STR_INIT};

@@ -49,7 +49,7 @@ static bool is_refusal(int r)
 static int split_path(const char *path, struct strv *parts, struct err *e)
 {
 	strv_split(parts, path ? path : "", ':');
-	if (parts->count != 3 || !*parts->items[2] || strchr(path, '/'))
+	if (!path || parts->count != 3 || !*parts->items[2] || strchr(path, '/'))
 		return err_set(e, EINVAL,
 			       "linux.cgroupsPath '%s' is not slice:prefix:name, as --systemd-cgroup wants it",
 			       path ? path : "");

@@ -208,7 +208,7 @@ int oci_idmap_userns(const struct oci_list *uids, const struct oci_list *gids, s
 {
 	struct idmap map = {.form = IDMAP_IDENTITY, .key = "mount"};
 	struct idmap_job job = IDMAP_JOB_NONE;
-	int pair[2];
+	int pair[2] = {-1, -1};
 	int r = oci_extents(uids, "mounts.uidMappings", map.uid, &map.nuid, e);
 	if (r == 0)
 		r = oci_extents(gids, "mounts.gidMappings", map.gid, &map.ngid, e);

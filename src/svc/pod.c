@@ -172,9 +172,9 @@ int pod_adopt(const char *root, struct run_opts *o, struct err *e)
 {
 	struct pod p;
 	const char *name = str_after(o->pod, "new:");
-	int r = name ? make_new(root, o, name, e) : 0;
-	if (r == 0)
-		r = open_pod(root, name ? name : o->pod, &p, e);
+	if (name && make_new(root, o, name, e) < 0)
+		return err_ctx(e, "--pod");
+	int r = open_pod(root, name ? name : o->pod, &p, e);
 	if (r < 0)
 		return err_ctx(e, "--pod");
 	const char *id = p.holder->config.id;

@@ -41,6 +41,13 @@ static void secret_free(struct secret *s)
 		.data = STR_INIT                                                                                       \
 	}
 
+static struct secret take_secret(struct secret *s)
+{
+	struct secret taken = *s;
+	*s = (struct secret)SECRET_NONE;
+	return taken;
+}
+
 static int list_names(int dir, struct strv *out, struct err *e)
 {
 	autostrv struct strv all = STRV_INIT;
@@ -79,8 +86,7 @@ static int read_secret(int dir, const char *name, struct secret *ret, struct err
 	str_free(&all);
 	if (r < 0)
 		return err_ctx(e, "secret %s", name);
-	*ret = s;
-	s = (struct secret)SECRET_NONE;
+	*ret = take_secret(&s);
 	return 0;
 }
 
@@ -127,8 +133,7 @@ static int find_secret(int dir, const char *name, char **ret_name, struct secret
 	if (r < 0 || !which)
 		return r < 0 ? r : not_found(dir, name, e);
 	*ret_name = xstrdup(which);
-	*ret = found;
-	found = (struct secret)SECRET_NONE;
+	*ret = take_secret(&found);
 	return 0;
 }
 

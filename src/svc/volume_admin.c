@@ -311,8 +311,9 @@ int volume_prune(const char *root, bool all, const struct strv *filters, struct 
 	struct store s;
 	autostrv struct strv names = STRV_INIT;
 	int r = check_filters(filters, e);
-	if (r == 0)
-		r = open_volumes(root, &s, e);
+	if (r < 0)
+		return r;
+	r = open_volumes(root, &s, e);
 	if (r < 0)
 		return r;
 	r = volume_names(&s, &names, e);
@@ -372,8 +373,9 @@ int volume_rows(const char *root, const struct strv *filters, json_t **ret_rows,
 	autostrv struct strv names = STRV_INIT;
 	autojson json_t *rows = json_array();
 	int r = check_filters(filters, e);
-	if (r == 0)
-		r = store_open(root, true, &s, e);
+	if (r < 0)
+		return r;
+	r = store_open(root, true, &s, e);
 	if (r < 0)
 		return r;
 	r = volume_names(&s, &names, e);

@@ -98,6 +98,14 @@ completes "names of images" "busybox:latest" run --rm bus
 completes "names of images with a colon" "latest" run --rm busybox:l
 completes "global options" "--root" --ro
 completes "verbs for help" "import" help imp
+rl create --name whale --network none busybox true >/dev/null && rl volume create wvol >/dev/null && rl network create wnet >/dev/null
+completes "names of containers" "whale" rm wh
+completes "more of them" "whale" stop other wh
+completes "the container of exec" "whale" exec -i wh
+completes "names of volumes" "wvol" volume inspect w
+completes "names of networks" "wnet" network rm w
+is "what exec runs is not completed" "$(bash complete rl exec whale w | tr -d '\n')" ""
+rl rm whale >/dev/null && rl volume rm wvol >/dev/null && rl network rm wnet >/dev/null
 is "the command inside the container is not completed" "$(bash complete rl run busybox r | tr -d '\n')" ""
 
 # --- output

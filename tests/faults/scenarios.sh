@@ -4,6 +4,8 @@
 # failure counts only where it runs before an undisturbed COMMAND. Both are shell text that may use T, IMAGE_TAR and
 # LOAD_TAR; COMMAND is one command. Names begin with x, so that none is the beginning of an id.
 #
+# RL_FAULT_ONLY, a regular expression, leaves those whose NAME matches it.
+#
 # prepare_scenarios makes the files and the image localhost/whole, which no COMMAND touches.
 
 SCENARIOS=(
@@ -54,6 +56,10 @@ SCENARIOS=(
 	'build|:|rl build -q --no-cache -t localhost/xbuild "$T/context"'
 	'build, cached|:|rl build -q -t localhost/xbuild "$T/context"'
 )
+ALL_SCENARIOS=${#SCENARIOS[@]}
+if [ -n "${RL_FAULT_ONLY:-}" ]; then
+	mapfile -t SCENARIOS < <(printf '%s\n' "${SCENARIOS[@]}" | grep -E "^[^|]*($RL_FAULT_ONLY)[^|]*\|")
+fi
 
 prepare_scenarios() {
 	export T IMAGE_TAR=$T/image.tar LOAD_TAR=$T/load.tar

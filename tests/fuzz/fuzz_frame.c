@@ -5,9 +5,8 @@
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude tests/fuzz/fuzz_frame.c src/base/{mem,err,str,log,io}.c
  *           src/engine/net/{frame,frag,shape,dns,addr,opts}.c src/kern/netlink.c -lslirp -o fuzz_frame
  *
- * Input: frames, each with two bytes of length and one of flags before it. Random bytes do not get far, so the flags
- * ask for repairs: 1 own MAC, 2 own source address and IP checksum, 4 TCP, UDP or ICMP checksum. libslirp's system calls
- * are refused here, so that nothing leaves the machine and nothing is remembered between runs but its tables.
+ * Input: as frames.h has it. libslirp's system calls are refused here, so that nothing leaves the machine and nothing is
+ * remembered between runs but its tables.
  *
  * Checked besides what the sanitizers see: whatever passes has the container's source and no closed destination, and a
  * frame put together from fragments is never a fragment.
@@ -21,6 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "frames.h"
 #include "rl/engine/net_dns.h"
 #include "rl/engine/net_frag.h"
 #include "rl/engine/net_frame.h"
@@ -139,66 +139,6 @@ static void set_up(void)
 	slirp = slirp_new(&cfg, &callbacks, NULL);
 }
 
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void repair_l4(uint8_t *f, size_t l4, size_t len, int family, uint8_t proto)
-{
-	size_t at = proto == IPPROTO_TCP ? 16 : proto == IPPROTO_UDP ? 6 : 2;
-	if (l4 + at + 2 > len)
-		return;
-	if (proto == IPPROTO_UDP && l4 + 8 <= len)
-		put16(f + l4 + 4, len - l4);
-	put16(f + l4 + at, 0);
-	const uint8_t *ip = f + 14;
-	put16(f + l4 + at, proto == IPPROTO_ICMP
-				   ? frame_checksum(f + l4, len - l4, 0)
-				   : frame_l4_checksum(family, ip + (family == AF_INET ? 12 : 8),
-						       ip + (family == AF_INET ? 16 : 24), proto, f + l4, len - l4));
-}
-
-static void repair(uint8_t *f, size_t len, uint8_t flags)
-{
-	if (flags & 1 && len >= 12)
-		memcpy(f + 6, policy.mac, 6);
-	if (flags & 8 && len >= 34) {
-		put16(f + 12, 0x0800);
-		f[14] = 0x45;
-	}
-	if (flags & 16 && len >= 54) {
-		put16(f + 12, 0x86dd);
-		f[14] = 0x60;
-	}
-	if (len >= 34 && f[12] == 8 && f[13] == 0) {
-		if (flags & 2) {
-			memcpy(f + 26, &policy.address, 4);
-			put16(f + 16, len - 14);
-		}
-		if (flags & 4)
-			repair_l4(f, 34, len, AF_INET, f[23]);
-		if (flags & 2) {
-			put16(f + 24, 0);
-			put16(f + 24, frame_checksum(f + 14, 20, 0));
-		}
-	} else if (len >= 54 && f[12] == 0x86) {
-		if (flags & 2) {
-			memcpy(f + 22, &policy.address6, 16);
-			put16(f + 18, len - 54);
-		}
-		if (flags & 4)
-			repair_l4(f, 54, len, AF_INET6, f[20]);
-	}
-}
-
-static void must(bool cond)
-{
-	if (!cond)
-		abort();
-}
-
 static void check_passed(const uint8_t *f, const struct frame_info *i)
 {
 	struct in_addr a4;
@@ -242,45 +182,22 @@ static void one_frame(const uint8_t *f, size_t len)
 	}
 }
 
-static int add_poll(int fd, int events, void *opaque)
-{
-	(void)fd;
-	(void)events;
-	(void)opaque;
-	return 0;
-}
-
-static int no_events(int index, void *opaque)
-{
-	(void)index;
-	(void)opaque;
-	return 0;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!slirp)
 		set_up();
-	while (size > 3) {
-		size_t len = ((size_t)data[0] << 8 | data[1]) % 2048;
-		uint8_t flags = data[2];
-		data += 3;
-		size -= 3;
-		len = len < size ? len : size;
-		/* A copy of exact size: the sanitizer sees one byte too many. */
-		uint8_t *f = malloc(len ? len : 1);
-		memcpy(f, data, len);
-		repair(f, len, flags);
+	const struct frame_origin who = {policy.mac, policy.address, policy.address6};
+	size_t len;
+	uint8_t flags;
+	for (uint8_t *f; (f = frame_take(&data, &size, &len, &flags)); free(f)) {
+		frame_repair(&who, f, len, flags);
 		one_frame(f, len);
-		free(f);
-		data += len;
-		size -= len;
 		now_ms += 10;
 	}
 	uint32_t timeout = UINT32_MAX;
-	slirp_pollfds_fill(slirp, &timeout, add_poll, NULL);
-	slirp_pollfds_poll(slirp, 0, no_events, NULL);
+	slirp_pollfds_fill(slirp, &timeout, frame_add_poll, NULL);
+	slirp_pollfds_poll(slirp, 0, frame_no_events, NULL);
 	now_ms += 600; /* connections and datagrams of the past run out of time */
 	return 0;
 }

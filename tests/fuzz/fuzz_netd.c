@@ -4,8 +4,7 @@
  * the frame in hand to libslirp, the resolver, ping, egress policies and a shared network's names.
  *
  * Input: one byte that chooses the set-up (1: a network with two containers, 2: a policy, 4: the other list), then frames
- * as fuzz_frame.c has them: two bytes of length, one of flags (1 own MAC, 2 own source address and IP checksum, 4 checksum
- * of the payload, 32 the other container), the bytes. Flag 64: the bytes are the answer of a name server to the query in
+ * as frames.h has them. Flag 32: from the other container; 64: the bytes are the answer of a name server to the query in
  * hand.
  *
  * connect, sendto and sockets are answered here, so that nothing leaves the machine. Checked besides what the sanitizers
@@ -33,17 +32,12 @@
 #undef find
 #undef finish
 #undef IDLE_MS
+#include "frames.h"
 #include "src/netd/loop.c"
 #include "src/netd/resolver.c"
 
 static struct net_target only;
 static struct netd *instances[8];
-
-static void must(bool cond)
-{
-	if (!cond)
-		abort();
-}
 
 /* ---- what guard.c and the kernel would do ---- */
 
@@ -164,56 +158,15 @@ static struct netd *set_up(unsigned how)
 
 /* ---- frames ---- */
 
-static void put16be(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void repair_l4(uint8_t *f, size_t l4, size_t len, int family, uint8_t proto)
-{
-	size_t at = proto == IPPROTO_TCP ? 16 : proto == IPPROTO_UDP ? 6 : 2;
-	const uint8_t *ip = f + 14;
-	if (l4 + at + 2 > len)
-		return;
-	if (proto == IPPROTO_UDP && l4 + 8 <= len)
-		put16be(f + l4 + 4, len - l4);
-	put16be(f + l4 + at, 0);
-	put16be(f + l4 + at, proto == IPPROTO_ICMP
-				     ? frame_checksum(f + l4, len - l4, 0)
-				     : frame_l4_checksum(family, ip + (family == AF_INET ? 12 : 8),
-							 ip + (family == AF_INET ? 16 : 24), proto, f + l4, len - l4));
-}
-
 static void repair(const struct netd *n, uint8_t *f, size_t len, uint8_t flags)
 {
-	struct net_host who = {.address = n->opts.address, .address6 = n->opts.address6};
-	const uint8_t *mac = macs[n->hosts && flags & 32];
+	struct frame_origin who = {macs[n->hosts && flags & 32], n->opts.address, n->opts.address6};
 	for (size_t i = 0; n->hosts && i < n->hosts->count; i++)
-		if (memcmp(n->hosts->items[i].mac, mac, NET_MAC_LEN) == 0)
-			who = n->hosts->items[i];
-	if (flags & 1 && len >= 12)
-		memcpy(f + 6, mac, 6);
-	if (len >= 34 && f[12] == 8 && f[13] == 0) {
-		if (flags & 2) {
-			f[14] = 0x45;
-			memcpy(f + 26, &who.address, 4);
-			put16be(f + 16, len - 14);
+		if (memcmp(n->hosts->items[i].mac, who.mac, NET_MAC_LEN) == 0) {
+			who.address = n->hosts->items[i].address;
+			who.address6 = n->hosts->items[i].address6;
 		}
-		if (flags & 4)
-			repair_l4(f, 34, len, AF_INET, f[23]);
-		if (flags & 2) {
-			put16be(f + 24, 0);
-			put16be(f + 24, frame_checksum(f + 14, 20, 0));
-		}
-	} else if (len >= 54 && f[12] == 0x86 && f[13] == 0xdd) {
-		if (flags & 2) {
-			memcpy(f + 22, &who.address6, 16);
-			put16be(f + 18, len - 54);
-		}
-		if (flags & 4)
-			repair_l4(f, 54, len, AF_INET6, f[20]);
-	}
+	frame_repair(&who, f, len, flags);
 }
 
 /* What a name server could say to the container that asked. */
@@ -222,21 +175,6 @@ static void take_answer(const struct netd *n, const uint8_t *msg, size_t len)
 	for (size_t i = 0; i < n->rights->count; i++)
 		if (n->rights->items[i].egress)
 			(void)egress_learn(n->rights->items[i].egress, msg, len, netd_now_ms());
-}
-
-static int no_poll(int fd, int events, void *opaque)
-{
-	(void)fd;
-	(void)events;
-	(void)opaque;
-	return 0;
-}
-
-static int no_events(int index, void *opaque)
-{
-	(void)index;
-	(void)opaque;
-	return 0;
 }
 
 /* Queries and echo requests under way: their sockets lead nowhere. */
@@ -249,8 +187,8 @@ static void finish_all(struct netd *n)
 		if (n->ping->sessions[i].fd >= 0)
 			ping_finish(n->ping, &n->ping->sessions[i]);
 	uint32_t timeout = UINT32_MAX;
-	slirp_pollfds_fill(n->slirp, &timeout, no_poll, NULL);
-	slirp_pollfds_poll(n->slirp, 0, no_events, NULL);
+	slirp_pollfds_fill(n->slirp, &timeout, frame_add_poll, NULL);
+	slirp_pollfds_poll(n->slirp, 0, frame_no_events, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -262,24 +200,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	*n = *n ? *n : set_up(data[0] & 7);
 	data++;
 	size--;
-	while (size > 3) {
-		size_t len = ((size_t)data[0] << 8 | data[1]) % 2048;
-		uint8_t flags = data[2];
-		data += 3;
-		size -= 3;
-		len = len < size ? len : size;
-		/* A copy of exact size: the sanitizer sees one byte too many. */
-		uint8_t *f = malloc(len ? len : 1);
-		memcpy(f, data, len);
+	size_t len;
+	uint8_t flags;
+	for (uint8_t *f; (f = frame_take(&data, &size, &len, &flags)); free(f)) {
 		if (flags & 64) {
 			take_answer(*n, f, len);
 		} else {
 			repair(*n, f, len, flags);
 			take_frame(*n, f, len);
 		}
-		free(f);
-		data += len;
-		size -= len;
 	}
 	finish_all(*n);
 	return 0;

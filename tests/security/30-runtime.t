@@ -41,11 +41,20 @@ own run --rm --network none payload /proc/self/exe >/dev/null 2>&1
 own run --rm --network none --init payload /tinit overwrite-exe >over 2>&1
 is "CVE-2019-5736: a user's own rl binary is the same after a container tried to write it" "$(sha256sum <mine/bin/rl)" "$sum"
 unlike "CVE-2019-5736: no executable of the container's processes could be opened for writing as rl" "$(cat over)" 'rl.*ok'
+# The container executes our binary, and the image's dynamic loader gets hold of it. (That a running program cannot be
+# written is no protection: it runs no more at some time, and Linux 6.11 and 6.12 allowed it.)
+cp "$HELPERS/bin/interp" .
+evil loader "skip.add('lib64'); entry('lib64', tarfile.DIRTYPE); entry('lib64/ld-linux-x86-64.so.2', data=open('interp', 'rb').read(), mode=0o755)"
+got=$(own run --rm --network none loader /proc/self/exe 2>&1)
+like "CVE-2019-5736: an image's dynamic loader gets a sealed copy of rl" "$got" '^[0-9]+ seals=15 writable=[1-9]'
+isnt "CVE-2019-5736: which is not the file on disk" "${got%% *}" "$(stat -c %i mine/bin/rl)"
 
 # --- targets that the image turned into links ---
 for dir in proc sys dev; do
 	evil "ln$dir" "skip.add('$dir'); entry('$dir', tarfile.SYMTYPE, link='$T/outside')"
 	must_fail "CVE-2019-19921 CVE-2023-27561: an image whose /$dir is a link is refused" --status 125 --stderr "$dir" run "ln$dir" /tinit exit 0
+	evil "in$dir" "skip.add('$dir'); entry('own', tarfile.DIRTYPE); entry('$dir', tarfile.SYMTYPE, link='own')"
+	must_fail "CVE-2023-28642: also a link to a directory of the image" --status 125 --stderr "$dir" run "in$dir" /tinit exit 0
 	evil "rel$dir" "skip.add('$dir'); entry('$dir', tarfile.SYMTYPE, link='../../../../../../../../../$T/outside')"
 	must_fail "CVE-2023-28642: also a relative one" --status 125 --stderr "$dir" run "rel$dir" /tinit exit 0
 done
@@ -61,18 +70,23 @@ evil tmplink "skip.add('tmp'); entry('tmp', tarfile.SYMTYPE, link='/../../../$T/
 run --tmpfs /tmp -v "$T/outside:/tmp/x/y:ro" tmplink /tinit exit 0 >/dev/null 2>&1
 unchanged "CVE-2026-87766: mount points are not made through links to the host"
 evil devnull "skip.add('dev'); entry('dev', tarfile.DIRTYPE); entry('dev/null', tarfile.SYMTYPE, link='/proc/sys/kernel/core_pattern'); entry('dev/pts', tarfile.SYMTYPE, link='$T/outside'); entry('dev/console', tarfile.SYMTYPE, link='$T/outside/f')"
-is "CVE-2025-31133: an image's /dev/null is not what masks are made of" "$(run devnull /tinit stat /proc/kcore 2>&1 | grep -c core_pattern)" 0
+like "CVE-2025-31133: an image's /dev/null is not what masks are made of" "$(run devnull /tinit stat /proc/keys 2>&1)" '^/proc/keys c.* dev 1:3'
+mkdir owndev && ln -s /proc/sys/kernel/core_pattern owndev/null
+like "CVE-2025-31133: nor is that of a volume on /dev" "$(run -v "$T/owndev:/dev" payload /tinit stat /proc/keys 2>&1)" '^/proc/keys c.* dev 1:3'
 unchanged "CVE-2025-52565: an image's /dev/console and /dev/pts lead nowhere"
 
 # --- working directory and descriptors ---
 reached=
+exec 9</ # a directory of the host's that somebody left open
 for n in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 20 30 100 500 1023; do
 	out=$(run -w "/proc/self/fd/$n" busybox sh -c 'cat ../../../../../../../../etc/hostname 2>/dev/null; pwd' 2>/dev/null) &&
 		[ "$out" != "" ] && grep -q "$(cat /etc/hostname)" <<<"$out" && reached="$reached $n"
 done
+exec 9<&-
 is "CVE-2024-21626: no /proc/self/fd/N as working directory reaches the host" "$reached" ""
 must_fail "CVE-2024-21626: such a working directory is refused" --status 126 run -w /proc/self/fd/7 busybox true
 is "CVE-2016-9962: the payload has no descriptor above 2" "$(tinit fds)" ""
+is "CVE-2016-9962: nor one that rl's caller left open" "$(exec 9</; tinit fds)" ""
 is "CVE-2016-9962: nor has the reaper of --init" "$(run --init busybox sh -c 'ls /proc/1/fd 2>/dev/null | wc -l')" 0
 
 # --- users and groups ---

@@ -15,6 +15,13 @@ for source in abs up magic cwd one abs/secret ../outside ../../../../../../../..
 	must_fail "CVE-2024-1753: bind of $(basename "$source") of the context stays inside" \
 		text "FROM busybox\nRUN --mount=type=bind,source=$source,target=/m,rw grep -rq . /m/ && echo x > /m/written\n" ctx
 done
+for source in abs up magic cwd one abs/secret up/secret magic/etc/passwd; do
+	must_fail "CVE-2024-1753: a read-only bind of $source of the context stays inside" \
+		text "FROM busybox\nRUN --mount=type=bind,source=$source,target=/m grep -rq . /m\n" ctx
+done
+for how in rw ro; do
+	ok "while $how binds of what is there work" text "FROM busybox\nRUN --mount=type=bind,source=dir,target=/m,$how ls /m\n" ctx
+done
 cat >evil <<END
 FROM busybox
 RUN ln -s $T/outside /abs; ln -s /proc/self/root /magic; ln -s ../../../../../../../../../..$T/outside /up; ln -s / /root2

@@ -33,7 +33,7 @@ static int unpack(struct fixture *f, const struct str *blob, const char *name, i
 static void test_result(struct fixture *f)
 {
 	struct err e = ERR_INIT;
-	struct archive_unpacked u;
+	struct archive_unpacked u = {.entries = 0};
 	char digest[ARCHIVE_DIGEST_SIZE];
 	autofd int tee = memfd_create("tee", MFD_CLOEXEC);
 	tap_is_int(unpack(f, &f->tar, "one", tee, &u, &e), 0, "a layer is unpacked");
@@ -94,7 +94,7 @@ static void test_failures(struct fixture *f)
 static void test_killed(struct fixture *f)
 {
 	struct err e = ERR_INIT;
-	struct archive_unpacked u;
+	struct archive_unpacked u = {.entries = 0};
 	struct archive_job job = ARCHIVE_JOB_NONE;
 	int writer;
 	role_test_stuck(&f->map, f->top, "killed", &f->tar, STUCK_AT, &job, &writer);

@@ -19,6 +19,8 @@
 int io_write_all(int fd, const void *data, size_t len, struct err *e) RL_CHECK;
 /* Read up to `len` bytes; fewer only at end of file. Returns the number read. */
 ssize_t io_read_full(int fd, void *data, size_t len, struct err *e) RL_CHECK;
+/* Write to `to` what is left to read of `from`, where the kernel cannot copy by itself. */
+int io_copy_rest(int from, int to, struct err *e) RL_CHECK;
 /* Append the rest of fd to `out`; -EFBIG past `max` bytes. `what` names it in errors. */
 int io_read_rest(int fd, size_t max, const char *what, struct str *out, struct err *e) RL_CHECK;
 /* Read a whole regular file, at most `max` bytes. -ENOENT is returned like any other failure, text included. */

@@ -80,6 +80,9 @@ int mnt_pivot(int rootfd, struct err *e) RL_CHECK;
  * mounted below and cannot be named any more. */
 int mnt_move_to_root(int rootfd, struct err *e) RL_CHECK;
 
+/* Make every mount of this namespace private. Outer filters may know only mount(2), or only what came after it:
+ * whichever of the two works is used. */
+int mnt_make_all_private(struct err *e) RL_CHECK;
 /* Make the mount that `fd` lies in private, so that nothing mounted on it is seen elsewhere. */
 int mnt_make_private_around(int fd, struct err *e) RL_CHECK;
 

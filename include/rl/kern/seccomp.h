@@ -156,5 +156,8 @@ uint32_t seccomp_filter_simulate(const struct seccomp_filter *filter, const stru
  * default action. For helper programs, at start; sets no_new_privs. Numbers are __NR_*; any order, duplicates allowed.
  * Does not use libseccomp: about 50 us. */
 int seccomp_self_allow(const int *syscalls, size_t count, uint32_t default_action, struct err *e) RL_CHECK;
+/* The same by rules with conditions on arguments, on the calling thread; every other call, and every one of another
+ * architecture, ends the process. no_new_privs is set before, by the caller. */
+int seccomp_self_rules(const struct seccomp_rule *rules, size_t count, struct err *e) RL_CHECK;
 
 #endif

@@ -215,11 +215,13 @@ static int run(void *arg)
 	char difference[ARCHIVE_DIFFERENCE_SIZE] = "";
 	struct err e = ERR_INIT;
 	struct compare c = {.path = STR_INIT, .difference = difference};
-	c.a = xmalloc(CHUNK);
-	c.b = xmalloc(CHUNK);
+	autofree char *x = c.a = xmalloc(CHUNK);
+	autofree char *y = c.b = xmalloc(CHUNK);
 	int r = compare_roots(&c, job->have_fd, job->want_fd, &e);
-	if (r < 0) {
+	if (r < 0)
 		err_ctx(&e, "%.200s", c.path.len ? c.path.buf : "/");
+	str_free(&c.path);
+	if (r < 0) {
 		sync_send_err(job->sock, &e);
 		return 0;
 	}

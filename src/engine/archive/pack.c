@@ -28,26 +28,6 @@ struct pack_job {
 	int sock;
 };
 
-struct hasher {
-	struct ring *ring;
-	pthread_t thread;
-	char digest[ARCHIVE_DIGEST_SIZE];
-};
-
-static void *hasher_main(void *arg)
-{
-	struct hasher *h = arg;
-	struct digest d = DIGEST_INIT;
-	const unsigned char *data;
-	size_t len;
-	digest_begin(&d);
-	while (ring_next(h->ring, READER_HASH, &data, &len, NULL) > 0)
-		digest_add(&d, data, len);
-	digest_end(&d, h->digest);
-	digest_free(&d);
-	return NULL;
-}
-
 static int thread_count(const struct archive_pack *req)
 {
 	if (req->threads > 0)
@@ -81,7 +61,7 @@ static int walk(const struct archive_pack *req, struct ring *ring, struct archiv
 static int pack(const struct archive_pack *req, struct archive_packed *ret, struct err *e)
 {
 	struct ring ring;
-	struct hasher hasher = {.ring = &ring};
+	struct ring_hasher hasher = {.ring = &ring, .reader = READER_HASH};
 	struct pack_sink sink = {
 		.ring = &ring,
 		.reader = READER_SINK,
@@ -91,7 +71,7 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 		.threads = thread_count(req),
 	};
 	ring_init(&ring, READERS);
-	int r = pthread_create(&hasher.thread, NULL, hasher_main, &hasher);
+	int r = pthread_create(&hasher.thread, NULL, ring_hash, &hasher);
 	if (r)
 		return err_sys(e, r, "start a thread");
 	r = pack_sink_start(&sink, e);

@@ -135,16 +135,7 @@ static int copy_data(int from, int to, off_t size, struct err *e)
 			return 0;
 	}
 	/* Not between these file systems: by hand, from wherever it stopped. */
-	enum { CHUNK = 128 * 1024 };
-	autofree char *buf = xmalloc(CHUNK);
-	for (;;) {
-		ssize_t n = io_read_full(from, buf, CHUNK, e);
-		if (n <= 0)
-			return (int)n;
-		int r = io_write_all(to, buf, (size_t)n, e);
-		if (r < 0)
-			return r;
-	}
+	return io_copy_rest(from, to, e);
 }
 
 static int copy_regular(const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "rl/base/digest.h"
 #include "rl/base/mem.h"
 
 void ring_init(struct ring *r, size_t nreaders)
@@ -104,4 +105,18 @@ int ring_next(struct ring *r, size_t reader, const unsigned char **ret_data, siz
 	}
 	pthread_mutex_unlock(&r->lock);
 	return result;
+}
+
+void *ring_hash(void *hasher)
+{
+	struct ring_hasher *h = hasher;
+	struct digest d = DIGEST_INIT;
+	const unsigned char *data = NULL;
+	size_t len = 0;
+	digest_begin(&d);
+	while (ring_next(h->ring, h->reader, &data, &len, NULL) > 0)
+		digest_add(&d, data, len);
+	digest_end(&d, h->digest);
+	digest_free(&d);
+	return NULL;
 }

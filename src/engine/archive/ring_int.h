@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "rl/base/err.h"
+#include "rl/engine/archive.h"
 
 enum { RING_SLOTS = 16, RING_SLOT_SIZE = 512 * 1024, RING_READERS_MAX = 3 };
 
@@ -46,5 +47,15 @@ void ring_fail(struct ring *r, const struct err *cause); /* also what a reader c
 int ring_next(struct ring *r, size_t reader, const unsigned char **ret_data, size_t *ret_len, struct err *e) RL_CHECK;
 /* The failure everybody saw, copied into e; 0 if there was none. */
 int ring_error(struct ring *r, struct err *e);
+
+/* A thread that is one of the readers and computes the SHA-256 of all that passes: ring_hash is its start routine, and
+ * the digest is there when it has ended. */
+struct ring_hasher {
+	struct ring *ring;
+	size_t reader;
+	pthread_t thread;
+	char digest[ARCHIVE_DIGEST_SIZE];
+};
+void *ring_hash(void *hasher);
 
 #endif

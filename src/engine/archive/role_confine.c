@@ -39,6 +39,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
+#include "rl/kern/mnt.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -119,18 +120,6 @@ static int become_root(const struct idmap *map, struct err *e)
 	return 0;
 }
 
-/* Outer filters may know only mount(2), or only what came after it: whichever of the two works is used. */
-static int make_private(struct err *e)
-{
-	struct mount_attr attr = {.propagation = MS_PRIVATE};
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
-		return 0;
-	int errnum = errno;
-	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) == 0)
-		return 0;
-	return err_sys(e, errnum, "make mounts private");
-}
-
 static int mount_cwd_by_mount(struct err *e)
 {
 	char path[PATH_MAX];
@@ -161,7 +150,7 @@ static int mount_cwd(struct err *e)
 /* The current directory becomes "/" and the only mount. */
 static int pivot_into_cwd(struct err *e)
 {
-	int r = make_private(e);
+	int r = mnt_make_all_private(e);
 	if (r < 0)
 		return r;
 	autofd int tree = mount_cwd(e);

@@ -30,26 +30,6 @@
 
 enum { READER_TAR, READER_HASH, READERS };
 
-struct hasher {
-	struct ring *ring;
-	pthread_t thread;
-	char digest[ARCHIVE_DIGEST_SIZE];
-};
-
-static void *hasher_main(void *arg)
-{
-	struct hasher *h = arg;
-	struct digest d = DIGEST_INIT;
-	const unsigned char *data;
-	size_t len;
-	digest_begin(&d);
-	while (ring_next(h->ring, READER_HASH, &data, &len, NULL) > 0)
-		digest_add(&d, data, len);
-	digest_end(&d, h->digest);
-	digest_free(&d);
-	return NULL;
-}
-
 static int unpack_entries(struct tar *t, struct place *p, struct err *e)
 {
 	struct entry en;
@@ -99,7 +79,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	/* On the heap: threads may outlive this function when it fails, see wire_int.h. */
 	struct ring *ring = xcalloc(1, sizeof(*ring));
 	struct source *source = xcalloc(1, sizeof(*source));
-	struct hasher *hasher = xcalloc(1, sizeof(*hasher));
+	struct ring_hasher *hasher = xcalloc(1, sizeof(*hasher));
 	struct place *place = xcalloc(1, sizeof(*place));
 	const char *inflate = getenv("RL_INFLATE");
 	ring_init(ring, READERS);
@@ -113,7 +93,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 		.ring = ring,
 		.use_zlib = inflate && str_eq(inflate, "zlib"),
 	};
-	*hasher = (struct hasher){.ring = ring};
+	*hasher = (struct ring_hasher){.ring = ring, .reader = READER_HASH};
 	*place = (struct place){
 		.sidecarfd = w->sidecarfd,
 		.map = &w->wire->map,
@@ -122,7 +102,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	};
 	int r = source_start(source, e);
 	if (r == 0)
-		r = -pthread_create(&hasher->thread, NULL, hasher_main, hasher);
+		r = -pthread_create(&hasher->thread, NULL, ring_hash, hasher);
 	if (r < 0)
 		return err_sys(e, -r, "start a thread");
 	r = unpack_tar(ring, place, w->rootfd, e);

@@ -98,12 +98,12 @@ static int open_socket(const struct net_port *p, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
-	socklen_t len = sizeof(ss);
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+	/* The port stands at the same place in both families. */
+	struct sockaddr_in6 a = {.sin6_family = AF_UNSPEC};
+	socklen_t len = sizeof(a);
+	if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
 		return 0;
-	/* The port stands at the same place in both. */
-	return ntohs(((const struct sockaddr_in *)(const void *)&ss)->sin_port);
+	return ntohs(a.sin6_port);
 }
 
 /* One socket in each of the families, all with the same port. -errno of the one that failed, which is in *failed. */

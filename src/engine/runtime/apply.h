@@ -64,6 +64,8 @@ int apply_open_host(struct apply *a, struct err *e) RL_CHECK;
 
 /* apply_mount.c */
 int apply_mount(struct apply *a, const struct rt_mount *m, struct err *e) RL_CHECK;
+/* A mount point of ours (/proc, /sys, /dev) is a real directory, or is not there yet: -ENOTDIR. */
+int apply_check_target(const struct apply *a, const char *target, struct err *e) RL_CHECK;
 /* Attributes of what is mounted at the target. */
 int apply_attrs(struct apply *a, const struct rt_mount *m, unsigned set, struct err *e) RL_CHECK;
 /* :U, once the user is known. */

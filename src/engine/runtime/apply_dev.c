@@ -65,19 +65,17 @@ static int bind_node(int devfd, size_t i, struct err *e)
 
 int apply_dev(struct apply *a, const struct rt_mount *m, struct err *e)
 {
-	autofd int target = safepath_open(a->rootfd, m->target, O_PATH | O_NOFOLLOW | O_DIRECTORY, 0, NULL);
-	if (target < 0)
-		target = safepath_mountpoint(a->rootfd, m->target, true, 0755, e);
+	int r = apply_check_target(a, m->target, e);
+	if (r < 0)
+		return r;
+	autofd int target = safepath_mountpoint(a->rootfd, m->target, true, 0755, e);
 	if (target < 0)
 		return err_ctx(e, "%s", m->target);
-	struct stat st;
-	if (fstat(target, &st) < 0 || !S_ISDIR(st.st_mode))
-		return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
 	autofd int devfd = mnt_new("tmpfs", m->options, m->set, target, e);
 	if (devfd < 0)
 		return err_ctx(e, "%s", m->target);
 	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
-		int r = bind_node(devfd, i, e);
+		r = bind_node(devfd, i, e);
 		if (r < 0)
 			return r;
 	}

@@ -32,19 +32,21 @@ static const struct apply_source *source_of(const struct apply *a, const struct 
 	return &a->sources[m - a->plan->spec->mounts];
 }
 
+int apply_check_target(const struct apply *a, const char *target, struct err *e)
+{
+	struct stat st;
+	autofd int fd = safepath_open(a->rootfd, target, O_PATH | O_NOFOLLOW, 0, NULL);
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)))
+		return 0;
+	return err_set(e, ENOTDIR, "%s of the image is not a directory", target);
+}
+
 /* The descriptor of the mount point, made when missing. */
 static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, struct err *e)
 {
-	if (is_ours(m->kind)) {
-		int fd = safepath_open(a->rootfd, m->target, O_PATH | O_NOFOLLOW, 0, NULL);
-		struct stat st;
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-			return fd;
-		bool exists = fd >= 0;
-		close_fd(&fd);
-		if (exists)
-			return err_set(e, ENOTDIR, "%s of the image is not a directory", m->target);
-	}
+	int r = is_ours(m->kind) ? apply_check_target(a, m->target, e) : 0;
+	if (r < 0)
+		return r;
 	int fd = safepath_mountpoint(a->rootfd, m->target, is_dir, 0755, e);
 	if (fd == -ELOOP && m->over_link && safepath_write_file(a->rootfd, m->target, "", 0, 0644, NULL) == 0) {
 		if (e)

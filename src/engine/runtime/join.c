@@ -127,7 +127,7 @@ int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, 
 {
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
 	struct notifyd_config config;
-	int pair[2];
+	int pair[2] = {-1, -1};
 	autofd int notifyd = -1;
 	if (!j->spec->args.count || !j->spec->args.items[0][0])
 		return err_set(e, EINVAL, "no command");

@@ -183,7 +183,7 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 	const struct rtspec *spec = s->plan->spec;
 	struct runtime_container c = RUNTIME_CONTAINER_NONE;
 	struct notifyd_config config;
-	int pair[2];
+	int pair[2] = {-1, -1};
 	autofd int notifyd = -1;
 	int user_ns = spec->ns[RT_NS_USER].mode == RT_NS_JOIN ? spec->ns[RT_NS_USER].fd : -1;
 	bool answered = notifyd_config_from_spec(spec, &config);
