@@ -140,6 +140,9 @@ int oci_cgroup_devices(const struct strv *dirs, const struct oci_config *c, bool
 /* Run the hooks of a kind in order, with the state on stdin. Stops at the first that fails. */
 int oci_hooks_run(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
 		  enum oci_status status, struct err *e) RL_CHECK;
+/* The same for poststart and poststop: one that fails is a warning, and the next one runs. */
+void oci_hooks_run_all(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
+		       enum oci_status status);
 
 /* ---- oci_console.c ---- */
 

@@ -38,7 +38,7 @@ enum rt_mount_kind {
 
 struct rt_mount {
 	enum rt_mount_kind kind;
-	char *source; /* host path, for RT_BIND and RT_OVERLAY */
+	char *source; /* host path, for RT_BIND and RT_OVERLAY; the name of a RT_TMPFS or RT_FS in the list of mounts */
 	char *target; /* absolute path in the container */
 	bool recursive;
 	unsigned set; /* enum mnt_attr */
