@@ -500,6 +500,9 @@ static int tell_start(const struct oci_container *c, struct err *e)
 	if (fd < 0)
 		return fd;
 	int r = sync_send(fd, MEET_GO, NULL, 0, NULL, 0, e);
+	/* Killed meanwhile. */
+	if (r == -EPIPE || r == -ECONNRESET)
+		return err_ctx(e, "cannot start a container that has stopped");
 	autofree struct sync_msg *m = xmalloc(sizeof(*m));
 	if (r == 0)
 		r = sync_next(fd, "the container's first process", m, e);

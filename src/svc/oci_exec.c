@@ -189,6 +189,10 @@ static int join(struct exec *x, const struct oci_process *process, struct err *e
 	r = runtime_join(&j, &x->run, e);
 	if (r == 0)
 		r = runtime_wait_exec(&x->run, e);
+	/* Its namespaces cannot be entered any more when it has ended meanwhile: ENOMEM, EPERM and others. */
+	oci_container_refresh(&x->c);
+	if (r < 0 && x->c.status == OCI_STOPPED && !e->exit_status)
+		return err_ctx(e, "cannot exec in a stopped container");
 	/* The words engines look for. */
 	if (r == -ENOENT && e->exit_status == EXIT_NOT_FOUND && !strchr(p->spec.args.items[0], '/'))
 		(void)!err_ctx(e, "exec: \"%s\": executable file not found in $PATH", p->spec.args.items[0]);
