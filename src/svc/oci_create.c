@@ -131,6 +131,8 @@ static void note_namespaces(struct create *x)
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (x->plan.spec.ns[i].mode != RT_NS_HOST)
 			x->c.rec.namespaces |= 1U << i;
+	if (x->plan.spec.time.fresh || x->plan.spec.time.fd >= 0)
+		x->c.rec.namespaces |= RT_NS_TIME_BIT;
 }
 
 /* ---- the meeting ---- */

@@ -33,7 +33,7 @@ struct oci_record {
 	struct strv cgroups; /* rl/kern/cgroup.h's vector */
 	char *scope;	     /* systemd's unit, or NULL */
 	char *mount_ns;	     /* where the pid namespace is not the container's own */
-	unsigned namespaces; /* 1 << enum rt_ns_kind that exec enters */
+	unsigned namespaces; /* 1 << enum rt_ns_kind that exec enters, and RT_NS_TIME_BIT */
 	bool rootless;
 	bool ready; /* the first process waits or runs */
 	json_t *annotations;
@@ -107,8 +107,8 @@ struct oci_context {
 };
 
 int oci_plan_make(const struct oci_context *ctx, struct oci_plan *p, struct err *e) RL_CHECK;
-/* The process part alone; also exec's. */
-int oci_plan_process(const struct oci_process *proc, struct oci_plan *p, struct err *e) RL_CHECK;
+/* The process part alone; also exec's. `listen_fds` sockets of systemd are passed on to it. */
+int oci_plan_process(const struct oci_process *proc, unsigned listen_fds, struct oci_plan *p, struct err *e) RL_CHECK;
 int oci_plan_seccomp(const struct oci_config *c, struct oci_plan *p, struct err *e) RL_CHECK;
 /* oci_mounts.c */
 int oci_plan_mounts(const struct oci_context *ctx, struct oci_plan *p, struct err *e) RL_CHECK;
