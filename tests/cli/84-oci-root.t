@@ -95,6 +95,20 @@ with "net.* sysctls of its own network namespace" 1 'cat /proc/sys/net/ipv4/ip_f
 with "user namespace with a range of ids" "1 100001" 'echo $(id -u) $(ls -ln /x | sed "s/ \+/ /g" | cut -d" " -f3)00001' 'l["namespaces"].append({"type": "user"})' 'l["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]' 'l["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]' \
 	'p["user"] = {"uid": 1, "gid": 1}' 'import os; open("b/rootfs/x", "w"); os.chown("b/rootfs/x", 100001, 100001); [os.chown(os.path.join(d, f), 100000, 100000, follow_symlinks=False) for d, s, fs in os.walk("b/rootfs") for f in s + fs if f != "x"]; os.chown("b/rootfs", 100000, 100000)'
 
+ranges() { echo "l['namespaces'].append({'type': 'user'})"; echo "l['uidMappings'] = l['gidMappings'] = [{'containerID': i * 3, 'hostID': 100000 + i * 7, 'size': 2} for i in range($1)]"; }
+chown -R -h 100000:100000 b/rootfs
+mapfile -t many < <(ranges 120)
+with "120 ranges of ids" "120 357 100833 2" 'echo $(wc -l </proc/self/uid_map) $(tail -n 1 /proc/self/uid_map)' "${many[@]}"
+mapfile -t many < <(ranges 121)
+refused "one more is an error by name" 'linux.uidMappings has more than 120 ranges' "${many[@]}"
+chown -R -h 0:0 b/rootfs
+
+# --- scheduling ---
+with "SCHED_FIFO with its priority" "1 7" "cut -d' ' -f41,40 /proc/self/stat | awk '{print \$2, \$1}'" 'p["scheduler"] = {"policy": "SCHED_FIFO", "priority": 7}' \
+	'l["resources"]["cpu"] = {"realtimePeriod": 1000000, "realtimeRuntime": 10000} if __import__("os").path.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us") else {}'
+with "SCHED_DEADLINE with its budget" 6 "cut -d' ' -f41 /proc/self/stat" 'p["scheduler"] = {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 20000000, "period": 20000000, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}'
+with "IOPRIO_CLASS_RT" "realtime: prio 3" ionice 'p["ioPriority"] = {"class": "IOPRIO_CLASS_RT", "priority": 3}'
+
 # --- the binary ---
 oci_config b "$(oci_args true)"
 oci create -b b rlt

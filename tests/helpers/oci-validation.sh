@@ -483,7 +483,7 @@ program_linux_cgroups_memory() { memory $ABSOLUTE; }
 program_linux_cgroups_relative_memory() { memory $RELATIVE; }
 
 cpus() {
-	local at=$1 shares period quota cpus all
+	local at=$1 shares period quota cpus all budget
 	all=$(cat "$(hierarchy cpuset)/cpuset.cpus")
 	for shares in 1024 2048; do for period in 100000 500000; do for quota in 50000 200000; do for cpus in 0 "$all"; do
 		limited "r['cpu'] = {'shares': $shares, 'period': $period, 'quota': $quota, 'cpus': '$cpus', 'mems': '0'}"
@@ -494,8 +494,10 @@ cpus() {
 	limited 'r["cpu"] = {}'
 	equals "without members everything is as the parent has it" "$(for file in cpu.shares cpu.cfs_period_us cpu.cfs_quota_us; do control cpu $file - "/${at#/}"; done | xargs echo)" "1024 100000 -1"
 	[ ! -e "$(hierarchy cpu)/cpu.rt_runtime_us" ] && return
-	limited 'r["cpu"] = {"realtimePeriod": 1000000, "realtimeRuntime": 0}'
-	equals "realtimePeriod" "$(control cpu cpu.rt_period_us - "/${at#/}")" 1000000
+	# A new parent has no budget of realtime that it could give away.
+	[ $at = $ABSOLUTE ] && budget=5000 || budget=0
+	limited "r['cpu'] = {'realtimePeriod': 500000, 'realtimeRuntime': $budget}"
+	equals "realtimePeriod and realtimeRuntime" "$(control cpu cpu.rt_period_us - "/${at#/}") $(control cpu cpu.rt_runtime_us - "/${at#/}")" "500000 $budget"
 }
 program_linux_cgroups_cpus() { cpus $ABSOLUTE; }
 program_linux_cgroups_relative_cpus() { cpus $RELATIVE; }
