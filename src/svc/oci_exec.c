@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@
 #include "rl/kern/caps.h"
 #include "rl/kern/cgroup_tree.h"
 #include "rl/kern/procfs.h"
+
+enum { END_WAIT_MS = 200 };
 
 struct exec {
 	const struct oci_exec_opts *o;
@@ -174,6 +177,13 @@ static int prepare_listener(struct exec *x, struct err *e)
 	return RL_MIN(m->procfd, 0);
 }
 
+/* The namespaces of a process that is about to end cannot be entered any more: ENOMEM, EPERM, ESRCH. Then it ends. */
+static bool ends_now(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	return poll(&p, 1, END_WAIT_MS) == 1;
+}
+
 static int join(struct exec *x, const struct oci_process *process, struct err *e)
 {
 	struct oci_plan *p = &x->plan;
@@ -209,9 +219,7 @@ static int join(struct exec *x, const struct oci_process *process, struct err *e
 	r = runtime_join(&j, &x->run, e);
 	if (r == 0)
 		r = runtime_wait_exec(&x->run, e);
-	/* Its namespaces cannot be entered any more when it has ended meanwhile: ENOMEM, EPERM and others. */
-	oci_container_refresh(&x->c);
-	if (r < 0 && x->c.status == OCI_STOPPED && !e->exit_status)
+	if (r < 0 && !e->exit_status && ends_now(pidfd))
 		return err_ctx(e, "cannot exec in a stopped container");
 	/* The words engines look for. */
 	if (r == -ENOENT && e->exit_status == EXIT_NOT_FOUND && !strchr(p->spec.args.items[0], '/'))
