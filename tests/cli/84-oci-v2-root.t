@@ -57,7 +57,8 @@ limit hugetlb "hugepageLimits" 4194304 hugetlb.2MB.max 'l["resources"]["hugepage
 limit hugetlb "unified: a controller's file" 2097152 hugetlb.2MB.max 'l["resources"]["unified"] = {"hugetlb.2MB.max": "2097152"}'
 
 # --- the life ---
-oci_config b "$(oci_args sh -c 'sleep 1000 & sleep 1001 & wait')" "$at"
+n=2$(printf '%06d' $$)
+oci_config b "$(oci_args sh -c "sleep $n & sleep $n & wait")" "$at"
 ok "a container that runs" oci run -d -b b v2
 wait_for "its processes" 20 sh -c "$(declare -f oci); T=$T alone='$alone'; [ \$(oci ps -f json v2 | tr ',' '\n' | wc -l) = 3 ]"
 ok "pause" oci pause v2
@@ -67,9 +68,9 @@ ok "resume" oci resume v2
 is "exec is in the same control group" "$(oci exec v2 cat /proc/self/cgroup | grep ^0:)" "0::/"
 ok "update of a file of the core" sh -c "$(declare -f oci); T=$T alone='$alone'; echo '{\"unified\": {\"cgroup.max.depth\": \"5\"}}' | oci update -r - v2"
 is "reaches it" "$(look cat /sys/fs/cgroup/v2-test/a/cgroup.max.depth)" 5
-oci exec -d v2 sh -c 'setsid sleep 1002 & setsid sleep 1003'
+oci exec -d v2 sh -c "setsid sleep $n & setsid sleep $n"
 ok "delete --force ends every process of it" oci delete -f v2
-is "none is left" "$(pgrep -fx 'sleep 100[0-3]' | wc -l)" 0
+is "none is left" "$(pgrep -fx "sleep $n" | wc -l)" 0
 is "and no control group" "$(look find /sys/fs/cgroup -name a -path '*v2-test*')" ""
 look sh -c 'rmdir /sys/fs/cgroup/v2-test' 2>/dev/null
 done_testing
