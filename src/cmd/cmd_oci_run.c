@@ -30,6 +30,20 @@ static int check_preserved(unsigned n, struct err *e)
 	return 0;
 }
 
+/* Sockets that systemd or conmon passes on to the command: those of LISTEN_FDS, if LISTEN_PID does not say that somebody
+ * else is meant. */
+static int read_listen_fds(unsigned *ret_n, struct err *e)
+{
+	const char *count = getenv("LISTEN_FDS");
+	const char *pid = getenv("LISTEN_PID");
+	uint64_t value = 0;
+	if (!count || !*count || (pid && strtol(pid, NULL, 10) != getpid()))
+		return 0;
+	int r = str_to_u64(count, 1024, "LISTEN_FDS", &value, e);
+	*ret_n = (unsigned)value;
+	return r;
+}
+
 /* ---- create, run ---- */
 
 struct create_opts {
@@ -120,18 +134,22 @@ static const struct opt_def run_defs[] = {
 static int create_or_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	const struct create_opts *c = opts;
+	unsigned listen_fds = 0;
+	int r = read_listen_fds(&listen_fds, e);
 	const struct oci_create_opts o = {
 		.id = args->operands.items[0],
 		.bundle = c->bundle,
 		.console_socket = c->console_socket,
 		.pid_file = c->pid_file,
-		.preserve_fds = c->preserve_fds,
+		.preserve_fds = c->preserve_fds + listen_fds,
+		.listen_fds = listen_fds,
 		.no_pivot = c->no_pivot,
 		.no_new_keyring = c->no_new_keyring,
 		.detach = c->detach,
 		.keep = c->keep,
 	};
-	int r = check_preserved(c->preserve_fds, e);
+	if (r == 0)
+		r = check_preserved(o.preserve_fds, e);
 	if (r < 0)
 		return r;
 	return ctx->verb == &oci_verb_create ? oci_create(ctx->oci, &o, e) : oci_run(ctx->oci, &o, e);
@@ -224,6 +242,8 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	autostrv struct strv command = STRV_INIT;
 	for (size_t i = 1; i < args->operands.count; i++)
 		strv_add(&command, args->operands.items[i]);
+	unsigned listen_fds = 0;
+	int r = read_listen_fds(&listen_fds, e);
 	const struct oci_exec_opts o = {
 		.id = args->operands.items[0],
 		.process_file = x->process,
@@ -238,7 +258,8 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		.console_socket = x->console_socket,
 		.pid_file = x->pid_file,
 		.cgroup = x->cgroup,
-		.preserve_fds = x->preserve_fds,
+		.preserve_fds = x->preserve_fds + listen_fds,
+		.listen_fds = listen_fds,
 		.tty = x->tty,
 		.detach = x->detach,
 		.ignore_paused = x->ignore_paused,
@@ -246,7 +267,8 @@ static int exec_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	};
 	if (!command.count && !x->process)
 		return err_set(e, EINVAL, "process args cannot be empty");
-	int r = check_preserved(x->preserve_fds, e);
+	if (r == 0)
+		r = check_preserved(o.preserve_fds, e);
 	return r < 0 ? r : oci_exec(ctx->oci, &o, e);
 }
 

@@ -151,7 +151,7 @@ static bool has_setid_caps(void)
 
 static void copy_identity(const struct own_ids *own, struct idmap_extent *ext, size_t *n)
 {
-	/* Past 16 extents the rest stays unmapped: nobody has been seen with more than 4. */
+	/* Past the limit the rest stays unmapped: nobody has been seen with more than 4. */
 	*n = RL_MIN(own->n, (size_t)IDMAP_EXTENTS_MAX);
 	for (size_t i = 0; i < *n; i++)
 		ext[i] = (struct idmap_extent){

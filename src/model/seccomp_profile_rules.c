@@ -159,6 +159,14 @@ static int read_member_unsigned(struct profile_reader *rd, const json_t *obj, co
 	return 0;
 }
 
+static bool has_arg(const struct seccomp_profile_rule *rule, unsigned int index)
+{
+	for (size_t i = 0; i < rule->nargs; i++)
+		if (rule->args[i].index == index)
+			return true;
+	return false;
+}
+
 static int read_arg(struct profile_reader *rd, const json_t *obj, struct seccomp_profile_rule *rule)
 {
 	static const struct profile_member members[] = {
@@ -189,14 +197,16 @@ static int read_arg(struct profile_reader *rd, const json_t *obj, struct seccomp
 	if (arg.op == SECCOMP_PROFILE_OP_N)
 		return profile_bad(rd, "unknown operator \"%.64s\"", json_string_value(op));
 	profile_leave(rd, at);
-	for (size_t i = 0; i < rule->nargs; i++) {
-		if (rule->args[i].index != arg.index)
-			continue;
+	bool again = has_arg(rule, arg.index);
+	if (again && rd->format != SECCOMP_PROFILE_OCI) {
 		profile_bad(rd, "argument %u is compared twice in one rule", arg.index);
 		return err_hint(rd->e,
 				"some runtimes read this as \"both\" and some as \"either\": for either, write one "
 				"rule for each comparison; for both, use SCMP_CMP_MASKED_EQ or list the values");
 	}
+	if (rule->nargs == SECCOMP_PROFILE_MAX_ARGS)
+		return profile_bad(rd, "more than %d comparisons in one rule", SECCOMP_PROFILE_MAX_ARGS);
+	rule->any_arg |= again;
 	rule->args[rule->nargs++] = arg;
 	return 0;
 }
@@ -300,6 +310,39 @@ static int read_rule(struct profile_reader *rd, const json_t *obj, struct seccom
 	return 0;
 }
 
+/* A rule for each of its comparisons. */
+static void split_rule(struct seccomp_profile *p, const struct seccomp_profile_rule *rule)
+{
+	p->rules = xreallocarray(p->rules, p->nrules + rule->nargs, sizeof(*p->rules));
+	for (size_t i = 0; i < rule->nargs; i++) {
+		struct seccomp_profile_rule *one = &p->rules[p->nrules++];
+		*one = (struct seccomp_profile_rule){
+			.action = rule->action,
+			.nargs = 1,
+			.args = {rule->args[i]},
+			.includes = rule->includes,
+			.excludes = rule->excludes,
+		};
+		strv_add_all(&one->names, &rule->names);
+	}
+}
+
+static int add_rule(struct profile_reader *rd, const json_t *obj)
+{
+	struct seccomp_profile *p = rd->p;
+	struct seccomp_profile_rule rule = {.nargs = 0};
+	int r = read_rule(rd, obj, &rule);
+	if (r >= 0 && rule.any_arg) {
+		split_rule(p, &rule);
+	} else if (r >= 0) {
+		p->rules = xreallocarray(p->rules, p->nrules + 1, sizeof(*p->rules));
+		p->rules[p->nrules++] = rule;
+		return r;
+	}
+	strv_free(&rule.names);
+	return r;
+}
+
 int profile_read_rules(struct profile_reader *rd, const json_t *doc)
 {
 	const json_t *list = profile_get(doc, "syscalls");
@@ -313,11 +356,9 @@ int profile_read_rules(struct profile_reader *rd, const json_t *doc)
 	if (json_array_size(list) > SECCOMP_PROFILE_MAX_RULES)
 		return err_set(rd->e, E2BIG, "%s: %zu rules (at most %d)", rd->what, json_array_size(list),
 			       SECCOMP_PROFILE_MAX_RULES);
-	rd->p->rules = xcalloc(json_array_size(list) + 1, sizeof(*rd->p->rules));
 	json_array_foreach (list, i, v) {
 		size_t inner = profile_enter(rd, "[%zu]", i);
-		rd->p->nrules++;
-		int r = read_rule(rd, v, &rd->p->rules[i]);
+		int r = add_rule(rd, v);
 		if (r < 0)
 			return r;
 		profile_leave(rd, inner);

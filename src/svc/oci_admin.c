@@ -167,13 +167,9 @@ int oci_destroy(struct oci_container *c, struct err *e)
 		r = cgroup_tree_remove(&c->rec.cgroups, e);
 	if (r == 0)
 		r = oci_container_remove(c, e);
-	if (r < 0 || !has_config)
-		return r;
-	struct err why = ERR_INIT;
-	/* The specification: a warning, and the remaining hooks and the lifecycle continue. */
-	if (oci_hooks_run(&config, OCI_HOOK_POSTSTOP, &c->rec, OCI_STOPPED, &why) < 0)
-		log_warn("%s", why.text);
-	return 0;
+	if (r == 0 && has_config)
+		oci_hooks_run_all(&config, OCI_HOOK_POSTSTOP, &c->rec, OCI_STOPPED);
+	return r;
 }
 
 /* What a create that died before its first record has left. */

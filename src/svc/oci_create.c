@@ -131,6 +131,8 @@ static void note_namespaces(struct create *x)
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (x->plan.spec.ns[i].mode != RT_NS_HOST)
 			x->c.rec.namespaces |= 1U << i;
+	if (x->plan.spec.time.fresh || x->plan.spec.time.fd >= 0)
+		x->c.rec.namespaces |= RT_NS_TIME_BIT;
 }
 
 /* ---- the meeting ---- */
@@ -447,21 +449,13 @@ int oci_create(const struct oci_runtime *rt, const struct oci_create_opts *o, st
 
 /* ---- run ---- */
 
-/* The specification: a failure is a warning, and the lifecycle continues. */
-static void run_poststart(const struct oci_config *c, const struct oci_record *rec)
-{
-	struct err why = ERR_INIT;
-	if (oci_hooks_run(c, OCI_HOOK_POSTSTART, rec, OCI_RUNNING, &why) < 0)
-		log_warn("%s", why.text);
-}
-
 static int finish_run(struct create *x, struct err *e)
 {
 	/* The command is executed; its own failure to be so comes first. */
 	int r = x->run.sync >= 0 ? runtime_wait_exec(&x->run, e) : 0;
 	if (r < 0)
 		return r;
-	run_poststart(&x->config, &x->c.rec);
+	oci_hooks_run_all(&x->config, OCI_HOOK_POSTSTART, &x->c.rec, OCI_RUNNING);
 	if (x->o->detach) {
 		let_go(x);
 		return 0;
@@ -508,6 +502,9 @@ static int tell_start(const struct oci_container *c, struct err *e)
 	if (fd < 0)
 		return fd;
 	int r = sync_send(fd, MEET_GO, NULL, 0, NULL, 0, e);
+	/* Killed meanwhile. */
+	if (r == -EPIPE || r == -ECONNRESET)
+		return err_ctx(e, "cannot start a container that has stopped");
 	autofree struct sync_msg *m = xmalloc(sizeof(*m));
 	if (r == 0)
 		r = sync_next(fd, "the container's first process", m, e);
@@ -532,6 +529,6 @@ int oci_start(const struct oci_runtime *rt, const char *id, struct err *e)
 		r = tell_start(&c, e);
 	if (r < 0)
 		return r;
-	run_poststart(&config, &c.rec);
+	oci_hooks_run_all(&config, OCI_HOOK_POSTSTART, &c.rec, OCI_RUNNING);
 	return 0;
 }

@@ -6,11 +6,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "oci_int.h"
+#include "oci_meet.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -18,6 +20,9 @@
 #include "rl/engine/join.h"
 #include "rl/kern/caps.h"
 #include "rl/kern/cgroup_tree.h"
+#include "rl/kern/procfs.h"
+
+enum { END_WAIT_MS = 200 };
 
 struct exec {
 	const struct oci_exec_opts *o;
@@ -26,6 +31,7 @@ struct exec {
 	struct oci_process process; /* of --process */
 	struct oci_plan plan;
 	struct strv cgroups;
+	struct oci_meeting meeting; /* with seccomp's listener alone */
 	struct runtime_container run;
 };
 
@@ -158,16 +164,38 @@ static int choose_cgroups(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* Before the namespaces are entered, while the host's paths can be reached. */
+static int prepare_listener(struct exec *x, struct err *e)
+{
+	struct oci_meeting *m = &x->meeting;
+	m->rec = &x->c.rec;
+	m->seccomp = x->plan.has_seccomp ? &x->plan.seccomp : NULL;
+	int r = oci_meeting_connect_listener(m, e);
+	if (r < 0 || m->notifyfd < 0)
+		return r;
+	m->procfd = procfs_outer(e);
+	return RL_MIN(m->procfd, 0);
+}
+
+/* The namespaces of a process that is about to end cannot be entered any more: ENOMEM, EPERM, ESRCH. Then it ends. */
+static bool ends_now(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	return poll(&p, 1, END_WAIT_MS) == 1;
+}
+
 static int join(struct exec *x, const struct oci_process *process, struct err *e)
 {
 	struct oci_plan *p = &x->plan;
-	int r = oci_plan_process(process, p, e);
+	int r = oci_plan_process(process, x->o->listen_fds, p, e);
 	if (r == 0)
 		r = oci_plan_seccomp(&x->config, p, e);
 	if (r == 0)
 		r = read_map(x, e);
 	if (r == 0)
 		r = choose_cgroups(x, e);
+	if (r == 0)
+		r = prepare_listener(x, e);
 	if (r < 0)
 		return r;
 	p->spec.make_cwd = false;
@@ -185,10 +213,14 @@ static int join(struct exec *x, const struct oci_process *process, struct err *e
 		.stdio = {-1, -1, -1},
 		.preserve_fds = x->o->preserve_fds,
 		.cgroups = x->cgroups.count ? &x->cgroups : NULL,
+		.take_listener = oci_meet_listener,
+		.listener_arg = &x->meeting,
 	};
 	r = runtime_join(&j, &x->run, e);
 	if (r == 0)
 		r = runtime_wait_exec(&x->run, e);
+	if (r < 0 && !e->exit_status && ends_now(pidfd))
+		return err_ctx(e, "cannot exec in a stopped container");
 	/* The words engines look for. */
 	if (r == -ENOENT && e->exit_status == EXIT_NOT_FOUND && !strchr(p->spec.args.items[0], '/'))
 		(void)!err_ctx(e, "exec: \"%s\": executable file not found in $PATH", p->spec.args.items[0]);
@@ -248,12 +280,15 @@ int oci_exec(const struct oci_runtime *rt, const struct oci_exec_opts *o, struct
 		.o = o,
 		.c = OCI_CONTAINER_NONE,
 		.config = OCI_CONFIG_INIT,
+		.meeting = OCI_MEETING_NONE,
 		.run = RUNTIME_CONTAINER_NONE,
 	};
 	oci_plan_init(&x.plan);
 	int r = run(&x, rt, e);
 	if (r < 0)
 		runtime_container_close(&x.run);
+	close_fd(&x.meeting.notifyfd);
+	close_fd(&x.meeting.procfd);
 	strv_free(&x.cgroups);
 	oci_plan_free(&x.plan);
 	oci_process_free(&x.process);

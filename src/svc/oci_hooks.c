@@ -80,18 +80,31 @@ static int run_one(const struct oci_hook *h, int state, const char *kind, struct
 	return status;
 }
 
+static int run_at(const struct oci_config *c, enum oci_hook_kind kind, size_t i, const struct oci_record *rec,
+		  enum oci_status status, struct err *e)
+{
+	autofd int state = state_file(rec, status, e);
+	if (state < 0)
+		return state;
+	log_debug(LOG_RUN, "hook %s[%zu]", oci_hook_kind_name(kind), i);
+	return run_one(oci_item(c->hooks[kind], struct oci_hook, i), state, oci_hook_kind_name(kind), e);
+}
+
 int oci_hooks_run(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
 		  enum oci_status status, struct err *e)
 {
-	const struct oci_list *list = &c->hooks[kind];
-	for (size_t i = 0; i < list->count; i++) {
-		autofd int state = state_file(rec, status, e);
-		if (state < 0)
-			return state;
-		log_debug(LOG_RUN, "hook %s[%zu]", oci_hook_kind_name(kind), i);
-		int r = run_one(oci_item(*list, struct oci_hook, i), state, oci_hook_kind_name(kind), e);
-		if (r < 0)
-			return r;
+	int r = 0;
+	for (size_t i = 0; i < c->hooks[kind].count && r == 0; i++)
+		r = run_at(c, kind, i, rec, status, e);
+	return r;
+}
+
+void oci_hooks_run_all(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
+		       enum oci_status status)
+{
+	for (size_t i = 0; i < c->hooks[kind].count; i++) {
+		struct err why = ERR_INIT;
+		if (run_at(c, kind, i, rec, status, &why) < 0)
+			log_warn("%s", why.text);
 	}
-	return 0;
 }

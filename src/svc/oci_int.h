@@ -33,7 +33,7 @@ struct oci_record {
 	struct strv cgroups; /* rl/kern/cgroup.h's vector */
 	char *scope;	     /* systemd's unit, or NULL */
 	char *mount_ns;	     /* where the pid namespace is not the container's own */
-	unsigned namespaces; /* 1 << enum rt_ns_kind that exec enters */
+	unsigned namespaces; /* 1 << enum rt_ns_kind that exec enters, and RT_NS_TIME_BIT */
 	bool rootless;
 	bool ready; /* the first process waits or runs */
 	json_t *annotations;
@@ -107,8 +107,8 @@ struct oci_context {
 };
 
 int oci_plan_make(const struct oci_context *ctx, struct oci_plan *p, struct err *e) RL_CHECK;
-/* The process part alone; also exec's. */
-int oci_plan_process(const struct oci_process *proc, struct oci_plan *p, struct err *e) RL_CHECK;
+/* The process part alone; also exec's. `listen_fds` sockets of systemd are passed on to it. */
+int oci_plan_process(const struct oci_process *proc, unsigned listen_fds, struct oci_plan *p, struct err *e) RL_CHECK;
 int oci_plan_seccomp(const struct oci_config *c, struct oci_plan *p, struct err *e) RL_CHECK;
 /* oci_mounts.c */
 int oci_plan_mounts(const struct oci_context *ctx, struct oci_plan *p, struct err *e) RL_CHECK;
@@ -140,6 +140,9 @@ int oci_cgroup_devices(const struct strv *dirs, const struct oci_config *c, bool
 /* Run the hooks of a kind in order, with the state on stdin. Stops at the first that fails. */
 int oci_hooks_run(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
 		  enum oci_status status, struct err *e) RL_CHECK;
+/* The same for poststart and poststop: one that fails is a warning, and the next one runs. */
+void oci_hooks_run_all(const struct oci_config *c, enum oci_hook_kind kind, const struct oci_record *rec,
+		       enum oci_status status);
 
 /* ---- oci_console.c ---- */
 

@@ -8,6 +8,7 @@
 #include <link.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -200,27 +201,46 @@ int oci_meeting_connect_listener(struct oci_meeting *m, struct err *e)
 	return m->notifyfd < 0 ? err_ctx(e, "linux.seccomp.listenerPath") : 0;
 }
 
-/* ContainerProcessState of config-linux.md. */
-static void describe(const struct oci_meeting *m, struct str *out)
+/* ContainerProcessState of config-linux.md: the process that has the filter, and the container it is of. */
+static void describe(const struct oci_meeting *m, pid_t pid, struct str *out)
 {
 	struct oci_record rec = *m->rec;
-	rec.pid = m->pid;
+	bool waits = m->listenfd >= 0 || m->startfd >= 0;
+	enum oci_status status = m->procfd >= 0 ? OCI_RUNNING : waits ? OCI_CREATED : OCI_CREATING;
+	if (m->procfd < 0)
+		rec.pid = pid;
 	autojson json_t *doc = json_object();
 	json_put_str(doc, "ociVersion", rec.oci_version);
 	json_put(doc, "fds", json_pack("[s]", "seccompFd"));
-	json_put_int(doc, "pid", m->pid);
+	json_put_int(doc, "pid", pid);
 	json_put_str(doc, "metadata", m->seccomp->listener_metadata);
-	json_put(doc, "state",
-		 oci_record_state(&rec, m->listenfd >= 0 || m->startfd >= 0 ? OCI_CREATED : OCI_CREATING));
+	json_put(doc, "state", oci_record_state(&rec, status));
 	json_print(doc, false, out);
+}
+
+/* A process of exec has no meeting with its caller, and looks. */
+static int own_pid(const struct oci_meeting *m, pid_t *ret_pid, struct err *e)
+{
+	char text[16] = "";
+	*ret_pid = m->pid;
+	if (m->procfd < 0)
+		return 0;
+	if (readlinkat(m->procfd, "self", text, sizeof(text) - 1) <= 0)
+		return err_sys(e, errno, "read /proc/self");
+	*ret_pid = (pid_t)strtol(text, NULL, 10);
+	return 0;
 }
 
 int oci_meet_listener(void *arg, int fd, struct err *e)
 {
 	const struct oci_meeting *m = arg;
 	autostr struct str text = STR_INIT;
+	pid_t pid;
 	if (m->notifyfd < 0)
 		return err_set(e, EINVAL, "linux.seccomp has actions of SCMP_ACT_NOTIFY and no listenerPath");
-	describe(m, &text);
+	int r = own_pid(m, &pid, e);
+	if (r < 0)
+		return r;
+	describe(m, pid, &text);
 	return oci_send_fd_on(m->notifyfd, text.buf, text.len, fd, e);
 }

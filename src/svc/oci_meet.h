@@ -26,12 +26,14 @@ struct oci_meeting {
 	const struct oci_record *rec;
 	const struct rtspec *spec;
 	const struct seccomp_plan *seccomp;
-	pid_t pid; /* once it is known */
+	pid_t pid;  /* once it is known */
+	int procfd; /* exec: /proc of the host, where the joined process finds its number; else -1 */
 };
 
 #define OCI_MEETING_NONE                                                                                               \
 	{                                                                                                              \
-		.sock = -1, .other_end = -1, .lockfd = -1, .gatefd = -1, .listenfd = -1, .notifyfd = -1, .startfd = -1 \
+		.sock = -1, .other_end = -1, .lockfd = -1, .gatefd = -1, .listenfd = -1, .notifyfd = -1,               \
+		.startfd = -1, .procfd = -1                                                                            \
 	}
 
 /* The first process meets its caller: somebody has to tell it its pid, or when to go on. Else it only executes. */

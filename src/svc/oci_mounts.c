@@ -358,7 +358,7 @@ static void mount_by_type(const struct oci_mount *m, const struct parsed *p, str
 			continue;
 		/* Mount points are still made in it. */
 		bool late = known[i].kind == RT_TMPFS;
-		struct rt_mount *rm = rtspec_add_mount(s, known[i].kind, NULL, m->destination,
+		struct rt_mount *rm = rtspec_add_mount(s, known[i].kind, late ? m->source : NULL, m->destination,
 						       late ? set & ~(unsigned)MNT_RDONLY : set);
 		rm->late_set = late ? set & MNT_RDONLY : 0;
 		rm->copy_up = p->copy_up && late;

@@ -223,7 +223,18 @@ static int plan_oom(const struct oci_num *score, struct oci_plan *p, struct err 
 	return 0;
 }
 
-int oci_plan_process(const struct oci_process *proc, struct oci_plan *p, struct err *e)
+/* sd_listen_fds(3). PID 1, as runc and crun have it, whatever its number is. */
+static void tell_listen_fds(unsigned n, struct strv *env)
+{
+	char text[16];
+	if (!n)
+		return;
+	snprintf(text, sizeof(text), "%u", n);
+	strv_env_set(env, "LISTEN_FDS", text);
+	strv_env_set(env, "LISTEN_PID", "1");
+}
+
+int oci_plan_process(const struct oci_process *proc, unsigned listen_fds, struct oci_plan *p, struct err *e)
 {
 	struct rtspec *s = &p->spec;
 	if (!proc->args.count || !proc->args.items[0][0])
@@ -237,6 +248,7 @@ int oci_plan_process(const struct oci_process *proc, struct oci_plan *p, struct 
 			return err_set(e, EINVAL, "process.env[%zu] is not KEY=value", i);
 		strv_add(&s->env, proc->env.items[i]);
 	}
+	tell_listen_fds(listen_fds, &s->env);
 	s->cwd = path_clean(proc->cwd);
 	s->make_cwd = true;
 	s->user_text = xstrdup("");
@@ -542,7 +554,7 @@ int oci_plan_make(const struct oci_context *ctx, struct oci_plan *p, struct err 
 	if (r == 0)
 		r = plan_idmap(c, ctx->rootless, p, e);
 	if (r == 0)
-		r = oci_plan_process(&c->process, p, e);
+		r = oci_plan_process(&c->process, ctx->opts->listen_fds, p, e);
 	if (r == 0)
 		r = oci_plan_seccomp(c, p, e);
 	if (r == 0)

@@ -28,6 +28,22 @@ document "a root that is a file" 'is not a directory' < <(python3 -c 'import jso
 for dir in / /proc /sys /dev; do
 	document "root.path $dir" "is $dir of the host" < <(D=$dir python3 -c 'import json, os; c = json.load(open("good.json")); c["root"]["path"] = os.environ["D"]; print(json.dumps(c))')
 done
+for dir in / /proc /sys /dev; do
+	ln -sfn $dir b/link
+	document "root.path a symlink to $dir" "is $dir of the host" < <(sed 's/"path": "rootfs"/"path": "link"/' good.json)
+done
+ln -sfn ../../../../../../../../../../ b/link
+document "root.path a symlink that climbs to /" "is / of the host" < <(sed 's/"path": "rootfs"/"path": "link"/' good.json)
+ln -sfn link b/link
+document "root.path a symlink to itself" "root.path .*(symbolic links|No such file)" < <(sed 's/"path": "rootfs"/"path": "link"/' good.json)
+rm b/link
+for n in 1 50 99; do
+	document "cut off after $n of 100 parts" 'not valid JSON' < <(head -c $(($(wc -c <good.json) * n / 100)) good.json)
+done
+document "a member twice" 'not valid JSON|twice|duplicate' < <(sed 's/^{/{"ociVersion": "1.0.0", /' good.json)
+document "a number where there is no room for it" 'process.user.uid.*too large' < <(python3 -c 'import json; c = json.load(open("good.json")); c["process"]["user"]["uid"] = 10 ** 30; print(json.dumps(c))')
+document "a string with a NUL" 'not valid JSON' < <(python3 -c 'import json; c = json.load(open("good.json")); c["process"]["cwd"] = "/\0x"; print(json.dumps(c))')
+document "text that is no UTF-8" 'not valid JSON' < <(python3 -c 'import sys; sys.stdout.buffer.write(open("good.json", "rb").read().replace(b"rootfs", b"root\xff"))')
 document "100,000 mounts" 'more than 65536 items' < <(python3 -c 'import json; c = json.load(open("good.json")); c["mounts"] = [c["mounts"][0]] * 100000; print(json.dumps(c))')
 document "terminal control characters are not printed" 'mounts\[0\].*not absolute' < <(python3 -c 'import json; c = json.load(open("good.json")); c["mounts"][0]["destination"] = "\u001b[31mred"; print(json.dumps(c))')
 unlike "... as such" "$(oci create -b b x 2>&1)" $'\033'

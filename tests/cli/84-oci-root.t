@@ -68,10 +68,12 @@ is "nothing is left of it" "$(cgroups rlt)$(ls state)" "$before"
 # --- devices ---
 with "a device node is made with its mode and owner" "crw-r----- 7 8 1, 5" 'ls -ln /dev/mine | sed "s/ \+/ /g" | cut -d" " -f1,3-6' 'l["devices"] = [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 7, "gid": 8}]'
 with "a fifo" "p" '[ -p /dev/fifo ] && echo p' 'l["devices"] = [{"path": "/dev/fifo", "type": "p"}]'
-deny='[{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "r"}]'
-with "device rules: what is denied cannot be opened, what is allowed can, the standard ones always" "kmsg denied, read, null" \
-	'head -c 1 /dev/kmsg >/dev/null 2>&1 && echo open || printf "kmsg denied, "; head -c 1 /dev/z >/dev/null && printf "read, "; : >/dev/null && echo null' \
-	'l["devices"] = [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}, {"path": "/dev/z", "type": "c", "major": 1, "minor": 5}]' "l['resources']['devices'] = $deny"
+# Two that root opens without a capability.
+deny='[{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "r"}]'
+nodes='l["devices"] = [{"path": "/dev/%s" % name, "type": "c", "major": 10, "minor": minor} for name, minor in (("one", 229), ("two", 237))]'
+opens='for d in one two null; do printf "$d:"; (: </dev/$d) 2>/dev/null && printf r; (: >/dev/$d) 2>/dev/null && printf w; printf " "; done'
+with "without device rules every device can be opened" "one:rw two:rw null:rw " "$opens" "$nodes" 'l["resources"]["devices"] = []'
+with "device rules: what is denied cannot be opened, what is allowed can, the standard ones always" "one:r two: null:rw " "$opens" "$nodes" "l['resources']['devices'] = $deny"
 refused "a rule that is none is named" "linux.resources.devices: access 'x'" "l['resources']['devices'] = [{'allow': True, 'access': 'x'}]"
 
 # --- mounts ---
@@ -94,6 +96,20 @@ ok "--no-pivot" oci run --no-pivot --no-new-keyring -b b rlt
 with "net.* sysctls of its own network namespace" 1 'cat /proc/sys/net/ipv4/ip_forward' 'l["sysctl"] = {"net.ipv4.ip_forward": "1"}'
 with "user namespace with a range of ids" "1 100001" 'echo $(id -u) $(ls -ln /x | sed "s/ \+/ /g" | cut -d" " -f3)00001' 'l["namespaces"].append({"type": "user"})' 'l["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]' 'l["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]' \
 	'p["user"] = {"uid": 1, "gid": 1}' 'import os; open("b/rootfs/x", "w"); os.chown("b/rootfs/x", 100001, 100001); [os.chown(os.path.join(d, f), 100000, 100000, follow_symlinks=False) for d, s, fs in os.walk("b/rootfs") for f in s + fs if f != "x"]; os.chown("b/rootfs", 100000, 100000)'
+
+ranges() { echo "l['namespaces'].append({'type': 'user'})"; echo "l['uidMappings'] = l['gidMappings'] = [{'containerID': i * 3, 'hostID': 100000 + i * 7, 'size': 2} for i in range($1)]"; }
+chown -R -h 100000:100000 b/rootfs
+mapfile -t many < <(ranges 120)
+with "120 ranges of ids" "120 357 100833 2" 'echo $(wc -l </proc/self/uid_map) $(tail -n 1 /proc/self/uid_map)' "${many[@]}"
+mapfile -t many < <(ranges 121)
+refused "one more is an error by name" 'linux.uidMappings has more than 120 ranges' "${many[@]}"
+chown -R -h 0:0 b/rootfs
+
+# --- scheduling ---
+with "SCHED_FIFO with its priority" "1 7" "cut -d' ' -f41,40 /proc/self/stat | awk '{print \$2, \$1}'" 'p["scheduler"] = {"policy": "SCHED_FIFO", "priority": 7}' \
+	'l["resources"]["cpu"] = {"realtimePeriod": 1000000, "realtimeRuntime": 10000} if __import__("os").path.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us") else {}'
+with "SCHED_DEADLINE with its budget" 6 "cut -d' ' -f41 /proc/self/stat" 'p["scheduler"] = {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 20000000, "period": 20000000, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}'
+with "IOPRIO_CLASS_RT" "realtime: prio 3" ionice 'p["ioPriority"] = {"class": "IOPRIO_CLASS_RT", "priority": 3}'
 
 # --- the binary ---
 oci_config b "$(oci_args true)"

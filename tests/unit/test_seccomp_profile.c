@@ -283,9 +283,32 @@ static void test_damaged(void)
 	tap_ok(seccomp_profile_parse("{", 1, SECCOMP_PROFILE_OCI, "p", &p, NULL) < 0, "an error may go unheard");
 }
 
+/* The runtime spec's format says nothing of it; runc and crun read it so. */
+static void test_compared_twice(void)
+{
+	struct err e = ERR_INIT;
+	struct seccomp_profile p = SECCOMP_PROFILE_INIT;
+	static const char text[] =
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":["
+		"{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},"
+		"{\"names\":[\"personality\",\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":["
+		"{\"index\":0,\"value\":0,\"op\":\"SCMP_CMP_EQ\"},{\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_NE\"},"
+		"{\"index\":0,\"value\":8,\"op\":\"SCMP_CMP_EQ\"}]},"
+		"{\"names\":[\"write\"],\"action\":\"SCMP_ACT_ALLOW\"}]}";
+	tap_ok(parse(text, SECCOMP_PROFILE_OCI, &p, &e) >= 0 && p.nrules == 5,
+	       "in the runtime spec's format an argument may be compared twice: a rule for each comparison");
+	bool ok = p.nrules == 5 && p.rules[0].nargs == 0 && strcmp(p.rules[4].names.items[0], "write") == 0;
+	for (size_t i = 1; i < 4 && ok; i++)
+		ok = p.rules[i].nargs == 1 && p.rules[i].names.count == 2 && p.rules[i].action == SECCOMP_RET_ALLOW;
+	tap_ok(ok && p.rules[1].args[0].value == 0 && p.rules[2].args[0].index == 1 && p.rules[3].args[0].value == 8,
+	       "each has the names, the action and one of them, in their order");
+	seccomp_profile_free(&p);
+}
+
 int main(void)
 {
 	tap_plan_later();
+	test_compared_twice();
 	test_refused();
 	test_read();
 	test_limits();

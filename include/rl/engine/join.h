@@ -36,13 +36,17 @@
 
 struct runtime_join {
 	int pidfd;	     /* of a process of the container, verified by the caller */
-	unsigned namespaces; /* 1 << enum rt_ns_kind of those to enter; the others are the caller's */
+	unsigned namespaces; /* 1 << enum rt_ns_kind of those to enter, RT_NS_TIME_BIT; the others are the caller's */
 	const struct rtspec *spec;
 	const struct idmap *map;	     /* of the container, or NULL: the caller's user namespace */
 	const struct seccomp_filter *filter; /* NULL: none */
 	int stdio[3];			     /* become 0 to 2; -1: the caller's stay */
 	unsigned preserve_fds;		     /* so many from 3 up stay open */
 	const struct strv *cgroups;	     /* of the container (rl/kern/cgroup.h), or NULL */
+	/* Takes what the filter's load gave, with SECCOMP_FILTER_FLAG_NEW_LISTENER; closed afterwards. Runs in the joined
+	 * process, which still has copies of the caller's descriptors; or NULL. */
+	int (*take_listener)(void *arg, int fd, struct err *e);
+	void *listener_arg;
 };
 
 int runtime_join(const struct runtime_join *j, struct runtime_container *ret_c, struct err *e) RL_CHECK;

@@ -32,7 +32,8 @@
 #include "rl/base/err.h"
 #include "rl/base/proc.h"
 
-enum { IDMAP_EXTENTS_MAX = 16, IDMAP_KEY_SIZE = 64 };
+/* The kernel takes a map in one write of less than a page: so many ranges fit, however long their numbers are. */
+enum { IDMAP_EXTENTS_MAX = 120, IDMAP_KEY_SIZE = 64 };
 enum { IDMAP_UNMAPPED = 0xffffffffu };
 
 enum idmap_form { IDMAP_IDENTITY, IDMAP_RANGED, IDMAP_SINGLE, IDMAP_KEEPID };

@@ -30,7 +30,7 @@
 enum {
 	RECORD_VERSION = 1,
 	RECORD_ID_SIZE = 65,
-	RECORD_EXTENTS_MAX = 16,
+	RECORD_EXTENTS_MAX = 120,
 	RECORD_FILE_MAX = 8 << 20, /* readers refuse larger documents */
 	RECORD_HEALTH_LOG = 5,
 	RECORD_EXIT_UNKNOWN = -1, /* nobody saw how it ended */

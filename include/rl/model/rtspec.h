@@ -38,7 +38,7 @@ enum rt_mount_kind {
 
 struct rt_mount {
 	enum rt_mount_kind kind;
-	char *source; /* host path, for RT_BIND and RT_OVERLAY */
+	char *source; /* host path, for RT_BIND and RT_OVERLAY; the name of a RT_TMPFS or RT_FS in the list of mounts */
 	char *target; /* absolute path in the container */
 	bool recursive;
 	unsigned set; /* enum mnt_attr */
@@ -138,6 +138,8 @@ struct rt_rlimit {
 enum rt_ns_mode { RT_NS_NEW, RT_NS_HOST, RT_NS_JOIN };
 
 enum rt_ns_kind { RT_NS_USER, RT_NS_MOUNT, RT_NS_PID, RT_NS_NET, RT_NS_IPC, RT_NS_UTS, RT_NS_CGROUP, RT_NS_COUNT };
+/* In a mask of kinds: the time namespace, which struct rt_time describes. */
+enum { RT_NS_TIME_BIT = 1 << RT_NS_COUNT };
 
 struct rt_ns {
 	enum rt_ns_mode mode;

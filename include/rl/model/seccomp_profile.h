@@ -94,6 +94,9 @@ struct seccomp_profile_rule {
 	struct strv names;
 	uint32_t action; /* SECCOMP_RET_* with errno or trace data in the low 16 bits */
 	size_t nargs;
+	/* An argument is compared twice, which the runtime spec's format has: any of the comparisons is enough, as runc and
+	 * crun read it. Only while it is read: the profile has a rule for each then. */
+	bool any_arg;
 	struct seccomp_profile_arg args[SECCOMP_PROFILE_MAX_ARGS];
 	struct seccomp_profile_filter includes; /* all of it must hold */
 	struct seccomp_profile_filter excludes; /* none of it may hold */

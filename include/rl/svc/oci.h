@@ -42,7 +42,8 @@ struct oci_create_opts {
 	const char *bundle; /* NULL: the working directory */
 	const char *console_socket;
 	const char *pid_file;
-	unsigned preserve_fds;
+	unsigned preserve_fds; /* those of listen_fds among them */
+	unsigned listen_fds;   /* sockets of systemd, from 3 up: the command is told of them as it is by systemd */
 	bool no_pivot;
 	bool no_new_keyring;
 	bool detach;	   /* run only */
@@ -78,8 +79,8 @@ struct oci_exec_opts {
 	const char *cwd;
 	const char *apparmor, *process_label;
 	const char *console_socket, *pid_file;
-	const char *cgroup; /* a directory below the container's, or NULL */
-	unsigned preserve_fds;
+	const char *cgroup;		   /* a directory below the container's, or NULL */
+	unsigned preserve_fds, listen_fds; /* as for create */
 	bool tty, detach, ignore_paused, no_new_privs;
 };
 

@@ -19,6 +19,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/join.h"
 #include "rl/engine/notifyd.h"
 #include "rl/kern/keyring.h"
 #include "rl/kern/landlock.h"
@@ -152,9 +153,11 @@ static int load_filter(struct apply *a, struct err *e)
 	if (r <= 0)
 		return r;
 	listener = r;
-	if (!a->start || !a->start->meet_listener)
-		return err_set(e, EINVAL, "nobody listens to the seccomp filter");
-	return a->start->meet_listener(a->start->meet_arg, listener, e);
+	if (a->start && a->start->meet_listener)
+		return a->start->meet_listener(a->start->meet_arg, listener, e);
+	if (a->join && a->join->take_listener)
+		return a->join->take_listener(a->join->listener_arg, listener, e);
+	return err_set(e, EINVAL, "nobody listens to the seccomp filter");
 }
 
 /* Behind the fast path: whatever the payload does, it cannot connect or bind a TCP socket itself. */

@@ -21,7 +21,8 @@ struct apply_source {
 
 struct apply {
 	const struct plan *plan;
-	const struct runtime_start *start;
+	const struct runtime_start *start; /* NULL: of a process that joins, which `join` describes */
+	const struct runtime_join *join;
 	int sync;
 	int rootfd;    /* root of the container; "/" after the pivot */
 	int procfd;    /* procfs for writes of ours, mounted nowhere; -1 until it is needed */

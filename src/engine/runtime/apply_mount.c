@@ -244,7 +244,7 @@ static int mount_tmpfs(struct apply *a, const struct rt_mount *m, struct err *e)
 	autofd int target = open_target(a, m, true, e);
 	if (target < 0)
 		return target;
-	autofd int fd = mnt_new("tmpfs", m->options, m->set, target, e);
+	autofd int fd = mnt_new_from("tmpfs", m->source, m->options, m->set, target, e);
 	if (fd < 0)
 		return err_ctx(e, "tmpfs on %s", m->target);
 	int r = m->copy_up ? copy_up(target, fd, e) : 0;

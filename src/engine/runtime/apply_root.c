@@ -60,8 +60,8 @@ static int open_mount_sources(struct apply *a, struct err *e)
 	for (size_t i = 0; i < s->nmounts && r == 0; i++) {
 		const struct rt_mount *m = &s->mounts[i];
 		a->sources[i] = (struct apply_source){-1, -1, -1, NULL};
-		r = m->kind == RT_FS || m->kind == RT_REMOUNT ? 0
-							      : open_path(m->source, 0, "mount", &a->sources[i].fd, e);
+		bool is_name = m->kind == RT_FS || m->kind == RT_TMPFS;
+		r = is_name ? 0 : open_path(m->source, 0, "mount", &a->sources[i].fd, e);
 		if (r == -ENOENT && m->may_vanish) {
 			r = 0;
 			if (e)

@@ -115,6 +115,7 @@ static void joined_main(void *arg)
 	struct apply a = APPLY_INIT;
 	log_set_role("joined");
 	a.plan = g->plan;
+	a.join = g->j;
 	a.sync = g->sync;
 	a.notifyd = g->notifyd;
 	(void)!joined(&a, &e);

@@ -35,6 +35,8 @@ static int enter(const struct join_entry *n, struct err *e)
 	for (int i = 0; i < RT_NS_COUNT; i++)
 		if (n->namespaces & (1U << i))
 			flags |= join_ns_flag((enum rt_ns_kind)i);
+	if (n->namespaces & RT_NS_TIME_BIT)
+		flags |= CLONE_NEWTIME;
 	if (flags && setns(n->fd, flags) < 0)
 		return err_sys(e, errno, "enter the namespaces");
 	return 0;

@@ -1,0 +1,7 @@
+#!/bin/bash
+# rl-oci: SIGKILL at the system calls of every verb that changes a container, and many callers at once
+# (tests/helpers/oci-killed.sh), as root, with control groups.
+# deadline: 240
+. "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+. "$HELPERS/oci-killed.sh"
+done_testing
