@@ -169,6 +169,8 @@ enum archive_trust {
 	ARCHIVE_TRUST_RECORDS, /* control records were written by us: unpacked layers */
 	ARCHIVE_TRUST_LOWER,   /* dirs[0] is a payload's writable layer: its records count only if they are those of
 	                          the same path below (a copied-up file) */
+	ARCHIVE_TRUST_OWNERS,  /* a volume, which anybody may have written to: whose a file is is believed, not what it
+	                          stands for nor what attributes it has */
 	ARCHIVE_TRUST_UPPER,   /* dirs[0] is a writable layer where rl-notifyd wrote the records and kept the payload
 				  from it: as TRUST_RECORDS, and it may be scrubbed */
 };
@@ -189,7 +191,8 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER or TRUST_UPPER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
-	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
+	bool in_map;   /* the caller is root of the map's user namespace already, in a process of its own */
+	bool host_ids; /* with in_map: there is no such namespace (userns_spawn_or_plain), the ids seen are the host's */
 };
 
 struct archive_packed {
