@@ -555,6 +555,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	let_go_of_starter(m);
 	after_start(m);
 	container_sweep(&c->store);
+	mem_drop_tables();
 	r = event_run(&m->loop, &e);
 	_exit(r < 0 ? EXIT_RL_FAILED : 0);
 }
