@@ -90,5 +90,16 @@ if have strace; then
 else
 	skip "an rm -f waits for the end by pidfds, without inotify" "strace is not installed"
 fi
+# The directory is made when the child is there already: what is refused then must leave as little as what is refused before.
+rl run -d --name taken $N busybox sleep 1000 >/dev/null
+for how in "-d" "--rm" "-d --rm"; do
+	must_fail "run $how with a name in use is refused" --status 125 --stderr 'the name taken is in use' \
+		rl run $how --name taken $N busybox true
+done
+is "and leaves nothing" "$(ls -A "$RL_ROOT/containers" | wc -l) $(ls "$RL_ROOT/names")" "1 taken"
+monitor=$(pgrep -u "$(id -u)" -x rl-monitor | head -n 1)
+is "a monitor has given the tables of its command line back" \
+	"$(awk '/ ---p .*\/rl$/ { on = 1; next } on && /^Rss:/ { print $2; exit }' "/proc/$monitor/smaps")" 0
+rl rm -f taken >/dev/null
 leftovers "no process or mount stays"
 done_testing
