@@ -241,8 +241,8 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
  * the records. */
 static bool may_make_dir_later(const struct run_opts *o)
 {
-	return !o->tty && !o->explain && !o->holder && !o->pod && !o->nmounts && !o->seccomp &&
-	       !o->more_networks.count && o->userns != USERNS_NOMAP && !host_image_is(o) &&
+	return !o->tty && !o->explain && !o->holder && !o->pod && !o->nmounts && !o->seccomp && !o->networks.count &&
+	       o->userns != USERNS_NOMAP && !host_image_is(o) &&
 	       (o->network.kind == NETWORK_NONE || o->network.kind == NETWORK_SLIRP);
 }
 

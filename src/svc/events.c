@@ -56,13 +56,13 @@ static void rotate(const struct store *s, int fd)
 /* Each run does this four times: the directory is opened only to be made. */
 static int open_log(const struct store *s, struct err *e)
 {
-	enum { FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW };
-	int fd = openat(s->rootfd, "events/log", FLAGS, 0600);
+	enum { FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW };
+	int fd = openat(s->rootfd, "events/log", FLAGS | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == ENOENT) {
 		autofd int dir = store_dir(s, dir_name, e);
 		if (dir < 0)
 			return dir;
-		fd = openat(dir, log_name, FLAGS, 0600);
+		fd = openat(dir, log_name, FLAGS | O_CLOEXEC, 0600);
 	}
 	return fd < 0 ? err_sys(e, errno, "open the log") : fd;
 }
