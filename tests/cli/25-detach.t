@@ -100,6 +100,11 @@ is "and leaves nothing" "$(ls -A "$RL_ROOT/containers" | wc -l) $(ls "$RL_ROOT/n
 monitor=$(pgrep -u "$(id -u)" -x rl-monitor | head -n 1)
 is "a monitor has given the tables of its command line back" \
 	"$(awk '/ ---p .*\/rl$/ { on = 1; next } on && /^Rss:/ { print $2; exit }' "/proc/$monitor/smaps")" 0
+text=$(readlink "$RL_ROOT/names/taken")
+ok "the text of a name fits into an inode of ext4" test "${#text}" -lt 60
+ln -sfn "$(ls "$RL_ROOT/containers")" "$RL_ROOT/names/taken"
+is "a name as stores had it before is understood" "$(rl inspect -f '{{.Name}}' taken)" "$(rl inspect -f '{{.Name}}' "$(rl ps -q)")"
 rl rm -f taken >/dev/null
+is "and goes with its container" "$(ls "$RL_ROOT/names")" ""
 leftovers "no process or mount stays"
 done_testing
