@@ -65,10 +65,10 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER_RULE,$(l))))
 
 RL_LIBS := $(foreach l,svc engine/runtime engine/store engine/copy engine/net engine/stdio kern model base,$(call lib,$(l)))
-$(B)/bin/rl: $(call objs,cmd) $(RL_LIBS)
+$(B)/bin/rl: $(call objs,cmd) $(RL_LIBS) src/cmd/tables.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(call objs,cmd) -Wl,--start-group $(RL_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,-T,src/cmd/tables.ld $(call objs,cmd) -Wl,--start-group $(RL_LIBS) -Wl,--end-group $(call STATIC,cap-ng) \
 		$(call STATIC,seccomp) $(call STATIC,jansson) -o $@
 
 IMAGE_LIBS := $(foreach l,engine/archive engine/registry engine/store kern model base,$(call lib,$(l)))

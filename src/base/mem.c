@@ -95,3 +95,14 @@ __attribute__((noinline)) void mem_give_back(void)
 	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
 	(void)malloc_trim(0);
 }
+
+extern char mem_tables_begin[] __attribute__((weak));
+extern char mem_tables_end[] __attribute__((weak));
+
+void mem_drop_tables(void)
+{
+	size_t len = (size_t)(mem_tables_end - mem_tables_begin);
+	/* Without the relocations that the loader made they would be tables of null pointers: they are closed instead. */
+	if (len && mprotect(mem_tables_begin, len, PROT_NONE) == 0)
+		(void)madvise(mem_tables_begin, len, MADV_DONTNEED);
+}

@@ -171,16 +171,16 @@ int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struc
 
 void mnt_overlay_clear_work(int dirfd, const char *work)
 {
-	/* Of ovl_workdir_create and ovl_create_volatile_dirty in fs/overlayfs/super.c; the last is a file. */
-	static const char *const made[] = {"work", "work/incompat", "work/incompat/volatile",
-					   "work/incompat/volatile/dirty"};
+	/* Of ovl_workdir_create and ovl_create_volatile_dirty in fs/overlayfs/super.c, with no mode bits; in the last is
+	 * one file. */
+	static const char *const made[] = {"work", "work/incompat", "work/incompat/volatile"};
 	autofd int fd = openat(dirfd, work, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	size_t n = 0;
 	while (fd >= 0 && n < ARRAY_SIZE(made) && fchmodat(fd, made[n], 0700, 0) == 0)
 		n++;
-	while (n > 0) {
-		n--;
-		if (unlinkat(fd, made[n], n == ARRAY_SIZE(made) - 1 ? 0 : AT_REMOVEDIR) < 0)
+	if (n == ARRAY_SIZE(made))
+		(void)unlinkat(fd, "work/incompat/volatile/dirty", 0);
+	while (n-- > 0)
+		if (unlinkat(fd, made[n], AT_REMOVEDIR) < 0)
 			return;
-	}
 }

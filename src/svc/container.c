@@ -35,6 +35,7 @@ void container_init(struct container *c)
 		.store = {.rootfd = -1},
 		.image = IMAGE_RUN_INIT,
 		.dirfd = -1,
+		.parentfd = -1,
 		.op_fd = -1,
 		.shm_fd = -1,
 		.own_output = {-1, -1, -1},
@@ -72,6 +73,7 @@ void container_close(struct container *c, bool keep_dir)
 	c->rec.dir = NULL;
 	container_rec_free(&c->rec);
 	close_fd(&c->dirfd);
+	close_fd(&c->parentfd);
 	free(c->dir);
 	store_close(&c->store);
 }
@@ -165,7 +167,6 @@ static int make_dir(struct container *c, struct err *e)
 		r = container_dir_give_away(c, &c->ranged, e);
 	if (r < 0)
 		return r;
-	c->rec.store = &c->store;
 	c->rec.dirfd = c->dirfd;
 	c->rec.dir = c->dir;
 	if (c->o->name) {
@@ -230,9 +231,19 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 		r = have_image(c, e);
 	if (r == 0)
 		c->dir = xasprintf("%s/containers/%s", c->store.root, c->id);
-	if (r == 0 && !c->o->explain)
+	c->rec.store = &c->store;
+	if (r == 0 && !c->o->explain && !c->dir_later)
 		r = make_dir(c, e);
 	return r < 0 ? r : container_resolve(c, e);
+}
+
+/* Nothing before the clone needs the directory or the name: all that is kept in it is what the child mounts, the log and
+ * the records. */
+static bool may_make_dir_later(const struct run_opts *o)
+{
+	return !o->tty && !o->explain && !o->holder && !o->pod && !o->nmounts && !o->seccomp && !o->networks.count &&
+	       o->userns != USERNS_NOMAP && !host_image_is(o) &&
+	       (o->network.kind == NETWORK_NONE || o->network.kind == NETWORK_SLIRP);
 }
 
 int container_prepare_old(struct container *c, const char *store_root, struct container_rec *rec, int lock_fd,
@@ -274,7 +285,11 @@ static int prepare(void *arg, struct err *e)
 	/* The child has its own copies of what will be the payload's descriptors 0 to 2; nobody else may get them. */
 	if (c->after_clone)
 		c->after_clone(c->after_clone_arg);
-	return container_dir_fill(c, e);
+	int r = c->dirfd < 0 ? make_dir(c, e) : 0;
+	if (r == 0 && c->after_dir)
+		r = c->after_dir(c->after_dir_arg, e);
+	c->after_dir = NULL;
+	return r < 0 ? r : container_dir_fill(c, e);
 }
 
 /* What has to be there when the payload runs. */
@@ -445,8 +460,12 @@ static int run_new(struct run_opts *o, const char *store_root, struct str *ret_i
 	int r = o->pod ? pod_adopt(store_root, o, e) : 0;
 	if (r == 0)
 		r = container_start_required(store_root, o, e);
+	c.dir_later = may_make_dir_later(o);
 	if (r == 0)
 		r = container_prepare_new(&c, o, store_root, e);
+	/* A volume of the image's. */
+	if (r == 0 && c.dirfd < 0 && c.nvolumes)
+		r = make_dir(&c, e);
 	if (r == 0 && needs_monitor(&c))
 		return container_run_monitored(&c, ret_id, ret_status, e);
 	if (r == 0)

@@ -50,6 +50,7 @@ int container_dir_make(struct container *c, struct err *e)
 	if (renameat(parent, name, parent, c->id) < 0)
 		return err_sys(e, errno, "name the container's directory");
 	c->dirfd = take_fd(&fd);
+	c->parentfd = take_fd(&parent);
 	return 0;
 }
 
@@ -177,8 +178,25 @@ int container_dir_fill(struct container *c, struct err *e)
 	return r;
 }
 
-/* config.json goes first: without it there is no container. Then the name; the tree, which may take long, last, under a
- * name that no reader takes for a container. What a crash leaves is swept. */
+/* config.json goes first: without it there is no container; then the name. 1: there was one. */
+static int end_existence(const struct store *s, int fd, const char *id, const char *name, struct err *e)
+{
+	bool existed = unlinkat(fd, "config.json", 0) == 0;
+	if (!existed && errno != ENOENT)
+		return err_sys(e, errno, "remove container %.12s", id);
+	if (name)
+		container_name_release(s, name, id);
+	else
+		container_names_release_id(s, id);
+	return existed;
+}
+
+static void note_removed(const struct store *s, const char *id, const char *name)
+{
+	events_note(s, "container", "remove", id, name ? name : "");
+}
+
+/* The tree, which may take long, last, under a name that no reader takes for a container. What a crash leaves is swept. */
 int container_dir_unmake(const struct store *s, const char *id, const char *name, struct err *e)
 {
 	autofd int parent = store_dir(s, "containers", e);
@@ -188,28 +206,43 @@ int container_dir_unmake(const struct store *s, const char *id, const char *name
 	autofd int fd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "container %.12s", id);
-	bool existed = unlinkat(fd, "config.json", 0) == 0;
-	if (!existed && errno != ENOENT)
-		return err_sys(e, errno, "remove container %.12s", id);
-	if (name)
-		container_name_release(s, name, id);
-	else
-		container_names_release_id(s, id);
+	int existed = end_existence(s, fd, id, name, e);
+	if (existed < 0)
+		return existed;
 	if (renameat(parent, id, parent, doomed) < 0)
 		return err_sys(e, errno, "remove container %.12s", id);
 	if (existed)
-		events_note(s, "container", "remove", id, name ? name : "");
+		note_removed(s, id, name);
 	mnt_overlay_clear_work(fd, "work");
 	int r = store_remove_tree(parent, doomed, e);
 	container_snapshots_sweep(s);
 	return r;
 }
 
+/* What a container has that has written nothing and has nothing special, without looking for it. */
+static bool remove_plain(const struct container *c)
+{
+	static const char *const files[] = {"state.json", "layers", "hosts", "resolv.conf", "hostname"};
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		(void)unlinkat(c->dirfd, files[i], 0);
+	mnt_overlay_clear_work(c->dirfd, "work");
+	return unlinkat(c->dirfd, "work", AT_REMOVEDIR) == 0 && unlinkat(c->dirfd, "upper", AT_REMOVEDIR) == 0 &&
+	       unlinkat(c->parentfd, c->id, AT_REMOVEDIR) == 0;
+}
+
 int container_dir_remove(struct container *c, struct err *e)
 {
+	const char *name = c->is_named ? c->rec.config.name : NULL;
 	if (c->dirfd < 0)
 		return 0;
-	return container_dir_unmake(&c->store, c->id, c->is_named ? c->rec.config.name : NULL, e);
+	int existed = c->parentfd >= 0 && c->is_named ? end_existence(&c->store, c->dirfd, c->id, name, NULL) : -1;
+	bool gone = existed >= 0 && remove_plain(c);
+	if (existed > 0)
+		note_removed(&c->store, c->id, name);
+	if (!gone)
+		return container_dir_unmake(&c->store, c->id, name, e);
+	container_snapshots_sweep(&c->store);
+	return 0;
 }
 
 /* 1: garbage; its lock is then in *ret_lock. */

@@ -59,6 +59,7 @@ struct container {
 	struct container_rec rec; /* its dirfd and dir are those below */
 	bool is_named;		  /* names/NAME is ours */
 	bool is_recorded;	  /* config.json is written: the container exists */
+	bool dir_later;		  /* its directory is made while the child makes its namespaces */
 	struct store store;
 	struct idmap map;
 	struct idmap ranged; /* with --userns=nomap: the map it was made from */
@@ -67,8 +68,9 @@ struct container {
 	bool has_image;
 	bool is_working; /* what was named is no image but a working container */
 	char id[CONTAINER_ID_SIZE];
-	char *dir; /* absolute path of containers/ID */
-	int dirfd; /* holds the lock that says "alive" */
+	char *dir;    /* absolute path of containers/ID */
+	int dirfd;    /* holds the lock that says "alive" */
+	int parentfd; /* containers/, of a new container; -1 */
 	struct rtspec spec;
 	struct seccomp_plan seccomp;
 	bool has_seccomp;
@@ -93,6 +95,8 @@ struct container {
 	int own_output[3];		/* what --attach hides of the payload, while it is cloned; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
 	void *after_clone_arg;
+	int (*after_dir)(void *arg, struct err *e); /* with dir_later, once the directory is there; or NULL */
+	void *after_dir_arg;
 };
 
 /* container_shm.c: a detached copy of the mount on /dev/shm of the container of this process. */

@@ -1,5 +1,8 @@
 /*
- * container_names.c - names/NAME, a symlink whose text is the container's id.
+ * container_names.c - names/NAME, a symlink whose text is the container's id in base64.
+ *
+ * ext4 keeps a text of less than 60 bytes in the inode; the 64 digits of an id would take a block to be allocated, written
+ * and freed for every run. Stores of before have the digits.
  *
  * A symlink is made with its text in one step, so no crash leaves a name that leads nowhere by halves. Giving and taking
  * happens under the lock of the directory; a name is in use if the container it leads to exists and calls itself so.
@@ -16,7 +19,48 @@
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/model/authfile.h"
 #include "rl/svc/container_store.h"
+
+enum { ID_BYTES = (RECORD_ID_SIZE - 1) / 2 };
+
+static bool is_hex_id(const char *text, size_t len)
+{
+	return len == RECORD_ID_SIZE - 1 && strspn(text, "0123456789abcdef") == len;
+}
+
+static unsigned digit(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static int link_name(int names, const char *name, const char *id)
+{
+	unsigned char bytes[ID_BYTES];
+	autostr struct str text = STR_INIT;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(digit(id[2 * i]) << 4 | digit(id[2 * i + 1]));
+	authfile_base64(bytes, sizeof(bytes), &text);
+	return symlinkat(text.buf, names, name);
+}
+
+int container_name_read(int names, const char *name, char ret_id[RECORD_ID_SIZE])
+{
+	char text[RECORD_ID_SIZE];
+	autostr struct str bytes = STR_INIT;
+	ssize_t n = readlinkat(names, name, text, sizeof(text) - 1);
+	if (n <= 0)
+		return -ENOENT;
+	text[n] = '\0';
+	if (is_hex_id(text, (size_t)n)) {
+		memcpy(ret_id, text, RECORD_ID_SIZE);
+		return 0;
+	}
+	if (authfile_unbase64(text, (size_t)n, &bytes, NULL) < 0 || bytes.len != ID_BYTES)
+		return -ENOENT;
+	io_hex(bytes.buf, ID_BYTES, ret_id);
+	return 0;
+}
 
 /* Does the container exist, and is this its name? One that is just being made has no config.json yet, but its maker
  * holds its lock. */
@@ -39,12 +83,11 @@ static int claim_locked(const struct store *s, int names, const char *name, cons
 {
 	char holder[RECORD_ID_SIZE] = "";
 	for (int i = 0; i < 2; i++) {
-		if (symlinkat(id, names, name) == 0)
+		if (link_name(names, name, id) == 0)
 			return 0;
 		if (errno != EEXIST)
 			return err_sys(e, errno, "take the name %s", name);
-		ssize_t n = readlinkat(names, name, holder, sizeof(holder) - 1);
-		if (n > 0 && is_used(s, holder, name))
+		if (container_name_read(names, name, holder) == 0 && is_used(s, holder, name))
 			break;
 		log_debug(LOG_STORE, "name %s was left by a container that is gone", name);
 		if (unlinkat(names, name, 0) < 0 && errno != ENOENT)
@@ -69,7 +112,8 @@ void container_name_release(const struct store *s, const char *name, const char 
 	char holder[RECORD_ID_SIZE] = "";
 	if (names < 0 || io_lock(names, true, NULL) < 0)
 		return;
-	if (readlinkat(names, name, holder, sizeof(holder) - 1) > 0 && str_eq(holder, id))
+	/* One that says nothing is nobody's. */
+	if (container_name_read(names, name, holder) == 0 ? str_eq(holder, id) : !*id)
 		unlinkat(names, name, 0);
 }
 
@@ -83,8 +127,7 @@ void container_names_release_id(const struct store *s, const char *id)
 	autodir DIR *d = scan < 0 ? NULL : fdopendir(scan);
 	struct dirent *entry;
 	while (d && (entry = readdir(d))) {
-		ssize_t n = readlinkat(names, entry->d_name, holder, sizeof(holder) - 1);
-		if (n == RECORD_ID_SIZE - 1 && memcmp(holder, id, (size_t)n) == 0)
+		if (container_name_read(names, entry->d_name, holder) == 0 && str_eq(holder, id))
 			unlinkat(names, entry->d_name, 0);
 	}
 }
@@ -124,7 +167,7 @@ int container_name_generate(const struct store *s, const char *id, char **ret_na
 			name = numbered;
 		}
 		/* symlink(2) alone is atomic; names of dead containers are not worth the lock here. */
-		if (symlinkat(id, names, name) == 0) {
+		if (link_name(names, name, id) == 0) {
 			*ret_name = take_ptr(&name);
 			return 0;
 		}

@@ -90,7 +90,8 @@ static int bind_published(const struct strv *publish, struct net_ports *ports, s
 int container_ports_bind(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
-	(void)unlinkat(c->dirfd, ports_file, 0); /* of the last run */
+	if (c->is_recorded)
+		(void)unlinkat(c->dirfd, ports_file, 0); /* of the last run */
 	if (!o->publish.count && !o->publish_all)
 		return 0;
 	if (o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_NONE) {

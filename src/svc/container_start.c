@@ -31,6 +31,7 @@ static void forget(struct container *c)
 	seccomp_plan_free(&c->seccomp);
 	rtspec_free(&c->spec);
 	close_fd(&c->dirfd);
+	close_fd(&c->parentfd);
 	free(c->dir);
 	store_close(&c->store);
 }

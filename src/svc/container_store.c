@@ -264,11 +264,7 @@ static int by_prefix(int parent, const char *prefix, char ret_id[RECORD_ID_SIZE]
 static int by_name(const struct store *s, const char *name, char ret_id[RECORD_ID_SIZE])
 {
 	autofd int names = store_dir(s, "names", NULL);
-	ssize_t n = names < 0 ? -1 : readlinkat(names, name, ret_id, RECORD_ID_SIZE);
-	if (n != RECORD_ID_SIZE - 1)
-		return -ENOENT;
-	ret_id[n] = '\0';
-	return is_id(ret_id) ? 0 : -ENOENT;
+	return names < 0 ? -ENOENT : container_name_read(names, name, ret_id);
 }
 
 int container_store_find(const struct store *s, const char *name, struct container_rec *ret_rec, struct err *e)

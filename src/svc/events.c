@@ -40,16 +40,31 @@ static int64_t now_ns(void)
 
 /* ---- writing ---- */
 
-static void rotate(int dir, int fd)
+static void rotate(const struct store *s, int fd)
 {
 	struct stat ours;
 	struct stat named;
-	if (io_lock(dir, true, NULL) < 0)
+	autofd int dir = store_dir(s, dir_name, NULL);
+	if (dir < 0 || io_lock(dir, true, NULL) < 0)
 		return;
 	if (fstat(fd, &ours) == 0 && fstatat(dir, log_name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    ours.st_ino == named.st_ino && renameat(dir, log_name, dir, old_name) < 0)
 		log_debug(LOG_STORE, "events: %s", strerrorname_np(errno));
 	/* The lock goes with the descriptor. */
+}
+
+/* Each run does this four times: the directory is opened only to be made. */
+static int open_log(const struct store *s, struct err *e)
+{
+	enum { FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW };
+	int fd = openat(s->rootfd, "events/log", FLAGS | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == ENOENT) {
+		autofd int dir = store_dir(s, dir_name, e);
+		if (dir < 0)
+			return dir;
+		fd = openat(dir, log_name, FLAGS | O_CLOEXEC, 0600);
+	}
+	return fd < 0 ? err_sys(e, errno, "open the log") : fd;
 }
 
 static void append(const struct store *s, json_t *line)
@@ -61,11 +76,9 @@ static void append(const struct store *s, json_t *line)
 	str_addc(&text, '\n');
 	if (text.len > LINE_MAX_BYTES)
 		return;
-	autofd int dir = store_dir(s, dir_name, &why);
-	autofd int fd = dir < 0 ? -1
-				: openat(dir, log_name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autofd int fd = open_log(s, &why);
 	if (fd < 0) {
-		log_debug(LOG_STORE, "events: %s", dir < 0 ? why.text : strerrorname_np(errno));
+		log_debug(LOG_STORE, "events: %s", why.text);
 		return;
 	}
 	ssize_t n = write(fd, text.buf, text.len);
@@ -75,7 +88,7 @@ static void append(const struct store *s, json_t *line)
 		(void)!write(fd, "\n", 1);
 	}
 	if (fstat(fd, &st) == 0 && st.st_size > EVENTS_LOG_MAX)
-		rotate(dir, fd);
+		rotate(s, fd);
 }
 
 static json_t *begin(const char *type, const char *action, const char *id)

@@ -517,6 +517,23 @@ RL_NORETURN static void give_up(struct monitor *m, const struct err *why)
 	_exit(err_exit_status(why));
 }
 
+static int open_io(void *arg, struct err *e)
+{
+	return monitor_io_open(arg, e);
+}
+
+/* Log and socket: at once, or when the directory is there. */
+static int open_in_dir(struct monitor *m, struct err *e)
+{
+	if (m->c->dirfd < 0) {
+		m->c->after_dir = open_io;
+		m->c->after_dir_arg = m;
+		return 0;
+	}
+	int r = monitor_io_open(m, e);
+	return r < 0 || m->is_new ? r : container_want_set(m->c->dirfd, WANT_POLICY, e);
+}
+
 void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_new)
 {
 	static const struct event_source unused = EVENT_SOURCE_INIT;
@@ -541,9 +558,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	if (r == 0)
 		r = monitor_client_add(m, conn, conn_flags | ATTACH_STARTER, true, &e);
 	if (r == 0)
-		r = monitor_io_open(m, &e);
-	if (r == 0)
-		r = container_want_set(c->dirfd, WANT_POLICY, &e);
+		r = open_in_dir(m, &e);
 	if (r == 0)
 		r = start(m, &e);
 	if (r == 0)
@@ -555,6 +570,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	let_go_of_starter(m);
 	after_start(m);
 	container_sweep(&c->store);
+	mem_drop_tables();
 	r = event_run(&m->loop, &e);
 	_exit(r < 0 ? EXIT_RL_FAILED : 0);
 }

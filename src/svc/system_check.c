@@ -127,12 +127,12 @@ static int check_names(const struct store *s, bool repair, json_t *problems, str
 		char id[RECORD_ID_SIZE] = "";
 		if (entry->d_name[0] == '.')
 			continue;
-		ssize_t n = readlinkat(fd, entry->d_name, id, sizeof(id) - 1);
-		autofree char *dir = xasprintf("containers/%s", n > 0 ? id : "-");
-		if (n > 0 && faccessat(s->rootfd, dir, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		bool leads = container_name_read(fd, entry->d_name, id) == 0;
+		autofree char *dir = xasprintf("containers/%s", leads ? id : "-");
+		if (leads && faccessat(s->rootfd, dir, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		/* A container being made has its name first; both are looked at again under the lock of the names. */
-		if (repair && n > 0)
+		if (repair)
 			container_name_release(s, entry->d_name, id);
 		bool removed = repair && faccessat(fd, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 		add_problem(problems, removed ? "removed" : "leftover", "name without a container", entry->d_name,

@@ -90,5 +90,21 @@ if have strace; then
 else
 	skip "an rm -f waits for the end by pidfds, without inotify" "strace is not installed"
 fi
+# The directory is made when the child is there already: what is refused then must leave as little as what is refused before.
+rl run -d --name taken $N busybox sleep 1000 >/dev/null
+for how in "-d" "--rm" "-d --rm"; do
+	must_fail "run $how with a name in use is refused" --status 125 --stderr 'the name taken is in use' \
+		rl run $how --name taken $N busybox true
+done
+is "and leaves nothing" "$(ls -A "$RL_ROOT/containers" | wc -l) $(ls "$RL_ROOT/names")" "1 taken"
+monitor=$(pgrep -u "$(id -u)" -x rl-monitor | head -n 1)
+is "a monitor has given the tables of its command line back" \
+	"$(awk '/ ---p .*\/rl$/ { on = 1; next } on && /^Rss:/ { print $2; exit }' "/proc/$monitor/smaps")" 0
+text=$(readlink "$RL_ROOT/names/taken")
+ok "the text of a name fits into an inode of ext4" test "${#text}" -lt 60
+ln -sfn "$(ls "$RL_ROOT/containers")" "$RL_ROOT/names/taken"
+is "a name as stores had it before is understood" "$(rl inspect -f '{{.Name}}' taken)" "$(rl inspect -f '{{.Name}}' "$(rl ps -q)")"
+rl rm -f taken >/dev/null
+is "and goes with its container" "$(ls "$RL_ROOT/names")" ""
 leftovers "no process or mount stays"
 done_testing

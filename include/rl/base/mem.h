@@ -111,4 +111,9 @@ static inline void close_fd(int *fd)
  * system. */
 void mem_give_back(void);
 
+/* For a process that stays and will never look at its command line: the pages with the tables of options and verbs
+ * (src/cmd/tables.ld) go back to the system, and whoever touches them all the same is ended by SIGSEGV. Nothing in
+ * programs that have no such tables. */
+void mem_drop_tables(void);
+
 #endif

@@ -1,7 +1,7 @@
 /*
  * container_store.h - the containers of a store: found, listed, their true status, their locks.
  *
- * Model: a container is the directory containers/ID with a config.json; names/NAME is a symlink whose text is the id.
+ * Model: a container is the directory containers/ID with a config.json; names/NAME is a symlink whose text says the id.
  * struct container_rec is one container as read from there, with the status that is true now: a record says "running"
  * only while PID 1 with that pid, start time and boot id lives. Reading takes no lock, so it never waits and never
  * disturbs; what was read may be old a moment later, and only a lock keeps it true.
@@ -101,6 +101,8 @@ int container_name_claim(const struct store *s, const char *name, const char *id
 void container_name_release(const struct store *s, const char *name, const char *id);
 /* Every name that leads to this id, where the record that knows the name cannot be read. */
 void container_names_release_id(const struct store *s, const char *id);
+/* Where names/NAME leads; -ENOENT: nowhere. `names` is a descriptor of the directory. */
+int container_name_read(int names, const char *name, char ret_id[RECORD_ID_SIZE]) RL_CHECK;
 /* An unused memorable name, claimed. */
 int container_name_generate(const struct store *s, const char *id, char **ret_name, struct err *e) RL_CHECK;
 

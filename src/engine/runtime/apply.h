@@ -111,8 +111,8 @@ int role_init_fork(struct apply *a, struct err *e) RL_CHECK;
 /* role_hold.c: in place of the exec; returns only failures. */
 int role_hold(struct err *e) RL_CHECK;
 
-/* role_child.c: what the cloned process does; never returns. */
-RL_NORETURN void role_child_main(const struct runtime_start *start, int sync, int notifyd);
+/* role_child.c: what the cloned process does; never returns. `namespaces` are CLONE_NEW flags that the clone left to it. */
+RL_NORETURN void role_child_main(const struct runtime_start *start, uint64_t namespaces, int sync, int notifyd);
 /* Its steps that a joined process takes too. */
 int role_child_close_on_exec_from(int first, struct err *e) RL_CHECK;
 int role_child_become_root(const struct plan *p, struct err *e) RL_CHECK;

@@ -58,13 +58,28 @@ static int open_target(struct apply *a, const struct rt_mount *m, bool is_dir, s
 	return fd;
 }
 
+/* The container's own procfs serves for what is written before the root is entered: another instance, mounted nowhere,
+ * would make its last close wait for a grace period of the kernel. Not where a part of it is covered or frozen. */
+static bool is_whole(const struct rtspec *s, const struct rt_mount *proc)
+{
+	for (size_t i = 0; i < s->nmounts; i++) {
+		const char *below = str_after(s->mounts[i].target, proc->target);
+		if (below && *below == '/')
+			return false;
+	}
+	return !(proc->set & MNT_RDONLY) && str_eq(proc->target, "/proc");
+}
+
 static int mount_proc(struct apply *a, const struct rt_mount *m, int target, struct err *e)
 {
 	struct err fresh = ERR_INIT;
 	if (a->plan->spec->ns[RT_NS_PID].mode == RT_NS_NEW || a->plan->spec->ns[RT_NS_PID].mode == RT_NS_JOIN) {
 		autofd int fd = mnt_new("proc", NULL, m->set, target, &fresh);
-		if (fd >= 0)
+		if (fd >= 0) {
+			if (a->procfd < 0 && is_whole(a->plan->spec, m))
+				a->procfd = take_fd(&fd);
 			return 0;
+		}
 		if (fresh.code != EPERM) {
 			if (e)
 				*e = fresh;

@@ -3,8 +3,9 @@
  *
  *                 at entry                          after STEP_MAPPED                at exec
  * user ns         new, nothing mapped               mapped; uid 0 of the container   the same
- * mount ns        new, a copy of the host's         the same                         only the container's
- * other ns        new (those asked for)             the same                         the same
+ * pid ns          new                               the same                         the same
+ * mount ns        the caller's; made here first     new, a copy of the host's        only the container's
+ * other ns        the caller's; made here first     new (those asked for)            the same
  * ids             the caller's (shown as 65534)     0:0                              the payload's
  * capabilities    all, in the new user namespace    all                              the container's set
  * descriptors     copies of rl's, all close-on-exec and the sync socket              0, 1, 2
@@ -111,9 +112,23 @@ static int tell_mount_ns(const struct apply *a, struct err *e)
 	return n < 0 ? 0 : sync_send(a->sync, STEP_MOUNT_NS, name, (size_t)n, NULL, 0, e);
 }
 
-static int child(struct apply *a, struct err *e)
+static int make_namespaces(uint64_t flags, struct err *e)
 {
-	int r = role_child_close_on_exec_from(3 + (int)a->plan->spec->preserve_fds, e);
+	unsigned tries = 0;
+	int r;
+	if (!flags)
+		return 0;
+	do
+		r = unshare((int)flags);
+	while (r < 0 && idmap_try_again(errno, &tries));
+	return r < 0 ? idmap_explain_clone(errno, e) : 0;
+}
+
+static int child(struct apply *a, uint64_t namespaces, struct err *e)
+{
+	int r = make_namespaces(namespaces, e);
+	if (r == 0)
+		r = role_child_close_on_exec_from(3 + (int)a->plan->spec->preserve_fds, e);
 	if (r == 0)
 		r = tell_mount_ns(a, e);
 	if (r == 0)
@@ -136,7 +151,7 @@ static int child(struct apply *a, struct err *e)
 	return apply_stages(a, STAGE_PROCESS, STAGE_SECURITY, e);
 }
 
-void role_child_main(const struct runtime_start *start, int sync, int notifyd)
+void role_child_main(const struct runtime_start *start, uint64_t namespaces, int sync, int notifyd)
 {
 	log_set_role("child");
 	struct apply a = APPLY_INIT;
@@ -145,7 +160,7 @@ void role_child_main(const struct runtime_start *start, int sync, int notifyd)
 	a.sync = sync;
 	a.notifyd = notifyd;
 	struct err e = ERR_INIT;
-	(void)!child(&a, &e);
+	(void)!child(&a, namespaces, &e);
 	/* Only failure comes back: success is an exec. */
 	sync_send_err(sync, &e);
 	if (start->meet_failed)

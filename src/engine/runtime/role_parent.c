@@ -33,6 +33,13 @@ static uint64_t clone_flags(const struct rtspec *s)
 	return sum;
 }
 
+/* What the child makes itself. A network namespace alone takes the kernel half a millisecond: meanwhile the caller writes
+ * the maps and the container's files. The pid namespace counts from a clone on only, and the user namespace comes first. */
+static uint64_t later_flags(uint64_t flags)
+{
+	return flags & (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP);
+}
+
 /* clone3 gives pid and pidfd at once; outer seccomp filters that cannot look into its struct answer ENOSYS, and then
  * the old call with the same flags does. Both are fork-like: the child returns here with 0. */
 static pid_t clone_child(uint64_t flags, const int *cgroup_fd, int *ret_pidfd, bool *ret_placed)
@@ -149,7 +156,7 @@ static int before_entry(void *arg, struct err *e)
 static void joined_child(void *arg)
 {
 	const struct joined_start *g = arg;
-	role_child_main(g->s, g->sync, g->notifyd);
+	role_child_main(g->s, 0, g->sync, g->notifyd);
 }
 
 /* Namespaces to join, those of one descriptor at once; the one that brings the user namespace first. */
@@ -195,6 +202,7 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		return r;
 	}
 	uint64_t flags = clone_flags(spec);
+	uint64_t later = later_flags(flags);
 	log_debug(LOG_RUN, "clone with flags 0x%llx", (unsigned long long)flags);
 	bool placed = false;
 	unsigned tries = 0;
@@ -203,11 +211,11 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 		r = clone_joined(s, pair, notifyd, &c, e);
 	else
 		do
-			c.pid = clone_child(flags, s->cgroup_fd, &c.pidfd, &placed);
+			c.pid = clone_child(flags & ~later, s->cgroup_fd, &c.pidfd, &placed);
 		while (c.pid < 0 && (flags & CLONE_NEWUSER) && idmap_try_again(errno, &tries));
 	if (c.pid == 0) {
 		close(pair[0]);
-		role_child_main(s, pair[1], notifyd);
+		role_child_main(s, later, pair[1], notifyd);
 	}
 	int clone_errno = errno;
 	close(pair[1]);
