@@ -225,7 +225,7 @@ const struct opt_def run_defs[] = {
 	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, journald, none or passthrough",
 	      CHOICES("json-file k8s-file none passthrough")),
 	VALUE("log-opt", 0, "NAME=VALUE", set_log_opt, life, "max-size=SIZE and max-file=N bound the log",
-	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= tag=")),
+	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= path= tag=")),
 	VALUE("health-cmd", 0, "CMD", set_health_cmd, life, "command that checks the container; none for none"),
 	VALUE("health-interval", 0, "TIME", set_health_interval, life, "time between checks (default 30s)"),
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),

@@ -557,7 +557,8 @@ static void put_paths(json_t *doc, const struct container_rec *c)
 	enum log_driver driver = c->config.o.log_driver;
 	bool logged = driver == LOG_DRIVER_JSON || driver == LOG_DRIVER_K8S;
 	autofree char *log = xasprintf("%s/" LOG_FILE_NAME, c->dir);
-	json_put_str(doc, "LogPath", logged ? log : "");
+	const char *elsewhere = container_log_path(&c->config.o);
+	json_put_str(doc, "LogPath", !logged ? "" : elsewhere ? elsewhere : log);
 }
 
 static json_t *document(const struct container_rec *c, bool size)
