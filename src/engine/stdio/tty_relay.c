@@ -1,3 +1,10 @@
+/*
+ * tty_relay.c - bytes between our terminal and a container's; see stdio.h.
+ *
+ * Neither end may block us: the pty is non-blocking because only we have its master, and our own terminal or pipe is
+ * opened once more, because O_NONBLOCK belongs to a description that others have, too. What one end does not take yet
+ * waits in the struct, and nothing more is read for that end meanwhile: the container then waits in its write(2).
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
