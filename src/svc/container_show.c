@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_stack.h"
 #include "host_image.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
@@ -578,6 +579,7 @@ static json_t *document(const struct container_rec *c, bool size)
 	json_put_str(doc, "Name", name);
 	json_put_int(doc, "RestartCount", c->state.restarts);
 	json_put_str(doc, "Driver", "overlay");
+	json_put(doc, "GraphDriver", container_stack_describe(c));
 	json_put_str(doc, "Platform", "linux");
 	json_put(doc, "HostConfig", host_config_object(c));
 	json_put(doc, "Mounts", mounts_array(c));

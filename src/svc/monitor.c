@@ -283,7 +283,8 @@ static void finish(struct monitor *m)
 	s->status = RECORD_EXITED;
 	s->exit_code = m->exit_status;
 	s->finished = container_now();
-	s->stopped_by_user = m->stopping || container_want_get(c->dirfd) == WANT_STOP;
+	/* Not what ends everything at a shutdown: a SIGTERM to us. */
+	s->stopped_by_user = container_want_get(c->dirfd) == WANT_STOP;
 	tell_lost(m);
 	monitor_write_state(m);
 	note_ended(m);
