@@ -26,7 +26,7 @@ static const struct opt_def ps_defs[] = {
 	{"filter", NULL, 'f', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
 	 "name=, id=, status=, label=, ancestor=, exited=, health= and more", COMPLETE_CHOICES,
 	 "name= id= status= label= ancestor= exited= before= since= until= health= restart-policy= network= volume= "
-	 "pod="},
+	 "pod= publish= expose= should-start-on-boot="},
 	{"format", NULL, 0, "FORMAT", OPT_GENERIC(opt_set_string, S, format), 0, options,
 	 "json, or a template such as '{{.Names}} {{.Status}}'", COMPLETE_CHOICES, "json table"},
 	{"last", NULL, 'n', "N", OPT_GENERIC(opt_set_uint, S, last), 0, options, "the N made last, in any state", 0,
@@ -145,7 +145,8 @@ static int show(const struct cmd_ctx *ctx, const struct ps_opts *o, const char *
 	};
 	const struct container_rows_opts ro = {
 		.no_trunc = o->no_trunc,
-		.sizes = o->size || (o->sort && str_eq(o->sort, "size")),
+		.sizes = o->size || (o->sort && str_eq(o->sort, "size")) ||
+			 (o->format && !o->quiet && strstr(o->format, ".Size")),
 		.all = o->ns || o->pod || (o->sort && str_eq(o->sort, "pod")) || (o->format && !o->quiet),
 	};
 	json_t *rows = NULL;

@@ -184,8 +184,12 @@ static void print_pruned(const struct system_pruned *p, struct str *out)
 		str_adds(out, "Deleted Containers:\n");
 	for (size_t i = 0; i < p->containers.count; i++)
 		str_addf(out, "%s\n", p->containers.items[i]);
+	if (p->networks.count)
+		str_addf(out, "%sDeleted Networks:\n", out->len ? "\n" : "");
+	for (size_t i = 0; i < p->networks.count; i++)
+		str_addf(out, "%s\n", p->networks.items[i]);
 	if (p->images.untagged.count || p->images.deleted.count)
-		str_addf(out, "%sDeleted Images:\n", p->containers.count ? "\n" : "");
+		str_addf(out, "%sDeleted Images:\n", out->len ? "\n" : "");
 	for (size_t i = 0; i < p->images.untagged.count; i++)
 		str_addf(out, "untagged: %s\n", imgref_familiar(p->images.untagged.items[i]));
 	for (size_t i = 0; i < p->images.deleted.count; i++)
@@ -203,10 +207,11 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	const struct prune_opts *o = opts;
 	struct system_pruned pruned = {.bytes = 0};
 	(void)args;
-	int r = confirm("system prune",
-			o->all ? "Remove all stopped containers and all images without a container?"
-			       : "Remove all stopped containers and all images without a name?",
-			o->force, e);
+	int r = confirm(
+		"system prune",
+		o->all ? "Remove all stopped containers, all networks without one, and all images without one?"
+		       : "Remove all stopped containers, all networks without one, and all images without a name?",
+		o->force, e);
 	if (r <= 0)
 		return r;
 	r = system_prune(
@@ -230,7 +235,7 @@ const struct verb verb_system_prune = {
 	.name = "system prune",
 	.group = "System",
 	.usage = "[OPTIONS]",
-	.summary = "remove stopped containers and images that nothing needs",
+	.summary = "remove stopped containers, networks and images that nothing needs",
 	.example = "  rl system prune -f",
 	.opts = prune_defs,
 	.opts_size = sizeof(struct prune_opts),

@@ -163,6 +163,26 @@ static int set_label_file(const struct opt_def *def, void *target, const char *v
 	return r < 0 ? r : run_opts_label_file(target, text.buf, text.len, value, e);
 }
 
+static int set_volume_driver(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	(void)def;
+	(void)target;
+	if (str_eq(value, "local"))
+		return 0;
+	return err_set(e, EINVAL, "--volume-driver '%s': volumes are directories of the store; there are no drivers",
+		       value);
+}
+
+/* docker's default is that nothing is verified by it; the other way is what we cannot do. */
+static int set_content_trust(const struct opt_def *def, void *target, const char *value, struct err *e)
+{
+	(void)def;
+	(void)target;
+	if (str_eq(value, "true"))
+		return 0;
+	return err_set(e, EINVAL, "--disable-content-trust=%s: docker's content trust is not supported", value);
+}
+
 /* A file we are going to write: an empty name is a script's unset variable. */
 static int set_out_file(const struct opt_def *def, void *target, const char *value, struct err *e)
 {
@@ -225,7 +245,7 @@ const struct opt_def run_defs[] = {
 	VALUE("log-driver", 0, "DRIVER", set_log_driver, life, "json-file, k8s-file, journald, none or passthrough",
 	      CHOICES("json-file k8s-file none passthrough")),
 	VALUE("log-opt", 0, "NAME=VALUE", set_log_opt, life, "max-size=SIZE and max-file=N bound the log",
-	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= tag=")),
+	      .flags = OPT_REPEAT, CHOICES("max-size= max-file= path= tag=")),
 	VALUE("health-cmd", 0, "CMD", set_health_cmd, life, "command that checks the container; none for none"),
 	VALUE("health-interval", 0, "TIME", set_health_interval, life, "time between checks (default 30s)"),
 	VALUE("health-timeout", 0, "TIME", set_health_timeout, life, "how long a check may take (default 30s)"),
@@ -375,11 +395,20 @@ const struct opt_def run_defs[] = {
 	REFUSED("io-maxbandwidth", 0, windows),
 	REFUSED("io-maxiops", 0, windows),
 	REFUSED("runtime", 0, "rl is its own runtime"),
-	REFUSED("volume-driver", 0, "volumes are directories of the store; there are no drivers"),
+	{.name = "volume-driver",
+	 .metavar = "DRIVER",
+	 .set = set_volume_driver,
+	 .group = files,
+	 .flags = OPT_HIDDEN,
+	 .help = "accepted for scripts: volumes are directories of the store, there are no drivers"},
 	REFUSED("storage-opt", 0, "the size of a container cannot be limited"),
 	REFUSED("gpus", 0, "give the device nodes with --device"),
 	REFUSED("device-cgroup-rule", 0, "an ordinary user has no device controller; give the device with --device"),
-	REFUSED("disable-content-trust", 0, "docker's content trust is not supported"),
+	{.name = "disable-content-trust",
+	 .set = set_content_trust,
+	 .flags = OPT_HIDDEN,
+	 .group = security,
+	 .help = "accepted for scripts: docker's content trust is not supported"},
 	REFUSED("memory-swappiness", 0, no_v2),
 	REFUSED("cpu-rt-period", 0, no_v2),
 	REFUSED("cpu-rt-runtime", 0, no_v2),

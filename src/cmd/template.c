@@ -273,7 +273,7 @@ static int parse_pipe(struct scan *s, struct pipe **ret)
 		if (r < 0)
 			return r;
 		/* Only functions take arguments, and only they can receive a value from the left. */
-		bool func = c->operands[0].kind == OPERAND_FUNC;
+		bool func = c->operands[0].kind == OPERAND_FUNC || template_is_label(c);
 		if (!func && (c->count > 1 || pipe->count > 1))
 			return bad(s, "only a function can have arguments");
 		skip_blanks(s);

@@ -61,6 +61,9 @@ struct template
 	char *source;
 };
 
+/* docker's only method: {{.Label "key"}} of a row whose Labels are "key=value,...". */
+bool template_is_label(const struct command *c);
+
 /* True if there is a function of this name; the parser asks, so that a mistyped one is found before anything ran. */
 bool template_has_function(const char *name);
 const char *template_nearest_function(const char *name);

@@ -138,6 +138,25 @@ static int eval_operand(struct run *run, const struct operand *o, const json_t *
 	return 0;
 }
 
+bool template_is_label(const struct command *c)
+{
+	const struct operand *o = &c->operands[0];
+	return o->kind == OPERAND_FIELD && c->count == 2 && o->chain.count == 1 && str_eq(o->chain.items[0], "Label") &&
+	       c->operands[1].kind == OPERAND_VALUE && json_is_string(c->operands[1].value);
+}
+
+static int eval_label(struct run *run, const char *key, const json_t *dot, json_t **ret)
+{
+	const json_t *labels = json_object_get(dot, "Labels");
+	autostrv struct strv all = STRV_INIT;
+	if (!json_is_string(labels))
+		return err_set(run->e, EINVAL, "template: there are no labels here for .Label");
+	strv_split(&all, json_string_value(labels), ',');
+	const char *value = strv_env_get(&all, key);
+	*ret = json_string(value ? value : "");
+	return 0;
+}
+
 /* `piped` is the value from the left of '|', or have_piped is false. */
 static int eval_command(struct run *run, const struct command *c, const json_t *dot, bool have_piped, json_t *piped,
 			json_t **ret)
@@ -146,6 +165,8 @@ static int eval_command(struct run *run, const struct command *c, const json_t *
 	json_t *args[ARGS_MAX];
 	size_t n = 0;
 	int r = 0;
+	if (template_is_label(c))
+		return eval_label(run, json_string_value(c->operands[1].value), dot, ret);
 	if (c->operands[0].kind != OPERAND_FUNC)
 		return eval_operand(run, &c->operands[0], dot, ret);
 	if (c->count >= ARGS_MAX)

@@ -32,8 +32,9 @@ static const struct field config_fields[] = {
 #undef C
 
 static const struct json_part options_listed[] = {
-	{"image", NULL},   {"network", NULL}, {"network_of", NULL}, {"networks", NULL}, {"mounts", NULL},
-	{"restart", NULL}, {"pod", NULL},     {"holder", NULL},	    {NULL, NULL},
+	{"image", NULL},   {"network", NULL}, {"network_of", NULL}, {"networks", NULL},
+	{"mounts", NULL},  {"restart", NULL}, {"pod", NULL},	    {"holder", NULL},
+	{"publish", NULL}, {"expose", NULL},  {NULL, NULL},
 };
 
 const struct json_part record_config_listed[] = {
@@ -44,9 +45,11 @@ const struct json_part record_config_listed[] = {
 static const struct json_part join_listed[] = {{"init", NULL}, {NULL, NULL}};
 
 const struct json_part record_state_listed[] = {
-	{"version", NULL},     {"status", NULL},	{"boot_id", NULL},     {"init_pid", NULL}, {"init_start", NULL},
-	{"monitor_pid", NULL}, {"monitor_start", NULL}, {"started", NULL},     {"finished", NULL}, {"exit_code", NULL},
-	{"restarts", NULL},    {"health", NULL},	{"join", join_listed}, {NULL, NULL},
+	{"version", NULL},	 {"status", NULL},	    {"boot_id", NULL},
+	{"init_pid", NULL},	 {"init_start", NULL},	    {"monitor_pid", NULL},
+	{"monitor_start", NULL}, {"started", NULL},	    {"finished", NULL},
+	{"exit_code", NULL},	 {"restarts", NULL},	    {"health", NULL},
+	{"join", join_listed},	 {"stopped_by_user", NULL}, {NULL, NULL},
 };
 
 #define H struct record_health_check

@@ -5,8 +5,12 @@
 #include "rl/base/fmt.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
+#include "rl/base/path.h"
 #include "rl/model/run_opts.h"
 #include "run_opts_int.h"
+
+/* ".999" is put behind it. */
+enum { LOG_PATH_NAME_MAX = 250 };
 
 static const char *const log_drivers[] = {
 	[LOG_DRIVER_JSON] = "json-file",	  [LOG_DRIVER_K8S] = "k8s-file",      [LOG_DRIVER_NONE] = "none",
@@ -77,9 +81,16 @@ int run_opts_log_opt(struct run_opts *o, const char *value, struct err *e)
 			return err_set(e, EINVAL, "--log-opt max-file=0: at least one file is kept");
 		if (r == 0)
 			o->log_max_file = (unsigned)n;
+	} else if ((text = str_after(value, "path="))) {
+		n = strlen(path_base(text));
+		if (!n || n > LOG_PATH_NAME_MAX)
+			return err_set(e, EINVAL,
+				       "--log-opt path='%s': a file name of at most %d characters is expected", text,
+				       LOG_PATH_NAME_MAX);
 	} else if (!str_after(value, "tag=") && !str_after(value, "labels=") && !str_after(value, "env=")) {
 		err_set(e, EINVAL, "--log-opt '%s': there is no such option", value);
-		return err_hint(e, "known: max-size=SIZE, max-file=N, tag=TEXT, labels=NAME,..., env=NAME,...");
+		return err_hint(e,
+				"known: max-size=SIZE, max-file=N, path=FILE, tag=TEXT, labels=NAME,..., env=NAME,...");
 	}
 	if (r == 0)
 		strv_add(&o->log_opts, value);

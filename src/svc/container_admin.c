@@ -7,6 +7,7 @@
  * does it with the directory's own lock: ended, nobody knows how.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,12 +17,19 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/engine/procs.h"
 #include "rl/svc/container.h"
 #include "rl/svc/events.h"
 
-enum { KILL_PATIENCE_S = 10 };
+enum { KILL_PATIENCE_S = 10, WAKE_AFTER_MS = 300 };
 
 #define SECOND INT64_C(1000000000)
+
+/* Deadlines are on the clock that nobody sets. */
+static int64_t steady_now(void)
+{
+	return (int64_t)event_now_ns();
+}
 
 struct target {
 	struct store s;
@@ -103,14 +111,14 @@ static int wait_ended(struct container_rec *rec, int64_t deadline, struct err *e
 			container_watch_close(&w);
 			return 1;
 		}
-		int64_t left = (deadline - container_now()) / 1000000;
+		int64_t left = (deadline - steady_now()) / 1000000;
 		/* Neither opened, yet the record says alive: it is newer than what was tried. Look again soon. */
 		int64_t longest = w.pids[0] < 0 && w.pids[1] < 0 ? 5 : 1000000;
 		r = left > 0 ? container_watch_wait(&w, (int)RL_MIN(left + 1, longest), e) : 0;
 		container_watch_close(&w);
 		if (r < 0)
 			return r;
-		if (r == 0 && container_now() >= deadline)
+		if (r == 0 && steady_now() >= deadline)
 			return 0;
 	}
 }
@@ -124,7 +132,12 @@ static int kill_all(struct container_rec *rec, struct err *e)
 		if (rec->status == RECORD_PAUSED && rec->state.cgroups.count)
 			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
-		int r = wait_ended(rec, container_now() + KILL_PATIENCE_S * SECOND, e);
+		int r = wait_ended(rec, steady_now() + WAKE_AFTER_MS * SECOND / 1000, e);
+		if (r == 0) {
+			/* A pid namespace ends when all of it was reaped, and a joined process is reaped by its rl. */
+			procs_wake_reapers(rec->state.init.pid);
+			r = wait_ended(rec, steady_now() + KILL_PATIENCE_S * SECOND, e);
+		}
 		if (r != 0)
 			return r < 0 ? r : 0;
 		autofd int fd = rec->state.foreground ? -1 : container_rec_open_monitor(rec, NULL);
@@ -150,7 +163,7 @@ static int stop_rec(struct container_rec *rec, int timeout, int sig, struct err 
 		if (rec->status == RECORD_PAUSED)
 			(void)!container_rec_halt(rec, false, NULL);
 		poke(rec);
-		r = wait_ended(rec, container_now() + timeout * SECOND, e);
+		r = wait_ended(rec, steady_now() + timeout * SECOND, e);
 	}
 	if (r == 0)
 		r = kill_all(rec, e);
@@ -213,7 +226,7 @@ static int restart_by_monitor(struct container_rec *rec, int timeout, struct err
 	int r = container_want_set(rec->dirfd, WANT_RESTART, e);
 	if (r < 0)
 		return r;
-	int64_t kill_at = container_now() + timeout * SECOND;
+	int64_t kill_at = steady_now() + timeout * SECOND;
 	int64_t give_up_at = kill_at + KILL_PATIENCE_S * SECOND;
 	bool killed = timeout == 0;
 	signal_init(rec, killed ? SIGKILL : rec->config.stop_signal);
@@ -229,15 +242,15 @@ static int restart_by_monitor(struct container_rec *rec, int timeout, struct err
 			return r;
 		bool again = rec->state.status == RECORD_RUNNING &&
 			     (rec->state.init.start != old || rec->state.init.pid != old_pid);
-		if (again || !container_rec_monitor_lives(rec) || container_now() > give_up_at) {
+		if (again || !container_rec_monitor_lives(rec) || steady_now() > give_up_at) {
 			container_watch_close(&w);
 			return again ? 1 : 0;
 		}
-		if (!killed && container_now() >= kill_at) {
+		if (!killed && steady_now() >= kill_at) {
 			signal_init(rec, SIGKILL);
 			killed = true;
 		}
-		int64_t left = ((killed ? give_up_at : kill_at) - container_now()) / 1000000;
+		int64_t left = ((killed ? give_up_at : kill_at) - steady_now()) / 1000000;
 		r = container_watch_wait(&w, (int)RL_MAX(RL_MIN(left + 1, INT64_C(1000000)), INT64_C(0)), e);
 		container_watch_close(&w);
 		if (r < 0)
@@ -270,6 +283,29 @@ int container_restart(const char *root, const char *name, int timeout, struct er
 	return container_start(root, id, &(struct container_attach_opts){.attach = false}, &status, e);
 }
 
+/* What a damaged record says about processes may be nothing. The monitor is found by its socket, and told to kill; what
+ * it writes about the end replaces the damaged state. */
+static int end_broken(struct container_rec *rec, int *ret_own, struct err *e)
+{
+	const int sig = SIGKILL;
+	if (rec->dirfd < 0)
+		rec->dirfd = open(rec->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (rec->dirfd < 0)
+		return err_sys(e, errno, "open %s", rec->dir);
+	int r = container_rec_try_own(rec, ret_own, e);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = container_want_set(rec->dirfd, WANT_STOP, e);
+	if (r < 0)
+		return r;
+	signal_init(rec, SIGKILL);
+	autofd int conn = container_attach_connect(rec, ATTACH_WAITS, NULL);
+	if (conn >= 0)
+		(void)!container_attach_send(conn, ATTACH_SIGNAL, &sig, sizeof(sig), NULL);
+	r = container_rec_wait_free(rec, ret_own, e);
+	return r < 0 ? r : 0;
+}
+
 int container_remove_rec(struct container_rec *rec, bool force, bool volumes, struct err *e)
 {
 	autofd int op = container_rec_lock(rec, e);
@@ -288,8 +324,9 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 	}
 	autofd int own = -1;
 	int r = container_rec_try_own(rec, &own, NULL);
+	/* Held: by a monitor on its way out, or by one whose state somebody took away. */
 	if (r == 0)
-		r = container_rec_wait_free(rec, &own, e);
+		r = force ? end_broken(rec, &own, e) : container_rec_wait_free(rec, &own, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	/* Of an rl or a monitor that was killed; else it is gone already. */
@@ -300,17 +337,37 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 	return container_dir_unmake(rec->store, id, name, e);
 }
 
-/* A record that cannot be read: by id, exactly or by prefix of the directory's name. */
-static int remove_broken(const struct store *s, const char *name, struct err *e)
+static int remove_broken_rec(struct container_rec *rec, bool volumes, struct err *e)
+{
+	autofd int own = -1;
+	autofree char *id = xstrdup(rec->config.id);
+	int r = end_broken(rec, &own, e);
+	if (r < 0)
+		return r;
+	/* Whichever of the two documents is whole. */
+	if (rec->state.cgroups.count && cgroup_kill(&rec->state.cgroups, NULL) == 0)
+		(void)!cgroup_remove(&rec->state.cgroups, NULL);
+	if (rec->config.name && (volumes || rec->config.o.rm))
+		container_volumes_drop(rec);
+	return container_dir_unmake(rec->store, id, NULL, e);
+}
+
+/* A record that cannot be read: by id, exactly or by prefix of the directory's name, or by the name that leads to it.
+ * -ENOENT if there is no such one. */
+static int remove_broken(const struct store *s, const char *name, bool volumes, struct err *e)
 {
 	struct container_list l;
 	int r = container_store_list(s, &l, e);
 	if (r < 0)
 		return r;
+	char id[RECORD_ID_SIZE] = "";
+	if (path_is_plain_name(name) && container_store_id_of(s, name, id) < 0)
+		id[0] = '\0';
 	r = -ENOENT;
 	for (size_t i = 0; i < l.count && r == -ENOENT; i++)
-		if (l.items[i].broken && str_after(l.items[i].config.id, name) && strlen(name) >= 4)
-			r = container_dir_unmake(s, l.items[i].config.id, NULL, e);
+		if (l.items[i].broken &&
+		    (str_eq(l.items[i].config.id, id) || (str_after(l.items[i].config.id, name) && strlen(name) >= 4)))
+			r = remove_broken_rec(&l.items[i], volumes, e);
 	container_list_free(&l);
 	return r;
 }
@@ -330,8 +387,14 @@ int container_remove(const char *root, const char *name, bool force, bool volume
 	}
 	if (r == 0)
 		r = container_remove_rec(&rec, force, volumes, &why);
-	else if (force && r != -EEXIST && remove_broken(&s, name, NULL) == 0)
-		r = 0;
+	else if (force && r != -EEXIST) {
+		struct err broken = ERR_INIT;
+		int removed = remove_broken(&s, name, volumes, &broken);
+		if (removed == 0 || removed != -ENOENT) {
+			r = removed;
+			why = broken;
+		}
+	}
 	store_close(&s);
 	if (r < 0 && e)
 		*e = why;

@@ -68,9 +68,10 @@ int container_attach_receive(int conn, char *msg, size_t size, size_t *ret_len, 
 {
 	for (;;) {
 		ssize_t n = recv(conn, msg, size, 0);
-		if (n < 0 && errno == EINTR)
+		/* A monitor that ended with something of ours unread: told once, and what it sent before is still to come. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
-		if (n < 0 && errno != ECONNRESET)
+		if (n < 0)
 			return err_sys(e, errno, "the container's monitor");
 		if (n <= 0)
 			return 0;

@@ -28,7 +28,7 @@
 #include "rl/svc/container.h"
 #include "rl/svc/events.h"
 
-enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_INPUT, SLOT_MASTER, SLOT_COUNT };
+enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_INPUT, SLOT_MASTER, SLOT_OUTPUT, SLOT_COUNT };
 enum { KEEPER_AFTER_MS = 20 };
 
 struct exec {
@@ -118,6 +118,8 @@ static int on_terminal(struct exec *x, const struct pollfd *p, struct err *e)
 		r = tty_relay_input(&x->tty, -1, e);
 		x->detached = x->tty.detached;
 	}
+	if (r >= 0 && p[SLOT_OUTPUT].revents)
+		r = tty_relay_show(&x->tty, e);
 	if (r >= 0 && (p[SLOT_MASTER].revents & (POLLIN | POLLHUP))) {
 		r = tty_relay_output(&x->tty, e);
 		x->tty_ended = r == 0;
@@ -134,8 +136,10 @@ static int loop(struct exec *x, struct err *e)
 			[SLOT_SYNC] = {.fd = x->run.sync, .events = POLLIN},
 			[SLOT_INPUT] = {.fd = x->has_tty && tty_relay_wants_input(&x->tty) ? x->tty.in : -1,
 					.events = POLLIN},
-			[SLOT_MASTER] = {.fd = x->has_tty && !x->tty_ended ? x->tty.master : -1,
-					 .events = (short)(POLLIN | (x->has_tty && x->tty.pending_len ? POLLOUT : 0))},
+			[SLOT_MASTER] = {.fd = x->has_tty && !x->tty_ended && tty_relay_events(&x->tty) ? x->tty.master
+													: -1,
+					 .events = x->has_tty ? tty_relay_events(&x->tty) : (short)0},
+			[SLOT_OUTPUT] = {.fd = x->has_tty ? tty_relay_out(&x->tty) : -1, .events = POLLOUT},
 		};
 		bool running = x->run.sync < 0;
 		int n = poll(p, SLOT_COUNT, running && !x->kept ? KEEPER_AFTER_MS : -1);

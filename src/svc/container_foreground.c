@@ -25,7 +25,7 @@
 #include "rl/engine/stdio.h"
 #include "rl/svc/events.h"
 
-enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_LIMITS, SLOT_COUNT };
+enum { SLOT_SIGNAL, SLOT_PIDFD, SLOT_SYNC, SLOT_NET, SLOT_INPUT, SLOT_MASTER, SLOT_OUTPUT, SLOT_LIMITS, SLOT_COUNT };
 
 struct foreground {
 	struct container *c;
@@ -186,6 +186,8 @@ static int on_events(struct foreground *f, const struct pollfd *p, struct err *e
 			r = 0;
 		}
 	}
+	if (r == 0 && f->has_tty && p[SLOT_OUTPUT].revents)
+		r = tty_relay_show(&f->tty, e);
 	if (r == 0 && f->has_tty && (p[SLOT_MASTER].revents & (POLLIN | POLLHUP))) {
 		r = tty_relay_output(&f->tty, e);
 		f->tty_ended = r == 0;
@@ -205,8 +207,10 @@ static int loop(struct foreground *f, struct err *e)
 			[SLOT_LIMITS] = {.fd = c->limits.timer, .events = POLLIN},
 			[SLOT_INPUT] = {.fd = f->has_tty && tty_relay_wants_input(&f->tty) ? f->tty.in : -1,
 					.events = POLLIN},
-			[SLOT_MASTER] = {.fd = f->has_tty && !f->tty_ended ? f->tty.master : -1,
-					 .events = (short)(POLLIN | (f->has_tty && f->tty.pending_len ? POLLOUT : 0))},
+			[SLOT_MASTER] = {.fd = f->has_tty && !f->tty_ended && tty_relay_events(&f->tty) ? f->tty.master
+													: -1,
+					 .events = f->has_tty ? tty_relay_events(&f->tty) : (short)0},
+			[SLOT_OUTPUT] = {.fd = f->has_tty ? tty_relay_out(&f->tty) : -1, .events = POLLOUT},
 		};
 		int n = poll(p, SLOT_COUNT, time_left(f));
 		if (n < 0 && errno != EINTR)

@@ -159,6 +159,12 @@ int container_deliver(struct container *c, int sig);
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
 /* container_start.c: start what must run first and does not: those of --requires, the pod. */
 int container_start_required(const char *root, const struct run_opts *o, struct err *e) RL_CHECK;
+/* container_logs.c: where the log is. *ret_dir is -1 or a descriptor to close; --log-opt path= is absolute. */
+struct log_place;
+const char *container_log_path(const struct run_opts *o);
+int container_log_place(const struct run_opts *o, int dirfd, int *ret_dir, struct log_place *ret_place,
+			struct err *e) RL_CHECK;
+
 /* container_watch.c: waiting for a container without polling. */
 struct container_watch {
 	const struct container_rec *rec;

@@ -22,6 +22,7 @@ enum { FLUSH_AT = 128 * 1024 };
 
 struct source {
 	struct container_rec rec;
+	int log_dir; /* with --log-opt path=: its directory; else -1 */
 	struct log_reader reader;
 	struct str details;
 	bool line_begun[2]; /* stdout, stderr: the last entry did not end its line */
@@ -36,6 +37,32 @@ struct logs {
 	struct str out;
 	enum log_stream stream; /* of what is in `out` */
 };
+
+const char *container_log_path(const struct run_opts *o)
+{
+	const char *path = NULL;
+	for (size_t i = 0; i < o->log_opts.count; i++) {
+		const char *value = str_after(o->log_opts.items[i], "path=");
+		path = value && *value == '/' ? value : path; /* made so at creation; a record may be damaged */
+	}
+	return path;
+}
+
+int container_log_place(const struct run_opts *o, int dirfd, int *ret_dir, struct log_place *ret_place, struct err *e)
+{
+	const char *path = container_log_path(o);
+	*ret_place = (struct log_place){.dirfd = dirfd, .name = LOG_FILE_NAME};
+	*ret_dir = -1;
+	if (!path)
+		return 0;
+	const char *slash = strrchr(path, '/');
+	autofree char *dir = xstrndup(path, (size_t)(slash - path) + 1);
+	*ret_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*ret_dir < 0)
+		return err_sys(e, errno, "--log-opt path=%s", path);
+	*ret_place = (struct log_place){.dirfd = *ret_dir, .name = slash + 1};
+	return 0;
+}
 
 static int flush(struct logs *l, struct err *e)
 {
@@ -109,23 +136,31 @@ static int show(struct logs *l, struct source *s, const struct log_entry *entry,
 	return r;
 }
 
-/* Everything there is now. 1 go on, 0 past --until. */
+/* Everything there is now. Times of entries may go back where somebody set the clock: an entry that is too late is passed
+ * over, it is not the end. */
 static int read_on(struct logs *l, struct source *s, struct err *e)
 {
 	struct log_entry entry;
 	int r;
 	while ((r = log_reader_next(&s->reader, &entry, e)) == 1) {
-		if (l->o->since && entry.time < l->o->since)
+		if ((l->o->since && entry.time < l->o->since) || (l->o->until && entry.time > l->o->until))
 			continue;
-		if (l->o->until && entry.time > l->o->until)
-			return flush(l, e);
 		r = show(l, s, &entry, e);
 		if (r < 0)
 			return r;
 	}
-	if (r == 0)
-		r = flush(l, e);
-	return r < 0 ? r : 1;
+	return r == 0 ? flush(l, e) : r;
+}
+
+/* Milliseconds to --until, by the clock that it is a time of; -1: no end. Read again after a minute at the latest, in
+ * case that clock is set. */
+static int time_left(const struct logs *l)
+{
+	enum { LOOK_AGAIN_MS = 60000 };
+	if (!l->o->until)
+		return -1;
+	int64_t left = (l->o->until - container_now()) / 1000000 + 1;
+	return (int)RL_MAX(RL_MIN(left, (int64_t)LOOK_AGAIN_MS), (int64_t)0);
 }
 
 static bool is_over(struct source *s)
@@ -136,11 +171,20 @@ static bool is_over(struct source *s)
 static int follow_one_round(struct logs *l, struct source *s, struct err *e)
 {
 	/* In this order: what was written before the end is read after the end was seen. */
-	bool over = is_over(s) && !container_rec_monitor_lives(&s->rec);
+	bool over = (is_over(s) && !container_rec_monitor_lives(&s->rec)) || time_left(l) == 0;
 	int r = read_on(l, s, e);
-	if (r >= 0 && (over || r == 0))
-		s->finished = true;
-	return r < 0 ? r : 0;
+	s->finished = r == 0 && over;
+	return r;
+}
+
+/* A log that is not in the container's directory. */
+static void watch_log(const struct source *s, const struct container_watch *w)
+{
+	const char *path = s->log_dir < 0 ? NULL : container_log_path(&s->rec.config.o);
+	if (!path || w->inotify < 0)
+		return;
+	autofree char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	(void)!inotify_add_watch(w->inotify, dir, IN_CREATE | IN_MOVED_TO | IN_MODIFY);
 }
 
 static int follow(struct logs *l, struct err *e)
@@ -157,6 +201,7 @@ static int follow(struct logs *l, struct err *e)
 			if (!l->sources[opened].finished &&
 			    container_watch_open(&l->sources[opened].rec, &w[opened], NULL) < 0)
 				w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
+			watch_log(&l->sources[opened], &w[opened]);
 			p[3 * opened] = (struct pollfd){.fd = w[opened].inotify, .events = POLLIN};
 			p[3 * opened + 1] = (struct pollfd){.fd = w[opened].pids[0], .events = POLLIN};
 			p[3 * opened + 2] = (struct pollfd){.fd = w[opened].pids[1], .events = POLLIN};
@@ -166,7 +211,7 @@ static int follow(struct logs *l, struct err *e)
 				r = follow_one_round(l, &l->sources[i], e);
 			left += !l->sources[i].finished;
 		}
-		if (r == 0 && left && poll(p, 3 * l->count, -1) < 0 && errno != EINTR)
+		if (r == 0 && left && poll(p, 3 * l->count, time_left(l)) < 0 && errno != EINTR)
 			r = err_sys(e, errno, "poll");
 		for (size_t i = 0; i < opened; i++)
 			container_watch_close(&w[i]);
@@ -192,7 +237,11 @@ static int open_source(const struct store *store, const char *name, const struct
 		return err_hint(e, "it was made with --log-driver %s", run_opts_log_driver_name(driver));
 	}
 	struct err why = ERR_INIT;
-	r = log_reader_open(&s->reader, s->rec.dirfd, driver, o->tail, &why);
+	struct log_place place;
+	r = container_log_place(&s->rec.config.o, s->rec.dirfd, &s->log_dir, &place, e);
+	if (r < 0)
+		return r;
+	r = log_reader_open(&s->reader, &place, driver, o->tail, &why);
 	if (r < 0 && r != -ENOENT) {
 		*e = why;
 		return r;
@@ -214,6 +263,7 @@ int container_logs(const char *root, const struct strv *names, const struct cont
 	l.sources = xcalloc(names->count + 1, sizeof(struct source));
 	for (; l.count < names->count && r == 0; l.count++) {
 		l.sources[l.count].rec = (struct container_rec)CONTAINER_REC_INIT;
+		l.sources[l.count].log_dir = -1;
 		r = open_source(&store, names->items[l.count], o, &l.sources[l.count], e);
 		if (r == 0)
 			l.name_width = RL_MAX(l.name_width, strlen(l.sources[l.count].rec.config.name));
@@ -225,6 +275,7 @@ int container_logs(const char *root, const struct strv *names, const struct cont
 	for (size_t i = 0; i < l.count; i++) {
 		log_reader_close(&l.sources[i].reader);
 		str_free(&l.sources[i].details);
+		close_fd(&l.sources[i].log_dir);
 		container_rec_free(&l.sources[i].rec);
 	}
 	free(l.sources);

@@ -292,6 +292,14 @@ static int take_from_caller(struct run_opts *o, struct err *e)
 		}
 	for (size_t i = 0; i < o->ndevices; i++)
 		make_absolute(&o->devices[i].source, cwd);
+	for (size_t i = 0; i < o->log_opts.count; i++) {
+		const char *path = str_after(o->log_opts.items[i], "path=");
+		if (path && *path != '/') {
+			char *absolute = xasprintf("path=%s/%s", cwd, path);
+			free(o->log_opts.items[i]);
+			o->log_opts.items[i] = absolute;
+		}
+	}
 	make_absolute(&o->rootfs, cwd);
 	make_absolute(&o->cidfile, cwd);
 	make_absolute(&o->pidfile, cwd);

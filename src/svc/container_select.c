@@ -10,11 +10,29 @@
 #include "container_int.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
+#include "rl/model/port_opt.h"
 #include "rl/svc/container.h"
 
-static const char *const filter_names[] = {"name",   "id",     "status", "label",  "ancestor",	     "exited",
-					   "before", "since",  "until",	 "health", "restart-policy", "network",
-					   "volume", "label!", "pod",	 NULL};
+static const char *const filter_names[] = {"name",
+					   "id",
+					   "status",
+					   "label",
+					   "ancestor",
+					   "exited",
+					   "before",
+					   "since",
+					   "until",
+					   "health",
+					   "restart-policy",
+					   "network",
+					   "volume",
+					   "label!",
+					   "pod",
+					   "publish",
+					   "expose",
+					   "is-task",
+					   "should-start-on-boot",
+					   NULL};
 
 static int check_filter(const char *text, struct err *e)
 {
@@ -91,6 +109,19 @@ static int64_t created_of(const struct selecting *s, const char *name)
 	return -1;
 }
 
+/* before= and since= name a container. */
+static int check_named(const struct selecting *s, struct err *e)
+{
+	for (size_t i = 0; s->filters && i < s->filters->count; i++) {
+		const char *name = str_after(s->filters->items[i], "before=");
+		name = name ? name : str_after(s->filters->items[i], "since=");
+		if (name && created_of(s, name) < 0)
+			return err_set(e, ENOENT, "--filter '%s': there is no container '%s'", s->filters->items[i],
+				       name);
+	}
+	return 0;
+}
+
 /* By the pod's name or the beginning of its id: its holder is a container of that name. */
 static bool in_pod(const struct selecting *s, const struct container_rec *c, const char *want)
 {
@@ -114,6 +145,59 @@ static int64_t time_limit(const struct selecting *s, const char *text)
 	if (fmt_parse_duration(text, "--filter until", &ns, NULL) == 0)
 		return s->now - (int64_t)RL_MIN(ns, (uint64_t)INT64_MAX);
 	return fmt_parse_time(text, "--filter until", &seconds, NULL) == 0 ? seconds * 1000000000 : 0;
+}
+
+static bool is_true(const char *value)
+{
+	return str_eq(value, "true") || str_eq(value, "1");
+}
+
+/* docker's and podman's words for what a container has by default are understood. */
+static bool on_network(const struct run_opts *o, const char *want)
+{
+	switch (o->network.kind) {
+	case NETWORK_SLIRP:
+		return str_eq(want, "slirp") || str_eq(want, "bridge") || str_eq(want, "default");
+	case NETWORK_NONE:
+		return str_eq(want, "none");
+	case NETWORK_HOST:
+		return str_eq(want, "host");
+	case NETWORK_CONTAINER:
+	case NETWORK_NS:
+		return false;
+	case NETWORK_NAMED:
+		return run_opts_wants_network(o, want);
+	}
+	return false;
+}
+
+static bool overlap(const struct port_opt *a, uint16_t first, uint16_t last, bool udp)
+{
+	return a->udp == udp && a->first <= last && first <= a->last;
+}
+
+/* "80", "80/udp", "80-90/tcp": ports of the host, or those inside. */
+static bool has_port(const struct run_opts *o, const char *want, bool inside)
+{
+	struct port_opt w;
+	struct port_opt p;
+	if (port_opt_parse_expose(want, &w, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < o->publish.count; i++)
+		if (port_opt_parse(o->publish.items[i], &p, NULL) == 0 &&
+		    overlap(&w, inside ? p.first : p.host_first, inside ? p.last : p.host_last, p.udp))
+			return true;
+	for (size_t i = 0; inside && i < o->expose.count; i++)
+		if (port_opt_parse_expose(o->expose.items[i], &p, NULL) == 0 && overlap(&w, p.first, p.last, p.udp))
+			return true;
+	return false;
+}
+
+/* podman's: always, and unless-stopped unless somebody stopped it. */
+static bool starts_on_boot(const struct container_rec *c)
+{
+	enum restart_policy policy = c->config.o.restart;
+	return policy == RESTART_ALWAYS || (policy == RESTART_UNLESS_STOPPED && !c->state.stopped_by_user);
 }
 
 static bool passes_one(const struct selecting *s, const struct container_rec *c, const char *name, const char *value)
@@ -150,7 +234,13 @@ static bool passes_one(const struct selecting *s, const struct container_rec *c,
 	if (str_eq(name, "pod"))
 		return in_pod(s, c, value);
 	if (str_eq(name, "network"))
-		return run_opts_wants_network(o, value);
+		return on_network(o, value);
+	if (str_eq(name, "publish") || str_eq(name, "expose"))
+		return has_port(o, value, str_eq(name, "expose"));
+	if (str_eq(name, "is-task"))
+		return !is_true(value); /* of docker's swarm: nothing here is one */
+	if (str_eq(name, "should-start-on-boot"))
+		return starts_on_boot(c) == is_true(value);
 	return has_volume(c, value);
 }
 
@@ -195,6 +285,9 @@ int container_select_list(const struct store *s, const struct container_selectio
 	if (r < 0)
 		return r;
 	struct selecting x = {.filters = sel->filters, .all = l, .now = container_now()};
+	r = check_named(&x, e);
+	if (r < 0)
+		return r;
 	autofree bool *keep = xcalloc(l->count + 1, sizeof(bool));
 	size_t most = sel->latest ? 1 : sel->last > 0 ? (size_t)sel->last : SIZE_MAX;
 	size_t n = 0;

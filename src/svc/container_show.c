@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "container_stack.h"
 #include "host_image.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
@@ -557,7 +558,8 @@ static void put_paths(json_t *doc, const struct container_rec *c)
 	enum log_driver driver = c->config.o.log_driver;
 	bool logged = driver == LOG_DRIVER_JSON || driver == LOG_DRIVER_K8S;
 	autofree char *log = xasprintf("%s/" LOG_FILE_NAME, c->dir);
-	json_put_str(doc, "LogPath", logged ? log : "");
+	const char *elsewhere = container_log_path(&c->config.o);
+	json_put_str(doc, "LogPath", !logged ? "" : elsewhere ? elsewhere : log);
 }
 
 static json_t *document(const struct container_rec *c, bool size)
@@ -577,6 +579,7 @@ static json_t *document(const struct container_rec *c, bool size)
 	json_put_str(doc, "Name", name);
 	json_put_int(doc, "RestartCount", c->state.restarts);
 	json_put_str(doc, "Driver", "overlay");
+	json_put(doc, "GraphDriver", container_stack_describe(c));
 	json_put_str(doc, "Platform", "linux");
 	json_put(doc, "HostConfig", host_config_object(c));
 	json_put(doc, "Mounts", mounts_array(c));

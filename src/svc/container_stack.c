@@ -232,3 +232,20 @@ int container_stack_run(const struct container_stack *k, int clone_flags, int (*
 					   .what = what},
 			  e);
 }
+
+json_t *container_stack_describe(const struct container_rec *c)
+{
+	json_t *doc = json_object();
+	json_t *data = json_object();
+	autostr struct str lower = STR_INIT;
+	autofree char *upper = xasprintf("%s/upper", c->dir);
+	autofree char *work = xasprintf("%s/work", c->dir);
+	for (size_t i = 0; i < c->config.layers.count; i++)
+		str_addf(&lower, "%s%s", i ? ":" : "", c->config.layers.items[i]);
+	json_put_str(data, "LowerDir", lower.buf);
+	json_put_str(data, "UpperDir", upper);
+	json_put_str(data, "WorkDir", work);
+	json_put_str(doc, "Name", "overlay");
+	json_put(doc, "Data", data);
+	return doc;
+}

@@ -48,4 +48,7 @@ int container_stack_placeholders(const struct container_stack *k, struct strv *o
 int container_stack_run(const struct container_stack *k, int clone_flags, int (*fn)(void *arg, struct err *e),
 			void *arg, const char *what, struct err *e) RL_CHECK;
 
+/* docker's GraphDriver: where the writable layer and those below it are. The mount itself is in the container only. */
+json_t *container_stack_describe(const struct container_rec *c);
+
 #endif

@@ -179,6 +179,9 @@ static int load(const struct store *s, int parent, const char *id, bool listed, 
 			container_rec_free(c);
 		return r;
 	}
+	/* Who runs is known as long as the state can be read. */
+	if (!c->config.id[0])
+		(void)!load_state(c, listed ? &here : &own_dir, NULL);
 	snprintf(c->config.id, sizeof(c->config.id), "%s", id);
 	c->broken = true;
 	return r;
@@ -261,7 +264,7 @@ static int by_prefix(int parent, const char *prefix, char ret_id[RECORD_ID_SIZE]
 	return 0;
 }
 
-static int by_name(const struct store *s, const char *name, char ret_id[RECORD_ID_SIZE])
+int container_store_id_of(const struct store *s, const char *name, char ret_id[RECORD_ID_SIZE])
 {
 	autofd int names = store_dir(s, "names", NULL);
 	return names < 0 ? -ENOENT : container_name_read(names, name, ret_id);
@@ -276,7 +279,7 @@ int container_store_find(const struct store *s, const char *name, struct contain
 	autorec struct container_rec c = CONTAINER_REC_INIT;
 	struct err why = ERR_INIT;
 	int r = -ENOENT;
-	if (path_is_plain_name(name) && by_name(s, name, id) == 0) {
+	if (path_is_plain_name(name) && container_store_id_of(s, name, id) == 0) {
 		r = load(s, parent, id, false, &c, &why);
 		/* A left-over of a rename that was interrupted leads to a container of another name. */
 		if (r == 0 && !str_eq(c.config.name, name)) {
@@ -418,26 +421,6 @@ int container_rec_try_own(const struct container_rec *c, int *ret_fd, struct err
 	if (r == 1)
 		*ret_fd = take_fd(&fd);
 	return r;
-}
-
-static int write_document(const struct container_rec *c, const char *name, json_t *doc, bool durable, struct err *e)
-{
-	autojson json_t *owned = doc;
-	autostr struct str text = STR_INIT;
-	json_print(owned, false, &text);
-	str_addc(&text, '\n');
-	int r = io_replace_file(c->dirfd, name, text.buf, text.len, 0600, durable, e);
-	return r < 0 ? err_ctx(e, "record of container %.12s", c->config.id) : 0;
-}
-
-int container_rec_write_config(const struct container_rec *c, struct err *e)
-{
-	return write_document(c, config_name, record_config_to_json(&c->config), false, e);
-}
-
-int container_rec_write_state(const struct container_rec *c, struct err *e)
-{
-	return write_document(c, state_name, record_state_to_json(&c->state), false, e);
 }
 
 int container_rec_mark_paused(const struct container_rec *c, bool paused, struct err *e)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "rl/base/event.h"
 #include "rl/base/mem.h"
 
 enum { OWN_WAIT_S = 10 };
@@ -71,7 +72,7 @@ void container_watch_close(struct container_watch *w)
 
 int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct err *e)
 {
-	int64_t end = container_now() + (int64_t)OWN_WAIT_S * 1000000000;
+	uint64_t end = event_now_ns() + OWN_WAIT_S * UINT64_C(1000000000);
 	for (;;) {
 		int r = container_rec_try_own(rec, ret_fd, e);
 		if (r != 0)
@@ -87,7 +88,7 @@ int container_rec_wait_free(const struct container_rec *rec, int *ret_fd, struct
 		container_watch_close(&w);
 		if (r < 0)
 			return r;
-		if (container_now() > end)
+		if (event_now_ns() > end)
 			return err_set(e, EBUSY, "container %s is held by another process", rec->config.name);
 	}
 }

@@ -35,23 +35,35 @@ static void on_end(struct monitor *m);
 
 static const char *const want_words[] = {[WANT_POLICY] = "", [WANT_STOP] = "stop", [WANT_RESTART] = "restart"};
 
+/* A symlink that leads nowhere: it needs no block of a disk that the container may have filled. */
 enum container_want container_want_get(int dirfd)
 {
-	char text[16] = "";
-	autofd int fd = openat(dirfd, "want", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+	char text[16];
+	ssize_t n = readlinkat(dirfd, "want", text, sizeof(text) - 1);
+	if (n <= 0)
 		return WANT_POLICY;
+	text[n] = '\0';
 	return str_eq(text, want_words[WANT_RESTART]) ? WANT_RESTART : WANT_STOP;
 }
 
 int container_want_set(int dirfd, enum container_want w, struct err *e)
 {
+	static const char what[] = "what is wanted of the container";
+	char suffix[17];
 	if (w == WANT_POLICY) {
 		if (unlinkat(dirfd, "want", 0) < 0 && errno != ENOENT)
-			return err_sys(e, errno, "what is wanted of the container");
+			return err_sys(e, errno, "%s", what);
 		return 0;
 	}
-	return io_replace_file(dirfd, "want", want_words[w], strlen(want_words[w]), 0600, false, e);
+	io_random_hex(8, suffix);
+	autofree char *temporary = xasprintf("want.%s.tmp", suffix);
+	if (symlinkat(want_words[w], dirfd, temporary) < 0)
+		return err_sys(e, errno, "%s", what);
+	if (renameat(dirfd, temporary, dirfd, "want") == 0)
+		return 0;
+	int errnum = errno;
+	unlinkat(dirfd, temporary, 0);
+	return err_sys(e, errnum, "%s", what);
 }
 
 void monitor_write_state(struct monitor *m)
@@ -253,6 +265,16 @@ static void note_ended(const struct monitor *m)
 	events_ended(&m->c->rec, m->exit_status);
 }
 
+/* What the log could neither take nor say it lost. */
+static void tell_lost(struct monitor *m)
+{
+	struct record_state *s = &m->c->rec.state;
+	uint64_t lost = log_writer_settle(&m->log);
+	if (lost && !s->error)
+		s->error = xasprintf("%llu bytes of the log were lost: %s", (unsigned long long)lost,
+				     strerrordesc_np(m->log.lost_errno));
+}
+
 /* The container is over for good. */
 static void finish(struct monitor *m)
 {
@@ -261,7 +283,9 @@ static void finish(struct monitor *m)
 	s->status = RECORD_EXITED;
 	s->exit_code = m->exit_status;
 	s->finished = container_now();
-	s->stopped_by_user = m->stopping || container_want_get(c->dirfd) == WANT_STOP;
+	/* Not what ends everything at a shutdown: a SIGTERM to us. */
+	s->stopped_by_user = container_want_get(c->dirfd) == WANT_STOP;
+	tell_lost(m);
 	monitor_write_state(m);
 	note_ended(m);
 	net_slirp_stop(&c->slirp);
@@ -544,7 +568,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->loop = (struct event_loop)EVENT_LOOP_INIT;
 	m->log = (struct log_writer){.fd = -1, .out = STR_INIT};
 	m->journal = (struct log_journal)LOG_JOURNAL_NONE;
-	m->saved_stderr = m->in = m->listen_fd = m->out[0] = m->out[1] = m->check_out = -1;
+	m->saved_stderr = m->in = m->log_dir = m->listen_fd = m->out[0] = m->out[1] = m->check_out = -1;
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;
 	m->check_text = (struct str)STR_INIT;
@@ -561,6 +585,8 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 		r = open_in_dir(m, &e);
 	if (r == 0)
 		r = start(m, &e);
+	if (r == 0)
+		container_rec_reserve(&c->rec);
 	if (r == 0)
 		r = container_write_id_files(c, is_new, &e);
 	if (r < 0)

@@ -75,6 +75,7 @@ struct monitor {
 	struct container *c;
 	struct event_loop loop;
 	struct log_writer log;
+	int log_dir;		    /* of a log that is not in the container's directory, or -1 */
 	struct log_journal journal; /* --log-driver journald */
 	bool is_new;		    /* made by this very command: removed again if it cannot be started */
 	bool reported;		    /* STARTED or FAILED was sent */

@@ -481,8 +481,11 @@ int monitor_io_open(struct monitor *m, struct err *e)
 	bool journal = o->log_driver == LOG_DRIVER_JOURNALD;
 	uint64_t size = journal && !o->log_max_size ? JOURNAL_COPY_SIZE : o->log_max_size;
 	unsigned files = journal && !o->log_max_size ? JOURNAL_COPY_FILES : o->log_max_file;
+	struct log_place place;
 	int r = journal ? open_journal(m, e) : 0;
 	if (r == 0)
-		r = log_writer_open(&m->log, m->c->dirfd, o->log_driver, size, files, e);
+		r = container_log_place(o, m->c->dirfd, &m->log_dir, &place, e);
+	if (r == 0)
+		r = log_writer_open(&m->log, &place, o->log_driver, size, files, e);
 	return r < 0 ? r : open_socket(m, e);
 }

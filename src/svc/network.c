@@ -11,6 +11,7 @@
 
 #include "container_int.h"
 #include "network_int.h"
+#include "rl/base/fmt.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -370,6 +371,26 @@ int network_inspect(const char *root, const char *name, json_t **ret_doc, struct
 }
 
 /* 1 it passes, 0 it does not, -EINVAL. */
+static bool has_label(const struct network_rec *rec, const char *want)
+{
+	for (size_t i = 0; i < rec->labels.count; i++) {
+		const char *rest = str_after(rec->labels.items[i], want);
+		if (rest && (!*rest || *rest == '='))
+			return true;
+	}
+	return false;
+}
+
+/* Made before a time, or longer ago than a duration. */
+static bool is_older(const struct network_rec *rec, const char *when)
+{
+	uint64_t ns;
+	int64_t seconds;
+	if (fmt_parse_duration(when, "until", &ns, NULL) == 0)
+		return rec->created < container_now() - (int64_t)RL_MIN(ns, (uint64_t)INT64_MAX / 2);
+	return fmt_parse_time(when, "until", &seconds, NULL) == 0 && rec->created < seconds * 1000000000;
+}
+
 static int passes(const struct network_rec *rec, const struct strv *filters, struct err *e)
 {
 	for (size_t i = 0; filters && i < filters->count; i++) {
@@ -382,13 +403,13 @@ static int passes(const struct network_rec *rec, const struct strv *filters, str
 			ok = strncmp(rec->id, v, strlen(v)) == 0;
 		else if ((v = str_after(f, "driver=")))
 			ok = str_eq(rec->driver, v);
-		else if ((v = str_after(f, "label=")))
-			for (size_t k = 0; k < rec->labels.count && !ok; k++) {
-				const char *rest = str_after(rec->labels.items[k], v);
-				ok = rest && (!*rest || *rest == '=');
-			}
+		else if ((v = str_after(f, "until=")))
+			ok = is_older(rec, v);
+		else if ((v = str_after(f, "label!=")) || (v = str_after(f, "label=")))
+			ok = has_label(rec, v) == (f[strlen("label")] == '=');
 		else
-			return err_set(e, EINVAL, "filter '%s': name=, id=, driver= and label= exist", f);
+			return err_set(e, EINVAL, "filter '%s': name=, id=, driver=, label=, label!= and until= exist",
+				       f);
 		if (!ok)
 			return 0;
 	}

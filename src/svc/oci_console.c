@@ -113,9 +113,10 @@ static int relay(struct runtime_container *c, int signals, struct tty_relay *tty
 		struct pollfd p[] = {
 			{.fd = c->pidfd, .events = POLLIN},
 			{.fd = signals, .events = POLLIN},
-			{.fd = tty_open ? tty->master : -1,
-			 .events = (short)(POLLIN | (tty_open && tty->pending_len ? POLLOUT : 0))},
+			{.fd = tty_open && tty_relay_events(tty) ? tty->master : -1,
+			 .events = tty_open ? tty_relay_events(tty) : (short)0},
 			{.fd = tty_open && tty_relay_wants_input(tty) ? tty->in : -1, .events = POLLIN},
+			{.fd = tty ? tty_relay_out(tty) : -1, .events = POLLOUT},
 		};
 		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
 			return err_sys(e, errno, "poll");
@@ -125,6 +126,8 @@ static int relay(struct runtime_container *c, int signals, struct tty_relay *tty
 			r = tty_relay_flush(tty, e);
 		if (r >= 0 && p[3].revents)
 			r = tty_relay_input(tty, -1, e);
+		if (r >= 0 && p[4].revents)
+			r = tty_relay_show(tty, e);
 		if (r >= 0 && (p[2].revents & (POLLIN | POLLHUP))) {
 			r = tty_relay_output(tty, e);
 			tty_open = tty_open && r != 0;

@@ -23,6 +23,7 @@
 #include "rl/kern/tree.h"
 #include "rl/model/imgref.h"
 #include "rl/svc/container.h"
+#include "rl/svc/network.h"
 #include "rl/svc/volume.h"
 #include "system_int.h"
 
@@ -339,6 +340,7 @@ int system_df(const char *root, json_t **ret_report, struct err *e)
 void system_pruned_free(struct system_pruned *p)
 {
 	strv_free(&p->containers);
+	strv_free(&p->networks);
 	strv_free(&p->volumes);
 	image_removed_free(&p->images);
 	*p = (struct system_pruned){.bytes = 0};
@@ -452,6 +454,8 @@ static int prune_all(const struct system_prune_opts *o, const struct prune_filte
 	uint64_t volume_bytes = 0;
 	struct prune_arg arg = {o->root, f};
 	int r = container_prune(o->root, &o->filters, &p->containers, e);
+	if (r >= 0)
+		r = network_prune(o->root, &o->filters, &p->networks, e);
 	if (r >= 0 && o->volumes)
 		r = volume_prune(o->root, false, &o->filters, &p->volumes, &volume_bytes, e);
 	if (r >= 0)

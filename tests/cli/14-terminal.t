@@ -61,6 +61,23 @@ like "standard input is a terminal" "$(drive 24 80 '' $term tty)" '/dev/pts/0'
 like "/dev/console is there" "$(drive 24 80 '' $term sh -c 'test -c /dev/console && echo console')" console
 like "a resize is followed" "$(drive 24 80 "expect('ready'); size(50, 111); send('\n')" $term sh -c 'echo ready; read x; sleep 0.3; stty size')" '50 111'
 like "the status comes through" "$(drive 24 80 '' $term sh -c 'exit 9')" 'STATUS 9'
+cat >many.py <<'P'
+import os, pty, sys
+bad = 0
+for i in range(60):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvp(sys.argv[1], sys.argv[1:])
+    try:
+        while os.read(fd, 4096):
+            pass
+    except OSError:
+        pass
+    bad += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 9
+    os.close(fd)
+print(bad)
+P
+is "every time, however soon the command ends" "$(python3 many.py $term sh -c 'exit 9')" 0
 like "typed text reaches the command" "$(drive 24 80 "expect('ready'); send('hello\n')" $term sh -c 'echo ready; read x; echo got-\$x')" 'got-'
 like "Ctrl-C ends a PID 1 that does not catch it" "$(drive 24 80 "running('sleep 98763'); send('\x03')" $term sleep 98763)" 'STATUS 130'
 like "Ctrl-C is the program's where it is caught" "$(drive 24 80 "expect('ready'); send('\x03')" $term sh -c 'trap "exit 5" INT; echo ready; while :; do sleep 0.1; done')" 'STATUS 5'

@@ -69,6 +69,24 @@ done_with det
 is "--details shows tag, labels and variables that were asked for" "$(rl logs --details det)" "tag=T,tier=web,MODE=x line"
 is "not without --details" "$(rl logs det)" line
 
+# --- a log in another place
+mkdir logs
+rl run -d $N --name elsewhere --log-opt path=logs/app.log --log-opt max-size=20k --log-opt max-file=2 busybox sh -c 'i=0; while [ $i -lt 1000 ]; do echo "line $i"; i=$((i+1)); done; sleep 0.3; echo last' >/dev/null
+is "--log-opt path= is followed there" "$(timeout 60 rl logs -f -n 1 elsewhere | tail -n 1)" last
+is "inspect names the file" "$(rl inspect -f '{{.LogPath}}' elsewhere)" "$T/logs/app.log"
+is "it is rotated there" "$(ls logs | tr '\n' ' ')" "app.log app.log.1 "
+is "others can read it" "$(jq -r .log logs/app.log 2>/dev/null | grep . | tail -n 1 || tail -n 1 logs/app.log | grep -o last)" last
+is "and nothing is in the container's directory" "$(ls store/containers/*/container.log* 2>/dev/null | grep -c "$(rl inspect -f '{{.Id}}' elsewhere)")" 0
+rl rm elsewhere >/dev/null
+ok "it stays when the container is removed" test -s logs/app.log
+must_fail "a directory that does not exist is an error of the start" --status 125 --stderr 'path=' rl run -d $N --log-opt path=nowhere/x.log busybox true
+is "which leaves nothing" "$(rl ps -aq --filter status=created)" ""
+rl run -d $N --name q busybox sh -c 'echo one; sleep 1000' >/dev/null
+is "logs -f --until a time to come ends then, though nothing is written" "$(timeout 60 rl logs -f --until "$(date -u -d '+2 seconds' +%FT%TZ)" q; echo $?)" "one
+0"
+is "--until a time that is over ends at once" "$(timeout 60 rl logs -f --until 1s q >/dev/null; echo $?)" 0
+rl rm -f q >/dev/null
+
 # --- the journal: one of our own, where /run can be another
 must_fail "without a journal journald is refused, by name" --status 125 --stderr 'no journal' sh -c 'test ! -S /run/systemd/journal/socket || { echo "no journal: there is one here" >&2; exit 125; }; rl run -d --network none --log-driver journald busybox true'
 cat >journal.py <<'END'

@@ -1,7 +1,9 @@
 #!/bin/bash
+# deadline: 240
 # A docker user's usual day, typed as always, with `alias docker=rl`; nothing here is in rl's own spelling.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 . "$HELPERS/registry.sh"
+have python3 || skip_all "python3 is not installed"
 export HOME=$T/home
 mkdir -p "$HOME"
 : >none.conf
@@ -107,6 +109,88 @@ else
 	skip "docker build" "there is no build yet"
 fi
 
+# --- templates and filters that scripts are full of
+f() { docker inspect -f "$1" "${2:-web}"; }
+is "ids, states and names" "$(f '{{.Name}} {{.State.Status}} {{.State.Running}} {{.State.Paused}} {{.State.Restarting}} {{.State.OOMKilled}} {{.State.Dead}} {{.State.ExitCode}} {{.RestartCount}}')" "/web running true false false false false 0 0"
+is "configuration" "$(f '{{.Config.Image}} {{index .Config.Labels "tier"}} {{.Config.Tty}} {{.Config.OpenStdin}} {{.Config.WorkingDir}} {{.HostConfig.NetworkMode}} {{.HostConfig.AutoRemove}} {{.HostConfig.LogConfig.Type}}')" "busybox front false false / slirp false json-file"
+is "the environment, a line each" "$(f '{{range .Config.Env}}{{println .}}{{end}}' | grep -c '^PORT=80$')" 1
+is "mounts" "$(f '{{range .Mounts}}{{.Type}}:{{.Name}}:{{.Destination}}:{{.RW}}{{end}}')" "volume:site:/www:true"
+is "json of a part" "$(f '{{json .State}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["Status"])')" running
+is "where the layers are" "$(f '{{.GraphDriver.Name}}') $(test -d "$(f '{{.GraphDriver.Data.UpperDir}}')" && echo there)" "overlay there"
+like "an address" "$(f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')" '^10[.]'
+like "sizes, also without -s" "$(docker ps --format '{{.Names}} {{.Size}}' -f name=web)" '^web [0-9.]+k?B'
+is "a label of the list" "$(docker ps --format '{{.Label "tier"}}' -f name=web)" front
+must_fail "a filter by a container that is not there" --status 125 --stderr 'no container' docker ps --filter since=nosuch
+is "by network, and by a port nobody publishes" "$(docker ps -q -f network=bridge -f name=web | wc -l) $(docker ps -q -f publish=81 | wc -l)" "1 0"
+is "by image, state and several labels" "$(docker ps -aq -f ancestor=busybox -f status=running -f label=tier=front -f label=tier | wc -l)" 1
+is "stats once, as a template" "$(docker stats --no-stream --format '{{.Name}} {{.PIDs}}' web | cut -d' ' -f1)" web
+is "events so far" "$(docker events --since 1h --until 0s --filter container=web --filter event=start --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}}')" "container start web"
+
+# --- ports, networks, two containers that know each other
+docker run -d --name srv -p 127.0.0.1::8080 --expose 9090 busybox sh -c 'mkdir /w; echo served >/w/index.html; exec httpd -f -p 8080 -h /w' >/dev/null
+port=$(docker port srv 8080/tcp | cut -d: -f2)
+like "docker port" "$port" '^[0-9]+$'
+is "the same by inspect" "$(f '{{(index (index .NetworkSettings.Ports "8080/tcp") 0).HostPort}}' srv)" "$port"
+page_is_served() { [ "$(python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/", timeout=5).read().decode().strip())' "$port" 2>/dev/null)" = served ]; }
+ok "the port leads in" eventually page_is_served
+is "expose= finds both, publish= by the host's port" "$(docker ps -q -f expose=8080 | wc -l) $(docker ps -q -f expose=9090 | wc -l) $(docker ps -q -f publish=9090 | wc -l)" "1 1 0"
+docker rm -f srv >/dev/null
+ok "docker network create" docker network create --label team=a backend
+docker run -d --name db --network backend --network-alias database busybox sh -c 'mkdir /w; echo rows >/w/index.html; exec httpd -f -p 5432 -h /w' >/dev/null
+ask() { docker run --rm --network backend busybox sh -c 'printf "GET / HTTP/1.0\r\n\r\n" | nc -w 5 "$0" 5432' "$1" | grep -qx rows; }
+ok "a container finds another by its name" eventually ask db
+ok "and by its alias" ask database
+is "docker network inspect knows who is there" "$(docker network inspect -f '{{range .Containers}}{{.Name}} {{end}}' backend)" "db "
+must_fail "a network in use is not removed" --status 125 --stderr 'wanted by container' docker network rm backend
+docker run -d --name sick --health-cmd 'test -e /ok' --health-interval 100ms --health-retries 2 busybox sleep 1000 >/dev/null
+health_is() { [ "$(f '{{.State.Health.Status}}' sick)" = "$1" ]; }
+ok "a health check that fails" eventually health_is unhealthy
+docker exec sick touch /ok
+ok "and one that succeeds" eventually health_is healthy
+like "docker ps shows it" "$(docker ps -f name=sick --format '{{.Status}}')" 'healthy'
+docker rm -f sick db >/dev/null
+
+# --- at a terminal
+cat >type.py <<'P'
+import os, pty, re, select, struct, sys, fcntl, termios, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+seen = b''
+def expect(text):
+    global seen
+    end = time.time() + 60
+    while not re.search(text.encode(), seen):
+        if time.time() > end: print('MISSING', text, seen); sys.exit(1)
+        if select.select([fd], [], [], 0.1)[0]:
+            try: seen += os.read(fd, 65536)
+            except OSError: break
+def send(text): os.write(fd, text.encode())
+def size(rows, columns): fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+exec(sys.argv[1])
+try:
+    while True:
+        d = os.read(fd, 65536)
+        if not d: break
+        seen += d
+except OSError: pass
+print(seen.decode(errors='replace').replace('\r', ''), 'STATUS', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+P
+typed() { timeout 120 python3 type.py "$@" 2>&1; }
+like "docker run --rm -it, a command, exit" "$(typed 'send("echo $((6*7))\nexit 3\n")' docker run --rm -it busybox)" '42.*STATUS 3'
+like "Ctrl-C interrupts what runs, not the shell" "$(typed 'send("sleep 1000\n"); expect("sleep 1000"); time.sleep(0.5); send("\x03"); send("echo on-$((1+1))\n"); expect("on-2"); send("exit 0\n")' docker run --rm -it busybox)" 'on-2.*STATUS 0'
+like "Ctrl-Z stops a job of the shell" "$(typed 'send("sleep 1000\n"); expect("sleep 1000"); time.sleep(0.5); send("\x1a"); expect("Stopped"); send("kill -9 %1; echo go$((0))ne\n"); expect("go0ne"); send("exit 0\nexit 0\n")' docker run --rm -it busybox)" 'Stopped.*STATUS (0|1)'
+like "Ctrl-D ends it" "$(typed 'expect("#"); send("\x04")' docker run --rm -it busybox)" 'STATUS 0'
+like "its size follows" "$(typed 'size(33, 99); expect("#"); size(44, 111); send("sleep 0.3; stty size; exit\n"); expect("44 111")' docker run --rm -it busybox)" '44 111'
+like "docker exec -it" "$(typed 'send("tty; exit 5\n")' docker exec -it web sh)" '/dev/pts/.*STATUS 5'
+like "docker run -it, left by ctrl-p ctrl-q" "$(typed 'expect("#"); send("\x10\x11")' docker run -it --name shell busybox)" 'STATUS 0'
+like "docker attach comes back" "$(typed 'send("\necho here\nexit 4\n"); expect("here")' docker attach shell)" 'here.*STATUS 4'
+like "docker start -ai runs it again" "$(typed 'send("echo twice; exit 6\n")' docker start -ai shell)" 'twice.*STATUS 6'
+docker rm shell >/dev/null
+docker run -d --name ticks busybox sh -c 'i=0; while :; do echo tick-$i; i=$((i+1)); sleep 0.1; done' >/dev/null
+like "docker logs -f until Ctrl-C" "$(typed 'expect("tick-5"); send("\x03")' docker logs -f ticks)" 'tick-5'
+docker rm -f ticks >/dev/null
+
 # --- pause, update, rename, restart, stop, clean up
 ok "docker pause and unpause" sh -c 'docker pause web && docker unpause web'
 ok "docker update --restart" docker update --restart no web
@@ -123,10 +207,11 @@ docker run --name left busybox true
 like "docker container prune -f" "$(docker container prune -f)" '[0-9a-f]{12}'
 ok "it is gone" gone left
 is "docker volume prune takes the nameless ones only" "$(docker volume prune -f >/dev/null; docker volume ls -q | tr '\n' ' ')" "data site "
-like "docker system prune -f" "$(docker system prune -f)" 'Total reclaimed space'
+like "docker system prune -f takes the network along" "$(docker system prune -f)" 'Deleted Networks:.*backend.*Total reclaimed space'
+is "docker rm of everything" "$(docker create busybox true >/dev/null; docker create busybox true >/dev/null; docker rm $(docker ps -aq) | wc -l) $(docker ps -aq | wc -l)" "2 0"
 
 # --- the long spellings
-for words in "container ls" "container ps" "container list" "image ls" "image list" "volume ls" "volume list" "system info" "system df" "container logs --help" "container exec --help" "container inspect --help" \
+for words in "container ls" "container ps" "network ls" "network create n1" "network inspect n1" "network rm n1" "volume create vol1" "volume inspect vol1" "volume rm vol1" "image tag busybox mine:1" "image rm mine:1" "container create --name cc busybox true" "container start cc" "container wait cc" "container rename cc dd" "container rm dd" "network prune -f" "volume prune -f" "system prune -f" "container list" "image ls" "image list" "volume ls" "volume list" "system info" "system df" "container logs --help" "container exec --help" "container inspect --help" \
 	"container cp --help" "container stats --help" "image history busybox" "image inspect busybox" "image prune -f" "container prune -f" "container top --help" "container export --help" "system events --help"; do
 	verb=${words#container } verb=${verb#system }
 	case $words in

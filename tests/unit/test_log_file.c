@@ -5,7 +5,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "rl/base/io.h"
@@ -15,6 +17,7 @@
 
 static int dir = -1;
 static char path[] = "/tmp/rl-log-XXXXXX";
+#define PLACE (&(const struct log_place){.dirfd = dir, .name = LOG_FILE_NAME})
 
 static void empty_dir(void)
 {
@@ -30,7 +33,7 @@ static void write_all(enum log_driver d, uint64_t max_size, unsigned max_file, c
 {
 	struct log_writer w;
 	struct err e = ERR_INIT;
-	if (log_writer_open(&w, dir, d, max_size, max_file, &e) < 0)
+	if (log_writer_open(&w, PLACE, d, max_size, max_file, &e) < 0)
 		return;
 	for (size_t i = 0; i < len; i += chunk)
 		log_writer_add(&w, i / chunk % 2 ? LOG_STDERR : LOG_STDOUT, data + i, RL_MIN(chunk, len - i));
@@ -43,7 +46,7 @@ static size_t read_all(enum log_driver d, uint64_t tail, struct str *out)
 	struct log_entry entry;
 	struct err e = ERR_INIT;
 	size_t n = 0;
-	(void)!log_reader_open(&r, dir, d, tail, &e);
+	(void)!log_reader_open(&r, PLACE, d, tail, &e);
 	while (log_reader_next(&r, &entry, &e) == 1) {
 		str_add(out, entry.data, entry.len);
 		n++;
@@ -137,8 +140,8 @@ static void follows_rotation(void)
 	autostr struct str out = STR_INIT;
 	autostr struct str data = STR_INIT;
 	empty_dir();
-	(void)!log_writer_open(&w, dir, LOG_DRIVER_K8S, 5000, 4, &e);
-	tap_is_int(log_reader_open(&r, dir, LOG_DRIVER_K8S, LOG_READER_ALL, &e), 0, "an empty log can be followed");
+	(void)!log_writer_open(&w, PLACE, LOG_DRIVER_K8S, 5000, 4, &e);
+	tap_is_int(log_reader_open(&r, PLACE, LOG_DRIVER_K8S, LOG_READER_ALL, &e), 0, "an empty log can be followed");
 	for (int i = 0; i < 2000; i++) {
 		char line[32];
 		int n = snprintf(line, sizeof(line), "line %d\n", i);
@@ -166,6 +169,35 @@ static void survives_a_crash(void)
 	tap_is_str(out.buf, "one\nthree\n", "half an entry costs only itself");
 }
 
+/* A limit on the size of files stands in for a full disk. */
+static void says_what_was_lost(void)
+{
+	struct log_writer w;
+	struct err e = ERR_INIT;
+	struct rlimit old;
+	autostr struct str out = STR_INIT;
+	char line[1000];
+	size_t lost = 0;
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	empty_dir();
+	(void)!log_writer_open(&w, PLACE, LOG_DRIVER_JSON, 0, 1, &e);
+	log_writer_add(&w, LOG_STDOUT, "first\n", 6);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){.rlim_cur = 100, .rlim_max = old.rlim_max});
+	for (int i = 0; i < 20; i++, lost += sizeof(line))
+		log_writer_add(&w, LOG_STDOUT, line, sizeof(line));
+	tap_is_int((int)log_writer_settle(&w), (int)lost, "bytes that could not be written are counted, each once");
+	setrlimit(RLIMIT_FSIZE, &old);
+	log_writer_add(&w, LOG_STDOUT, "again\n", 6);
+	tap_is_int((int)log_writer_settle(&w), 0, "what was said is not said again");
+	log_writer_close(&w);
+	read_all(LOG_DRIVER_JSON, LOG_READER_ALL, &out);
+	tap_is_str(out.buf, "first\nrl: 20000 bytes of the log were lost: File too large\nagain\n",
+		   "and said in the log where they are missing");
+}
+
 int main(void)
 {
 	if (!mkdtemp(path))
@@ -179,6 +211,7 @@ int main(void)
 	tails();
 	follows_rotation();
 	survives_a_crash();
+	says_what_was_lost();
 	empty_dir();
 	rmdir(path);
 	return tap_done();

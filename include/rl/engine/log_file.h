@@ -32,21 +32,35 @@
 
 enum log_stream { LOG_STDOUT, LOG_STDERR };
 
+/* Where a log is: a file of this name, and with ".1", ".2" behind it the older ones. Both are borrowed. */
+struct log_place {
+	int dirfd;
+	const char *name; /* LOG_FILE_NAME, unless somebody asked for another place */
+};
+
+/* The name of the index-th file, 0 the newest. */
+enum { LOG_NAME_SIZE = 272 };
+void log_file_name(const char *name, unsigned index, char ret[LOG_NAME_SIZE]);
+
 struct log_writer {
-	int dirfd; /* borrowed */
+	int dirfd;
+	const char *name;
 	enum log_driver driver;
 	uint64_t max_size;
 	unsigned max_file;
 	int fd;
 	uint64_t size;
 	struct str out;
-	uint64_t lost; /* bytes of output that could not be written */
+	uint64_t unwritten; /* bytes of output in `out` */
+	uint64_t lost;	    /* bytes of output that could not be written, not yet told in the log */
 	int lost_errno;
 };
 
 /* Goes on after what is there. LOG_DRIVER_NONE and PASSTHROUGH write nothing. */
-int log_writer_open(struct log_writer *w, int dirfd, enum log_driver driver, uint64_t max_size, unsigned max_file,
-		    struct err *e) RL_CHECK;
+int log_writer_open(struct log_writer *w, const struct log_place *place, enum log_driver driver, uint64_t max_size,
+		    unsigned max_file, struct err *e) RL_CHECK;
+/* Say in the log what was lost, if there is room now. Returns how many lost bytes are still untold. */
+uint64_t log_writer_settle(struct log_writer *w);
 void log_writer_add(struct log_writer *w, enum log_stream stream, const char *data, size_t len);
 void log_writer_close(struct log_writer *w);
 
@@ -59,6 +73,7 @@ struct log_entry {
 
 struct log_reader {
 	int dirfd; /* borrowed */
+	const char *name;
 	enum log_driver driver;
 	int fd;
 	struct str buf;
@@ -69,7 +84,8 @@ struct log_reader {
 #define LOG_READER_ALL UINT64_MAX
 
 /* -ENOENT: nothing was logged yet (the reader is usable: next looks again). tail: how many entries to begin with. */
-int log_reader_open(struct log_reader *r, int dirfd, enum log_driver driver, uint64_t tail, struct err *e) RL_CHECK;
+int log_reader_open(struct log_reader *r, const struct log_place *place, enum log_driver driver, uint64_t tail,
+		    struct err *e) RL_CHECK;
 /* 1 an entry, 0 the end for now. Damaged lines are passed over. */
 int log_reader_next(struct log_reader *r, struct log_entry *ret_entry, struct err *e) RL_CHECK;
 void log_reader_close(struct log_reader *r);

@@ -44,6 +44,13 @@ void procs_free(struct procs_list *l);
 enum { PROCS_NS_SIZE = 64 };
 int procs_kill_rest(const char *mount_ns, struct err *e) RL_CHECK;
 
+/*
+ * Dead processes of the pid namespace of `first` that nobody has reaped keep the namespace, and `first` with it, from
+ * ending. Those that joined have their parent outside: where that one is stopped (Ctrl-Z at rl exec), it is sent
+ * SIGCONT. Returns to how many.
+ */
+int procs_wake_reapers(pid_t first);
+
 /* What only /proc/PID/status says. */
 struct procs_status {
 	uint32_t euid, egid, ruid, rgid; /* host ids */

@@ -7,10 +7,13 @@
  *
  * Calling sequence:
  *     tty_relay_init(&t, master, in, out); tty_relay_start(&t, e);       // raw mode, if `in` is a terminal
- *     poll: t.in for POLLIN while tty_relay_wants_input(&t), t.master for POLLIN (and POLLOUT while it has input left)
- *     tty_relay_input / tty_relay_output on events
+ *     poll: t.in for POLLIN while tty_relay_wants_input(&t); t.master for tty_relay_events(&t); tty_relay_out(&t) for
+ *           POLLOUT, which is -1 while there is nothing to show
+ *     tty_relay_input / tty_relay_output / tty_relay_show on events
  *     tty_relay_resize on SIGWINCH
  *     tty_relay_drain at the end, tty_relay_stop always (restores the terminal)
+ * A terminal or pipe that is not read never blocks rl, which has signals to pass on and a process to reap: it is written
+ * through a description of its own that does not wait, and nothing more is read from the container meanwhile.
  * Ownership: the master stays the caller's. Buffers are inside the struct; nothing is allocated.
  *
  * Detach keys are taken out of what is typed: struct tty_keys, by itself or as a part of the relay (tty_relay_keys).
@@ -46,6 +49,9 @@ struct tty_relay {
 	bool detached;			/* the keys were typed */
 	char pending[TTY_RELAY_BUFFER]; /* typed, not yet taken by the pty */
 	size_t pending_len;
+	int shown_fd;			  /* a non-blocking description of `out`, or -1: `out` itself */
+	char shown[4 * TTY_RELAY_BUFFER]; /* read from the pty, not yet taken by our own terminal */
+	size_t shown_at, shown_len;
 };
 
 void tty_relay_init(struct tty_relay *t, int master, int in, int out);
@@ -60,8 +66,14 @@ void tty_relay_keys(struct tty_relay *t, const unsigned char *keys, size_t n);
 int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e) RL_CHECK;
 /* The master takes bytes again. */
 int tty_relay_flush(struct tty_relay *t, struct err *e) RL_CHECK;
+/* What to poll the master for. */
+short tty_relay_events(const struct tty_relay *t);
 /* The master is readable. Returns 1, or 0 when the last slave was closed. */
 int tty_relay_output(struct tty_relay *t, struct err *e) RL_CHECK;
+/* The descriptor that takes what was read, or -1; and it takes bytes again. */
+int tty_relay_out(const struct tty_relay *t);
+int tty_relay_show(struct tty_relay *t, struct err *e) RL_CHECK;
+/* Everything there is, waiting for our own terminal as long as it takes. */
 void tty_relay_drain(struct tty_relay *t);
 void tty_relay_resize(struct tty_relay *t);
 void tty_relay_stop(struct tty_relay *t);

@@ -88,6 +88,8 @@ int container_rec_try_own(const struct container_rec *c, int *ret_fd, struct err
 /* Replace a document. config: with the op lock. state: with the directory's lock only. */
 int container_rec_write_config(const struct container_rec *c, struct err *e) RL_CHECK;
 int container_rec_write_state(const struct container_rec *c, struct err *e) RL_CHECK;
+/* Keep blocks for a later state, for when the disk is full; if that fails there are none. */
+void container_rec_reserve(const struct container_rec *c);
 
 /* pause and unpause say so here; the mark counts only for the PID 1 it was made for. */
 int container_rec_mark_paused(const struct container_rec *c, bool paused, struct err *e) RL_CHECK;
@@ -103,6 +105,8 @@ void container_name_release(const struct store *s, const char *name, const char 
 void container_names_release_id(const struct store *s, const char *id);
 /* Where names/NAME leads; -ENOENT: nowhere. `names` is a descriptor of the directory. */
 int container_name_read(int names, const char *name, char ret_id[RECORD_ID_SIZE]) RL_CHECK;
+/* The id that a name leads to: 0 or -ENOENT. Nothing says that there is such a container. */
+int container_store_id_of(const struct store *s, const char *name, char ret_id[RECORD_ID_SIZE]) RL_CHECK;
 /* An unused memorable name, claimed. */
 int container_name_generate(const struct store *s, const char *id, char **ret_name, struct err *e) RL_CHECK;
 

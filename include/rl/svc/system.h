@@ -43,6 +43,7 @@ struct system_prune_opts {
 	struct strv filters; /* borrowed: label=, label!=, until= */
 };
 struct system_pruned {
+	struct strv networks;
 	struct strv containers; /* ids */
 	struct strv volumes;
 	struct image_removed images;

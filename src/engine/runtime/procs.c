@@ -237,6 +237,47 @@ int procs_kill_rest(const char *mount_ns, struct err *e)
 	return err_set(e, EBUSY, "processes of the container do not end");
 }
 
+static bool pid_ns_of(int procfd, pid_t pid, char ret[LINK_SIZE])
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%d/ns/pid", (int)pid);
+	ssize_t n = readlinkat(procfd, path, ret, LINK_SIZE - 1);
+	ret[n < 0 ? 0 : n] = '\0';
+	return n > 0;
+}
+
+/* True if the stopped parent of the dead process was woken. */
+static bool wake_reaper(const struct scan *s, const struct procs_entry *dead, const char *pid_ns)
+{
+	char ns[LINK_SIZE];
+	char text[1024];
+	struct procs_entry now = {.pid = dead->pid};
+	const struct procs_entry *parent = find(s, dead->ppid);
+	if (!parent || parent->state != 'T' || !pid_ns_of(s->procfd, dead->pid, ns) || !str_eq(ns, pid_ns) ||
+	    (pid_ns_of(s->procfd, parent->pid, ns) && str_eq(ns, pid_ns)))
+		return false;
+	autofd int pidfd = proc_pidfd_open(parent->pid, NULL);
+	/* Held, then looked at again: the number is still that of the parent. */
+	return pidfd >= 0 && read_small(s->procfd, dead->pid, "stat", text, sizeof(text)) && parse_stat(text, &now) &&
+	       now.ppid == parent->pid && proc_pidfd_signal(pidfd, SIGCONT, NULL) == 0;
+}
+
+int procs_wake_reapers(pid_t first)
+{
+	struct scan s = {.first = first};
+	char pid_ns[LINK_SIZE];
+	autofd int procfd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int woken = 0;
+	s.procfd = procfd;
+	if (procfd < 0 || !pid_ns_of(procfd, first, pid_ns) || scan_all(&s, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < s.all.count; i++)
+		if (s.all.items[i].state == 'Z')
+			woken += wake_reaper(&s, &s.all.items[i], pid_ns);
+	procs_free(&s.all);
+	return woken;
+}
+
 void procs_free(struct procs_list *l)
 {
 	free(l->items);

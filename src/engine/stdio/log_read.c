@@ -21,23 +21,20 @@
 
 enum { CHUNK = 64 * 1024, LINE_MAX_BYTES = 1 << 20, FILES_MAX = 1000 };
 
-static int open_file(int dirfd, unsigned index)
+static int open_file(const struct log_reader *r, unsigned index)
 {
-	char name[64];
-	if (index)
-		snprintf(name, sizeof(name), LOG_FILE_NAME ".%u", index);
-	else
-		snprintf(name, sizeof(name), LOG_FILE_NAME);
-	return openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char name[LOG_NAME_SIZE];
+	log_file_name(r->name, index, name);
+	return openat(r->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-static unsigned oldest(int dirfd)
+static unsigned oldest(const struct log_reader *r)
 {
 	unsigned i = 0;
 	for (; i < FILES_MAX; i++) {
-		char name[64];
-		snprintf(name, sizeof(name), LOG_FILE_NAME ".%u", i + 1);
-		if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		char name[LOG_NAME_SIZE];
+		log_file_name(r->name, i + 1, name);
+		if (faccessat(r->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			break;
 	}
 	return i;
@@ -76,9 +73,9 @@ static int last_lines(int fd, uint64_t want, off_t *ret_offset, uint64_t *ret_fo
 /* Go back file by file until `tail` lines are ahead. */
 static int seek_tail(struct log_reader *r, uint64_t tail, struct err *e)
 {
-	unsigned first = oldest(r->dirfd);
+	unsigned first = oldest(r);
 	for (unsigned index = 0; index <= first; index++) {
-		autofd int fd = open_file(r->dirfd, index);
+		autofd int fd = open_file(r, index);
 		off_t offset = 0;
 		uint64_t found = 0;
 		if (fd < 0)
@@ -98,11 +95,19 @@ static int seek_tail(struct log_reader *r, uint64_t tail, struct err *e)
 	return 0;
 }
 
-int log_reader_open(struct log_reader *r, int dirfd, enum log_driver driver, uint64_t tail, struct err *e)
+int log_reader_open(struct log_reader *r, const struct log_place *place, enum log_driver driver, uint64_t tail,
+		    struct err *e)
 {
-	*r = (struct log_reader){.dirfd = dirfd, .driver = driver, .fd = -1, .buf = STR_INIT, .decoded = STR_INIT};
+	*r = (struct log_reader){
+		.dirfd = place->dirfd,
+		.name = place->name,
+		.driver = driver,
+		.fd = -1,
+		.buf = STR_INIT,
+		.decoded = STR_INIT,
+	};
 	if (tail == LOG_READER_ALL)
-		r->fd = open_file(dirfd, oldest(dirfd));
+		r->fd = open_file(r, oldest(r));
 	else if (seek_tail(r, tail, e) < 0)
 		return e ? -e->code : -EIO;
 	return r->fd < 0 ? err_set(e, ENOENT, "nothing was logged") : 0;
@@ -115,10 +120,10 @@ static int next_file(struct log_reader *r)
 	struct stat st;
 	if (fstat(r->fd, &mine) < 0)
 		return 0;
-	unsigned last = oldest(r->dirfd);
+	unsigned last = oldest(r);
 	unsigned next = last;
 	for (unsigned i = 0; i <= last; i++) {
-		autofd int fd = open_file(r->dirfd, i);
+		autofd int fd = open_file(r, i);
 		if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != mine.st_ino || st.st_dev != mine.st_dev)
 			continue;
 		if (i == 0)
@@ -126,7 +131,7 @@ static int next_file(struct log_reader *r)
 		next = i - 1;
 		break;
 	}
-	int fd = open_file(r->dirfd, next);
+	int fd = open_file(r, next);
 	if (fd < 0)
 		return 0;
 	close(r->fd);
@@ -138,7 +143,7 @@ static int next_file(struct log_reader *r)
 static int fill(struct log_reader *r, struct err *e)
 {
 	if (r->fd < 0) {
-		r->fd = open_file(r->dirfd, oldest(r->dirfd));
+		r->fd = open_file(r, oldest(r));
 		if (r->fd < 0)
 			return 0;
 	}

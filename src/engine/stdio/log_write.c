@@ -20,7 +20,7 @@ enum { ENTRY_MAX = 16 * 1024, FLUSH_AT = 256 * 1024 };
 
 static int open_current(struct log_writer *w, int flags, struct err *e)
 {
-	int fd = openat(w->dirfd, LOG_FILE_NAME, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	int fd = openat(w->dirfd, w->name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "open the container's log");
@@ -33,17 +33,18 @@ static int open_current(struct log_writer *w, int flags, struct err *e)
 static void end_half_entry(struct log_writer *w)
 {
 	char last = '\n';
-	autofd int fd = openat(w->dirfd, LOG_FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	autofd int fd = openat(w->dirfd, w->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0 && w->size && pread(fd, &last, 1, (off_t)w->size - 1) == 1 && last != '\n' &&
 	    write(w->fd, "\n", 1) == 1)
 		w->size++;
 }
 
-int log_writer_open(struct log_writer *w, int dirfd, enum log_driver driver, uint64_t max_size, unsigned max_file,
-		    struct err *e)
+int log_writer_open(struct log_writer *w, const struct log_place *place, enum log_driver driver, uint64_t max_size,
+		    unsigned max_file, struct err *e)
 {
 	*w = (struct log_writer){
-		.dirfd = dirfd,
+		.dirfd = place->dirfd,
+		.name = place->name,
 		.driver = driver,
 		.max_size = max_size,
 		.max_file = max_file ? max_file : 1,
@@ -58,21 +59,26 @@ int log_writer_open(struct log_writer *w, int dirfd, enum log_driver driver, uin
 	return r;
 }
 
+void log_file_name(const char *name, unsigned index, char ret[LOG_NAME_SIZE])
+{
+	if (index)
+		snprintf(ret, LOG_NAME_SIZE, "%s.%u", name, index);
+	else
+		snprintf(ret, LOG_NAME_SIZE, "%s", name);
+}
+
 static void rotate(struct log_writer *w)
 {
-	char from[64];
-	char to[64];
+	char from[LOG_NAME_SIZE];
+	char to[LOG_NAME_SIZE];
 	for (unsigned i = w->max_file - 1; i > 0; i--) {
-		snprintf(to, sizeof(to), LOG_FILE_NAME ".%u", i);
-		if (i == 1)
-			snprintf(from, sizeof(from), LOG_FILE_NAME);
-		else
-			snprintf(from, sizeof(from), LOG_FILE_NAME ".%u", i - 1);
+		log_file_name(w->name, i, to);
+		log_file_name(w->name, i - 1, from);
 		if (renameat(w->dirfd, from, w->dirfd, to) < 0 && errno != ENOENT)
 			log_debug(LOG_STDIO, "rotate %s: %s", from, strerrorname_np(errno));
 	}
 	if (w->max_file == 1)
-		unlinkat(w->dirfd, LOG_FILE_NAME, 0);
+		unlinkat(w->dirfd, w->name, 0);
 	int old = w->fd;
 	if (open_current(w, 0, NULL) == 0)
 		close(old);
@@ -88,7 +94,7 @@ static void flush(struct log_writer *w)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			w->lost += w->out.len - done;
+			w->lost += w->unwritten;
 			w->lost_errno = errno;
 			/* Whole entries only: what half an entry left is cut off again. */
 			if (done && ftruncate(w->fd, (off_t)w->size) < 0)
@@ -99,6 +105,7 @@ static void flush(struct log_writer *w)
 		done += (size_t)n;
 	}
 	w->size += done;
+	w->unwritten = 0;
 	str_cut(&w->out, 0);
 }
 
@@ -211,28 +218,40 @@ static void add_entry(struct log_writer *w, enum log_stream stream, const char *
 	size_t len = w->out.len - before;
 	autofree char *entry = xmemdup(w->out.buf + before, len);
 	str_cut(&w->out, before);
-	flush(w);
+	flush(w); /* without the bytes of this entry, which the caller counts when it is here */
 	if (w->size)
 		rotate(w);
 	str_add(&w->out, entry, len);
+}
+
+uint64_t log_writer_settle(struct log_writer *w)
+{
+	char note[128];
+	uint64_t lost = w->lost;
+	if (w->fd < 0 || !lost)
+		return 0;
+	int n = snprintf(note, sizeof(note), "rl: %llu bytes of the log were lost: %s\n", (unsigned long long)lost,
+			 strerrordesc_np(w->lost_errno));
+	/* The note itself may find no room either: its one byte is what tells. */
+	w->lost = 0;
+	add_entry(w, LOG_STDERR, note, (size_t)n);
+	w->unwritten = 1;
+	flush(w);
+	w->lost = w->lost ? lost : 0;
+	return w->lost;
 }
 
 void log_writer_add(struct log_writer *w, enum log_stream stream, const char *data, size_t len)
 {
 	if (w->fd < 0)
 		return;
-	if (w->lost) {
-		char note[128];
-		int n = snprintf(note, sizeof(note), "rl: %llu bytes of the log were lost: %s\n",
-				 (unsigned long long)w->lost, strerrordesc_np(w->lost_errno));
-		w->lost = 0;
-		add_entry(w, LOG_STDERR, note, (size_t)n);
-	}
+	(void)log_writer_settle(w);
 	while (len) {
 		size_t n = RL_MIN(len, (size_t)ENTRY_MAX);
 		const char *newline = memchr(data, '\n', n);
 		n = newline ? (size_t)(newline - data) + 1 : n;
 		add_entry(w, stream, data, n);
+		w->unwritten += n;
 		data += n;
 		len -= n;
 		if (w->out.len >= FLUSH_AT)

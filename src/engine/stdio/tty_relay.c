@@ -1,18 +1,40 @@
+/*
+ * tty_relay.c - bytes between our terminal and a container's; see stdio.h.
+ *
+ * Neither end may block us: the pty is non-blocking because only we have its master, and our own terminal or pipe is
+ * opened once more, because O_NONBLOCK belongs to a description that others have, too. What one end does not take yet
+ * waits in the struct, and nothing more is read for that end meanwhile: the container then waits in its write(2).
+ */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "rl/base/io.h"
 #include "rl/base/log.h"
+#include "rl/base/mem.h"
 #include "rl/engine/stdio.h"
 
 void tty_relay_init(struct tty_relay *t, int master, int in, int out)
 {
-	*t = (struct tty_relay){.master = master, .in = in, .out = out};
+	*t = (struct tty_relay){.master = master, .in = in, .out = out, .shown_fd = -1};
+}
+
+/* O_NONBLOCK belongs to a description that the shell has, too; files, whose position would be another, never block. */
+static int open_again(int fd)
+{
+	struct stat st;
+	char path[32];
+	if (fstat(fd, &st) < 0 || (!S_ISFIFO(st.st_mode) && !isatty(fd)))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 int tty_relay_start(struct tty_relay *t, struct err *e)
@@ -21,6 +43,7 @@ int tty_relay_start(struct tty_relay *t, struct err *e)
 	int r = io_set_nonblock(t->master, true, e);
 	if (r < 0)
 		return r;
+	t->shown_fd = open_again(t->out);
 	if (t->in < 0 || !isatty(t->in))
 		return 0;
 	r = pty_make_raw(t->in, &t->saved, e);
@@ -66,8 +89,12 @@ int tty_relay_flush(struct tty_relay *t, struct err *e)
 		ssize_t n = write(t->master, t->pending, t->pending_len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EIO))
+		if (n < 0 && errno == EAGAIN)
 			return 0;
+		if (n < 0 && errno == EIO) {
+			t->pending_len = 0; /* every slave is closed: nobody is there to read it */
+			return 0;
+		}
 		if (n < 0)
 			return err_sys(e, errno, "write to the container's terminal");
 		t->pending_len -= (size_t)n;
@@ -99,36 +126,66 @@ int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e)
 	return r < 0 ? r : sig;
 }
 
+static int shown_fd(const struct tty_relay *t)
+{
+	return t->shown_fd >= 0 ? t->shown_fd : t->out;
+}
+
+short tty_relay_events(const struct tty_relay *t)
+{
+	return (short)((t->shown_len ? 0 : POLLIN) | (t->pending_len ? POLLOUT : 0));
+}
+
+int tty_relay_out(const struct tty_relay *t)
+{
+	return t->shown_len ? shown_fd(t) : -1;
+}
+
+int tty_relay_show(struct tty_relay *t, struct err *e)
+{
+	while (t->shown_len) {
+		ssize_t n = write(shown_fd(t), t->shown + t->shown_at, t->shown_len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return err_sys(e, errno, "write");
+		t->shown_at += (size_t)n;
+		t->shown_len -= (size_t)n;
+	}
+	t->shown_at = 0;
+	return 0;
+}
+
 int tty_relay_output(struct tty_relay *t, struct err *e)
 {
-	char buf[TTY_RELAY_BUFFER * 4];
-	ssize_t n = read(t->master, buf, sizeof(buf));
+	/* A hang-up is reported also while there is something to show first. */
+	if (t->shown_len)
+		return 1;
+	ssize_t n = read(t->master, t->shown, sizeof(t->shown));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 1;
 	if (n <= 0)
 		return 0; /* EIO: every slave is closed */
-	struct err lost = ERR_INIT;
-	int r = io_write_all(t->out, buf, (size_t)n, &lost);
-	if (r == -EAGAIN) {
-		/* Our output is somebody's non-blocking descriptor: wait for it, bytes must not be lost. */
-		struct pollfd p = {.fd = t->out, .events = POLLOUT};
-		(void)poll(&p, 1, 1000);
-		return 1;
-	}
-	if (r < 0) {
-		if (e)
-			*e = lost;
-		return r;
-	}
-	return 1;
+	t->shown_len = (size_t)n;
+	int r = tty_relay_show(t, e);
+	return r < 0 ? r : 1;
 }
 
 void tty_relay_drain(struct tty_relay *t)
 {
-	struct pollfd p = {.fd = t->master, .events = POLLIN};
-	while (poll(&p, 1, 0) == 1 && (p.revents & POLLIN))
-		if (tty_relay_output(t, NULL) <= 0)
+	struct pollfd master = {.fd = t->master, .events = POLLIN};
+	for (;;) {
+		struct pollfd out = {.fd = tty_relay_out(t), .events = POLLOUT};
+		if (out.fd >= 0) {
+			if ((poll(&out, 1, -1) < 0 && errno != EINTR) || tty_relay_show(t, NULL) < 0)
+				return;
+			continue;
+		}
+		if (poll(&master, 1, 0) != 1 || !(master.revents & POLLIN) || tty_relay_output(t, NULL) <= 0)
 			return;
+	}
 }
 
 void tty_relay_resize(struct tty_relay *t)
@@ -146,4 +203,5 @@ void tty_relay_stop(struct tty_relay *t)
 	if (t->raw)
 		pty_restore(&t->saved);
 	t->raw = false;
+	close_fd(&t->shown_fd);
 }
