@@ -70,7 +70,7 @@ int event_mod(struct event_loop *loop, struct event_source *src, uint32_t events
 	return 0;
 }
 
-void event_del(struct event_loop *loop, struct event_source *src)
+static void forget_source(struct event_loop *loop, struct event_source *src, bool by_close)
 {
 	if (src->fd < 0)
 		return;
@@ -82,12 +82,27 @@ void event_del(struct event_loop *loop, struct event_source *src)
 			}
 		}
 	} else {
-		epoll_ctl(loop->epollfd, EPOLL_CTL_DEL, src->fd, NULL);
+		if (by_close)
+			close(src->fd);
+		else
+			epoll_ctl(loop->epollfd, EPOLL_CTL_DEL, src->fd, NULL);
 		for (int i = 0; i < loop->batch_len; i++)
 			if (loop->batch[i].data.ptr == src)
 				loop->batch[i].data.ptr = NULL;
 	}
+	if (by_close && src->always_ready)
+		close(src->fd);
 	src->fd = -1;
+}
+
+void event_del(struct event_loop *loop, struct event_source *src)
+{
+	forget_source(loop, src, false);
+}
+
+void event_del_close(struct event_loop *loop, struct event_source *src)
+{
+	forget_source(loop, src, true);
 }
 
 uint64_t event_now_ns(void)

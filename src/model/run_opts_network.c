@@ -45,10 +45,7 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		{"private", NETWORK_SLIRP, false}, {"bridge", NETWORK_SLIRP, false},
 		{"default", NETWORK_SLIRP, false},
 	};
-	size_t n = strcspn(value, ":");
-	/* "slirp,fast" */
-	if (str_after(value, "slirp,") || str_after(value, "slirp4netns,"))
-		n = strcspn(value, ",");
+	size_t n = strcspn(value, ":,"); /* "slirp,fast", "NAME,fast" */
 	autofree char *head = xstrndup(value, n);
 	const char *rest = value[n] ? value + n + 1 : NULL;
 	bool is_word = false;
@@ -89,14 +86,15 @@ int run_opts_network(struct run_opts *o, const char *value, struct err *e)
 		return bad_network(
 			value, "none, host, slirp[:OPTIONS], container:NAME, ns:PATH or a network name is expected", e);
 	struct named_opt named;
-	int r = run_opts_parse_named(value, &named, e);
+	autofree char *text = rest ? xasprintf("%s:%s", head, rest) : xstrdup(head);
+	int r = run_opts_parse_named(text, &named, e);
 	if (r < 0)
 		return r;
 	run_opts_free_named(&named);
 	if (run_opts_find_network(o, head) < o->networks.count)
 		return bad_network(value, "this network is given twice", e);
 	set_network(o, NETWORK_NAMED, NULL, NULL);
-	strv_add(&o->networks, value);
+	strv_add(&o->networks, text);
 	return 0;
 }
 
@@ -299,12 +297,30 @@ static int named_value(struct named_opt *n, const char *text, const char *key, c
 	} else if (str_eq(key, "interface_name") && *value && strlen(value) < IF_NAMESIZE &&
 		   !strpbrk(value, "/ \t:.") && !str_eq(value, "lo")) {
 		run_opts_set_str(&n->interface, value);
+	} else if (str_eq(key, "fast") && (!*value || str_eq(value, "true") || str_eq(value, "1"))) {
+		n->fast = true;
+	} else if (str_eq(key, "fast") && (str_eq(value, "false") || str_eq(value, "0"))) {
+		n->fast = false;
 	} else {
 		return err_set(e, EINVAL,
-			       "--network '%s': '%s=%s' is none of ip=, ip6=, mac=, alias=, interface_name=", text, key,
-			       value);
+			       "--network '%s': '%s=%s' is none of ip=, ip6=, mac=, alias=, interface_name=, fast",
+			       text, key, value);
 	}
 	return 0;
+}
+
+char *run_opts_fast_network(const struct run_opts *o)
+{
+	char *found = NULL;
+	for (size_t i = 0; i < o->networks.count && !found; i++) {
+		struct named_opt n;
+		if (run_opts_parse_named(o->networks.items[i], &n, NULL) < 0)
+			continue;
+		if (n.fast)
+			found = take_ptr(&n.name);
+		run_opts_free_named(&n);
+	}
+	return found;
 }
 
 int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e)
@@ -347,6 +363,8 @@ char *run_opts_named_text(const struct named_opt *n)
 		str_addf(&out, "%calias=%s", separator, n->aliases.items[i]);
 		separator = ',';
 	}
+	if (n->fast)
+		str_addf(&out, "%cfast", separator);
 	return xstrdup(out.buf);
 }
 

@@ -151,13 +151,11 @@ static int64_t connect_own(struct connect *c, struct connect_call *k)
 	struct net_target t;
 	if (k->netns != c->own_netns || !connect_target(k, &t) || !connect_leads_outside(c, &t) ||
 	    !connect_is_fresh(k) || !connect_is_unshared(c, k))
-		return connect_do(c, k, -1);
-	int host = connect_host_socket(c, k);
-	if (host < 0) {
-		log_debug(LOG_NET, "no socket of the host: %s", strerrorname_np(-host));
-		return connect_do(c, k, -1);
-	}
-	return connect_do(c, k, host);
+		return connect_do(c, k);
+	k->host = connect_host_socket(c, k);
+	if (k->host < 0)
+		log_debug(LOG_NET, "no socket of the host: %s", strerrorname_np(-k->host));
+	return connect_do(c, k);
 }
 
 static int64_t connect_host(struct connect *c, struct connect_call *k)
@@ -166,13 +164,13 @@ static int64_t connect_host(struct connect *c, struct connect_call *k)
 	bool disconnects = k->len >= sizeof(sa_family_t) && k->address.ss_family == AF_UNSPEC;
 	if (!disconnects && !(connect_target(k, &t) && connect_leads_outside(c, &t)))
 		return -ENETUNREACH;
-	return connect_do(c, k, -1);
+	return connect_do(c, k);
 }
 
 static int64_t on_connect(struct notifyd *d, const struct seccomp_notif *req, unsigned arg)
 {
 	struct connect *c = d->connect;
-	struct connect_call k = {.sock = -1};
+	struct connect_call k = {.sock = -1, .host = -1, .fd_flags = -1};
 	(void)arg;
 	connect_forget(c, req->pid);
 	int r = take_socket(c, req, &k);
@@ -181,6 +179,12 @@ static int64_t on_connect(struct notifyd *d, const struct seccomp_notif *req, un
 		value = take_address(c, req, &k);
 	if (r > 0 && value == 0)
 		value = k.netns == c->host_netns ? connect_host(c, &k) : connect_own(c, &k);
+	/* The end of the old socket is nothing to wait for. */
+	if (k.host >= 0 && value == 0) {
+		(void)!seccomp_notify_answer(&d->notify, req->id, 0);
+		value = NOTIFYD_ANSWERED;
+	}
+	close_fd(&k.host);
 	close_fd(&k.sock);
 	return value;
 }
@@ -285,6 +289,9 @@ static int open_connect(struct notifyd *d, struct err *e)
 	c->own_netns = get_u64(c->model_fd, SO_NETNS_COOKIE);
 	if (!c->host_netns || !c->own_netns || c->host_netns == c->own_netns)
 		return err_set(e, ENOTSUP, "the container's network namespace cannot be told from the host's");
+	for (int i = 0; i < CONNECT_DIRS; i++)
+		c->dirs[i].fd = c->dirs[i].info = -1;
+	connect_watch_routes(c);
 	connect_learn_defaults(c);
 	d->connect = c;
 	return connect_take_port(c, e);

@@ -8,6 +8,9 @@
  *
  * Not seen: a socket that is under way to another process in a message; threads with a table of their own. Both would
  * keep a socket that works, the slow way. More than PROOF_FILES descriptors are not looked at: not proven.
+ *
+ * What is remembered from one proof to the next (directories that are open, where in /proc the processes begin, which of
+ * them the caller is) saves calls; everything it leads to is looked at anew.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,12 +25,19 @@
 #include "connect.h"
 #include "rl/base/mem.h"
 
-enum { PROOF_FILES = 4096, ENTRY_MAX = 300 };
+enum { PROOF_FILES = 4096, ENTRY_MAX = 300, GAPS = 4 };
 
 struct proof {
+	struct connect *c;
+	struct connect_call *k;
+	struct connect_name *own; /* of the caller, if known */
+	struct connect_dir *dir;  /* of the process that is looked at */
 	int proc_fd;
 	unsigned found, files;
-	bool failed;
+	bool failed, seen;
+	long first; /* where the processes begin */
+	unsigned long ino;
+	char fd[12];   /* the caller's */
 	char link[40]; /* "socket:[INODE]" */
 	char tag[40];  /* "ino:HEX " as an epoll set's fdinfo has it */
 };
@@ -39,14 +49,33 @@ static int open_at(int dirfd, const char *dir, const char *name, int flags)
 	return openat(dirfd, path, flags | O_CLOEXEC);
 }
 
-/* Also true when it cannot be read. */
-static bool epoll_has(const struct proof *p, const char *pid, const char *fd)
+static int open_fdinfo(const struct proof *p, const char *fd)
 {
-	char name[40];
+	return openat(p->dir->info, fd, O_RDONLY | O_CLOEXEC);
+}
+
+/* "flags:\tOCTAL" and "ino:\tNUMBER"; the flags have that of the descriptor. */
+static bool read_fdinfo(const struct proof *p, const char *fd, unsigned long *ret_ino, int *ret_flags)
+{
+	char text[256];
+	autofd int file = open_fdinfo(p, fd);
+	ssize_t n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	const char *flags = strstr(text, "flags:");
+	const char *ino = strstr(text, "ino:");
+	if (!flags || !ino)
+		return false;
+	*ret_flags = (int)strtoul(flags + strlen("flags:"), NULL, 8);
+	*ret_ino = strtoul(ino + strlen("ino:"), NULL, 10);
+	return true;
+}
+
+/* Also true when it cannot be read. */
+static bool epoll_has(const struct proof *p, const char *fd)
+{
 	char text[4096];
 	size_t kept = 0;
-	snprintf(name, sizeof(name), "fdinfo/%.20s", fd);
-	autofd int file = open_at(p->proc_fd, pid, name, O_RDONLY);
+	autofd int file = open_fdinfo(p, fd);
 	if (file < 0)
 		return true;
 	for (;;) {
@@ -65,58 +94,154 @@ static bool epoll_has(const struct proof *p, const char *pid, const char *fd)
 	}
 }
 
-static void look_at_file(struct proof *p, int dirfd, const char *pid, const char *fd)
+/* The very descriptor of the call, where the process is known: its fdinfo says which file it is, and whether it is
+ * closed on exec. False: not known. */
+static bool is_own(struct proof *p, const char *fd)
 {
-	char target[48];
-	ssize_t n = readlinkat(dirfd, fd, target, sizeof(target) - 1);
-	p->failed |= ++p->files > PROOF_FILES;
-	if (n < 0)
-		return; /* closed just now */
-	target[n] = '\0';
-	if (strcmp(target, p->link) == 0)
-		p->found++;
-	else if (strcmp(target, "anon_inode:[eventpoll]") == 0 && epoll_has(p, pid, fd))
-		p->failed = true;
+	unsigned long ino = 0;
+	int flags = -1;
+	if (p->own->pid != p->k->pid || !str_eq(p->own->name, p->dir->pid) || !str_eq(p->fd, fd) ||
+	    !read_fdinfo(p, fd, &ino, &flags) || ino != p->ino)
+		return false;
+	p->k->fd_flags = flags;
+	return true;
 }
 
-/* getdents64 itself: readdir would cost a third more calls, and this is done for every connection. */
-static void look_at_names(struct proof *p, int dirfd, const char *pid,
-			  void (*each)(struct proof *, int, const char *, const char *))
+/* Is there one with this number? */
+static bool look_at_file(struct proof *p, const char *fd)
+{
+	char target[48];
+	if (is_own(p, fd)) {
+		p->files++;
+		p->found++;
+		return true;
+	}
+	ssize_t n = readlinkat(p->dir->fd, fd, target, sizeof(target) - 1);
+	if (n < 0) {
+		p->failed |= errno != ENOENT && errno != ESRCH; /* closed just now */
+		return false;
+	}
+	p->failed |= ++p->files > PROOF_FILES;
+	target[n] = '\0';
+	if (str_eq(target, p->link)) {
+		p->found++;
+		if (str_eq(p->fd, fd)) {
+			p->own->pid = p->k->pid;
+			snprintf(p->own->name, sizeof(p->own->name), "%s", p->dir->pid);
+		}
+	} else if (str_eq(target, "anon_inode:[eventpoll]") && epoll_has(p, fd)) {
+		p->failed = true;
+	}
+	return true;
+}
+
+/* getdents64 itself: readdir would cost a third more calls, and this is done for every connection. -errno. */
+static int look_at_names(struct proof *p, int dirfd, long from, void (*each)(struct proof *, const struct dirent64 *))
 {
 	_Alignas(struct dirent64) char buf[4096];
 	long n = sizeof(buf);
+	if (lseek(dirfd, from, SEEK_SET) < 0)
+		return -errno;
 	/* A list that leaves so much room was the last. */
 	while (n > (long)sizeof(buf) - ENTRY_MAX && !p->failed && p->found < 2 &&
 	       (n = syscall(SYS_getdents64, dirfd, buf, sizeof(buf))) > 0)
 		for (long at = 0; at < n && !p->failed && p->found < 2;) {
 			const struct dirent64 *entry = (const void *)(buf + at);
 			at += entry->d_reclen;
-			if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-				each(p, dirfd, pid, entry->d_name);
+			each(p, entry);
 		}
+	return n < 0 ? -errno : 0;
 }
 
-static void look_at_process(struct proof *p, int dirfd, const char *unused, const char *pid)
+static void look_at_entry(struct proof *p, const struct dirent64 *entry)
 {
-	(void)dirfd;
-	(void)unused;
-	autofd int fd = open_at(p->proc_fd, pid, "fd", O_RDONLY | O_DIRECTORY);
-	if (fd < 0)
-		p->failed |= errno != ENOENT && errno != ESRCH;
-	else
-		look_at_names(p, fd, pid, look_at_file);
+	if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+		(void)look_at_file(p, entry->d_name);
 }
 
-bool connect_is_unshared(const struct connect *c, const struct connect_call *k)
+/* The directory says how many there are (Linux 6.2). They are numbered from 0 without many gaps as a rule, and then
+ * trying is faster than listing. 0 where that does not find them all. */
+static int look_at_first(struct proof *p)
 {
-	struct proof p = {.proc_fd = c->proc_fd};
+	struct stat st;
+	if (fstat(p->dir->fd, &st) < 0)
+		return -errno;
+	long left = st.st_size;
+	for (long i = 0; left > 0 && i < st.st_size + GAPS && !p->failed && p->found < 2; i++) {
+		char name[20];
+		snprintf(name, sizeof(name), "%ld", i);
+		left -= look_at_file(p, name);
+	}
+	return st.st_size && (left == 0 || p->failed || p->found > 1);
+}
+
+static int look_at_files(struct proof *p)
+{
+	unsigned found = p->found, files = p->files;
+	int r = look_at_first(p);
+	if (r)
+		return r;
+	p->found = found;
+	p->files = files;
+	return look_at_names(p, p->dir->fd, 0, look_at_entry);
+}
+
+static void close_dir(struct connect_dir *dir)
+{
+	close_fd(&dir->fd);
+	close_fd(&dir->info);
+}
+
+/* Kept open: it goes on belonging to that process, and says ENOENT when it has ended and its number may be another's. */
+static int open_dir(const struct proof *p, const char *pid)
+{
+	close_dir(p->dir);
+	snprintf(p->dir->pid, sizeof(p->dir->pid), "%.10s", pid);
+	p->dir->fd = open_at(p->proc_fd, pid, "fd", O_RDONLY | O_DIRECTORY);
+	if (p->dir->fd >= 0)
+		p->dir->info = open_at(p->proc_fd, pid, "fdinfo", O_PATH | O_DIRECTORY);
+	return p->dir->fd < 0 || p->dir->info < 0 ? -errno : 0;
+}
+
+static void look_at_process(struct proof *p, const struct dirent64 *entry)
+{
+	const char *pid = entry->d_name;
+	if (pid[0] < '0' || pid[0] > '9') {
+		p->first = p->seen ? 0 : entry->d_off;
+		return;
+	}
+	p->seen = true;
+	p->dir = &p->c->dirs[strtoul(pid, NULL, 10) % CONNECT_DIRS];
+	bool kept = p->dir->fd >= 0 && p->dir->info >= 0 && str_eq(p->dir->pid, pid);
+	int r = kept ? look_at_files(p) : -ENOENT;
+	if (r < 0) {
+		r = open_dir(p, pid);
+		r = r < 0 ? r : look_at_files(p);
+	}
+	p->failed |= r < 0 && r != -ENOENT && r != -ESRCH;
+}
+
+/* The first sixty names in /proc are no processes. Where the first process comes is learnt once. */
+static bool look_at_processes(struct proof *p)
+{
+	struct connect *c = p->c;
+	if (look_at_names(p, c->list_fd, c->list_from, look_at_process) < 0)
+		return false;
+	if (!c->list_from)
+		c->list_from = p->first;
+	return !p->failed && p->found == 1;
+}
+
+bool connect_is_unshared(struct connect *c, struct connect_call *k)
+{
+	struct proof p = {.c = c, .k = k, .proc_fd = c->proc_fd};
 	struct stat st;
 	if (fstat(k->sock, &st) < 0)
 		return false;
+	p.ino = st.st_ino;
 	snprintf(p.link, sizeof(p.link), "socket:[%lu]", (unsigned long)st.st_ino);
 	snprintf(p.tag, sizeof(p.tag), "ino:%lx ", (unsigned long)st.st_ino);
-	if (lseek(c->list_fd, 0, SEEK_SET) < 0)
-		return false;
-	look_at_names(&p, c->list_fd, NULL, look_at_process);
-	return !p.failed && p.found == 1;
+	snprintf(p.fd, sizeof(p.fd), "%d", k->fd);
+	p.own = &c->names[k->pid % CONNECT_DIRS];
+	return look_at_processes(&p);
 }

@@ -6,6 +6,9 @@
  * container itself, neighbours on any network it is or will be connected to, what has no route) is not our business.
  * A container that changes its routes can only send targets the slow way, or have targets judged that it could
  * have reached that way too.
+ *
+ * An answer holds until the kernel says on the same socket that addresses, links, rules or routes have changed: it says so
+ * before the change returns to who made it. Looking whether it has costs a tenth of asking.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -16,6 +19,8 @@
 #include "connect.h"
 #include "rl/base/mem.h"
 #include "rl/engine/net_frame.h"
+
+enum { MESSAGES = 64 /* read in one go */ };
 
 bool connect_target(const struct connect_call *k, struct net_target *ret)
 {
@@ -54,6 +59,53 @@ struct request {
 	uint8_t address[16];
 };
 
+/* What decides a route. */
+static const int watched[] = {RTNLGRP_LINK,	   RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+			      RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,	RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP};
+
+void connect_watch_routes(struct connect *c)
+{
+	struct sockaddr_nl own = {.nl_family = AF_NETLINK};
+	socklen_t len = sizeof(own);
+	bool good = bind(c->route_fd, (struct sockaddr *)&own, sizeof(own)) == 0 &&
+		    getsockname(c->route_fd, (struct sockaddr *)&own, &len) == 0;
+	c->route_port = own.nl_pid;
+	for (size_t i = 0; i < ARRAY_SIZE(watched) && good; i++)
+		good = setsockopt(c->route_fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &watched[i], sizeof(watched[i])) ==
+		       0;
+	c->routes_watched = good;
+}
+
+/* Whoever changes something all the time is asked about it all the time. */
+static void see_changes(struct connect *c)
+{
+	char unused[16];
+	bool changed = !c->routes_watched;
+	for (int i = 0; i < MESSAGES; i++) {
+		ssize_t n = recv(c->route_fd, unused, sizeof(unused), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && errno == EAGAIN)
+			break;
+		changed = true;
+	}
+	if (changed)
+		memset(c->routes, 0, sizeof(c->routes));
+}
+
+/* The answer to our last question, past changes it knows of already. */
+static ssize_t read_answer(struct connect *c, void *buf, size_t size)
+{
+	for (int i = 0; i < MESSAGES; i++) {
+		ssize_t n = recv(c->route_fd, buf, size, MSG_DONTWAIT);
+		const struct nlmsghdr *h = buf;
+		if (n < 0 && errno != ENOBUFS)
+			break;
+		if (n >= 0 && NLMSG_OK(h, (size_t)n) && h->nlmsg_pid == c->route_port && h->nlmsg_seq == c->route_seq)
+			return n;
+		memset(c->routes, 0, sizeof(c->routes));
+	}
+	return -1;
+}
+
 /* The gateway of the route to `t` into ret (16 bytes); false: there is none. */
 static bool ask_gateway(struct connect *c, const struct net_target *t, uint8_t ret[16])
 {
@@ -70,9 +122,8 @@ static bool ask_gateway(struct connect *c, const struct net_target *t, uint8_t r
 	memcpy(q.address, t->address, len);
 	if (send(c->route_fd, &q, q.h.nlmsg_len, MSG_DONTWAIT) < 0)
 		return false;
-	ssize_t n = recv(c->route_fd, buf, sizeof(buf), MSG_DONTWAIT);
 	const struct nlmsghdr *h = (const void *)buf;
-	if (n < 0 || !NLMSG_OK(h, (size_t)n) || h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_seq != c->route_seq)
+	if (read_answer(c, buf, sizeof(buf)) < 0 || h->nlmsg_type != RTM_NEWROUTE)
 		return false;
 	const struct rtmsg *msg = NLMSG_DATA(h);
 	size_t left = RTM_PAYLOAD(h);
@@ -86,15 +137,32 @@ static bool ask_gateway(struct connect *c, const struct net_target *t, uint8_t r
 	return false;
 }
 
-bool connect_leads_outside(struct connect *c, const struct net_target *t)
+static bool is_behind_gateway(struct connect *c, const struct net_target *t)
 {
 	const struct notifyd_connect *cfg = c->cfg;
 	uint8_t gateway[16] = {0};
 	bool is4 = t->family == AF_INET;
+	size_t len = is4 ? 4 : 16;
+	uint32_t hash = 2166136261u;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ t->address[i]) * 16777619u;
+	struct connect_route *known = &c->routes[hash % CONNECT_ROUTES];
+	see_changes(c);
+	if (known->family == t->family && memcmp(known->address, t->address, len) == 0)
+		return known->outside;
+	bool outside = ask_gateway(c, t, gateway) &&
+		       memcmp(gateway, is4 ? (const void *)&cfg->gateway : (const void *)&cfg->gateway6, len) == 0;
+	*known = (struct connect_route){.family = t->family, .outside = outside};
+	memcpy(known->address, t->address, len);
+	return outside;
+}
+
+bool connect_leads_outside(struct connect *c, const struct net_target *t)
+{
+	const struct notifyd_connect *cfg = c->cfg;
 	if (is_closed(t))
 		return false;
 	if (cfg->has_policy && (c->names_matter || net_policy_judge(&cfg->policy, t) != NET_ALLOWED))
 		return false; /* rl-netd knows the names, refuses and notes */
-	return ask_gateway(c, t, gateway) &&
-	       memcmp(gateway, is4 ? (const void *)&cfg->gateway : (const void *)&cfg->gateway6, is4 ? 4 : 16) == 0;
+	return is_behind_gateway(c, t);
 }

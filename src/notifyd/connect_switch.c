@@ -184,6 +184,8 @@ int connect_host_socket(const struct connect *c, const struct connect_call *k)
 static bool is_cloexec(const struct connect *c, const struct connect_call *k)
 {
 	char path[48], text[256];
+	if (k->fd_flags >= 0)
+		return k->fd_flags & O_CLOEXEC;
 	snprintf(path, sizeof(path), "%u/fdinfo/%d", k->pid, k->fd);
 	autofd int fd = openat(c->d->procfd, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);

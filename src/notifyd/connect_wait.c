@@ -23,7 +23,6 @@
 struct connect_waiting {
 	struct connect *c;
 	struct connect_call k; /* with a copy of its socket */
-	int host;	       /* -1: on the caller's own */
 	struct event_source src;
 	struct event_timer timer;
 	struct connect_waiting *next;
@@ -31,7 +30,7 @@ struct connect_waiting {
 
 static int socket_of(const struct connect_waiting *w)
 {
-	return w->host >= 0 ? w->host : w->k.sock;
+	return w->k.host >= 0 ? w->k.host : w->k.sock;
 }
 
 static int try_connect(const struct connect_call *k, int fd)
@@ -48,9 +47,9 @@ static void end(struct connect_waiting *w)
 	struct connect *c = w->c;
 	event_del(&c->d->loop, &w->src);
 	event_timer_stop(&c->d->loop, &w->timer);
-	if (w->host < 0)
+	if (w->k.host < 0)
 		(void)fcntl(w->k.sock, F_SETFL, w->k.flags);
-	close_fd(&w->host);
+	close_fd(&w->k.host);
 	close_fd(&w->k.sock);
 	for (struct connect_waiting **at = &c->waiting; *at; at = &(*at)->next)
 		if (*at == w) {
@@ -58,6 +57,7 @@ static void end(struct connect_waiting *w)
 			break;
 		}
 	c->nwaiting--;
+	notifyd_pending(c->d, -1);
 	free(w);
 }
 
@@ -66,10 +66,10 @@ static void answer(struct connect_waiting *w, int result)
 {
 	struct connect *c = w->c;
 	struct seccomp_notify *n = &c->d->notify;
-	if (w->host < 0) /* before the caller goes on */
+	if (w->k.host < 0) /* before the caller goes on */
 		(void)fcntl(w->k.sock, F_SETFL, w->k.flags);
-	if (w->host >= 0 && (result == 0 || result == -EINPROGRESS)) {
-		int r = connect_is_still(c, &w->k) ? connect_replace(c, &w->k, w->host) : -EBADF;
+	if (w->k.host >= 0 && (result == 0 || result == -EINPROGRESS)) {
+		int r = connect_is_still(c, &w->k) ? connect_replace(c, &w->k, w->k.host) : -EBADF;
 		if (r < 0)
 			result = r;
 	}
@@ -116,7 +116,7 @@ static void forget_gone(struct connect *c)
 	}
 }
 
-static int64_t wait_for(struct connect *c, const struct connect_call *k, int *host)
+static int64_t wait_for(struct connect *c, struct connect_call *k)
 {
 	struct timeval limit = {0};
 	socklen_t len = sizeof(limit);
@@ -125,14 +125,15 @@ static int64_t wait_for(struct connect *c, const struct connect_call *k, int *ho
 	if (c->nwaiting >= CONNECT_WAITING_MAX)
 		return -ENOBUFS;
 	struct connect_waiting *w = xcalloc(1, sizeof(*w));
-	*w = (struct connect_waiting){.c = c, .k = *k, .host = -1, .src = EVENT_SOURCE_INIT, .next = c->waiting};
+	*w = (struct connect_waiting){.c = c, .k = *k, .src = EVENT_SOURCE_INIT, .next = c->waiting};
 	w->k.sock = fcntl(k->sock, F_DUPFD_CLOEXEC, 3);
-	w->host = take_fd(host);
+	w->k.host = take_fd(&k->host);
 	len = sizeof(w->k.cookie);
 	(void)getsockopt(k->sock, SOL_SOCKET, SO_COOKIE, &w->k.cookie, &len);
 	len = sizeof(limit);
 	c->waiting = w;
 	c->nwaiting++;
+	notifyd_pending(c->d, 1);
 	if (w->k.sock < 0 || event_add(&c->d->loop, &w->src, socket_of(w), EPOLLOUT, on_ready, w, NULL) < 0) {
 		end(w);
 		return -ENOBUFS;
@@ -143,27 +144,28 @@ static int64_t wait_for(struct connect *c, const struct connect_call *k, int *ho
 	return NOTIFYD_LATER;
 }
 
-int64_t connect_do(struct connect *c, struct connect_call *k, int host)
+int64_t connect_do(struct connect *c, struct connect_call *k)
 {
-	autofd int owned = host;
+	bool switches = k->host >= 0;
 	bool blocks = !(k->flags & O_NONBLOCK);
-	if (host < 0 && blocks && fcntl(k->sock, F_SETFL, k->flags | O_NONBLOCK) < 0)
+	int fd = switches ? k->host : k->sock;
+	if (!switches && blocks && fcntl(k->sock, F_SETFL, k->flags | O_NONBLOCK) < 0)
 		return -errno;
-	int r = try_connect(k, host >= 0 ? host : k->sock);
-	if (host >= 0 && (r == 0 || r == -EINPROGRESS) && connect_deafen(c, host) < 0)
+	int r = try_connect(k, fd);
+	if (switches && (r == 0 || r == -EINPROGRESS) && connect_deafen(c, fd) < 0)
 		return -ENOBUFS;
 	/* Over loopback the handshake is done when the first call returns, and only its result has not been looked at. */
 	if (blocks && r == -EINPROGRESS)
-		r = try_connect(k, host >= 0 ? host : k->sock);
-	if (r == -EISCONN && host >= 0)
+		r = try_connect(k, fd);
+	if (r == -EISCONN && switches)
 		r = 0;
 	/* A second call on a blocking socket waits for the first. */
 	if (blocks && (r == -EINPROGRESS || r == -EALREADY))
-		return wait_for(c, k, &owned);
-	if (host < 0 && blocks)
+		return wait_for(c, k);
+	if (!switches && blocks)
 		(void)fcntl(k->sock, F_SETFL, k->flags);
-	if (host >= 0 && (r == 0 || r == -EINPROGRESS)) {
-		int replaced = connect_replace(c, k, host);
+	if (switches && (r == 0 || r == -EINPROGRESS)) {
+		int replaced = connect_replace(c, k, fd);
 		if (replaced < 0)
 			r = replaced;
 	}

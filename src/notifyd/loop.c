@@ -8,6 +8,9 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
+/* Why the loop ended. */
+enum { LOOP_IDLE, LOOP_ENDED };
+
 enum seccomp_arch notifyd_arch(const struct seccomp_notif *req)
 {
 	enum seccomp_arch native = seccomp_native_arch();
@@ -95,20 +98,41 @@ static int on_listener(void *arg, uint32_t events, struct err *e)
 	if (events & EPOLLIN)
 		r = seccomp_notify_take(&d->notify, e);
 	else if (events & (EPOLLHUP | EPOLLERR))
-		event_quit(&d->loop, 0);
+		event_quit(&d->loop, LOOP_ENDED);
 	if (r > 0)
 		handle(d);
 	return r < 0 && r != -EAGAIN ? r : 0;
 }
 
+void notifyd_pending(struct notifyd *d, int change)
+{
+	d->pending = (unsigned)((int)d->pending + change);
+	if (!d->pending)
+		event_quit(&d->loop, LOOP_IDLE);
+}
+
+/* Until no module waits for anything but calls. */
+static int serve_pending(struct notifyd *d, struct err *e)
+{
+	int r = event_add(&d->loop, &d->listener_src, d->notify.fd, EPOLLIN, on_listener, d, e);
+	if (r < 0)
+		return r;
+	r = event_run(&d->loop, e);
+	event_del(&d->loop, &d->listener_src);
+	return r;
+}
+
+/* Whoever sleeps in RECV is woken on the caller's processor, which is three times as fast as the way through epoll; so
+ * the loop runs only while there is something else to wait for. */
 int notifyd_serve(struct notifyd *d, struct err *e)
 {
 	int r;
-	if (d->uses_loop) {
-		r = event_add(&d->loop, &d->listener_src, d->notify.fd, EPOLLIN, on_listener, d, e);
-		return r < 0 ? r : event_run(&d->loop, e);
-	}
-	while ((r = seccomp_notify_next(&d->notify, e)) > 0)
+	while ((r = seccomp_notify_next(&d->notify, e)) > 0) {
 		handle(d);
+		for (r = LOOP_IDLE; d->pending && r == LOOP_IDLE;)
+			r = serve_pending(d, e);
+		if (r != LOOP_IDLE)
+			return r < 0 ? r : 0;
+	}
 	return r;
 }

@@ -31,8 +31,9 @@
  *                         modules with `uses_loop`
  * It may not block on what the caller controls, and allocates nothing in the common case. *req is valid until it returns.
  *
- * With a module that `uses_loop` the whole program runs in d->loop (base/event.h): the module's sources, and the listener as
- * one more. Without, the loop is one blocking RECV and one answer per call, and d->loop is not open.
+ * The program blocks in RECV and answers, one call after the other. A module that `uses_loop` may have sources and timers in
+ * d->loop (base/event.h), which is not open otherwise; as long as there are any, said with notifyd_pending, the loop runs
+ * with the listener as one more source.
  */
 #ifndef RL_NOTIFYD_NOTIFYD_H
 #define RL_NOTIFYD_NOTIFYD_H
@@ -94,6 +95,7 @@ struct notifyd {
 	int container_fds[NOTIFYD_FD_COUNT]; /* with `connect` */
 	bool in_container;
 	bool uses_loop;
+	unsigned pending; /* what modules wait for in the loop */
 	struct event_loop loop;
 	struct event_source listener_src;
 	/* What the modules keep, one pointer each. */
@@ -118,6 +120,8 @@ int notifyd_confine(const struct notifyd *d, struct err *e) RL_CHECK;
 enum seccomp_arch notifyd_arch(const struct seccomp_notif *req);
 /* The filter of all wanted modules, and the table behind it. */
 int notifyd_prepare(struct notifyd *d, struct seccomp_program *ret_filter, struct err *e) RL_CHECK;
+/* So many sources or timers of modules more (or fewer, negative) are in d->loop. */
+void notifyd_pending(struct notifyd *d, int change);
 /* Until no process is left (0), or -errno. */
 int notifyd_serve(struct notifyd *d, struct err *e) RL_CHECK;
 

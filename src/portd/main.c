@@ -58,6 +58,8 @@ static int add_port(struct portd *d, const struct net_port *p, int *fd, struct e
 	int r = clients_add_port(d, p, e);
 	if (r < 0)
 		return r;
+	if (p->proto == NET_PORT_TCP)
+		tcp_prepare(*fd);
 	struct port *port = xcalloc(1, sizeof(*port));
 	*port = (struct port){.d = d, .p = *p, .src = EVENT_SOURCE_INIT};
 	r = event_add(&d->loop, &port->src, *fd, EPOLLIN, p->proto == NET_PORT_TCP ? tcp_on_listen : udp_on_datagram,

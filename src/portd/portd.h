@@ -85,6 +85,8 @@ socklen_t addr_size(const union addr *a);
 int inside_socket(int type, const union addr *src, const union addr *dst);
 
 /* tcp.c */
+/* What is set on a listening socket, its connections have from the start. */
+void tcp_prepare(int listen_fd);
 int tcp_on_listen(void *port, uint32_t events, struct err *e);
 
 /* udp.c */

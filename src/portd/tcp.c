@@ -85,10 +85,9 @@ static void conn_close(struct conn *c, bool reset)
 	busy_unlink(c);
 	for (int i = 0; i < 2; i++) {
 		int fd = c->end[i].fd;
-		event_del(&d->loop, &c->end[i]);
 		if (reset)
 			reset_on_close(fd);
-		close(fd);
+		event_del_close(&d->loop, &c->end[i]);
 		if (c->half[i].pipe)
 			pipe_return(d->pipes, c->half[i].pipe, c->half[i].len == 0);
 	}
@@ -194,36 +193,47 @@ static int on_busy(void *arg, struct err *e)
 	return 0;
 }
 
-static int on_conn(void *arg, uint32_t events, struct err *e)
+static bool has_failed(const struct conn *c)
 {
-	struct conn *c = arg;
-	(void)e;
-	if (c->connecting || (events & EPOLLERR)) {
-		for (int i = 0; i < 2; i++) {
-			int error = 0;
-			socklen_t len = sizeof(error);
-			if (getsockopt(c->end[i].fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error) {
-				conn_close(c, true);
-				return 0;
-			}
-		}
-		struct tcp_info info = {0};
-		socklen_t len = sizeof(info);
-		if (c->connecting && getsockopt(c->end[1].fd, SOL_TCP, TCP_INFO, &info, &len) == 0 &&
-		    info.tcpi_state == TCP_SYN_SENT)
-			return 0;
-		c->connecting = false;
+	bool failed = false;
+	for (int i = 0; i < 2; i++) {
+		int error = 0;
+		socklen_t len = sizeof(error);
+		failed |= getsockopt(c->end[i].fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error;
 	}
-	serve(c);
+	return failed;
+}
+
+static int on_event(struct conn *c, uint32_t events)
+{
+	if ((events & EPOLLERR) && has_failed(c))
+		conn_close(c, true);
+	else if (!c->connecting)
+		serve(c);
 	return 0;
 }
 
-static void tune(int fd, bool keepalive)
+/* Before the one inside is connected, what comes from outside waits: `serve` will look at both. */
+static int on_host(void *arg, uint32_t events, struct err *e)
+{
+	(void)e;
+	return on_event(arg, events);
+}
+
+/* A socket that is connecting is neither readable nor writable. */
+static int on_inside(void *arg, uint32_t events, struct err *e)
+{
+	struct conn *c = arg;
+	(void)e;
+	c->connecting &= !(events & (EPOLLIN | EPOLLOUT));
+	return on_event(c, events);
+}
+
+void tcp_prepare(int listen_fd)
 {
 	static const int on = 1;
-	(void)setsockopt(fd, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (keepalive)
-		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(listen_fd, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(listen_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 static void refuse(int fd)
@@ -234,6 +244,7 @@ static void refuse(int fd)
 
 static void meet(struct port *p, int host_fd, const union addr *peer)
 {
+	static const int on = 1;
 	struct portd *d = p->d;
 	union addr src, dst;
 	client_inside(d, peer, p->p.inside, &src, &dst);
@@ -244,13 +255,12 @@ static void meet(struct port *p, int host_fd, const union addr *peer)
 		refuse(host_fd);
 		return;
 	}
-	tune(host_fd, true);
-	tune(fd, false);
+	(void)setsockopt(fd, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
 	struct conn *c = xcalloc(1, sizeof(*c));
 	*c = (struct conn){.d = d, .client = client, .end = {EVENT_SOURCE_INIT, EVENT_SOURCE_INIT}, .connecting = true};
 	struct err why = ERR_INIT;
-	if (event_add(&d->loop, &c->end[0], host_fd, (uint32_t)ALL_EVENTS, on_conn, c, &why) < 0 ||
-	    event_add(&d->loop, &c->end[1], fd, (uint32_t)ALL_EVENTS, on_conn, c, &why) < 0) {
+	if (event_add(&d->loop, &c->end[0], host_fd, (uint32_t)ALL_EVENTS, on_host, c, &why) < 0 ||
+	    event_add(&d->loop, &c->end[1], fd, (uint32_t)ALL_EVENTS, on_inside, c, &why) < 0) {
 		log_debug(LOG_NET, "%s", why.text);
 		c->end[0].fd = host_fd;
 		c->end[1].fd = fd;
@@ -258,7 +268,7 @@ static void meet(struct port *p, int host_fd, const union addr *peer)
 	}
 }
 
-/* No descriptor is left: the caller is told, instead of waiting. */
+/* No descriptor is left: the client is told, instead of waiting. */
 static void refuse_one(struct portd *d, int listen_fd)
 {
 	close_fd(&d->reserve_fd);

@@ -158,6 +158,32 @@ static int lease_next(struct container *c, const char *text, struct err *e)
 	return container_rights_lease(&c->rec, &c->leases[i], c->lease_conns[i], e);
 }
 
+/* The way out is that of the first network that is not internal. Those of root are the kernel's own, which has no slow
+ * way, and a socket of the host would pass by the rules between them. */
+static int lease_fast(struct container *c, struct err *e)
+{
+	autofree char *name = run_opts_fast_network(c->o);
+	struct net_slirp_opts s;
+	size_t i = 0;
+	if (!name)
+		return 0;
+	while (i < c->nleases && c->leases[i].internal)
+		i++;
+	if (c->uses_slirp || i == c->nleases || !str_eq(c->leases[i].network, name)) {
+		err_set(e, EINVAL, "--network %s,fast: this network is not the way out", name);
+		return err_hint(e, "that is the first one that is not internal");
+	}
+	if (network_is_hosts()) {
+		log_warn("no fast path on network %s: root's networks are the kernel's own", name);
+		return 0;
+	}
+	net_slirp_opts_init(&s);
+	s.gateway = c->leases[i].gateway;
+	s.ipv6 = c->leases[i].ipv6;
+	s.gateway6 = c->leases[i].gateway6;
+	return container_rights_fast(&c->rec.config, &s, &c->spec.connect, e);
+}
+
 int container_network_lease(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -169,7 +195,7 @@ int container_network_lease(struct container *c, struct err *e)
 	int r = 0;
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = lease_next(c, o->networks.items[i], e);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : lease_fast(c, e);
 }
 
 void container_network_release(struct container *c)

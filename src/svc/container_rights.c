@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "container_int.h"
+#include "network_int.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/engine/net_log.h"
@@ -137,19 +138,20 @@ int container_rights_fast(const struct record_config *config, const struct net_s
 int container_rights_fast_join(const struct container_rec *rec, struct rt_connect *ret, struct err *e)
 {
 	const struct run_opts *o = &rec->config.o;
+	autofree char *name = run_opts_fast_network(o);
 	struct net_slirp_opts s;
 	bool found = false;
-	if (o->network.kind != NETWORK_SLIRP)
+	if (name && network_is_hosts())
 		return 0;
 	net_slirp_opts_init(&s);
-	int r = net_slirp_parse(o->network.options, &s, e);
-	if (r < 0 || !s.fast)
+	int r = o->network.kind == NETWORK_SLIRP ? net_slirp_parse(o->network.options, &s, e) : 0;
+	if (r < 0 || !(s.fast || name))
 		return r;
 	s.ipv6 = false;
 	for (size_t i = 0; i < rec->state.networks.count && !found; i++) {
 		struct endpoint p;
-		found = endpoint_parse(rec->state.networks.items[i], &p) && str_eq(p.network, "slirp") &&
-			inet_pton(AF_INET, p.gateway, &s.gateway) == 1;
+		found = endpoint_parse(rec->state.networks.items[i], &p) &&
+			str_eq(p.network, s.fast ? "slirp" : name) && inet_pton(AF_INET, p.gateway, &s.gateway) == 1;
 		if (found)
 			s.ipv6 = inet_pton(AF_INET6, p.gateway6, &s.gateway6) == 1;
 	}

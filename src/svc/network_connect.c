@@ -337,7 +337,14 @@ int network_disconnect(const char *root, const char *network, const char *contai
 	if (r < 0)
 		return r;
 	struct container_rec *rec = &c.rec;
-	r = run_opts_disconnect(&rec->config.o, network, e);
+	autofree char *fast = run_opts_fast_network(&rec->config.o);
+	/* Who makes its connections would go on making them. */
+	if (fast && str_eq(fast, network) && container_rec_is_running(rec) && !network_is_hosts()) {
+		err_set(e, EBUSY, "it runs, and its connections are made past network %s (fast)", network);
+		r = err_hint(e, "stop it first");
+	}
+	if (r >= 0)
+		r = run_opts_disconnect(&rec->config.o, network, e);
 	if (r >= 0 && container_rec_is_running(rec))
 		r = disconnect_running(rec, network, e);
 	if (r >= 0)

@@ -1,10 +1,12 @@
 #!/bin/bash
 # bench.sh BUILD [SECTION...] - `make bench`: what rl does beside what its peers do, in the same minutes.
 #
-# Sections: start oci network podman memory import throughput containers images build restricted emulate (default: all). Everything runs as an
-# ordinary user (one made for this when root calls), from an installed tree. As root a mount namespace of our own gives
-# the peers what this machine may lack and changes nothing outside: a cgroup file system of one version (crun refuses a mixture) and a
-# /dev/net/tun that an ordinary user may open. Without root, rows whose peer does not work are said to be unmeasured.
+# Sections: start oci network podman memory import throughput ports containers images build restricted emulate
+# (default: all).
+# Everything runs as an ordinary user (one made for this when root calls), from an installed tree. As root a mount
+# namespace of our own gives the peers what this machine may lack and changes nothing outside: a cgroup file system of one
+# version (crun refuses a mixture) and a /dev/net/tun that an ordinary user may open. Without root, rows whose peer does
+# not work are said to be unmeasured. Every row is said as soon as it is there; the table comes at the end.
 # BENCH_ROUNDS (default 15) is the number of interleaved rounds; BENCH_QUICK=1 is a short look without meaning.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)

@@ -124,7 +124,9 @@ for direction in ("up", "down"):
     print(f"fast path    {direction:5} {median(fast):6.2f} Gbit/s  ({fast[0]:.2f} to {fast[-1]:.2f}, {len(fast)} runs)"
           f"  host {median(host):.2f} ({host[0]:.2f} to {host[-1]:.2f})  ratio {median(fast) / median(host):.2f} (bar 0.90)")
 host, fast = figures("host", "setup"), figures("fast", "setup")
-print(f"fast path    connect {median(fast):.1f} us, host {median(host):.1f} us: {median(fast) - median(host):.1f} us more (bar 60)")
+pairs = list(zip(*([float(line) for line in open(f"{sys.argv[1]}/path.{who}.setup")] for who in ("fast", "host"))))
+print(f"fast path    connect {median(fast):.1f} ({fast[0]:.1f} to {fast[-1]:.1f}) us, host {median(host):.1f} "
+      f"({host[0]:.1f} to {host[-1]:.1f}) us: {median(f - h for f, h in pairs):.1f} us more (bar 60)")
 PY
 [ "${NET_SH_ONLY:-}" = fast ] && exit
 

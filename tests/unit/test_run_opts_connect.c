@@ -41,6 +41,26 @@ static void test_order(void)
 	run_opts_free(&o);
 }
 
+static void test_fast(void)
+{
+	struct run_opts o;
+	struct named_opt n;
+	struct err e = ERR_INIT;
+	run_opts_init(&o);
+	tap_ok(run_opts_network(&o, "one", &e) == 0 && !run_opts_fast_network(&o), "a network is not fast unasked");
+	tap_ok(run_opts_network(&o, "two,fast,ip=10.0.0.5", &e) == 0 &&
+		       str_eq(o.networks.items[1], "two:fast,ip=10.0.0.5"),
+	       "a comma behind the name is as good as a colon");
+	autofree char *name = run_opts_fast_network(&o);
+	tap_ok(name && str_eq(name, "two"), "the fast one is found");
+	tap_ok(run_opts_parse_named("two:ip=10.0.0.5,fast", &n, &e) == 0 && n.fast, "and so is what it says");
+	autofree char *text = run_opts_named_text(&n);
+	tap_ok(str_eq(text, "two:ip=10.0.0.5,fast"), "which can be written again");
+	run_opts_free_named(&n);
+	tap_ok(run_opts_parse_named("two:fast=maybe", &n, &e) < 0, "a value that is neither is refused");
+	run_opts_free(&o);
+}
+
 static void test_kinds(void)
 {
 	struct err e = ERR_INIT;
@@ -61,6 +81,7 @@ int main(void)
 {
 	tap_plan_later();
 	test_order();
+	test_fast();
 	test_kinds();
 	return tap_done();
 }

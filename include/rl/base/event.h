@@ -80,6 +80,8 @@ int event_add(struct event_loop *loop, struct event_source *src, int fd, uint32_
 int event_mod(struct event_loop *loop, struct event_source *src, uint32_t events, struct err *e) RL_CHECK;
 /* Harmless on a source that is in no loop. */
 void event_del(struct event_loop *loop, struct event_source *src);
+/* The same, and close its descriptor, which must be the only one of its file: a system call less. */
+void event_del_close(struct event_loop *loop, struct event_source *src);
 
 /* Call fn once, `delay_ns` from now; setting a timer that is set moves it. */
 void event_timer_set(struct event_loop *loop, struct event_timer *timer, uint64_t delay_ns,

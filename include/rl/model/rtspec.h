@@ -153,7 +153,7 @@ enum rt_emulate {
 	RT_EMULATE_FULL,  /* and stat and getuid and their kin agree with it */
 };
 
-/* TCP connections that would go through the gateway are made by rl-notifyd on sockets of the host (rl-internals(7)). */
+/* TCP connections that would go through the gateway, of the user-mode network or of one with a name, are made by rl-notifyd on sockets of the host (rl-internals(7)). */
 struct rt_connect {
 	bool on;
 	struct in_addr gateway, outbound; /* outbound zero: as routed */

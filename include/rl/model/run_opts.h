@@ -87,6 +87,7 @@ enum network_kind { NETWORK_SLIRP, NETWORK_NONE, NETWORK_HOST, NETWORK_CONTAINER
 struct named_opt {
 	char *name, *ip, *ip6, *mac, *interface; /* or NULL */
 	struct strv aliases;
+	bool fast; /* connections to outside on sockets of the host */
 };
 
 struct network_opt {
@@ -360,11 +361,13 @@ int run_opts_disconnect(struct run_opts *o, const char *name, struct err *e) RL_
 bool run_opts_wants_network(const struct run_opts *o, const char *name);
 /* Its place in o->networks, or o->networks.count. */
 size_t run_opts_find_network(const struct run_opts *o, const char *name);
+/* The first network with a name that is wanted `fast`, the caller's to free, or NULL. */
+char *run_opts_fast_network(const struct run_opts *o);
 int run_opts_network_alias(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_publish(struct run_opts *o, const char *value, struct err *e) RL_CHECK; /* -p */
 int run_opts_expose(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 
-/* "NAME" or "NAME:ip=...,ip6=...,mac=...,alias=...,interface_name=..."; on failure nothing is to be freed. */
+/* "NAME" or "NAME:ip=...,ip6=...,mac=...,alias=...,interface_name=...,fast"; on failure nothing is to be freed. */
 int run_opts_parse_named(const char *text, struct named_opt *ret, struct err *e) RL_CHECK;
 /* The same backwards; the caller's to free. */
 char *run_opts_named_text(const struct named_opt *n);
