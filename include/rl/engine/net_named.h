@@ -17,6 +17,9 @@
  * has a firewall that drops what it does not know, which the frames of a bridge would meet too, the bridge is in a
  * namespace of its own, rl-netd is the way out, and the host is on the network by a veth pair (bridge.c).
  *
+ * Networks of the drivers macvlan and ipvlan (direct.c) have neither bridge nor rl-netd: PLUG makes a device on a link of the
+ * host's own, and the holder does nothing but give addresses.
+ *
  * Rights: the bridge's and the container's namespaces belong to different user namespaces, neither inside the other. The
  * holder is in the user's own, the parent and owner of both, and therefore may do as it likes in either; it needs a
  * netlink socket in the bridge's namespace, which whoever made that namespace hands out.
@@ -50,9 +53,12 @@ struct net_lease {
 	struct net_host host;	     /* addresses, MAC and names */
 	struct in_addr gateway, dns; /* of the default route; the resolver, none: 0 */
 	struct in_addr on_host;	     /* the host's own address on the network; none: 0 */
+	char firewall
+		[160]; /* told: a chain of somebody else's that may drop what comes for a published port (net_firewall) */
 	unsigned prefix, mtu;
 	bool ipv6, internal;
 	bool by_netd; /* asked: its way out is rl-netd, which alone knows what it may */
+	bool direct;  /* told: a device on a link of the host's, see struct net_place */
 	bool guarded; /* asked: and the host is not reached past rl-netd */
 	struct in6_addr gateway6;
 	uint8_t gateway_mac[NET_MAC_LEN], gateway6_mac[NET_MAC_LEN];
@@ -66,6 +72,9 @@ struct net_hold_ports {
 	struct net_port items[NET_HOLD_PORTS_MAX];
 };
 
+/* A network on a link of the host's own. */
+enum net_direct { NET_DIRECT_NONE, NET_DIRECT_MACVLAN, NET_DIRECT_IPVLAN };
+
 /* Where the bridge is, and what it is called there. */
 struct net_place {
 	bool on_host; /* root's: in the caller's own network namespace; else in one made for it */
@@ -78,7 +87,11 @@ struct net_place {
 	struct in_addr network, address;
 	unsigned prefix;
 	bool ipv6, routes4, routes6;
+	char firewall[160]; /* net_firewall's input */
 	struct in6_addr network6, address6;
+	enum net_direct direct; /* and then on which link, how; the rest above does not count */
+	char parent[NET_IFNAME_SIZE];
+	unsigned mode;
 	uint8_t mac[NET_MAC_LEN]; /* of the bridge, from the network's id: by it the bridge is known to be ours */
 };
 
@@ -101,8 +114,18 @@ void net_place_init(const char *id, bool on_host, const char *bridge, struct net
 void net_place_set_linked(struct net_place *p);
 /* Tables and bridge of the host, those of a holder that was killed included. Nothing where there is none. */
 void net_place_clear(const struct net_place *p);
-/* Has the host a firewall that drops what it does not know? -ENOENT: there is no nft, and thus no rules of ours. */
-int net_place_find_firewall(bool *ret_strict, struct err *e) RL_CHECK;
+
+/* Rules of somebody else's that may drop what containers send (firewall.c). */
+struct net_firewall {
+	bool strict;  /* for frames of a bridge or for IPv4 */
+	bool strict6; /* for IPv6 */
+	/* Of the first that is strict, and of the first of those at which a published port arrives: "FAMILY TABLE CHAIN", "". */
+	char chain[160], input[160];
+};
+/* -ENOENT: there is no nft, and thus no rules of ours. */
+int net_firewall_look(struct net_firewall *ret, struct err *e) RL_CHECK;
+/* From the text of `nft -j list ruleset`, added to what is in *f. */
+void net_firewall_judge(const char *ruleset, struct net_firewall *f);
 
 /* Holder. A bridge and rl-netd's port, in a namespace of their own or the host's. `device` is the caller's to close once
  * rl-netd has it. */
@@ -118,6 +141,17 @@ void net_named_forget(struct net_named *n, int port, const struct net_lease *lea
 int net_named_publish(struct net_named *n, const struct net_lease *lease, const struct net_port *port, bool add,
 		      struct err *e) RL_CHECK;
 void net_named_close(struct net_named *n);
+
+/* ---- networks on a link of the host's own, as root ---- */
+
+/* What a network's record says, into `direct` and what is behind it; nothing for other drivers. -EINVAL names it. */
+int net_direct_init(const char *driver, const struct strv *options, struct net_place *p, struct err *e) RL_CHECK;
+/* Can such a device be made? Tried, and thrown away. -EOPNOTSUPP: the kernel has no such driver. */
+int net_direct_probe(const struct net_place *p, struct err *e) RL_CHECK;
+/* Holder: instead of net_named_make, _plug and _unplug. */
+int net_direct_open(const struct net_place *p, struct net_named *ret, struct err *e) RL_CHECK;
+int net_direct_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
+int net_direct_unplug(const struct net_lease *lease, int pidfd, struct err *e) RL_CHECK;
 
 /* ---- forwarding of IPv4 by the host ---- */
 
