@@ -506,8 +506,8 @@ def section_restricted():
 SECTIONS = {"start": section_start, "oci": section_oci, "network": section_network, "podman": section_podman,
             "memory": section_memory,
             "import": section_import, "throughput": section_throughput, "ports": section_ports,
-             "containers": section_containers, "images": section_images, "build": section_build,
-             "restricted": section_restricted, "emulate": section_emulate}
+            "containers": section_containers, "images": section_images, "build": section_build,
+            "restricted": section_restricted, "emulate": section_emulate}
 
 
 def table():
