@@ -15,7 +15,7 @@ struct network_opts {
 	struct network_create_opts create;
 	bool quiet, no_trunc, no_heading, force;
 	char *format;
-	struct strv filters;
+	struct strv filters, gateways;
 	char *ip, *ip6, *mac; /* connect */
 };
 
@@ -24,11 +24,11 @@ static const char options[] = "Options";
 
 static const struct opt_def create_defs[] = {
 	{"driver", NULL, 'd', "NAME", OPT_GENERIC(opt_set_string, S, create.rec.driver), 0, options,
-	 "bridge (the default)", COMPLETE_CHOICES, "bridge"},
+	 "bridge (the default), or as root macvlan, ipvlan", COMPLETE_CHOICES, "bridge macvlan ipvlan"},
 	{"subnet", NULL, 0, "CIDR", OPT_GENERIC(opt_set_list, S, filters), OPT_REPEAT, options,
 	 "addresses of the network; one of IPv4, one of IPv6", 0, NULL},
-	{"gateway", NULL, 0, "ADDRESS", OPT_GENERIC(opt_set_string, S, create.rec.gateway), 0, options,
-	 "address of the way out (default: the first)", 0, NULL},
+	{"gateway", NULL, 0, "ADDRESS", OPT_GENERIC(opt_set_list, S, gateways), OPT_REPEAT, options,
+	 "address of the way out (default: the first); one of each family", 0, NULL},
 	{"ip-range", NULL, 0, "CIDR", OPT_GENERIC(opt_set_string, S, create.rec.ip_range), 0, options,
 	 "give containers addresses of this part", 0, NULL},
 	{"ipv6", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, create.ipv6), 0, options, "IPv6 too", 0, NULL},
@@ -39,7 +39,7 @@ static const struct opt_def create_defs[] = {
 	{"label", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.labels), OPT_REPEAT, options,
 	 "attach a label", 0, NULL},
 	{"opt", NULL, 'o', "NAME=VALUE", OPT_GENERIC(opt_set_list, S, create.rec.options), OPT_REPEAT, options,
-	 "mtu=N, bridge=NAME", COMPLETE_CHOICES, "mtu="},
+	 "mtu=N, bridge=NAME, parent=NAME, mode=NAME", COMPLETE_CHOICES, "mtu= bridge= parent= mode="},
 	{"ignore", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, create.ignore), 0, options,
 	 "one of this name that exists is no error", 0, NULL},
 	OPT_END,
@@ -106,10 +106,24 @@ static void network_release(void *opts)
 	struct network_opts *o = opts;
 	network_rec_free(&o->create.rec);
 	strv_free(&o->filters);
+	strv_free(&o->gateways);
 	free(o->format);
 	free(o->ip);
 	free(o->ip6);
 	free(o->mac);
+}
+
+/* A value says itself which family it is of; one of each. */
+static int by_family(const char *option, const struct strv *values, char **ret4, char **ret6, struct err *e)
+{
+	for (size_t i = 0; i < values->count; i++) {
+		char **to = strchr(values->items[i], ':') ? ret6 : ret4;
+		if (*to)
+			return err_set(e, EINVAL, "%s %s: there is one of this family already", option,
+				       values->items[i]);
+		*to = xstrdup(values->items[i]);
+	}
+	return 0;
 }
 
 static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
@@ -117,23 +131,15 @@ static int create_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	struct network_opts *o = opts;
 	struct network_rec *rec = &o->create.rec;
 	autostr struct str out = STR_INIT;
-	if (rec->driver && !str_eq(rec->driver, "bridge"))
-		return err_set(e, EINVAL, "--driver %s: only bridge exists", rec->driver);
-	for (size_t i = 0; i < o->filters.count; i++) {
-		char **to = strchr(o->filters.items[i], ':') ? &rec->subnet6 : &rec->subnet;
-		if (*to)
-			return err_set(e, EINVAL, "--subnet %s: there is one of this family already",
-				       o->filters.items[i]);
-		*to = xstrdup(o->filters.items[i]);
-	}
-	/* One --gateway for two families: it says itself which it is for. */
-	if (rec->gateway && strchr(rec->gateway, ':')) {
-		rec->gateway6 = take_ptr(&rec->gateway);
-		if (!rec->subnet6)
-			return err_set(e, EINVAL, "--gateway %s needs a --subnet of IPv6", rec->gateway6);
-	}
+	int r = by_family("--subnet", &o->filters, &rec->subnet, &rec->subnet6, e);
+	if (r >= 0)
+		r = by_family("--gateway", &o->gateways, &rec->gateway, &rec->gateway6, e);
+	if (r < 0)
+		return r;
+	if (rec->gateway6 && !rec->subnet6)
+		return err_set(e, EINVAL, "--gateway %s needs a --subnet of IPv6", rec->gateway6);
 	rec->name = xstrdup(args->operands.items[0]);
-	int r = network_create(ctx->store_root, &o->create, e);
+	r = network_create(ctx->store_root, &o->create, e);
 	if (r < 0)
 		return r;
 	str_addf(&out, "%s\n", rec->name);

@@ -5,6 +5,7 @@
  * ----------------------  -------------  ----------------------------------------------------------------
  * nl_link_up, nl_link_set RTM_NEWLINK    IFLA_ADDRESS, IFLA_MTU, IFLA_AF_SPEC{AF_INET6{ADDR_GEN_MODE}}
  * nl_veth_add             RTM_NEWLINK    IFLA_LINKINFO{veth{VETH_INFO_PEER{ifinfomsg, name, netns, mac}}}
+ * nl_stacked_add          RTM_NEWLINK    IFLA_LINK, IFLA_NET_NS_FD, IFLA_LINKINFO{kind{mode, attribute 1 of both kinds}}
  * nl_bridge_port_lock     RTM_NEWNEIGH   NTF_MASTER, NDA_LLADDR;  RTM_SETLINK  IFLA_PROTINFO{LEARNING off, LOCKED on}
  * nl_addr_add             RTM_NEWADDR    IFA_LOCAL, IFA_ADDRESS, IFA_FLAGS nodad
  * nl_route_default        RTM_NEWROUTE   RTA_GATEWAY, RTA_OIF
@@ -222,6 +223,33 @@ void nl_veth_add(struct nl *nl, const struct nl_veth *v)
 		(void)put(nl, IFLA_ADDRESS, v->peer_mac, 6);
 	put_u32(nl, IFLA_NET_NS_FD, (uint32_t)v->peer_netns_fd);
 	nest_end(nl, peer);
+	nest_end(nl, data);
+	nest_end(nl, linkinfo);
+	end(nl, h);
+}
+
+void nl_stacked_add(struct nl *nl, const struct nl_stacked *s)
+{
+	enum { MODE = 1 }; /* IFLA_MACVLAN_MODE and IFLA_IPVLAN_MODE */
+	_Static_assert((int)IFLA_MACVLAN_MODE == 1 && (int)IFLA_IPVLAN_MODE == 1, "both kinds have it there");
+	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
+	uint16_t short_mode = (uint16_t)s->mode;
+	struct nlmsghdr *h = begin(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make the interface", &info,
+				   sizeof(info));
+	put_str(nl, IFLA_IFNAME, s->name);
+	put_u32(nl, IFLA_LINK, (uint32_t)s->parent);
+	if (s->mtu)
+		put_u32(nl, IFLA_MTU, s->mtu);
+	if (s->mac)
+		(void)put(nl, IFLA_ADDRESS, s->mac, 6);
+	put_u32(nl, IFLA_NET_NS_FD, (uint32_t)s->netns_fd);
+	struct rtattr *linkinfo = nest(nl, IFLA_LINKINFO);
+	put_str(nl, IFLA_INFO_KIND, s->kind);
+	struct rtattr *data = nest(nl, IFLA_INFO_DATA);
+	if (s->mode_is_short)
+		(void)put(nl, MODE, &short_mode, sizeof(short_mode));
+	else
+		put_u32(nl, MODE, s->mode);
 	nest_end(nl, data);
 	nest_end(nl, linkinfo);
 	end(nl, h);

@@ -259,9 +259,6 @@ int run_opts_check(struct run_opts *o, struct err *e)
 	    (o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS))
 		return err_hint((err_set(e, EINVAL, "-p: the network is somebody else's and so are its ports"), e),
 				"publish them where the network is made");
-	if (o->network.kind == NETWORK_NAMED && o->dns.count)
-		return err_set(e, EINVAL, "--dns: not with --network %.*s, whose resolver is for all containers on it",
-			       (int)strcspn(o->networks.items[0], ":"), o->networks.items[0]);
 	if ((o->allow_net.count || o->deny_net.count) && (foreign_net || o->network.kind == NETWORK_NONE))
 		return err_set(e, EINVAL, "%s: not with this --network, %s",
 			       o->allow_net.count ? "--allow-net" : "--deny-net",

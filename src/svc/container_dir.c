@@ -117,6 +117,9 @@ static int fill_hosts(struct container *c, struct err *e)
 		net_addr4_text(c->slirp_opts.gateway, gateway);
 		opts.address = address;
 		opts.gateway = gateway;
+	} else if (c->nleases && c->leases[0].direct) {
+		net_addr4_text(c->leases[0].host.address, address);
+		opts.address = address; /* the gateway is a router, not the host */
 	} else if (c->nleases) {
 		net_addr4_text(c->leases[0].host.address, address);
 		net_addr4_text(c->leases[0].on_host.s_addr ? c->leases[0].on_host : c->leases[0].gateway, gateway);

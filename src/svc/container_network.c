@@ -135,12 +135,18 @@ int container_lease(const struct store *s, const struct record_config *config, c
 		add_name(&l.host, config->hostname);
 	for (size_t i = 0; i < n.aliases.count; i++)
 		add_name(&l.host, n.aliases.items[i]);
+	size_t aliases = n.aliases.count;
 	run_opts_free_named(&n);
 	/* Rights are rl-netd's to grant. */
 	l.by_netd = o->allow_net.count || o->deny_net.count || o->host_access.count;
 	l.guarded = o->allow_net.count || o->deny_net.count;
 	if (r >= 0)
 		r = network_lease(s, &l, ret_conn, e);
+	if (r >= 0 && !l.direct && o->dns.count && o->network.kind == NETWORK_NAMED)
+		r = err_set(e, EINVAL, "--dns: not with --network %s, whose resolver is for all containers on it",
+			    l.network);
+	if (r >= 0 && l.direct && aliases)
+		r = err_set(e, ENOTSUP, "network %s has no resolver of rl's, and so no aliases", l.network);
 	if (r >= 0)
 		*ret_lease = l;
 	return r;
@@ -214,7 +220,8 @@ void container_network_endpoint(const struct net_lease *l, struct strv *out)
 	mac_text(l->host.mac, p.mac);
 	net_addr4_text(l->host.address, p.address);
 	net_addr4_text(l->gateway, p.gateway);
-	net_addr4_text(l->dns, p.dns);
+	if (l->dns.s_addr)
+		net_addr4_text(l->dns, p.dns);
 	if (l->ipv6) {
 		net_addr6_text(&l->host.address6, p.address6);
 		net_addr6_text(&l->gateway6, p.gateway6);
@@ -283,6 +290,7 @@ int container_network_resolv_conf(const struct run_opts *o, const struct strv *e
 		.options = &o->dns_options,
 	};
 	list_resolvers(endpoints, &resolvers);
+	opts.beyond = endpoints->count > 0;
 	if (resolvers.count) {
 		first = xstrdup(resolvers.items[0]);
 		strv_remove(&resolvers, 0);

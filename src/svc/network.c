@@ -171,14 +171,15 @@ static int pick_subnet(const struct nets *n, struct network_rec *rec, struct err
 	return err_hint(e, "give one with --subnet");
 }
 
-static int check_subnet(const struct nets *n, const struct network_rec *rec, const struct network_addrs *a,
+/* `direct`: where the host routes is where the network is. */
+static int check_subnet(const struct nets *n, const struct network_rec *rec, const struct network_addrs *a, bool direct,
 			struct err *e)
 {
 	struct clash c = {.network = a->network, .prefix = a->prefix};
 	const char *other = network_uses(n, &c);
 	if (other)
 		return err_set(e, EEXIST, "subnet %s is used by network %s", rec->subnet, other);
-	int r = host_uses(&c, e);
+	int r = direct ? 0 : host_uses(&c, e);
 	if (r <= 0)
 		return r;
 	err_set(e, EEXIST, "subnet %s is where the host routes something: containers could not reach it", rec->subnet);
@@ -205,24 +206,50 @@ static int write_record(const struct nets *n, const struct network_rec *rec, str
 	return io_replace_file(n->dirfd, file, text, strlen(text), 0600, true, e);
 }
 
+/* A network on a link of the host's has the addresses that are in use there. */
+static int check_direct(const struct network_rec *rec, const struct network_create_opts *o, struct err *e)
+{
+	struct net_place place = {.on_host = true};
+	int r = net_direct_init(rec->driver, &rec->options, &place, e);
+	if (r < 0)
+		return r;
+	if (!place.direct)
+		return err_set(e, EINVAL, "--driver %s: bridge, macvlan and ipvlan exist", rec->driver);
+	if (!network_is_hosts()) {
+		err_set(e, EPERM,
+			"--driver %s puts containers on the host's own link, which root of the machine only may",
+			rec->driver);
+		return err_hint(e, "the default driver needs no privileges");
+	}
+	if (!rec->subnet || (o->ipv6 && !rec->subnet6)) {
+		err_set(e, EINVAL, "--driver %s needs --subnet%s: that of the link", rec->driver,
+			rec->subnet ? " for IPv6" : "");
+		return err_hint(e, "and --gateway, its router, and --ip-range, what no other machine there uses");
+	}
+	return net_direct_probe(&place, e);
+}
+
 static int create(struct nets *n, struct network_create_opts *o, struct err *e)
 {
 	struct network_rec *rec = &o->rec;
 	struct network_addrs addrs;
 	int r = 0;
+	bool direct = rec->driver && !str_eq(rec->driver, "bridge");
 	if (find(n, rec->name))
 		return o->ignore ? 0 : err_set(e, EEXIST, "there is a network '%s' already", rec->name);
 	bool given = rec->subnet;
 	if (!given && (rec->gateway || rec->ip_range))
 		return err_set(e, EINVAL, "--gateway and --ip-range need --subnet");
-	if (!given)
+	if (direct)
+		r = check_direct(rec, o, e);
+	else if (!given)
 		r = pick_subnet(n, rec, e);
 	if (r >= 0 && o->ipv6 && !rec->subnet6)
 		rec->subnet6 = pick_subnet6();
 	if (r >= 0)
 		r = network_rec_addrs(rec, &addrs, e);
 	if (r >= 0 && given)
-		r = check_subnet(n, rec, &addrs, e);
+		r = check_subnet(n, rec, &addrs, direct, e);
 	if (r < 0)
 		return r;
 	io_random_hex(32, rec->id);
@@ -347,7 +374,7 @@ static json_t *document(const struct nets *n, const struct network_rec *rec)
 	json_put(ipam, "Config", config);
 	json_put(out, "IPAM", ipam);
 	json_put_bool(out, "Internal", rec->internal);
-	json_put_bool(out, "DNSEnabled", !rec->disable_dns);
+	json_put_bool(out, "DNSEnabled", !rec->disable_dns && str_eq(rec->driver, "bridge"));
 	json_put(out, "Containers", containers_object(n, rec->name));
 	json_put(out, "Options", pairs(&rec->options));
 	json_put(out, "Labels", pairs(&rec->labels));
@@ -457,7 +484,7 @@ static int remove_all(const struct nets *n, const struct network_rec *rec, struc
 {
 	struct net_place place;
 	network_place(rec, &place);
-	if (place.on_host) {
+	if (place.on_host && str_eq(rec->driver, "bridge")) {
 		net_forward_release(n->dirfd, NETWORK_LEDGER, rec->name);
 		net_place_clear(&place);
 	}

@@ -17,46 +17,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "network_int.h"
-#include "rl/base/event.h"
+#include "hold_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
-#include "rl/engine/net_frame.h"
 #include "rl/svc/network.h"
 
 enum { STARTER_FD = 3, FIRST_WAIT_S = 30 };
 
 #define SECOND UINT64_C(1000000000)
-
-struct entry {
-	struct hold *h;
-	struct net_lease lease;
-	bool leased, plugged;
-	int port;		   /* of the bridge, while plugged */
-	struct net_rights *rights; /* NULL: as everybody on the network */
-	int log_fd;		   /* of its connections (rl/engine/net_log.h), -1 */
-	struct net_port *published;
-	size_t npublished;
-	struct event_source conn, process;
-	struct entry *next;
-};
-
-struct hold {
-	struct store store;
-	int dirfd; /* networks/ */
-	struct network_rec rec;
-	struct network_addrs addrs;
-	struct net_slirp_opts opts;
-	struct net_slirp slirp;
-	struct net_place place;
-	struct net_named net;
-	struct event_loop loop;
-	struct event_source listen, netd, routes;
-	struct event_timer first, look_again;
-	struct entry *entries;
-};
 
 /* ---- the holder's leases ---- */
 
@@ -116,6 +86,8 @@ static void entry_end(struct entry *x)
 	withdraw(x);
 	if (x->plugged) {
 		net_named_forget(&h->net, x->port, &x->lease);
+	}
+	if (x->plugged && !h->place.direct) {
 		(void)!net_slirp_host(&h->slirp, &x->lease.host, false, NULL);
 	}
 	event_del(&h->loop, &x->conn);
@@ -133,132 +105,6 @@ static void entry_end(struct entry *x)
 	(void)maybe_end(h, NULL);
 }
 
-static bool is_taken(const struct hold *h, uint32_t address)
-{
-	if (address == h->addrs.gateway || address == ntohl(h->opts.gateway.s_addr) ||
-	    address == ntohl(h->opts.dns.s_addr))
-		return true;
-	for (const struct entry *x = h->entries; x; x = x->next)
-		if (x->leased && x->lease.host.address.s_addr == htonl(address))
-			return true;
-	return false;
-}
-
-static int give_address(const struct hold *h, struct net_host *want, struct err *e)
-{
-	const struct network_addrs *a = &h->addrs;
-	uint32_t asked = ntohl(want->address.s_addr);
-	char text[INET_ADDRSTRLEN];
-	net_addr4_text(want->address, text);
-	if (asked) {
-		uint32_t end = a->network | (uint32_t)(0xffffffffull >> a->prefix);
-		if (asked <= a->network || asked >= end)
-			return err_set(e, EINVAL, "address %s is not in the subnet %s", text, h->rec.subnet);
-		return is_taken(h, asked) ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
-	}
-	for (uint32_t ip = a->first; ip <= a->last; ip++)
-		if (!is_taken(h, ip)) {
-			want->address.s_addr = htonl(ip);
-			return 0;
-		}
-	return err_set(e, EADDRNOTAVAIL, "no address is free in %s",
-		       h->rec.ip_range && *h->rec.ip_range ? h->rec.ip_range : h->rec.subnet);
-}
-
-static int give_address6(const struct hold *h, struct net_host *want, struct err *e)
-{
-	char text[INET6_ADDRSTRLEN];
-	bool asked = !IN6_IS_ADDR_UNSPECIFIED(&want->address6);
-	if (!h->addrs.ipv6)
-		return asked ? err_set(e, EINVAL, "the network has no IPv6") : 0;
-	if (!asked) { /* the same host part as in IPv4, which is free */
-		uint32_t part = htonl(ntohl(want->address.s_addr) - h->addrs.network);
-		want->address6 = h->addrs.network6;
-		memcpy(want->address6.s6_addr + 12, &part, sizeof(part));
-		want->address6.s6_addr[11] = 1; /* out of the way of addresses people choose */
-		return 0;
-	}
-	net_addr6_text(&want->address6, text);
-	if (memcmp(&want->address6, &h->addrs.network6, 8) != 0)
-		return err_set(e, EINVAL, "address %s is not in the subnet %s", text, h->rec.subnet6);
-	bool taken = IN6_ARE_ADDR_EQUAL(&want->address6, &h->addrs.gateway6) ||
-		     IN6_ARE_ADDR_EQUAL(&want->address6, &h->opts.gateway6);
-	for (const struct entry *x = h->entries; x; x = x->next)
-		taken |= x->leased && IN6_ARE_ADDR_EQUAL(&x->lease.host.address6, &want->address6);
-	return taken ? err_set(e, EADDRINUSE, "address %s is in use", text) : 0;
-}
-
-static bool is_mac_taken(const struct hold *h, const uint8_t mac[NET_MAC_LEN])
-{
-	for (const struct entry *x = h->entries; x; x = x->next)
-		if (x->leased && memcmp(x->lease.host.mac, mac, NET_MAC_LEN) == 0)
-			return true;
-	return false;
-}
-
-/* From the address, so that neighbours who remember the last container that had it reach the next one at once. */
-static int give_mac(const struct hold *h, struct net_host *want, struct err *e)
-{
-	static const uint8_t none[NET_MAC_LEN];
-	if (memcmp(want->mac, none, NET_MAC_LEN) != 0)
-		return is_mac_taken(h, want->mac) ? err_set(e, EADDRINUSE, "the MAC address is in use") : 0;
-	want->mac[0] = 0x02;
-	want->mac[1] = 'r';
-	memcpy(want->mac + 2, &want->address, sizeof(want->address));
-	while (is_mac_taken(h, want->mac)) { /* somebody has asked for this very one */
-		io_random(want->mac, NET_MAC_LEN);
-		want->mac[0] = (uint8_t)((want->mac[0] & 0xfc) | 0x02);
-	}
-	return 0;
-}
-
-/* Where the default routes lead: to the host where it forwards, to rl-netd otherwise. */
-static void set_gateways(const struct hold *h, struct net_lease *l)
-{
-	const struct net_place *p = &h->net.place;
-	bool host4 = p->routes4 && !l->by_netd;
-	bool host6 = p->routes6 && !l->by_netd;
-	l->gateway = host4 ? p->address : h->opts.gateway;
-	l->gateway6 = host6 ? p->address6 : h->opts.gateway6;
-	frame_slirp_mac4(l->gateway, l->gateway_mac);
-	frame_slirp_mac6(&l->gateway6, l->gateway6_mac);
-	if (host4)
-		memcpy(l->gateway_mac, p->mac, NET_MAC_LEN);
-	if (host6)
-		memcpy(l->gateway6_mac, p->mac, NET_MAC_LEN);
-	l->on_host.s_addr = (p->on_host || p->linked) && !l->by_netd ? p->address.s_addr : 0;
-}
-
-static int on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
-{
-	struct hold *h = x->h;
-	struct net_lease l;
-	if (msg->len != sizeof(l) || x->leased)
-		return err_set(e, EPROTO, "malformed request");
-	memcpy(&l, msg->data, sizeof(l));
-	snprintf(l.network, sizeof(l.network), "%s", h->rec.name);
-	l.interface[sizeof(l.interface) - 1] = '\0';
-	if (h->rec.disable_dns)
-		memset(l.host.names, 0, sizeof(l.host.names));
-	int r = give_address(h, &l.host, e);
-	if (r >= 0)
-		r = give_address6(h, &l.host, e);
-	if (r >= 0)
-		r = give_mac(h, &l.host, e);
-	if (r < 0)
-		return r;
-	set_gateways(h, &l);
-	l.dns = h->opts.dns;
-	l.prefix = h->opts.prefix;
-	l.mtu = h->opts.mtu;
-	l.ipv6 = h->addrs.ipv6;
-	l.internal = h->rec.internal;
-	x->lease = l;
-	x->leased = true;
-	event_timer_stop(&h->loop, &h->first);
-	return sync_send(x->conn.fd, NET_HOLD_LEASE, &l, sizeof(l), NULL, 0, e);
-}
-
 static int on_process(void *arg, uint32_t events, struct err *e)
 {
 	(void)events;
@@ -269,6 +115,12 @@ static int on_process(void *arg, uint32_t events, struct err *e)
 
 static int on_rights(struct entry *x, struct sync_msg *msg, struct err *e)
 {
+	if (x->h->place.direct)
+		return err_set(
+			e, ENOTSUP,
+			"--allow-net, --deny-net and --host-access: nothing of rl is between containers and a %s "
+			"network",
+			x->h->rec.driver);
 	if (msg->len != sizeof(*x->rights) || msg->nfds > 1 || !x->leased || x->plugged || x->rights)
 		return err_set(e, EPROTO, "malformed request");
 	x->rights = xmemdup(msg->data, sizeof(*x->rights));
@@ -282,6 +134,8 @@ static int on_rights(struct entry *x, struct sync_msg *msg, struct err *e)
 static int tell_netd(struct entry *x, struct err *e)
 {
 	struct hold *h = x->h;
+	if (h->place.direct)
+		return 0;
 	int r = x->rights ? net_slirp_rights(&h->slirp, x->rights, x->log_fd, e) : 0;
 	close_fd(&x->log_fd);
 	return r < 0 ? r : net_slirp_host(&h->slirp, &x->lease.host, true, e);
@@ -293,7 +147,8 @@ static int on_plug(struct entry *x, struct sync_msg *msg, struct err *e)
 	if (msg->nfds != 2 || !x->leased || x->plugged)
 		return err_set(e, EPROTO, "malformed request");
 	bool locked = x->rights && !net_policy_is_empty(&x->rights->policy);
-	int r = net_named_plug(&h->net, &x->lease, locked, msg->fds[0], e);
+	int r = h->place.direct ? net_direct_plug(&h->net, &x->lease, msg->fds[0], e)
+				: net_named_plug(&h->net, &x->lease, locked, msg->fds[0], e);
 	x->port = r;
 	if (r >= 0)
 		r = event_add(&h->loop, &x->process, msg->fds[1], EPOLLIN, on_process, x, e);
@@ -324,7 +179,9 @@ static int on_unplug(struct entry *asking, const struct sync_msg *msg, struct er
 		return err_set(e, EPROTO, "malformed request");
 	memcpy(&l, msg->data, sizeof(l));
 	struct entry *x = find_plugged(h, l.host.mac, e);
-	int r = x ? net_named_unplug(&h->net, x->port, e) : -ENOENT;
+	int r = !x		  ? -ENOENT
+		: h->place.direct ? net_direct_unplug(&x->lease, x->process.fd, e)
+				  : net_named_unplug(&h->net, x->port, e);
 	if (r < 0)
 		return r;
 	entry_end(x);
@@ -363,7 +220,7 @@ static int on_conn(void *arg, uint32_t events, struct err *e)
 		return 0;
 	}
 	if (msg->step == NET_HOLD_LEASE)
-		r = on_lease(x, msg, &why);
+		r = hold_on_lease(x, msg, &why);
 	else if (msg->step == NET_HOLD_RIGHTS)
 		r = on_rights(x, msg, &why);
 	else if (msg->step == NET_HOLD_PLUG)
@@ -426,12 +283,18 @@ static const char *option(const struct hold *h, const char *key, const char *the
 	return found;
 }
 
+static unsigned set_mtu(const struct hold *h, unsigned otherwise)
+{
+	uint64_t mtu;
+	const char *value = option(h, "mtu=", "com.docker.network.driver.mtu=");
+	bool good = value && str_to_u64(value, NET_MTU_MAX, "mtu", &mtu, NULL) == 0 && mtu >= 1280;
+	return good ? (unsigned)mtu : otherwise;
+}
+
 static void set_opts(struct hold *h)
 {
 	struct net_slirp_opts *o = &h->opts;
 	const struct network_addrs *a = &h->addrs;
-	uint64_t mtu;
-	const char *value = option(h, "mtu=", "com.docker.network.driver.mtu=");
 	struct in6_addr gateway6 = a->gateway6;
 	net_slirp_opts_init(o);
 	net_slirp_set_shared(o, (struct in_addr){htonl(a->network)}, a->prefix, (struct in_addr){htonl(a->gateway)});
@@ -444,8 +307,7 @@ static void set_opts(struct hold *h)
 	if (a->ipv6)
 		net_slirp_set_shared6(o, &a->network6, &gateway6);
 	o->internal = h->rec.internal;
-	if (value && str_to_u64(value, NET_MTU_MAX, "mtu", &mtu, NULL) == 0 && mtu >= 1280)
-		o->mtu = (unsigned)mtu;
+	o->mtu = set_mtu(h, o->mtu);
 }
 
 static int on_routes(void *arg, uint32_t events, struct err *e)
@@ -491,9 +353,9 @@ static int start_netd(struct hold *h, struct err *e)
 static void stop(struct hold *h)
 {
 	net_slirp_stop(&h->slirp);
-	if (h->place.on_host || h->place.linked)
+	if ((h->place.on_host || h->place.linked) && !h->place.direct)
 		net_forward_release(h->dirfd, NETWORK_LEDGER, h->rec.name);
-	if (h->place.on_host) {
+	if (h->place.on_host && !h->place.direct) {
 		h->net.place = h->place;
 		net_named_close(&h->net);
 	}
@@ -526,6 +388,16 @@ static int read_record(struct hold *h, const char *name, struct err *e)
 	return r < 0 ? err_ctx(e, "network %s", name) : 0;
 }
 
+/* Addresses are all there is to keep. */
+static int start_direct(struct hold *h, struct err *e)
+{
+	if (!h->place.on_host)
+		return err_set(e, EPERM, "network %s: %s is for root of the machine", h->rec.name, h->rec.driver);
+	h->opts.mtu = set_mtu(h, 0);
+	int r = net_direct_open(&h->place, &h->net, e);
+	return r < 0 ? err_ctx(e, "network %s", h->rec.name) : start_listening(h, e);
+}
+
 static int start(struct hold *h, const char *root, const char *name, struct err *e)
 {
 	int r = store_open(root, false, &h->store, e);
@@ -538,7 +410,10 @@ static int start(struct hold *h, const char *root, const char *name, struct err 
 	if (r < 0)
 		return r;
 	network_place(&h->rec, &h->place);
-	if (h->place.on_host)
+	r = net_direct_init(h->rec.driver, &h->rec.options, &h->place, e);
+	if (r >= 0 && h->place.direct)
+		return start_direct(h, e);
+	if (r >= 0 && h->place.on_host)
 		r = network_choose_routes(&h->rec, &h->addrs, &h->place, e);
 	if (r >= 0 && h->place.mac[0])
 		r = net_forward_claim(h->dirfd, NETWORK_LEDGER, h->rec.name,

@@ -32,7 +32,7 @@ ask() { echo python3 /lab/portlab.py ask "$@"; }
 
 # --- records
 output_is "a network is made" one rl network create one
-ok "another, with everything chosen" rl network create two --subnet 10.77.0.0/24 --gateway 10.77.0.9 --ip-range 10.77.0.64/26 \
+ok "another, with everything chosen" rl network create two --subnet 10.77.0.0/24 --gateway 10.77.0.9 --gateway fd77::1 --ip-range 10.77.0.64/26 \
 	--subnet fd77::/64 --label who=me -o mtu=9000
 ok "one without a way out" rl network create inside --internal
 is "they are listed" "$(rl network ls -q | xargs)" "inside one two"
@@ -49,9 +49,11 @@ must_fail "a word of --network's too" --stderr "means something else" rl network
 must_fail "a subnet of another network" --stderr "used by network two" rl network create --subnet 10.77.0.128/25 x
 must_fail "a subnet of the host's" --stderr "host routes" rl network create --subnet 10.9.9.0/25 x
 must_fail "a gateway that is elsewhere" --stderr "no address in the subnet" rl network create --subnet 10.78.0.0/24 --gateway 10.79.0.1 x
+must_fail "two gateways of one family" --stderr "of this family already" rl network create --subnet 10.78.0.0/24 --gateway 10.78.0.1 --gateway 10.78.0.2 x
+must_fail "a gateway of IPv6 without a subnet of it" --stderr "needs a --subnet of IPv6" rl network create --gateway fd00::1 x
 must_fail "a range that is elsewhere" --stderr "not in the subnet" rl network create --subnet 10.78.0.0/24 --ip-range 10.79.0.0/25 x
 must_fail "a subnet that is none" --stderr "ADDRESS/PREFIX" rl network create --subnet 10.78.0/24 x
-must_fail "another driver" --stderr "only bridge" rl network create -d overlay x
+must_fail "another driver" --stderr "bridge, macvlan and ipvlan exist" rl network create -d overlay x
 must_fail "a network that does not exist" --stderr "there is no network 'x'" rl run --rm --network x busybox true
 ip route add 10.89.0.0/16 dev lo
 ok "a free subnet is looked for" rl network create far

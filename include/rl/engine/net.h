@@ -232,6 +232,7 @@ struct net_resolv_opts {
 	const char *nameserver;	    /* our resolver inside; NULL: the host's own lines (or `servers`) are kept */
 	const struct strv *further; /* with `nameserver`: asked when it refuses (networks); may be NULL */
 	const struct strv *servers; /* --dns where there is no resolver of ours (--network host); may be NULL */
+	bool beyond;		    /* no servers on loopback: it is not the host's */
 	const struct strv *search;  /* --dns-search; "." alone: none; NULL or empty: the host's */
 	const struct strv *options; /* --dns-option; NULL or empty: the host's */
 };

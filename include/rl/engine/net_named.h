@@ -17,6 +17,9 @@
  * has a firewall that drops what it does not know, which the frames of a bridge would meet too, the bridge is in a
  * namespace of its own, rl-netd is the way out, and the host is on the network by a veth pair (bridge.c).
  *
+ * Networks of the drivers macvlan and ipvlan (direct.c) have neither bridge nor rl-netd: PLUG makes a device on a link of the
+ * host's own, and the holder does nothing but give addresses.
+ *
  * Rights: the bridge's and the container's namespaces belong to different user namespaces, neither inside the other. The
  * holder is in the user's own, the parent and owner of both, and therefore may do as it likes in either; it needs a
  * netlink socket in the bridge's namespace, which whoever made that namespace hands out.
@@ -53,6 +56,7 @@ struct net_lease {
 	unsigned prefix, mtu;
 	bool ipv6, internal;
 	bool by_netd; /* asked: its way out is rl-netd, which alone knows what it may */
+	bool direct;  /* told: a device on a link of the host's, see struct net_place */
 	bool guarded; /* asked: and the host is not reached past rl-netd */
 	struct in6_addr gateway6;
 	uint8_t gateway_mac[NET_MAC_LEN], gateway6_mac[NET_MAC_LEN];
@@ -65,6 +69,9 @@ struct net_hold_ports {
 	size_t count;
 	struct net_port items[NET_HOLD_PORTS_MAX];
 };
+
+/* A network on a link of the host's own. */
+enum net_direct { NET_DIRECT_NONE, NET_DIRECT_MACVLAN, NET_DIRECT_IPVLAN };
 
 /* Where the bridge is, and what it is called there. */
 struct net_place {
@@ -79,6 +86,9 @@ struct net_place {
 	unsigned prefix;
 	bool ipv6, routes4, routes6;
 	struct in6_addr network6, address6;
+	enum net_direct direct; /* and then on which link, how; the rest above does not count */
+	char parent[NET_IFNAME_SIZE];
+	unsigned mode;
 	uint8_t mac[NET_MAC_LEN]; /* of the bridge, from the network's id: by it the bridge is known to be ours */
 };
 
@@ -118,6 +128,17 @@ void net_named_forget(struct net_named *n, int port, const struct net_lease *lea
 int net_named_publish(struct net_named *n, const struct net_lease *lease, const struct net_port *port, bool add,
 		      struct err *e) RL_CHECK;
 void net_named_close(struct net_named *n);
+
+/* ---- networks on a link of the host's own, as root ---- */
+
+/* What a network's record says, into `direct` and what is behind it; nothing for other drivers. -EINVAL names it. */
+int net_direct_init(const char *driver, const struct strv *options, struct net_place *p, struct err *e) RL_CHECK;
+/* Can such a device be made? Tried, and thrown away. -EOPNOTSUPP: the kernel has no such driver. */
+int net_direct_probe(const struct net_place *p, struct err *e) RL_CHECK;
+/* Holder: instead of net_named_make, _plug and _unplug. */
+int net_direct_open(const struct net_place *p, struct net_named *ret, struct err *e) RL_CHECK;
+int net_direct_plug(struct net_named *n, const struct net_lease *lease, int netns, struct err *e) RL_CHECK;
+int net_direct_unplug(const struct net_lease *lease, int pidfd, struct err *e) RL_CHECK;
 
 /* ---- forwarding of IPv4 by the host ---- */
 

@@ -90,6 +90,18 @@ struct nl_veth {
 	unsigned mtu; /* of both ends */
 };
 void nl_veth_add(struct nl *nl, const struct nl_veth *v);
+/* A device on top of `parent`, a link of the socket's namespace: `name` in the namespace behind netns_fd. */
+struct nl_stacked {
+	const char *kind; /* "macvlan", "ipvlan" */
+	const char *name;
+	int parent; /* index */
+	int netns_fd;
+	unsigned mode;
+	bool mode_is_short; /* 16 bits, as ipvlan has it */
+	const uint8_t *mac; /* NULL: the kernel's choice */
+	unsigned mtu;	    /* 0: the parent's */
+};
+void nl_stacked_add(struct nl *nl, const struct nl_stacked *s);
 /* addr: struct in_addr or struct in6_addr. IPv6 addresses get nodad, so that they can be used at once. */
 void nl_addr_add(struct nl *nl, int index, int family, const void *addr, unsigned prefix);
 /* Default route through `gateway` on the interface. */

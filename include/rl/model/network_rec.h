@@ -18,7 +18,7 @@ struct network_rec {
 	char *name;
 	char id[65];
 	int64_t created; /* ns since 1970 */
-	char *driver;	 /* "bridge" */
+	char *driver;	 /* "bridge", "macvlan", "ipvlan" */
 	/* As text, checked: "10.89.0.0/24", "10.89.0.1", "" or NULL where there is none. */
 	char *subnet, *gateway, *ip_range;
 	char *subnet6, *gateway6;

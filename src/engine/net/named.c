@@ -295,12 +295,27 @@ static int plug_in(const struct nl *nl, int conn, int pidfd, struct err *e)
 	return r < 0 ? r : sync_expect(conn, "the network's holder", NET_HOLD_PLUG, NULL, e);
 }
 
+static void queue_direct(struct nl *nl, const struct net_lease *l, int index, bool is_default)
+{
+	if (is_default)
+		nl_route_default(nl, index, AF_INET, &l->gateway);
+	if (!l->ipv6)
+		return;
+	nl_addr_add(nl, index, AF_INET6, &l->host.address6, 64);
+	if (is_default)
+		nl_route_default(nl, index, AF_INET6, &l->gateway6);
+}
+
 static void queue_config(struct nl *nl, const struct net_lease *l, int index, bool is_default)
 {
 	uint8_t mac[NET_MAC_LEN];
 	nl_link_set(nl, index, &(struct nl_link_set){.no_addrgen = true});
 	nl_link_up(nl, index);
 	nl_addr_add(nl, index, AF_INET, &l->host.address, l->prefix);
+	if (l->direct) { /* the neighbours are real ones */
+		queue_direct(nl, l, index, is_default);
+		return;
+	}
 	if (is_default)
 		nl_route_default(nl, index, AF_INET, &l->gateway);
 	nl_neigh_add(nl, index, AF_INET, &l->gateway, l->gateway_mac);

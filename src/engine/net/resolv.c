@@ -146,6 +146,11 @@ static int add_words(struct str *out, const char *key, const struct strv *words,
 	return 0;
 }
 
+static bool is_loopback(const struct net_server *s)
+{
+	return s->family == AF_INET ? ntohl(s->addr.v4.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&s->addr.v6);
+}
+
 static int add_servers(struct str *out, const struct net_resolv_opts *o, const struct host_words *host, struct err *e)
 {
 	if (o->nameserver) {
@@ -160,6 +165,8 @@ static int add_servers(struct str *out, const struct net_resolv_opts *o, const s
 		struct net_server parsed;
 		if (!parse_server(servers->items[i], &parsed))
 			return err_set(e, EINVAL, "--dns %s: not an IP address", servers->items[i]);
+		if (!given && o->beyond && is_loopback(&parsed))
+			continue;
 		str_addf(out, "nameserver %s\n", servers->items[i]);
 	}
 	return 0;
