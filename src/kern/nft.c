@@ -99,10 +99,10 @@ int nft_run(const char *text, struct err *e)
 	return run(argv, text, NULL, e);
 }
 
-int nft_list_chains(struct str *ret_json, struct err *e)
+int nft_list_rules(struct str *ret_json, struct err *e)
 {
-	char *argv[] = {(char *)(uintptr_t) "nft", (char *)(uintptr_t) "-j", (char *)(uintptr_t) "list",
-			(char *)(uintptr_t) "chains", NULL};
+	char *argv[] = {(char *)(uintptr_t) "nft",  (char *)(uintptr_t) "-j",	   (char *)(uintptr_t) "-t",
+			(char *)(uintptr_t) "list", (char *)(uintptr_t) "ruleset", NULL};
 	return run(argv, "", ret_json, e);
 }
 

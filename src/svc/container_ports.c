@@ -87,6 +87,33 @@ static int bind_published(const struct strv *publish, struct net_ports *ports, s
 	return 0;
 }
 
+static bool is_loopback(const struct net_port *p)
+{
+	char text[INET6_ADDRSTRLEN];
+	net_port_address(p, text);
+	return str_after(text, "127.") || str_eq(text, "::1");
+}
+
+/* Rules of somebody else's decide who gets as far as our socket. `chain` is "FAMILY TABLE CHAIN". */
+static void say_firewall(const char *chain, const struct net_ports *ports)
+{
+	for (size_t i = 0; i < ports->count; i++) {
+		const struct net_port *p = &ports->items[i];
+		const char *proto = net_port_proto_name(p->proto);
+		if (is_loopback(p))
+			continue;
+		autofree char *rule =
+			str_eq(chain, "ip filter INPUT")
+				? xasprintf("iptables -I INPUT -p %s --dport %u -j ACCEPT", proto, p->host)
+			: str_eq(chain, "inet firewalld filter_INPUT")
+				? xasprintf("firewall-cmd --add-port=%u/%s", p->host, proto)
+				: xasprintf("nft insert rule %s %s dport %u accept", chain, proto, p->host);
+		log_warn("published ports: the host's firewall (%s) decides who reaches them; this opens the first: %s",
+			 chain, rule);
+		return;
+	}
+}
+
 int container_ports_bind(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -100,7 +127,14 @@ int container_ports_bind(struct container *c, struct err *e)
 		return 0;
 	}
 	int r = bind_published(&o->publish, &c->ports, e);
-	return r >= 0 && o->publish_all ? bind_exposed(o, &c->ports, e) : r;
+	if (r >= 0 && o->publish_all)
+		r = bind_exposed(o, &c->ports, e);
+	for (size_t i = 0; r >= 0 && i < c->nleases; i++)
+		if (*c->leases[i].firewall) {
+			say_firewall(c->leases[i].firewall, &c->ports);
+			break;
+		}
+	return r;
 }
 
 /* ---- the list ---- */

@@ -130,6 +130,7 @@ int hold_on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
 	if (r < 0)
 		return r;
 	set_gateways(h, &l);
+	memcpy(l.firewall, h->place.firewall, sizeof(l.firewall));
 	l.dns = h->opts.dns;
 	l.prefix = h->addrs.prefix;
 	l.mtu = h->opts.mtu;

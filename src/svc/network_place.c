@@ -41,16 +41,17 @@ int network_choose_routes(const struct network_rec *rec, const struct network_ad
 			  struct err *e)
 {
 	struct err why = ERR_INIT;
-	bool strict = false;
+	struct net_firewall f = {0};
 	net_place_clear(p); /* of a holder that was killed */
-	int r = net_place_find_firewall(&strict, &why);
-	if (r < 0 || strict)
-		log_debug(LOG_NET, "network %s: not by the host: %s", rec->name,
-			  r < 0 ? why.text : "it has a firewall that drops what it does not know");
-	if (strict)
+	int r = net_firewall_look(&f, &why);
+	if (r < 0 || f.strict)
+		log_debug(LOG_NET, "network %s: not by the host: %s%s", rec->name,
+			  r < 0 ? why.text : "it has a firewall that may drop what it sends: ", f.chain);
+	if (f.strict)
 		net_place_set_linked(p);
-	p->routes4 = r >= 0 && !strict && !rec->internal;
-	p->routes6 = p->routes4 && a->ipv6 && probe_sysctl("net/ipv6/conf/all/forwarding", 0) == 1;
+	snprintf(p->firewall, sizeof(p->firewall), "%s", f.input);
+	p->routes4 = r >= 0 && !f.strict && !rec->internal;
+	p->routes6 = p->routes4 && !f.strict6 && a->ipv6 && probe_sysctl("net/ipv6/conf/all/forwarding", 0) == 1;
 	p->network.s_addr = htonl(a->network);
 	p->address.s_addr = htonl(a->gateway);
 	p->prefix = a->prefix;

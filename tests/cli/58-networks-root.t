@@ -186,6 +186,67 @@ is "the firewall's rules are as they were" "$(nft list table inet filter)" "$rul
 rl rm -fa >/dev/null
 nft delete table inet filter
 ok "and again nothing is left" wait_for "the end" 30 gone
+# A firewall that drops by rule, its policies say accept; in both spellings.
+# strict NAME PORT: what must work beside it, published on PORT, and what it says
+strict() {
+	local how=$1 port=$2 hint
+	ok "$how: a container starts" up h --network net2 -p "$port:80"
+	rl run -q -d --name h2 --network net2 "${PYTHON[@]}" busybox sleep 1000 >/dev/null
+	is "$how: it reaches the world" "$(ask h 10.8.0.2 80 | cut -d' ' -f2)" 10.8.0.1
+	is "$how: with datagrams too" "$(within h timeout 4 python3 /lab/portlab.py askudp 10.8.0.2 53 | cut -d' ' -f2)" 10.8.0.1
+	like "$how: a neighbour by name" "$(ask h2 h 80)" ^tcp
+	like "$how: the host reaches it" "$(lab ask "$(address h)" 80)" ^tcp
+	unlike "$how: its port is closed to the world" "$(at $FAR timeout 3 python3 "$LAB" ask 10.8.0.1 "$port")" ^tcp
+	hint=$(rl run --rm --network net2 -p "1$port:80" busybox true 2>&1 | sed -n 's/.*opens the first: //p')
+	like "$how: which is said, with the rule that opens it" "$hint" "1$port"
+	ok "$how: that rule" sh -c "${hint//1$port/$port}"
+	is "$how: does open it" "$(at $FAR lab ask 10.8.0.1 "$port" 10.8.0.2 45691)" "tcp 10.8.0.2 45691"
+	is "$how: nothing is forwarded" "$(forwarding)" "0 0 0"
+	rl rm -fa >/dev/null
+}
+nft -f - <<'N'
+table inet wall {
+	chain in { type filter hook input priority 0; policy accept;
+		iif lo accept
+		ct state established,related accept
+		meta l4proto { icmp, icmpv6 } accept
+		jump rest
+	}
+	chain through { type filter hook forward priority 0; policy accept; reject with icmpx admin-prohibited; }
+	chain rest { iifname "up*" drop; }
+}
+N
+strict "a firewall of nftables that drops by rule" 8095
+nft delete table inet wall
+if command -v iptables-nft >/dev/null; then
+	iptables() { iptables-nft "$@"; }
+	iptables -A INPUT -i lo -j ACCEPT
+	iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+	iptables -A INPUT -p icmp -j ACCEPT
+	iptables -A INPUT -i up0 -j REJECT
+	iptables -A FORWARD -j REJECT
+	strict "one of iptables that rejects by rule" 8096
+	iptables -F && iptables -P FORWARD DROP
+	iptables -P INPUT DROP
+	iptables -A INPUT -i lo -j ACCEPT
+	iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+	iptables -A INPUT -i rl-+ -j ACCEPT
+	strict "one of iptables that drops by policy" 8097
+	nft delete table ip filter
+else
+	skip "iptables is not installed" "a firewall of iptables that rejects by rule"
+fi
+nft -f - <<'N'
+table inet wall {
+	chain through { type filter hook forward priority 0; policy accept; ct state invalid drop; iifname "nosuch" accept; }
+}
+N
+ok "beside a firewall that only drops invalid connections" up h --network net2 -p 8098:80
+is "the host takes the packets out itself" "$(ask h 10.8.0.2 80 | cut -d' ' -f2)" 10.8.0.1
+like "and its rules lead the port in" "$(nft list ruleset)" '8098 : '
+rl rm -fa >/dev/null
+nft delete table inet wall
+ok "and after all of them nothing is left" wait_for "the end" 30 gone || diag "$(links); $(tables); $(forwarding)"
 must_fail "a bridge that somebody else has is not taken" --stderr "there is an interface up0 already" sh -c \
 	"rl network create -o bridge=up0 theirs && rl run --rm --network theirs busybox true"
 like "and is left alone" "$(links)" up0

@@ -41,6 +41,14 @@ static int add_bridge(const char *name, const uint8_t *mac)
 	return r;
 }
 
+static int look(bool *ret_strict, struct err *e)
+{
+	struct net_firewall f;
+	int r = net_firewall_look(&f, e);
+	*ret_strict = r >= 0 && f.strict;
+	return r;
+}
+
 static int in_own_namespace(void *arg)
 {
 	struct err e = ERR_INIT;
@@ -48,17 +56,17 @@ static int in_own_namespace(void *arg)
 	bool strict = true;
 	(void)arg;
 	net_place_init(id, true, NULL, &p);
-	if (net_place_find_firewall(&strict, &e) < 0 || strict)
+	if (look(&strict, &e) < 0 || strict)
 		return 1;
 	if (nft_run("table inet f { chain c {\n type filter hook forward priority 0; policy accept;\n}\n}\n", &e) < 0 ||
-	    net_place_find_firewall(&strict, &e) < 0 || strict)
+	    look(&strict, &e) < 0 || strict)
 		return 2;
 	if (nft_run("table inet rl-x { chain c {\n type filter hook forward priority 0; policy drop;\n}\n}\n", &e) <
 		    0 ||
-	    net_place_find_firewall(&strict, &e) < 0 || strict)
+	    look(&strict, &e) < 0 || strict)
 		return 3; /* one of our own */
 	if (nft_run("table ip g { chain c {\n type filter hook input priority 0; policy drop;\n}\n}\n", &e) < 0 ||
-	    net_place_find_firewall(&strict, &e) < 0 || !strict)
+	    look(&strict, &e) < 0 || !strict)
 		return 4;
 	if (add_bridge(p.bridge, p.mac) < 0 || nft_run("table inet rl-0123456789ab { }\n", &e) < 0)
 		return 5;

@@ -60,7 +60,7 @@ static int in_own_namespace(void *arg)
 		return 6;
 	if (nft_run("delete element inet t m { 10.0.0.2 . 53 : 10.0.0.1 . 54 }\n", &e) < 0)
 		return 7;
-	if (nft_list_chains(&chains, &e) < 0 || !strstr(chains.buf, "\"policy\": \"drop\""))
+	if (nft_list_rules(&chains, &e) < 0 || !strstr(chains.buf, "\"policy\": \"drop\""))
 		return 8;
 	if (nft_run("add table inet u\nadd chain inet nowhere x\n", &e) != -EIO || !*e.text)
 		return 9;

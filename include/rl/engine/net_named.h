@@ -53,6 +53,8 @@ struct net_lease {
 	struct net_host host;	     /* addresses, MAC and names */
 	struct in_addr gateway, dns; /* of the default route; the resolver, none: 0 */
 	struct in_addr on_host;	     /* the host's own address on the network; none: 0 */
+	char firewall
+		[160]; /* told: a chain of somebody else's that may drop what comes for a published port (net_firewall) */
 	unsigned prefix, mtu;
 	bool ipv6, internal;
 	bool by_netd; /* asked: its way out is rl-netd, which alone knows what it may */
@@ -85,6 +87,7 @@ struct net_place {
 	struct in_addr network, address;
 	unsigned prefix;
 	bool ipv6, routes4, routes6;
+	char firewall[160]; /* net_firewall's input */
 	struct in6_addr network6, address6;
 	enum net_direct direct; /* and then on which link, how; the rest above does not count */
 	char parent[NET_IFNAME_SIZE];
@@ -111,8 +114,18 @@ void net_place_init(const char *id, bool on_host, const char *bridge, struct net
 void net_place_set_linked(struct net_place *p);
 /* Tables and bridge of the host, those of a holder that was killed included. Nothing where there is none. */
 void net_place_clear(const struct net_place *p);
-/* Has the host a firewall that drops what it does not know? -ENOENT: there is no nft, and thus no rules of ours. */
-int net_place_find_firewall(bool *ret_strict, struct err *e) RL_CHECK;
+
+/* Rules of somebody else's that may drop what containers send (firewall.c). */
+struct net_firewall {
+	bool strict;  /* for frames of a bridge or for IPv4 */
+	bool strict6; /* for IPv6 */
+	/* Of the first that is strict, and of the first of those at which a published port arrives: "FAMILY TABLE CHAIN", "". */
+	char chain[160], input[160];
+};
+/* -ENOENT: there is no nft, and thus no rules of ours. */
+int net_firewall_look(struct net_firewall *ret, struct err *e) RL_CHECK;
+/* From the text of `nft -j list ruleset`, added to what is in *f. */
+void net_firewall_judge(const char *ruleset, struct net_firewall *f);
 
 /* Holder. A bridge and rl-netd's port, in a namespace of their own or the host's. `device` is the caller's to close once
  * rl-netd has it. */

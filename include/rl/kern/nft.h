@@ -32,8 +32,8 @@ enum { NFT_BATCH_BYTES = 8192, NFT_DATA_MAX = 48 };
 
 /* Run `nft -f -` on the text; all of it is done or nothing. -ENOENT: there is no nft. */
 int nft_run(const char *text, struct err *e) RL_CHECK;
-/* What `nft -j list chains` prints: everybody's. */
-int nft_list_chains(struct str *ret_json, struct err *e) RL_CHECK;
+/* What `nft -j -t list ruleset` prints: everybody's, without the elements of sets. */
+int nft_list_rules(struct str *ret_json, struct err *e) RL_CHECK;
 
 /* One element. Bytes as the kernel has them: each part of a concatenated key is padded to a multiple of four. */
 struct nft_element {

@@ -16,7 +16,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/netfilter.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -24,8 +23,6 @@
 #include <sys/ioctl.h>
 
 #include "net_int.h"
-#include "rl/base/io.h"
-#include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/engine/net_named.h"
@@ -190,46 +187,6 @@ void net_place_clear(const struct net_place *p)
 			log_debug(LOG_NET, "%s", why.text);
 	}
 	nl_close(&nl);
-}
-
-/* ---- another firewall ---- */
-
-/* A chain where what nobody accepted is dropped, on the way in or through. */
-static bool is_strict(const json_t *chain)
-{
-	const char *hook = json_str_or_null(chain, "hook");
-	const char *policy = json_str_or_null(chain, "policy");
-	const char *table = json_str_or_null(chain, "table");
-	const char *family = json_str_or_null(chain, "family");
-	if (!hook || !policy || !table || !family || str_after(table, ours) || str_eq(family, "bridge") ||
-	    str_eq(family, "netdev") || str_eq(family, "arp") || str_eq(family, "ip6"))
-		return false;
-	return str_eq(policy, "drop") && (str_eq(hook, "input") || str_eq(hook, "forward"));
-}
-
-/* The older iptables has its rules elsewhere, where nft does not see them. */
-static bool has_old_iptables(void)
-{
-	autostr struct str names = STR_INIT;
-	if (io_read_file(AT_FDCWD, "/proc/net/ip_tables_names", 4096, &names, NULL) < 0)
-		return false;
-	return strstr(names.buf, "filter");
-}
-
-int net_place_find_firewall(bool *ret_strict, struct err *e)
-{
-	autostr struct str text = STR_INIT;
-	json_t *item;
-	size_t i;
-	int r = nft_list_chains(&text, e);
-	if (r < 0)
-		return r;
-	autojson json_t *doc = json_loads(text.buf, 0, NULL);
-	bool strict = has_old_iptables();
-	json_array_foreach (json_object_get(doc, "nftables"), i, item)
-		strict |= is_strict(json_object_get(item, "chain"));
-	*ret_strict = strict;
-	return 0;
 }
 
 /* ---- elements ---- */
