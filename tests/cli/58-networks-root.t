@@ -234,7 +234,7 @@ if command -v iptables-nft >/dev/null; then
 	strict "one of iptables that drops by policy" 8097
 	nft delete table ip filter
 else
-	skip "iptables is not installed" "a firewall of iptables that rejects by rule"
+	skip "a firewall of iptables that rejects by rule" "iptables is not installed"
 fi
 nft -f - <<'N'
 table inet wall {
