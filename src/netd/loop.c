@@ -69,6 +69,7 @@ static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 	if (len > 54 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == IPPROTO_ICMPV6 &&
 	    frame[54] == ICMP6_ROUTER_ADVERTISEMENT)
 		return (ssize_t)len;
+	timewait_from_slirp(opaque, buf, len);
 	netd_send_slirp(opaque, buf, len);
 	return (ssize_t)len; /* a lost frame is retransmitted by TCP */
 }
@@ -238,6 +239,7 @@ int loop_init(struct netd *n, struct err *e)
 	n->whole = n->reply + NETD_BUFFER;
 	n->resolver = resolver_new(n);
 	n->ping = ping_new(n);
+	n->timewait = timewait_new();
 	n->frags = frag_new();
 	n->rights = rights_new();
 	if (o->shared)
@@ -271,6 +273,7 @@ static void count_drop(struct netd *n, enum frame_verdict v)
 static void to_slirp(struct netd *n, const uint8_t *frame, size_t len)
 {
 	unsigned before = guard_resolver_count();
+	timewait_from_guest(n, frame, len);
 	slirp_input(n->slirp, frame, (int)len);
 	if (guard_resolver_count() != before)
 		resolver_tcp_expect(n->resolver_tcp, n->policy.mac);
@@ -339,6 +342,7 @@ static int read_frames(struct netd *n)
 		n->stats.bytes_in += (size_t)len;
 		take_frame(n, n->frame, (size_t)len);
 	}
+	timewait_flush(n);
 	device_release(n);
 	return len < 0 ? -ENODEV : 0;
 }

@@ -10,6 +10,7 @@
  *   ping.c      echo requests to outside
  *   hosts.c     who is on a shared network, and what they are called
  *   rights.c    what each container may: its egress policy and its share of the host
+ *   timewait.c  finished connections are bounded
  *   guard.c     the address policy at the system calls libslirp makes
  *
  * One struct netd holds everything; it is made once and never grows with traffic except for what libslirp allocates
@@ -62,6 +63,7 @@ struct rights;
 struct resolver;
 struct resolver_tcp;
 struct ping;
+struct timewait;
 
 struct netd {
 	struct net_slirp_opts opts;
@@ -76,6 +78,7 @@ struct netd {
 	struct resolver *resolver;
 	struct resolver_tcp *resolver_tcp;
 	struct ping *ping;
+	struct timewait *timewait;
 	struct frag_table *frags;
 	struct hosts *hosts; /* NULL unless the network is shared */
 	struct rights *rights;
@@ -165,6 +168,12 @@ void resolver_tcp_expect(struct resolver_tcp *t, const uint8_t mac[NET_MAC_LEN])
 int resolver_tcp_new(struct netd *n, struct resolver_tcp **ret, struct err *e) RL_CHECK;
 void resolver_tcp_fill(struct resolver_tcp *t, struct poll_set *s);
 void resolver_tcp_poll(struct resolver_tcp *t, const struct poll_set *s);
+
+/* Frames that go to libslirp and come from it, in this order; and between its calls. */
+struct timewait *timewait_new(void);
+void timewait_from_guest(struct netd *n, const uint8_t *frame, size_t len);
+void timewait_from_slirp(struct netd *n, const uint8_t *frame, size_t len);
+void timewait_flush(struct netd *n);
 
 struct ping *ping_new(struct netd *n);
 /* A frame that frame_check called FRAME_PING. */
