@@ -12,7 +12,8 @@
  * container's window (32768 and 32767 bytes), so that most reads end in a frame of a few bytes. Reading whole windows
  * leaves none over: 15 % fewer frames for the same bytes.
  *
- * socket is ours so that a container which opens everything it can leaves descriptors for its resolver.
+ * socket is ours so that a container which opens everything it can leaves descriptors for its resolver, and on a shared
+ * network for its neighbours: when half of them are taken, who has an eighth gets no more. close is ours to count.
  *
  * There is one state: whose share of the host's loopback counts now, and, while a frame of a container with a policy of
  * its own is with libslirp, the one target that frame was judged for: what libslirp makes of it must go there. An
@@ -32,6 +33,7 @@
 
 enum {
 	WINDOW = 65535,
+	OWNERS = 1024, /* containers of a shared network, by MAC; two of the same number share what they may have */
 	RESERVE = 512, /* descriptors kept for the resolver and ping, which use the raw call */
 };
 
@@ -40,6 +42,9 @@ static struct {
 	struct net_target only; /* family 0: none */
 	unsigned resolver_count;
 	int fd_limit; /* the first descriptor number libslirp may not have */
+	bool shared;
+	uint16_t owner[NETD_FILES_MAX]; /* of a descriptor libslirp has: number + 1 */
+	uint16_t count[OWNERS];
 } opened;
 
 void guard_init(const struct frame_policy *p)
@@ -50,6 +55,11 @@ void guard_init(const struct frame_policy *p)
 		opened.fd_limit = (int)RL_MIN(files.rlim_max, (rlim_t)NETD_FILES_MAX);
 	opened.fd_limit -= RL_MIN((int)RESERVE, opened.fd_limit / 2);
 	opened.policy = p;
+}
+
+void guard_share(void)
+{
+	opened.shared = true;
 }
 
 void guard_only(const struct net_target *t)
@@ -93,14 +103,47 @@ static bool is_allowed(const struct sockaddr *addr, socklen_t len)
 	return false;
 }
 
+/* Of the container whose frame libslirp has. */
+static unsigned owner_now(void)
+{
+	unsigned hash = 0;
+	for (size_t i = 0; i < NET_MAC_LEN; i++)
+		hash = (hash ^ opened.policy->mac[i]) * 2654435761u;
+	return (hash >> 16) % OWNERS;
+}
+
+static bool has_its_share(int fd)
+{
+	return opened.shared && fd >= opened.fd_limit / 2 && opened.count[owner_now()] >= opened.fd_limit / 8;
+}
+
+static void forget_owner(int fd)
+{
+	if (fd < 0 || fd >= NETD_FILES_MAX || !opened.owner[fd])
+		return;
+	opened.count[opened.owner[fd] - 1]--;
+	opened.owner[fd] = 0;
+}
+
+int close(int fd)
+{
+	forget_owner(fd);
+	return (int)syscall(SYS_close, fd);
+}
+
 int socket(int domain, int type, int protocol)
 {
 	int fd = (int)syscall(SYS_socket, domain, type, protocol);
 	/* The kernel gives the lowest free number: a high one means that nearly all are taken. */
-	if (fd >= opened.fd_limit && opened.fd_limit) {
+	if (opened.fd_limit && (fd >= opened.fd_limit || has_its_share(fd))) {
 		close(fd);
 		errno = EMFILE;
 		return -1;
+	}
+	if (fd >= 0 && fd < NETD_FILES_MAX && opened.shared) {
+		forget_owner(fd);
+		opened.owner[fd] = (uint16_t)(owner_now() + 1);
+		opened.count[opened.owner[fd] - 1]++;
 	}
 	return fd;
 }

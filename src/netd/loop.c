@@ -242,8 +242,10 @@ int loop_init(struct netd *n, struct err *e)
 	n->timewait = timewait_new();
 	n->frags = frag_new();
 	n->rights = rights_new();
-	if (o->shared)
+	if (o->shared) {
 		n->hosts = hosts_new();
+		guard_share();
+	}
 	else
 		netd_introduce(n);
 	return 0;

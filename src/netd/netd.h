@@ -129,6 +129,8 @@ size_t hosts_answer(const struct netd *n, const uint8_t *query, size_t len, uint
 
 /* `p` is looked at whenever libslirp opens something: whose share of the host counts changes with the sender. */
 void guard_init(const struct frame_policy *p);
+/* The network has several containers: none may take the descriptors of all. */
+void guard_share(void);
 /* Until the next call libslirp may connect or send to this target only; NULL: to whatever is open at all. */
 void guard_only(const struct net_target *t);
 /* How often a connection to the resolver was made so far. */

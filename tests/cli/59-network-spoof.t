@@ -93,6 +93,24 @@ server accept "$T/log" $WORLD 80
 is "and the world outside" "$(within a python3 /lab/netlab.py fetch $WORLD 80)" 14
 wait $flood
 ok "and a flood it was" [ "$(cat "$T/sent")" -gt 5000 ]
+
+# --- half-open connections to outside, more than one program may have descriptors for
+server full $WORLD 7101
+netd=$(pgrep -x -u 0 rl-netd | while read -r p; do grep -q '^NoNewPrivs:.1' /proc/$p/status && echo $p; done)
+memory() { awk '/^RssAnon/ {print $2}' "/proc/$netd/status"; }
+is "one rl-netd is there" "$(wc -w <<<"$netd")" 1
+gateway=52:55:0a:4d:01:01 # rl-netd has 10.77.1.1
+is "one container begins 40,000 connections that nobody answers" "$(attack half $WORLD "$gateway" 40000)" sent
+taken=$(ls "/proc/$netd/fd" | wc -l)
+ok "but it gets half of the descriptors there are at most" test "$taken" -gt 1000 -a "$taken" -lt 9000 || diag "$taken"
+failures=0
+for i in 1 2 3 4 5; do
+	[ "$(within a python3 /lab/netlab.py fetch $WORLD 80)" = 14 ] || failures=$((failures + 1))
+	[[ $(ask a b 80) =~ ^tcp ]] || failures=$((failures + 1))
+done
+is "its neighbours reach the world and each other all the same" $failures 0
+[ "${RL_TEST_FLAVOUR:-}" = asan ] || ok "rl-netd's memory is bounded" test "$(memory)" -lt 262144
+diag "rl-netd has $(memory) kB, $(ls /proc/$netd/fd | wc -l) descriptors"
 rl rm -fa >/dev/null 2>&1
 ok "the holder goes" wait_for "the holder" 30 sh -c "! ls $RL_ROOT/networks/*.sock"
 done_testing

@@ -8,6 +8,7 @@
                                            datagrams from another address, 20 of them, with the text "forged"
     udp6 CLAIMED6 SPORT DST-ADDRESS6 DPORT DST-MAC
     flood SECONDS                          broadcasts, fragments and half-open connections as fast as they go
+    half TARGET GATEWAY-MAC COUNT          connections to port 7101 of TARGET that are begun and not finished
 """
 import os
 import random
@@ -114,4 +115,18 @@ def flood(seconds):
     print(sent)
 
 
-{"arp": arp, "na": na, "mac": forge_mac, "udp": udp, "udp6": udp6, "flood": flood}[sys.argv[1]](*sys.argv[2:])
+def half(target, gateway_mac, count):
+    """SYNs of its own to one port that nobody answers; our kernel never hears of the connections."""
+    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    probe.connect((target, 9))
+    me = probe.getsockname()[0]
+    for i in range(int(count)):
+        ports = struct.pack("!HH", 1024 + i % 60000, 7101)
+        head = ports + struct.pack("!IIBBHHH", i, 0, 0x50, 2, 1000, 0, 0)
+        pseudo = socket.inet_aton(me) + socket.inet_aton(target) + struct.pack("!BBH", 0, 6, len(head))
+        head = head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
+        send(mac(gateway_mac) + own + b"\x08\x00" + ip4(me, target, 6, head))
+    print("sent")
+
+
+{"half": half, "arp": arp, "na": na, "mac": forge_mac, "udp": udp, "udp6": udp6, "flood": flood}[sys.argv[1]](*sys.argv[2:])
