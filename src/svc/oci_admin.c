@@ -116,7 +116,12 @@ int oci_kill(const struct oci_runtime *rt, const char *id, const char *signal, b
 	autofd int pidfd = oci_container_pidfd(&c, e);
 	if (pidfd < 0)
 		return pidfd;
-	r = proc_pidfd_signal(pidfd, sig, e);
+	struct err why = ERR_INIT;
+	r = proc_pidfd_signal(pidfd, sig, &why);
+	if (r == -ESRCH)
+		return err_set(e, ESRCH, "container not running");
+	if (r < 0)
+		*e = why;
 	/* What is frozen by v1 or stopped does not die before it goes on. */
 	if (r == 0 && sig == SIGKILL && c.status == OCI_PAUSED)
 		(void)!set_frozen(&c, false, NULL);
@@ -184,7 +189,7 @@ static int remove_remains(const struct oci_runtime *rt, const char *id, struct e
 	if (dir < 0)
 		return 0;
 	int r = io_lock(dir, true, e);
-	if (r < 0 || faccessat(dir, OCI_STATE_FILE, F_OK, 0) == 0)
+	if (r < 0 || faccessat(dir, OCI_STATE_FILE, F_OK, 0) == 0 || !oci_is_in_place(dir, path))
 		return r;
 	return io_remove_tree(AT_FDCWD, path, e);
 }

@@ -58,6 +58,8 @@ int oci_check_id(const char *id, struct err *e) RL_CHECK;
 bool oci_is_rootless(const struct oci_runtime *rt);
 /* The state root, made if `create`. -ENOENT if it is not there. */
 int oci_open_root(const struct oci_runtime *rt, bool create, char **ret_path, struct err *e) RL_CHECK;
+/* The directory is the one that `path` names, not one that was removed and made anew while we waited for its lock. */
+bool oci_is_in_place(int dirfd, const char *path);
 /* A new directory, locked; a dead create's is taken over. -EEXIST. */
 int oci_container_new(const struct oci_runtime *rt, const char *id, struct oci_container *ret_c,
 		      struct err *e) RL_CHECK;

@@ -19,6 +19,8 @@
 #include "rl/base/proc.h"
 #include "rl/kern/cgroup_tree.h"
 
+enum { TAKE_TRIES = 100 };
+
 const char *oci_status_name(enum oci_status s)
 {
 	static const char *const names[] = {
@@ -244,22 +246,35 @@ static int does_not_exist(struct err *e)
 	return err_set(e, ENOENT, "container does not exist");
 }
 
-/* A directory that a create made and did not live to fill: nobody holds its lock, and it has no record. */
-static int take_over(struct oci_container *c, const char *id, struct err *e)
+bool oci_is_in_place(int dirfd, const char *path)
 {
-	autofd int fd = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat held;
+	struct stat named;
+	return fstat(dirfd, &held) == 0 && lstat(path, &named) == 0 && held.st_ino == named.st_ino &&
+	       held.st_dev == named.st_dev;
+}
+
+/* Ours from now on: a new directory, or one that a create made and did not live to fill: nobody holds its lock, and it has
+ * no record. 0 if it went away meanwhile. */
+static int take_directory(struct oci_container *c, const char *id, struct err *e)
+{
+	if (mkdir(c->path, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, errno, "make %s", c->path);
+	autofd int fd = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
 	if (fd < 0)
 		return err_sys(e, errno, "container %s", id);
+	/* The lock decides between two that come at once: the record of the first is there when the second has it. */
 	int locked = io_try_lock(fd, true, e);
 	if (locked < 0)
 		return locked;
-	struct stat held;
-	struct stat named;
-	bool same = fstat(fd, &held) == 0 && stat(c->path, &named) == 0 && held.st_ino == named.st_ino;
-	if (!locked || !same || faccessat(fd, OCI_STATE_FILE, F_OK, 0) == 0)
+	if (!locked || faccessat(fd, OCI_STATE_FILE, F_OK, 0) == 0)
 		return err_set(e, EEXIST, "container with given ID already exists: %s", id);
+	if (!oci_is_in_place(fd, c->path))
+		return 0;
 	c->dirfd = take_fd(&fd);
-	return 0;
+	return 1;
 }
 
 int oci_container_new(const struct oci_runtime *rt, const char *id, struct oci_container *ret_c, struct err *e)
@@ -271,16 +286,16 @@ int oci_container_new(const struct oci_runtime *rt, const char *id, struct oci_c
 		return root;
 	c.path = path_join(root_path, id);
 	int r = 0;
-	if (mkdir(c.path, 0700) < 0 && errno != EEXIST)
-		r = err_sys(e, errno, "make %s", c.path);
-	/* The lock decides between two that come at once: the record of the first is there when the second has it. */
+	for (int i = 0; i < TAKE_TRIES && r == 0; i++)
+		r = take_directory(&c, id, e);
 	if (r == 0)
-		r = take_over(&c, id, e);
-	if (r < 0)
+		r = err_set(e, EBUSY, "container %s is made and deleted by others all the time", id);
+	if (r < 0) {
 		oci_container_close(&c);
-	else
-		*ret_c = c;
-	return r;
+		return r;
+	}
+	*ret_c = c;
+	return 0;
 }
 
 int oci_container_open(const struct oci_runtime *rt, const char *id, bool lock, struct oci_container *ret_c,
