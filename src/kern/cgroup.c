@@ -194,8 +194,9 @@ int cgroup_host_read(struct cgroup_host *ret_host, struct err *e)
 	autostr struct str own = STR_INIT;
 	struct mountinfo mounts;
 	int r = io_read_file(AT_FDCWD, "/proc/self/cgroup", CGROUP_FILE_MAX, &own, e);
-	if (r == 0)
-		r = mountinfo_read(&mounts, e);
+	if (r < 0)
+		return r;
+	r = mountinfo_read(&mounts, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < mounts.count; i++) {

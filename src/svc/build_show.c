@@ -37,7 +37,8 @@ int build_show_open(struct build *b, struct err *e)
 		if (s->fd < 0)
 			return err_sys(e, errno, "--logfile %s", b->o->logfile);
 	}
-	bool dumb = getenv("TERM") && str_eq(getenv("TERM"), "dumb");
+	const char *term = getenv("TERM");
+	bool dumb = term && str_eq(term, "dumb");
 	if (b->o->quiet)
 		s->how = BUILD_PROGRESS_QUIET;
 	else if (str_eq(how, "plain"))
