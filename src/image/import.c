@@ -22,6 +22,7 @@
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/kern/probe.h"
 #include "rl/model/imgref.h"
 #include "rl/model/imgspec.h"
 
@@ -199,6 +200,9 @@ int import_verb(struct image_ctx *c, struct err *e)
 	}
 	struct store_work w;
 	int r = store_work_begin(&c->store, &w, e);
+	/* It is unpacked here and now: without user namespaces for the caller alone. */
+	if (r >= 0 && !idmap_is_plain(&c->map) && probe_userns() != 0)
+		r = idmap_detect(true, &c->map, e);
 	if (r < 0)
 		return r;
 	r = import_into(c, &w, name, e);

@@ -1,7 +1,7 @@
 /*
  * pack_layers.c - `rl-image pack-layers`: the layers of a build are packed while it goes on; rl/model/build_proto.h.
  *
- * One child does everything, as root in the user namespace of the map. It holds directories and files that rl opened,
+ * One child does everything, as root in the user namespace of the map (where there are none, as the caller). It holds directories and files that rl opened,
  * and one socket; it opens nothing by name.
  */
 #include <dirent.h>
@@ -22,6 +22,7 @@ enum { DEPTH_MAX = 4096 };
 
 struct session {
 	struct image_ctx *c;
+	bool plain; /* no user namespace: ids are the host's */
 	int *dirs;
 	size_t ndirs;
 };
@@ -101,7 +102,8 @@ static int pack_one(struct session *s, const struct build_pack_order *o, int out
 					       .outfd = outfd,
 					       .compression = ARCHIVE_PLAIN,
 					       .scrub = true,
-					       .in_map = true},
+					       .in_map = true,
+					       .host_ids = s->plain},
 			&p, e);
 	if (r < 0)
 		return r;
@@ -135,26 +137,27 @@ static int on_message(struct session *s, struct sync_msg *m, struct err *e)
 
 static int session_child(void *arg)
 {
-	struct session s = {.c = arg};
+	struct session *s = arg;
 	struct err e = ERR_INIT;
 	autofree struct sync_msg *m = xmalloc(sizeof(*m));
 	int r;
 	log_set_role("pack");
-	while ((r = sync_next(s.c->sock, "rl", m, &e)) > 0) {
-		r = on_message(&s, m, &e);
+	while ((r = sync_next(s->c->sock, "rl", m, &e)) > 0) {
+		r = on_message(s, m, &e);
 		sync_close_fds(m);
 		if (r < 0)
 			break;
 	}
 	if (r < 0)
-		sync_send_err(s.c->sock, &e);
+		sync_send_err(s->c->sock, &e);
 	return r < 0;
 }
 
 int pack_layers_verb(struct image_ctx *c, struct err *e)
 {
 	struct proc_child child = PROC_CHILD_NONE;
-	int r = userns_spawn(&c->map, 0, session_child, c, &child, e);
+	struct session s = {.c = c};
+	int r = userns_spawn_or_plain(&c->map, 0, session_child, &s, &s.plain, &child, e);
 	if (r < 0)
 		return r;
 	/* It has told rl what went wrong. */

@@ -30,6 +30,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
+#include "rl/kern/probe.h"
 
 enum {
 	KERNEL_EXTENTS_MAX = 340,		/* of one map */
@@ -417,4 +418,10 @@ uint32_t idmap_uid_from_host(const struct idmap *map, uint32_t outside)
 uint32_t idmap_gid_from_host(const struct idmap *map, uint32_t outside)
 {
 	return from_host(map->gid, map->ngid, outside);
+}
+
+int idmap_detect_usable(struct idmap *ret_map, struct err *e)
+{
+	int r = idmap_detect(false, ret_map, e);
+	return r >= 0 && ret_map->form == IDMAP_RANGED && probe_userns() != 0 ? idmap_detect(true, ret_map, e) : r;
 }

@@ -27,6 +27,7 @@
 #include "idmap_int.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/kern/probe.h"
 
 enum { HELPER_TEXT_MAX = 300, HELPER_NUMBERS_MAX = 3 * IDMAP_EXTENTS_MAX };
 
@@ -243,6 +244,57 @@ static int bring_up(const struct idmap *map, pid_t pid, int sock, struct err *e)
 		r = sync_send(sock, STEP_MAPPED, NULL, 0, NULL, 0, e);
 	if (r == 0)
 		r = sync_expect(sock, "the child in the user namespace", STEP_ROOT, NULL, e);
+	return r;
+}
+
+/* No user namespace, no ids to change: only the end with the parent is arranged. */
+static int spawn_plain(int (*fn)(void *arg), void *arg, struct proc_child *ret_child, struct err *e)
+{
+	int socks[2];
+	int r = sync_pair(socks, e);
+	if (r < 0)
+		return r;
+	autofd int ours = socks[0];
+	autofd int theirs = socks[1];
+	struct proc_child child = PROC_CHILD_NONE;
+	child.pid = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_PIDFD | SIGCHLD, NULL, &child.pidfd, NULL, NULL);
+	if (child.pid < 0)
+		return err_sys(e, errno, "fork");
+	if (child.pid == 0) {
+		close(ours);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (sync_send(theirs, STEP_ROOT, NULL, 0, NULL, 0, NULL) < 0)
+			_exit(EXIT_RL_FAILED);
+		close(theirs);
+		_exit(fn(arg) & 0xff);
+	}
+	close_fd(&theirs);
+	r = sync_expect(ours, "the child", STEP_ROOT, NULL, e);
+	if (r < 0) {
+		proc_kill_wait(&child);
+		return r;
+	}
+	*ret_child = child;
+	return 0;
+}
+
+bool idmap_is_plain(const struct idmap *map)
+{
+	return map->form == IDMAP_SINGLE || map->form == IDMAP_IDENTITY;
+}
+
+int userns_spawn_or_plain(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg, bool *ret_plain,
+			  struct proc_child *ret_child, struct err *e)
+{
+	struct err why = ERR_INIT;
+	*ret_plain = false;
+	int r = userns_spawn(map, clone_flags, fn, arg, ret_child, &why);
+	if (r < 0 && idmap_is_plain(map) && probe_userns() != 0) {
+		*ret_plain = true;
+		return spawn_plain(fn, arg, ret_child, e);
+	}
+	if (r < 0 && e)
+		*e = why;
 	return r;
 }
 

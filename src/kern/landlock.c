@@ -21,6 +21,13 @@ enum {
 	NET_CONNECT_TCP = 1 << 1,
 	SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0,
 	SCOPE_SIGNAL = 1 << 1,
+	FS_EXECUTE = 1 << 0,
+	FS_READ_FILE = 1 << 2,
+	FS_READ_DIR = 1 << 3,
+	FS_MAKE_BLOCK = 1 << 11,
+	FS_BITS_OF_ABI_2 = 14, /* the last is REFER: link and rename between directories */
+	ABI_OF_REFER = 2,
+	ABI_OF_TRUNCATE = 3,
 	ABI_OF_NET = 4,
 	ABI_OF_SCOPE = 6,
 };
@@ -61,4 +68,29 @@ int landlock_restrict(unsigned wanted, struct err *e)
 	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		return err_sys(e, errno, "apply the Landlock ruleset");
 	return (int)can;
+}
+
+int landlock_restrict_files(const struct landlock_place *places, size_t n, struct err *e)
+{
+	int abi = landlock_abi();
+	if (abi < ABI_OF_REFER)
+		return 0;
+	unsigned bits = abi >= ABI_OF_TRUNCATE ? FS_BITS_OF_ABI_2 + 1 : FS_BITS_OF_ABI_2;
+	const uint64_t all = ((uint64_t)1 << bits) - 1;
+	const struct ruleset_attr attr = {.handled_access_fs = all};
+	autofd int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (fd < 0)
+		return err_sys(e, errno, "make a Landlock ruleset");
+	for (size_t i = 0; i < n; i++) {
+		const struct landlock_path_beneath_attr rule = {
+			.allowed_access = places[i].writable ? all & ~(uint64_t)(FS_EXECUTE | FS_MAKE_BLOCK)
+							     : FS_READ_FILE | FS_READ_DIR,
+			.parent_fd = places[i].fd,
+		};
+		if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+			return err_sys(e, errno, "add a directory to the Landlock ruleset");
+	}
+	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		return err_sys(e, errno, "apply the Landlock ruleset");
+	return 1;
 }

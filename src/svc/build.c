@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -260,7 +259,7 @@ int build_open(struct build *b, const char *root, struct err *e)
 	if (r >= 0)
 		(void)!store_sweep(&b->store, NULL);
 	if (r >= 0)
-		r = idmap_detect(false, &b->map, e);
+		r = idmap_detect_usable(&b->map, e);
 	if (r >= 0)
 		r = build_crypto_open(&b->crypto, e);
 	if (r >= 0)
@@ -455,9 +454,9 @@ static int keep_input(int *ret_fd, struct err *e)
 	char buffer[65536];
 	ssize_t n;
 	int r = 0;
-	*ret_fd = memfd_create("rl-input", MFD_CLOEXEC);
+	*ret_fd = io_memory_file("rl-input", e);
 	if (*ret_fd < 0)
-		return err_sys(e, errno, "memfd_create");
+		return *ret_fd;
 	while (r >= 0 && (n = read(STDIN_FILENO, buffer, sizeof(buffer))) != 0) {
 		if (n > 0)
 			r = io_write_all(*ret_fd, buffer, (size_t)n, e);

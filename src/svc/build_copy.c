@@ -37,6 +37,9 @@ static int open_dest(struct copy *c, const char *path, bool *ret_made, struct er
 {
 	size_t len = strlen(path);
 	*ret_made = false;
+	int reached = build_copy_reach(c, path, true, e);
+	if (reached < 0)
+		return reached;
 	for (size_t at = 1; at <= len; at++) {
 		if (path[at] != '/' && path[at] != '\0')
 			continue;
@@ -70,6 +73,9 @@ static int split_dest(struct copy *c, const char *dest, const char *file, int *r
 {
 	bool made;
 	size_t n = strlen(dest);
+	int r = build_copy_reach(c, dest, false, e);
+	if (r < 0)
+		return r;
 	bool into = dest[n - 1] == '/' || is_directory(c->rootfd, dest);
 	autofree char *clean = path_clean(dest);
 	autofree char *dir = into ? xstrdup(clean) : path_dir(clean);
@@ -138,7 +144,7 @@ static int copy_text(struct copy *c, const struct build_source *src, const char 
 	autofree char *name = NULL;
 	int r = split_dest(c, dest, src->path, &dir, &name, e);
 	if (r >= 0)
-		r = build_copy_make_room(dir, name, e);
+		r = build_copy_make_room(c, dir, name, e);
 	if (r < 0)
 		return r;
 	autofd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -218,8 +224,8 @@ static int parse_owner(struct copy *c, const char *text, struct err *e)
 	int r = user_spec_parse(text, &spec, e);
 	if (r < 0)
 		return err_ctx(e, "--chown");
-	(void)!safepath_read_file(c->rootfd, "/etc/passwd", USER_SPEC_FILE_MAX, &passwd, NULL);
-	(void)!safepath_read_file(c->rootfd, "/etc/group", USER_SPEC_FILE_MAX, &group, NULL);
+	build_copy_read_below(c, "/etc/passwd", USER_SPEC_FILE_MAX, &passwd);
+	build_copy_read_below(c, "/etc/group", USER_SPEC_FILE_MAX, &group);
 	r = user_spec_resolve(&spec, passwd.buf, passwd.len, group.buf, group.len, &ids, e);
 	if (r < 0)
 		return err_ctx(e, "--chown");
@@ -303,10 +309,19 @@ static int mount_target(struct copy *c, struct err *e)
 		return target;
 	struct err first = ERR_INIT;
 	size_t nlower = j->step->link ? 0 : j->nlowers;
-	c->rootfd = mount_stack(j->b, j->lowers, nlower, upper, work, target, is_container, &first);
+	c->lowers = j->lowers;
+	c->nlowers = nlower;
+	if (!c->plain)
+		c->rootfd = mount_stack(j->b, j->lowers, nlower, upper, work, target, is_container, &first);
 	/* A store on an overlay, on NFS: what is written goes through a tmpfs. */
-	if (c->rootfd < 0 && !is_container && mount_in_memory(c, nlower, upper, work, target) == 0)
+	if (c->rootfd < 0 && !is_container && !c->plain && mount_in_memory(c, nlower, upper, work, target) == 0)
 		return 0;
+	if (c->rootfd < 0 && !is_container) {
+		log_debug(LOG_BUILD, "no overlay (%s): written into the layer by hand", first.text);
+		c->bare = true;
+		c->rootfd = take_fd(&upper);
+		return 0;
+	}
 	if (c->rootfd < 0 && e)
 		*e = first;
 	return c->rootfd < 0 ? -first.code : 0;
@@ -320,6 +335,17 @@ static int settle_memory(const struct copy *c, struct err *e)
 	if (upper < 0)
 		return upper;
 	return tree_copy(c->memoryfd, upper, TREE_REPLACE | TREE_LAYER, &stats, e);
+}
+
+/* Layers to copy from. */
+static int stack_source(struct copy *c, const int *fds, size_t n, int target, struct err *e)
+{
+	struct err first = ERR_INIT;
+	if (!c->plain)
+		c->sourcefd = mount_stack(c->j->b, fds, n, -1, -1, target, false, &first);
+	if (c->sourcefd < 0)
+		c->sourcefd = build_copy_merge(c, fds, n, target, e);
+	return c->sourcefd < 0 ? c->sourcefd : 0;
 }
 
 static int mount_source(struct copy *c, struct err *e)
@@ -345,8 +371,7 @@ static int mount_source(struct copy *c, struct err *e)
 	if (target < 0)
 		return target;
 	c->keep_owner = true;
-	c->sourcefd = mount_stack(j->b, fds, n, -1, -1, target, false, e);
-	return c->sourcefd < 0 ? c->sourcefd : 0;
+	return stack_source(c, fds, n, target, e);
 }
 
 static int copy_all(struct copy *c, struct err *e)
@@ -387,9 +412,9 @@ static int copy_out(struct copy *c, struct err *e)
 	if (target < 0)
 		return target;
 	umask(022);
-	c->sourcefd = mount_stack(b, fds, n, -1, -1, target, false, e);
-	if (c->sourcefd < 0)
-		return c->sourcefd;
+	int r = stack_source(c, fds, n, target, e);
+	if (r < 0)
+		return r;
 	char self[32];
 	safepath_fd_path(c->sourcefd, self);
 	autofd int from = open(self, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -406,6 +431,8 @@ static int copy_main(void *arg)
 	log_set_role("copy");
 	c->buffer = xmalloc(BUILD_COPY_BUFFER);
 	int r = c->out ? copy_out(c, &e) : copy_all(c, &e);
+	if (r >= 0)
+		r = build_copy_settle(c, &e);
 	if (r >= 0 && c->memoryfd >= 0)
 		r = settle_memory(c, &e);
 	if (r >= 0)
@@ -425,7 +452,7 @@ static int spawn_copy(struct copy *c, struct err *e)
 	autofd int theirs = pair[1];
 	struct proc_child child = PROC_CHILD_NONE;
 	c->sock = theirs;
-	r = userns_spawn(&c->j->b->map, CLONE_NEWNS, copy_main, c, &child, e);
+	r = userns_spawn_or_plain(&c->j->b->map, CLONE_NEWNS, copy_main, c, &c->plain, &child, e);
 	if (r < 0)
 		return r;
 	close_fd(&theirs);

@@ -27,6 +27,17 @@ struct copy {
 	unsigned depth;
 	char *buffer;
 	bool warned;
+	bool bare;	   /* no overlay: rootfd is the new layer itself, see build_copy_bare.c */
+	bool plain;	   /* no user namespace either: ids seen are the host's */
+	const int *lowers; /* bare: what lies below, top first */
+	size_t nlowers;
+	struct copy_late { /* bare: what is put right when everything is written */
+		int fd;
+		char *link; /* a symlink that was only needed as a way, in directory fd; or NULL: fd gets `mode` */
+		ino_t ino;
+		mode_t mode;
+	} * late;
+	size_t nlate;
 	bool out; /* out of the layers, into a directory of the caller */
 };
 
@@ -37,10 +48,24 @@ int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t u
 /* --chown, else the owner of `st` where owners are kept, else root. */
 int build_copy_give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e) RL_CHECK;
 /* For something that is not a directory. */
-int build_copy_make_room(int dirfd, const char *name, struct err *e) RL_CHECK;
+int build_copy_make_room(const struct copy *c, int dirfd, const char *name, struct err *e) RL_CHECK;
 int build_copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name,
 		    struct err *e) RL_CHECK;
 /* What is in the directory `from` into `to`. path: from the root, for the ignore file; shown: for --exclude. */
 int build_copy_contents(struct copy *c, int from, const char *path, const char *shown, int to, struct err *e) RL_CHECK;
+
+/* ---- build_copy_bare.c; what an overlay does by itself ---- */
+
+/* Have all directories and symlinks of `path` that exist below in the new layer. -ENOTDIR: a file is on the way, or at its
+ * end where that must be a directory. */
+int build_copy_reach(struct copy *c, const char *path, bool dir, struct err *e) RL_CHECK;
+/* A file of the stack, "" where there is none. Symlinks are followed in the new layer only. */
+void build_copy_read_below(const struct copy *c, const char *path, size_t max, struct str *out);
+/* Would `name`, put into this directory of the new layer, cover a directory? */
+bool build_copy_covers_dir(const struct copy *c, int dirfd, const char *name);
+/* What the layers show together, made below `into` where there is more than one. Returns its descriptor. */
+int build_copy_merge(struct copy *c, const int *fds, size_t n, int into, struct err *e) RL_CHECK;
+/* When everything is written. */
+int build_copy_settle(struct copy *c, struct err *e) RL_CHECK;
 
 #endif

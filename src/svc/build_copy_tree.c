@@ -51,10 +51,16 @@ static int record_owner(int dirfd, const char *name, uint32_t uid, uint32_t gid,
 
 int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t uid, uint32_t gid, struct err *e)
 {
-	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+	/* Without the map's user namespace a number that does not exist in it may be somebody here. */
+	const struct idmap *map = &c->j->b->map;
+	bool exists = !c->plain ||
+		      (idmap_uid_to_host(map, uid) != IDMAP_UNMAPPED && idmap_gid_to_host(map, gid) != IDMAP_UNMAPPED);
+	uint32_t to_uid = c->plain ? idmap_uid_to_host(map, uid) : uid;
+	uint32_t to_gid = c->plain ? idmap_gid_to_host(map, gid) : gid;
+	if (exists && fchownat(dirfd, name, to_uid, to_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
 		return 0;
-	int errnum = errno;
-	if (errnum != EINVAL || c->j->b->map.form != IDMAP_SINGLE)
+	int errnum = exists ? errno : EINVAL;
+	if (errnum != EINVAL || map->form != IDMAP_SINGLE)
 		return err_sys(e, errnum, "owner %u:%u", uid, gid);
 	if (build_emulates(c->j->b))
 		return record_owner(dirfd, name, uid, gid, e);
@@ -62,6 +68,25 @@ int build_copy_set_owner(struct copy *c, int dirfd, const char *name, uint32_t u
 		log_warn("owner %u:%u becomes root's: there is only one user id here", uid, gid);
 	c->warned = true;
 	return 0;
+}
+
+/* Where owners are kept, in *st whom something belongs to: a stage's layers may have it in a record (attr, of fd). */
+static void true_owner(const struct copy *c, int fd, const char *attr, struct stat *st)
+{
+	const struct idmap *map = &c->j->b->map;
+	autostr struct str record = STR_INIT;
+	struct xattr_stat kept;
+	if (!c->keep_owner || c->chown)
+		return;
+	if (c->plain) {
+		st->st_uid = idmap_uid_from_host(map, st->st_uid);
+		st->st_gid = idmap_gid_from_host(map, st->st_gid);
+	}
+	if (map->form == IDMAP_SINGLE && xattr_get(fd, attr, &record, NULL) > 0 &&
+	    xattr_record_parse(record.buf, record.len, &kept, NULL) >= 0) {
+		st->st_uid = kept.uid;
+		st->st_gid = kept.gid;
+	}
 }
 
 int build_copy_give(struct copy *c, int dirfd, const char *name, const struct stat *st, struct err *e)
@@ -108,8 +133,10 @@ static int copy_data(struct copy *c, int from, int to, off_t size, struct err *e
 }
 
 /* Make room for something that is not a directory. */
-int build_copy_make_room(int dirfd, const char *name, struct err *e)
+int build_copy_make_room(const struct copy *c, int dirfd, const char *name, struct err *e)
 {
+	if (build_copy_covers_dir(c, dirfd, name))
+		return err_set(e, EISDIR, "a directory is in its place");
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == EISDIR)
@@ -117,28 +144,38 @@ int build_copy_make_room(int dirfd, const char *name, struct err *e)
 	return err_sys(e, errno, "replace what is there");
 }
 
-int build_copy_file(struct copy *c, int from, const struct stat *st, int todir, const char *name, struct err *e)
+int build_copy_file(struct copy *c, int from, const struct stat *found, int todir, const char *name, struct err *e)
 {
+	struct stat own = *found;
+	const struct stat *st = &own;
+	true_owner(c, from, XATTR_STAT, &own);
 	mode_t mode = build_copy_mode(c, st->st_mode);
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	autofd int to = openat(todir, name, flags, mode & 0777);
+	/* Without capabilities a file that is read-only to us takes no attributes. */
+	mode_t made = (mode & 0777) | (c->plain ? 0600 : 0);
+	if (build_copy_covers_dir(c, todir, name))
+		return err_set(e, EISDIR, "a directory is in its place");
+	autofd int to = openat(todir, name, flags, made);
 	if (to < 0 && errno == EEXIST) {
-		int r = build_copy_make_room(todir, name, e);
+		int r = build_copy_make_room(c, todir, name, e);
 		if (r < 0)
 			return r;
-		to = openat(todir, name, flags, mode & 0777);
+		to = openat(todir, name, flags, made);
 	}
 	if (to < 0)
 		return err_sys(e, errno, "create");
 	int r = copy_data(c, from, to, st->st_size, e);
 	if (r == 0)
 		r = build_copy_give(c, to, "", st, e);
-	/* After the owner: chown takes set-id bits away. */
-	if (r == 0 && (mode & 07000) && fchmod(to, mode) < 0)
-		r = err_sys(e, errno, "mode");
 	if (r < 0)
 		return r;
-	copy_xattrs(from, to);
+	if (c->plain)
+		copy_xattrs(from, to);
+	/* After the owner: chown takes set-id bits away. */
+	if (((mode & 07000) || made != (mode & 0777)) && fchmod(to, mode) < 0)
+		return err_sys(e, errno, "mode");
+	if (!c->plain)
+		copy_xattrs(from, to);
 	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
 	return futimens(to, times) < 0 ? err_sys(e, errno, "time") : 0;
 }
@@ -151,13 +188,17 @@ static int copy_link(struct copy *c, int fromdir, const char *from_name, const s
 	if (n < 0)
 		return err_sys(e, errno, "readlink");
 	target[n] = '\0';
-	int r = build_copy_make_room(todir, name, e);
+	struct stat own = *st;
+	char at_name[256];
+	if (xattr_at_name(from_name, at_name))
+		true_owner(c, fromdir, at_name, &own);
+	int r = build_copy_make_room(c, todir, name, e);
 	if (r < 0)
 		return r;
 	if (symlinkat(target, todir, name) < 0)
 		return err_sys(e, errno, "symlink");
 	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
-	r = build_copy_give(c, todir, name, st, e);
+	r = build_copy_give(c, todir, name, &own, e);
 	if (r == 0 && utimensat(todir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		r = err_sys(e, errno, "time");
 	return r;
@@ -165,7 +206,7 @@ static int copy_link(struct copy *c, int fromdir, const char *from_name, const s
 
 static int copy_fifo(struct copy *c, const struct stat *st, int todir, const char *name, struct err *e)
 {
-	int r = build_copy_make_room(todir, name, e);
+	int r = build_copy_make_room(c, todir, name, e);
 	if (r < 0)
 		return r;
 	if (mkfifoat(todir, name, build_copy_mode(c, st->st_mode) & 0777) < 0)
@@ -199,10 +240,13 @@ int build_copy_contents(struct copy *c, int from, const char *path, const char *
 	return r;
 }
 
+/* Owner, attributes and a mode that lets us in; the true one comes when all is in it. */
 static int copy_dir_metadata(struct copy *c, int from, const struct stat *st, int to, struct err *e)
 {
+	if (c->plain && fchmod(to, 0700) < 0)
+		return err_sys(e, errno, "mode");
 	int r = build_copy_give(c, to, "", st, e);
-	if (r == 0 && fchmod(to, build_copy_mode(c, st->st_mode)) < 0)
+	if (r == 0 && fchmod(to, build_copy_mode(c, st->st_mode) | (c->plain ? 0700 : 0)) < 0)
 		r = err_sys(e, errno, "mode");
 	if (r == 0)
 		copy_xattrs(from, to);
@@ -221,7 +265,7 @@ static int copy_dir(struct copy *c, int fromdir, const char *name, const char *p
 	/* A symlink there that leads to a directory is replaced, not followed. */
 	autofd int to = openat(todir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-		int r = build_copy_make_room(todir, name, e);
+		int r = build_copy_make_room(c, todir, name, e);
 		if (r < 0)
 			return r;
 		if (mkdirat(todir, name, 0700) < 0)
@@ -230,9 +274,12 @@ static int copy_dir(struct copy *c, int fromdir, const char *name, const char *p
 	}
 	if (to < 0)
 		return err_sys(e, errno, "open the new directory");
+	true_owner(c, from, XATTR_STAT, &st);
 	int r = copy_dir_metadata(c, from, &st, to, e);
 	if (r == 0)
 		r = build_copy_contents(c, from, path, shown, to, e);
+	if (r == 0 && c->plain && fchmod(to, build_copy_mode(c, st.st_mode)) < 0)
+		r = err_sys(e, errno, "mode");
 	const struct timespec times[2] = {st.st_mtim, st.st_mtim};
 	if (r == 0 && futimens(to, times) < 0)
 		r = err_sys(e, errno, "time");

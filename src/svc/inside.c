@@ -16,6 +16,7 @@
 
 struct start {
 	const struct inside *inside;
+	bool plain; /* no user namespace can be had; what only compares or moves needs none */
 	int sock;
 };
 
@@ -85,8 +86,12 @@ int inside_start(const struct inside *i, struct inside_job *ret_job, struct err 
 	struct inside_job job = {.child = PROC_CHILD_NONE, .sock = pair[0], .what = i->what};
 	autofd int theirs = pair[1];
 	struct start s = {.inside = i, .sock = theirs};
-	r = i->map && i->pidfd <= 0 ? userns_spawn(i->map, i->clone_flags, child_main, &s, &job.child, e)
-				    : fork_plain(&s, &job.child, e);
+	if (!i->map || i->pidfd > 0)
+		r = fork_plain(&s, &job.child, e);
+	else if (i->clone_flags)
+		r = userns_spawn(i->map, i->clone_flags, child_main, &s, &job.child, e);
+	else
+		r = userns_spawn_or_plain(i->map, 0, child_main, &s, &s.plain, &job.child, e);
 	if (r < 0) {
 		close(job.sock);
 		return r;

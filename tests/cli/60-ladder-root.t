@@ -57,10 +57,10 @@ stage notify-refused '' 'enosys --errno EPERM keyctl,add_key,landlock_create_rul
 is "notify-refused: keyring, Landlock and memfd are not needed" "$(cell notify-refused run)" rung
 stage one-userns '' "unshare -Ur bash -c 'echo 1 >/proc/sys/user/max_user_namespaces; exec \"\$@\"' sh"
 is "one-userns: one user namespace is enough" "$(cell one-userns run)" rung
-stage no-userns '' "unshare -Ur bash -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec \"\$@\"' sh"
+stage no-userns '' "unshare -c --keep-caps bash -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --ambient-caps=-all --inh-caps=-all \"\$@\"' sh"
 is "no-userns: containers are refused" "$(cell no-userns run)" no
 like "no-userns: with the limit" "$(text no-userns run)" 'max_user_namespaces'
-for verb in inspect images save pull push; do
+for verb in inspect images save pull push load import create diff commit rm build-copy; do
 	like "no-userns: $verb works" "$(cell no-userns $verb)" "^(yes|rung)$"
 done
 d=$base/packed

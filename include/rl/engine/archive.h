@@ -189,7 +189,8 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER or TRUST_UPPER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
-	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
+	bool in_map;   /* the caller is root of the map's user namespace already, in a process of its own */
+	bool host_ids; /* with in_map: there is no such namespace (userns_spawn_or_plain), the ids seen are the host's */
 };
 
 struct archive_packed {

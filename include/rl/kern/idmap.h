@@ -75,6 +75,10 @@ int idmap_keepid(const struct idmap *from, uint32_t uid, uint32_t gid, struct id
  * -EINVAL without subordinate ids. */
 int idmap_nomap(const struct idmap *from, struct idmap *ret_map, struct err *e) RL_CHECK;
 
+/* As idmap_detect(false); where user namespaces are refused altogether (one is tried, for a ranged map only), the map of
+ * the caller alone: files can be made for that one without any namespace, see userns_spawn_or_plain. */
+int idmap_detect_usable(struct idmap *ret_map, struct err *e) RL_CHECK;
+
 /* Host id of a container id and back; IDMAP_UNMAPPED if there is none. */
 uint32_t idmap_uid_to_host(const struct idmap *map, uint32_t inside);
 uint32_t idmap_gid_to_host(const struct idmap *map, uint32_t inside);
@@ -119,6 +123,16 @@ bool idmap_hint_restricted(struct err *e);
  * the map is in place. The caller must have one thread only: the child is a plain fork. */
 int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
 		 struct proc_child *ret_child, struct err *e) RL_CHECK;
+
+/* Can what belongs to this map's root be made without its user namespace? Single and identity maps: everything belongs
+ * to the caller, or the caller is root. */
+bool idmap_is_plain(const struct idmap *map);
+/* As userns_spawn; where user namespaces are refused altogether and the map is a plain one, the
+ * child is a mere fork without any new namespace, with the caller's rights and no others: then *ret_plain is true, in the child too (let it
+ * point into `arg`). It sees ids of the host (idmap_uid_from_host), files that their mode closes to their owner are
+ * closed to it as well, and what it holds is not kept from the rest of the machine: it must not parse hostile bytes. */
+int userns_spawn_or_plain(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg, bool *ret_plain,
+			  struct proc_child *ret_child, struct err *e) RL_CHECK;
 
 /* The subordinate ranges of one user in lines of /etc/subuid or /etc/subgid ("owner:start:count", owner a name or a
  * number): added to ranges[0..*n) in file order, `outside` and `count` set, at most `max` in all. Lines that are

@@ -15,6 +15,9 @@
 #ifndef RL_KERN_LANDLOCK_H
 #define RL_KERN_LANDLOCK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "rl/base/err.h"
 
 enum landlock_want {
@@ -27,6 +30,16 @@ enum landlock_want {
 int landlock_abi(void);
 /* What of `wanted` this kernel can do. */
 unsigned landlock_supported(unsigned wanted);
+/* A directory that stays reachable by name. fd: O_PATH will do. */
+struct landlock_place {
+	int fd;
+	bool writable;
+};
+/* From here on nothing outside of these directories can be opened, made, removed or renamed by name; descriptors that
+ * are open stay good. Not covered (no Landlock does it): stat, readlink, and chmod, chown and utime by path, which a
+ * seccomp filter has to take away. Needs ABI 2 (Linux 5.19), without which hard links and renames between directories
+ * would be refused. 1 it holds now, 0 this kernel cannot. */
+int landlock_restrict_files(const struct landlock_place *places, size_t n, struct err *e) RL_CHECK;
 /* Apply what is supported of `wanted`. Returns the set that holds now (0 if nothing could be done), or -errno. */
 int landlock_restrict(unsigned wanted, struct err *e) RL_CHECK;
 

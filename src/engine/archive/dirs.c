@@ -6,7 +6,7 @@
  * replace, or is a symlink whose target does not exist (a layer may hold "lib -> usr/lib" and "lib/x" without usr/lib).
  *
  * The kernel does all resolving (RESOLVE_IN_ROOT). Where openat2 is missing or filtered away, plain openat is as good:
- * the role using this has made the tree its root directory before.
+ * the role using this has made the tree its root directory before (else `strict` says so).
  */
 #include "dirs_int.h"
 
@@ -52,7 +52,7 @@ static int open_in_root(struct dirs *d, const char *path)
 			if (fd >= 0 || errno != EAGAIN)
 				break;
 		}
-		if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		if (fd >= 0 || d->strict || (errno != ENOSYS && errno != EPERM))
 			return fd;
 		d->no_openat2 = true;
 	}

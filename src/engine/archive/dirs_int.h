@@ -43,6 +43,7 @@ struct dirs {
 	size_t n;
 	uint64_t clock;
 	bool no_openat2;
+	bool strict; /* only openat2 will do: the tree is not our root directory */
 	/* Called for a directory that is not there, with its parent; makes it or a symlink to follow. over_whiteout:
 	 * a whiteout of the same layer was there (and is removed already). */
 	int (*missing)(void *ctx, struct dir *parent, const char *name, const char *path, bool over_whiteout,

@@ -24,7 +24,7 @@
 enum { READER_HASH, READER_SINK, READERS, STEP_PACKED = 1, THREADS_MAX = 8 };
 
 struct pack_job {
-	const struct archive_pack *req;
+	struct archive_pack req;
 	int sock;
 };
 
@@ -113,7 +113,7 @@ static int pack_child(void *arg)
 	struct err e = ERR_INIT;
 	log_set_role("pack");
 	prepare_process();
-	int r = pack(job->req, &result, &e);
+	int r = pack(&job->req, &result, &e);
 	if (r == 0)
 		r = sync_send(job->sock, STEP_PACKED, &result, sizeof(result), NULL, 0, &e);
 	if (r < 0) {
@@ -157,9 +157,9 @@ int archive_pack(const struct archive_pack *req, struct archive_packed *ret, str
 		return r;
 	autofd int ours = pair[0];
 	autofd int theirs = pair[1];
-	struct pack_job job = {.req = req, .sock = theirs};
+	struct pack_job job = {.req = *req, .sock = theirs};
 	struct proc_child child = PROC_CHILD_NONE;
-	r = userns_spawn(req->map, 0, pack_child, &job, &child, e);
+	r = userns_spawn_or_plain(req->map, 0, pack_child, &job, &job.req.host_ids, &child, e);
 	if (r < 0)
 		return r;
 	close_fd(&theirs);

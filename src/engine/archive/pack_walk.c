@@ -316,8 +316,8 @@ static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int
 static void node_from_stat(const struct pack_walk *w, struct pack_node *n, const struct stat *st)
 {
 	n->mode = st->st_mode;
-	n->uid = st->st_uid;
-	n->gid = st->st_gid;
+	n->uid = w->req->host_ids ? idmap_uid_from_host(w->req->map, st->st_uid) : st->st_uid;
+	n->gid = w->req->host_ids ? idmap_gid_from_host(w->req->map, st->st_gid) : st->st_gid;
 	n->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 	n->mtime = st->st_mtim;
 	n->major = major(st->st_rdev);

@@ -19,6 +19,7 @@
  */
 #include "place_int.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -112,8 +113,8 @@ static bool resolve_owner(const struct place *p, const struct entry *en, uint32_
 {
 	bool uid_ok = has_uid(p, en->uid);
 	bool gid_ok = has_gid(p, en->gid);
-	*ret_uid = uid_ok ? en->uid : p->base_uid;
-	*ret_gid = gid_ok ? en->gid : p->base_gid;
+	*ret_uid = !uid_ok ? p->base_uid : p->plain ? idmap_uid_to_host(p->map, en->uid) : en->uid;
+	*ret_gid = !gid_ok ? p->base_gid : p->plain ? idmap_gid_to_host(p->map, en->gid) : en->gid;
 	return !uid_ok || !gid_ok;
 }
 
@@ -133,20 +134,13 @@ static int set_metadata(struct place *p, const struct entry *en, int fd, int mad
 	if (p->acl_default_seen && en->type == ENTRY_DIR)
 		(void)fremovexattr(fd, "system.posix_acl_default");
 	/* After chown and the writes, which clear set-id bits. */
-	if ((inherits || made_mode != (int)en->mode) && fchmod(fd, en->mode) < 0)
-		return err_sys(e, errno, "set the mode of %s", en->path);
+	int r = inherits || p->weak || made_mode != (int)en->mode ? mode_set(p, fd, en->mode, en->path, e) : 0;
 	autostr struct str unset = STR_INIT;
-	if (en->nxattrs) {
-		int r = keep_xattrs(p, en, placeholder ? -1 : fd, &unset, e);
-		if (r < 0)
-			return r;
-	}
-	if (record || unset.len) {
-		int r = keep_record(p, en, fd, parent, name, &unset, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (r == 0 && en->nxattrs)
+		r = keep_xattrs(p, en, placeholder ? -1 : fd, &unset, e);
+	if (r == 0 && (record || unset.len))
+		r = keep_record(p, en, fd, parent, name, &unset, e);
+	return r < 0 || en->type == ENTRY_DIR ? r : file_mode_last(p, fd, en->mode, en->path, e);
 }
 
 static int set_times(const struct entry *en, int fd, struct err *e)
@@ -345,7 +339,7 @@ static int place_dir(struct place *p, const struct entry *en, struct spot *s, st
 	bool over_whiteout = false;
 	bool made = true;
 	int made_mode = (int)(en->mode & 0777);
-	while (mkdirat(s->parent->fd, s->name, en->mode & 0777) < 0) {
+	while (mkdirat(s->parent->fd, s->name, (en->mode & 0777) | (p->weak ? 0700 : 0)) < 0) {
 		struct stat st;
 		if (errno != EEXIST || !made || fstatat(s->parent->fd, s->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_sys(e, errno, "create directory %s", s->path);
@@ -476,10 +470,11 @@ static int make_missing(void *ctx, struct dir *parent, const char *name, const c
 	}
 	if (mkdirat(parent->fd, name, 0755) < 0)
 		return err_sys(e, errno, "create directory %s", path);
-	if (((parent->mode & S_ISGID) || p->acl_default_seen) &&
-	    (fchownat(parent->fd, name, p->base_uid, p->base_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	     fchmodat(parent->fd, name, 0755, 0) < 0))
-		return err_sys(e, errno, "set the owner of %s", path);
+	if ((parent->mode & S_ISGID) || p->acl_default_seen) {
+		autofd int made = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (made < 0 || fchown(made, p->base_uid, p->base_gid) < 0 || fchmod(made, 0755) < 0)
+			return err_sys(e, errno, "set the owner of %s", path);
+	}
 	const struct timespec epoch[2] = {{0, 0}, {0, 0}};
 	if (utimensat(parent->fd, name, epoch, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(e, errno, "set the times of %s", path);
@@ -500,6 +495,9 @@ int place_init(struct place *p, int rootfd, struct err *e)
 	p->base_uid = geteuid();
 	p->base_gid = getegid();
 	p->filefd = -1;
+	capng_get_caps_process();
+	p->weak = p->plain && !capng_have_capability(CAPNG_EFFECTIVE, CAP_DAC_OVERRIDE);
+	p->dirs.strict = p->plain;
 	int r = dirs_init(&p->dirs, rootfd, e);
 	if (r < 0)
 		return r;
@@ -587,7 +585,9 @@ int place_file_end(struct place *p, struct err *e)
 
 int place_finish(struct place *p, struct err *e)
 {
-	int r = dirs_finish(&p->dirs, e);
+	int r = late_modes_set(p, e);
+	int closed = dirs_finish(&p->dirs, r < 0 ? NULL : e);
+	r = r < 0 ? r : closed;
 	const char *first = path_set_first(&p->missing);
 	if (first)
 		note_missing(p, first);

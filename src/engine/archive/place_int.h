@@ -55,12 +55,26 @@ struct path_set {
 	bool overflow; /* too many to remember: at least one stays missing */
 };
 
+/* Directories whose modes are set when everything in them is made. */
+struct late_modes {
+	struct late_mode {
+		char *path;
+		dev_t dev;
+		ino_t ino;
+		mode_t mode;
+	} * items;
+	size_t count;
+};
+
 struct place {
 	int rootfd;
 	int sidecarfd;
 	const struct idmap *map;
 	const int *lowerfds;
 	size_t nlower;
+	bool plain; /* no user namespace: ids are the host's, and only openat2 keeps paths inside */
+	bool weak;  /* no CAP_DAC_OVERRIDE: modes that would keep us out are set last (place_mode.c) */
+	struct late_modes late;
 	uint32_t base_uid; /* owner of what we make */
 	uint32_t base_gid;
 	struct dirs dirs;
@@ -97,6 +111,12 @@ int keep_record(struct place *p, const struct entry *en, int fd, struct dir *par
 int keep_forget(struct place *p, struct dir *parent, const char *name, struct err *e) RL_CHECK;
 /* Set xattrs on fd; those refused are appended to `unset`. */
 int keep_xattrs(struct place *p, const struct entry *en, int fd, struct str *unset, struct err *e) RL_CHECK;
+
+/* The mode of something that is open, or what of it may be set already: of a directory, until late_modes_set; of a file,
+ * until its xattrs are there (file_mode_last). */
+int mode_set(struct place *p, int fd, mode_t mode, const char *path, struct err *e) RL_CHECK;
+int file_mode_last(struct place *p, int fd, mode_t mode, const char *path, struct err *e) RL_CHECK;
+int late_modes_set(struct place *p, struct err *e) RL_CHECK;
 
 void path_set_add(struct path_set *s, const char *path);
 void path_set_remove(struct path_set *s, const char *path);

@@ -52,11 +52,15 @@ static int copy_xattrs(int from, int to, struct err *e)
 	return r;
 }
 
-static int copy_metadata(const struct stat *st, int from, int to, struct err *e)
+static int copy_metadata(struct place *p, const struct stat *st, int from, int to, const char *path, struct err *e)
 {
-	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
+	if (fchown(to, st->st_uid, st->st_gid) < 0)
 		return err_sys(e, errno, "copy the owner from a lower layer");
-	int r = copy_xattrs(from, to, e);
+	int r = mode_set(p, to, st->st_mode & 07777, path, e);
+	if (r == 0)
+		r = copy_xattrs(from, to, e);
+	if (r == 0 && !S_ISDIR(st->st_mode))
+		r = file_mode_last(p, to, st->st_mode & 07777, path, e);
 	if (r < 0)
 		return r;
 	const struct timespec times[2] = {st->st_mtim, st->st_mtim};
@@ -65,7 +69,7 @@ static int copy_metadata(const struct stat *st, int from, int to, struct err *e)
 	return 0;
 }
 
-static int copy_dir(const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_dir(struct place *p, const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	if (mkdirat(parent->fd, name, 0700) < 0)
@@ -74,7 +78,8 @@ static int copy_dir(const struct ovl_hit *h, struct dir *parent, const char *nam
 	autofd int to = openat(parent->fd, name, flags);
 	if (from < 0 || to < 0)
 		return err_sys(e, errno, "open directory %s", name);
-	return copy_metadata(&h->st, from, to, e);
+	autofree char *path = *parent->path ? xasprintf("%s/%s", parent->path, name) : xstrdup(name);
+	return copy_metadata(p, &h->st, from, to, path, e);
 }
 
 static int copy_symlink(struct place *p, const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
@@ -112,7 +117,7 @@ int lower_make(struct place *p, struct dir *parent, const char *name, struct err
 	autofd int dirfd = h.dirfd;
 	(void)dirfd;
 	if (S_ISDIR(h.st.st_mode))
-		r = copy_dir(&h, parent, name, e);
+		r = copy_dir(p, &h, parent, name, e);
 	else if (S_ISLNK(h.st.st_mode))
 		r = copy_symlink(p, &h, parent, name, e);
 	else
@@ -138,14 +143,14 @@ static int copy_data(int from, int to, off_t size, struct err *e)
 	return io_copy_rest(from, to, e);
 }
 
-static int copy_regular(const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
+static int copy_regular(struct place *p, const struct ovl_hit *h, struct dir *parent, const char *name, struct err *e)
 {
 	autofd int from = openat(h->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	autofd int to = openat(parent->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (from < 0 || to < 0)
 		return err_sys(e, errno, "copy %s", name);
 	int r = h->st.st_size ? copy_data(from, to, h->st.st_size, e) : 0;
-	return r < 0 ? r : copy_metadata(&h->st, from, to, e);
+	return r < 0 ? r : copy_metadata(p, &h->st, from, to, name, e);
 }
 
 int lower_copy_file(struct place *p, struct dir *parent, const char *name, struct err *e)
@@ -161,7 +166,7 @@ int lower_copy_file(struct place *p, struct dir *parent, const char *name, struc
 	autofd int dirfd = h.dirfd;
 	(void)dirfd;
 	if (S_ISREG(h.st.st_mode))
-		r = copy_regular(&h, parent, name, e);
+		r = copy_regular(p, &h, parent, name, e);
 	else if (S_ISLNK(h.st.st_mode))
 		r = copy_symlink(p, &h, parent, name, e);
 	else

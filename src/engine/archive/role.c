@@ -82,19 +82,20 @@ static int run(enum archive_role role, struct err *e)
 	int r = receive_request(&wire, &work, e);
 	if (r == 0)
 		r = receive_lowers(lowers, wire.nlower, e);
-	if (r == 0)
+	if (r == 0 && !wire.plain)
 		r = confine_unshare(ARCHIVE_FD_TARGET, e);
 	if (r == 0)
 		r = sync_send(ARCHIVE_FD_SOCK, ARCHIVE_STEP_UNSHARED, NULL, 0, NULL, 0, e);
 	if (r == 0)
 		r = sync_expect(ARCHIVE_FD_SOCK, "rl-image", ARCHIVE_STEP_MAPPED, NULL, e);
 	if (r == 0)
-		r = confine_enter(&wire.map, lowers, wire.nlower, &work.rootfd, e);
+		r = wire.plain ? confine_enter_plain(ARCHIVE_FD_TARGET, lowers, wire.nlower, &work.rootfd, e)
+			       : confine_enter(&wire.map, lowers, wire.nlower, &work.rootfd, e);
 	if (r < 0)
 		return r;
 	/* Names of the host's tree end here: this descriptor's ".." would still be the store. */
 	close(ARCHIVE_FD_TARGET);
-	r = confine_drop(e);
+	r = confine_drop(wire.plain, e);
 	if (r < 0)
 		return r;
 	return work_confined(role, &work, e);

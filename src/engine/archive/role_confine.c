@@ -13,6 +13,10 @@
  * tree, while descriptors keep pointing into the old one, where nothing may be cloned from. Lower directories are found
  * again by their path and compared by device and inode.
  *
+ * Without user namespaces (plain) Landlock stands for the mount namespace. What it does not cover: chmod by path is not in
+ * the filter; chown by path needs a privilege that an ordinary caller has not, and a privileged one is also in a root
+ * directory of its own.
+ *
  * Capabilities kept (all only over ids of the map): CHOWN, DAC_OVERRIDE, FOWNER, FSETID write files as other users and
  * with any mode, MKNOD whiteouts on kernels that ask for it, SETFCAP file capabilities.
  */
@@ -39,6 +43,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
+#include "rl/kern/landlock.h"
 #include "rl/kern/mnt.h"
 
 #ifndef OPEN_TREE_CLONE
@@ -191,6 +196,32 @@ int confine_enter(const struct idmap *map, int *lowerfds, size_t nlower, int *re
 	return 0;
 }
 
+int confine_enter_plain(int targetfd, const int *lowerfds, size_t nlower, int *ret_rootfd, struct err *e)
+{
+	autofd int root = openat(targetfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, errno, "open the target directory");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, errno, "prctl");
+	autofree struct landlock_place *places = xcalloc(nlower + 1, sizeof(*places));
+	places[0] = (struct landlock_place){.fd = root, .writable = true};
+	for (size_t i = 0; i < nlower; i++)
+		places[i + 1] = (struct landlock_place){.fd = lowerfds[i]};
+	int r = landlock_restrict_files(places, nlower + 1, e);
+	if (r < 0)
+		return r;
+	bool rooted = fchdir(root) == 0 && chroot(".") == 0;
+	if (r == 0 && (!rooted || nlower)) {
+		err_set(e, EPERM,
+			"an archive is not read here: there are neither user namespaces nor Landlock to confine "
+			"its reader");
+		return err_hint(e,
+				"allow user namespaces (rl doctor says how), or Landlock (Linux 5.19, lsm=landlock)");
+	}
+	*ret_rootfd = take_fd(&root);
+	return 0;
+}
+
 static void lower_limit(int which, rlim_t value)
 {
 	struct rlimit lim;
@@ -237,7 +268,6 @@ static const int allowed_calls[] = {
 	SCMP_SYS(renameat),
 	SCMP_SYS(renameat2),
 	SCMP_SYS(fchmod),
-	SCMP_SYS(fchmodat),
 	SCMP_SYS(fchown),
 	SCMP_SYS(fchown32),
 	SCMP_SYS(fchownat),
@@ -319,7 +349,21 @@ static int load_filter(struct err *e)
 	return r < 0 ? err_sys(e, -r, "load the unpacker's seccomp filter") : 0;
 }
 
-int confine_drop(struct err *e)
+/* Only what there is can be kept. As plain root of the machine or of a container, no devices either. */
+static void keep_capabilities(bool plain)
+{
+	static const unsigned wanted[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP};
+	bool have[ARRAY_SIZE(wanted)];
+	capng_get_caps_process();
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		have[i] = capng_have_capability(CAPNG_PERMITTED, wanted[i]) && !(plain && wanted[i] == CAP_MKNOD);
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (have[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, wanted[i]);
+}
+
+int confine_drop(bool plain, struct err *e)
 {
 	lower_limit(RLIMIT_CORE, 0);
 	lower_limit(RLIMIT_NOFILE, NOFILE_LIMIT);
@@ -327,10 +371,9 @@ int confine_drop(struct err *e)
 	/* A sanitizer reserves terabytes of address space; everywhere else this bounds what a header can make us do. */
 	lower_limit(RLIMIT_AS, (rlim_t)ADDRESS_SPACE_GIB << 30);
 #endif
-	capng_clear(CAPNG_SELECT_BOTH);
-	capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
-		      CAP_MKNOD, CAP_SETFCAP, -1);
-	if (capng_apply(CAPNG_SELECT_BOTH) != 0)
+	keep_capabilities(plain);
+	/* Leaving the bounding set takes CAP_SETPCAP, which an ordinary caller has not; no_new_privs makes it idle. */
+	if (capng_apply(plain ? CAPNG_SELECT_CAPS : CAPNG_SELECT_BOTH) != 0)
 		return err_sys(e, errno, "drop capabilities");
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, errno, "prctl");

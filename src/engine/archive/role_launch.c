@@ -14,6 +14,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 
 enum { RATIO_DEFAULT = 4000, MEMBERS_DEFAULT = 65536 };
 
@@ -42,6 +43,16 @@ static int explain_death(struct archive_job *job, int r, const struct err *said,
 	return -said->code;
 }
 
+/* Without user namespaces the role confines itself by other means. Asked once in a process, and never for maps that only
+ * a user namespace can give. */
+static bool is_plain(const struct idmap *map)
+{
+	static enum { UNKNOWN, NAMESPACES, NONE } known;
+	if (known == UNKNOWN && idmap_is_plain(map))
+		known = probe_userns() == 0 ? NAMESPACES : NONE;
+	return known == NONE && idmap_is_plain(map);
+}
+
 static int send_request(int sock, const struct launch *l, struct err *e)
 {
 	struct archive_wire wire = *l->wire;
@@ -50,6 +61,7 @@ static int send_request(int sock, const struct launch *l, struct err *e)
 	wire.has_tee = l->teefd > 0;
 	wire.has_sidecar = l->sidecarfd > 0;
 	wire.has_feed = l->feedfd > 0;
+	wire.plain = is_plain(&wire.map);
 	if (!wire.max_ratio)
 		wire.max_ratio = RATIO_DEFAULT;
 	if (!wire.max_members)
@@ -75,8 +87,9 @@ static int handshake(struct archive_job *job, struct err *e)
 	int r = sync_expect(job->sock, peer, ARCHIVE_STEP_UNSHARED, NULL, e);
 	if (r < 0)
 		return r;
-	struct idmap_job map_job;
-	r = idmap_start(&job->map, job->child.pid, &map_job, e);
+	struct idmap_job map_job = IDMAP_JOB_NONE;
+	if (!is_plain(&job->map))
+		r = idmap_start(&job->map, job->child.pid, &map_job, e);
 	if (r == 0)
 		r = idmap_finish(&map_job, e);
 	if (r == 0)

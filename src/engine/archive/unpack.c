@@ -97,6 +97,7 @@ int unpack_work(const struct archive_work *w, struct archive_unpacked *ret, stru
 	*place = (struct place){
 		.sidecarfd = w->sidecarfd,
 		.map = &w->wire->map,
+		.plain = w->wire->plain,
 		.lowerfds = w->lowerfds,
 		.nlower = w->wire->nlower,
 	};

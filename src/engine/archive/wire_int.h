@@ -21,6 +21,7 @@ struct archive_wire {
 	bool has_sidecar;
 	bool has_feed;
 	bool no_sync;
+	bool plain; /* no user namespace can be had: see role_plain_int.h */
 };
 
 static_assert(sizeof(struct archive_wire) <= SYNC_DATA_MAX, "the request must fit one message");

@@ -27,10 +27,11 @@
 #include "rl/base/mem.h"
 #include "rl/engine/store_check.h"
 #include "rl/kern/idmap.h"
+#include "rl/kern/probe.h"
 #include "rl/model/imgref.h"
 #include "store_int.h"
 
-enum { PINS_MAX = 64 << 20 };
+enum { PINS_MAX = 64 << 20, OPEN_UP_DEPTH_MAX = 1024 };
 
 struct marks {
 	struct strv blobs;   /* hex */
@@ -416,6 +417,22 @@ static int remove_in_userns(void *arg)
 	return 1;
 }
 
+/* The caller may change the mode of what is the caller's: without namespaces nothing else is in the store. */
+static void open_up(int dirfd, const char *name, unsigned depth)
+{
+	struct stat st;
+	if (depth > OPEN_UP_DEPTH_MAX || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	if ((st.st_mode & 0700) != 0700)
+		(void)!fchmodat(dirfd, name, (st.st_mode & 07777) | 0700, 0);
+	autofd int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autostrv struct strv names = STRV_INIT;
+	if (fd < 0 || io_list_dir(fd, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; i < names.count; i++)
+		open_up(fd, names.items[i], depth + 1);
+}
+
 int store_remove_tree(int dirfd, const char *path, struct err *e)
 {
 	struct err cause = ERR_INIT;
@@ -429,6 +446,11 @@ int store_remove_tree(int dirfd, const char *path, struct err *e)
 	struct proc_child child = PROC_CHILD_NONE;
 	struct removal removal = {.dirfd = dirfd, .path = path};
 	r = idmap_detect(false, &map, e);
+	if (r >= 0 && probe_userns() != 0) {
+		open_up(dirfd, path, 0);
+		if (io_remove_tree(dirfd, path, NULL) >= 0)
+			return 0;
+	}
 	if (r >= 0)
 		r = userns_spawn(&map, 0, remove_in_userns, &removal, &child, e);
 	if (r >= 0)
