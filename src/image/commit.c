@@ -21,6 +21,7 @@
 #include "rl/base/io.h"
 #include "rl/base/json.h"
 #include "rl/base/mem.h"
+#include "rl/kern/probe.h"
 #include "rl/model/imgref.h"
 
 enum { REQUEST_MAX = 64 << 20 };
@@ -131,6 +132,28 @@ static void found_while_packing(const struct archive_packed *p, struct archive_u
 	memcpy(u->diffid, p->diffid, sizeof(u->diffid));
 }
 
+static int open_blob_again(void *arg, struct err *e)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *(const int *)arg);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "open the blob") : fd;
+}
+
+static int make_layer_in_turn(struct piece *p, int blobfd, const char *what, struct layer_new *ret, struct err *e)
+{
+	struct commit *k = p->commit;
+	int r = pack_piece(p, blobfd, e);
+	if (r < 0)
+		return r;
+	const struct layer_source source = {
+		.open = open_blob_again, .arg = &blobfd, .what = what, .total = p->packed.blob_size};
+	r = layer_unpack_once(k->c, &k->w, &source, 0, NULL, ret, e);
+	if (r >= 0 && !str_eq(ret->result.diffid, p->packed.diffid))
+		r = err_set(e, EBADMSG, "the layer changed between packer and unpacker");
+	return r < 0 ? r : layer_write_info(&k->w, ret->dir, &ret->result, false, e);
+}
+
 /* Blob in blobfd; the layer, if there is one, in *ret. */
 static int make_layer(struct piece *p, int blobfd, const char *what, struct layer_new *ret, struct err *e)
 {
@@ -147,6 +170,9 @@ static int make_layer(struct piece *p, int blobfd, const char *what, struct laye
 	}
 	if (str_after(k->c->map.key, "keep"))
 		return pack_piece(p, blobfd, e);
+	/* One user namespace at a time: first the one, then the other. */
+	if (probe_sysctl("user/max_user_namespaces", 2) == 1)
+		return make_layer_in_turn(p, blobfd, what, ret, e);
 	const struct layer_maker maker = {.make = pack_piece, .arg = p, .teefd = blobfd, .what = what};
 	r = layer_unpack_made(k->c, &k->w, &maker, ret, e);
 	if (r >= 0 &&

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,9 +79,9 @@ int volume_import_verb(struct image_ctx *c, struct err *e)
 	if (dir < 0)
 		return err_sys(e, errno, "open %s", c->args.items[1]);
 	/* Owners that this map cannot have are forgotten, as they are in a volume that a container writes. */
-	autofd int sidecar = memfd_create("sidecar", MFD_CLOEXEC);
+	autofd int sidecar = io_memory_file("sidecar", e);
 	if (sidecar < 0)
-		return err_sys(e, errno, "memory file");
+		return sidecar;
 	struct archive_unpacked unpacked;
 	const struct archive_unpack req = {
 		.program = c->program,

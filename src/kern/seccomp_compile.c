@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,10 +76,10 @@ static int add_rule(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct
 /* libseccomp 2.5 exports to a descriptor only. */
 static int export_program(scmp_filter_ctx ctx, struct seccomp_program *ret_program, struct err *e)
 {
-	autofd int fd = memfd_create("seccomp", MFD_CLOEXEC);
+	autofd int fd = io_memory_file("seccomp", e);
 	struct stat st;
 	if (fd < 0)
-		return err_sys(e, errno, "memfd_create");
+		return fd;
 	int r = seccomp_export_bpf(ctx, fd);
 	if (r < 0)
 		return err_sys(e, -r, "libseccomp: make the program");

@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,9 +160,9 @@ static int add_file(struct container *c, size_t n, const char *target, int fd, u
 
 static int memory_file(const char *text, size_t len, struct err *e)
 {
-	autofd int fd = memfd_create("rl", MFD_CLOEXEC);
+	autofd int fd = io_memory_file("rl", e);
 	if (fd < 0)
-		return err_sys(e, errno, "memfd_create");
+		return fd;
 	int r = io_write_all(fd, text, len, e);
 	return r < 0 ? r : take_fd(&fd);
 }

@@ -231,9 +231,9 @@ struct maker {
 
 static int maker_start(const struct export *x, const struct strv *argv, int stdin_fd, struct maker *m, struct err *e)
 {
-	*m = (struct maker){.child = PROC_CHILD_NONE, .said = memfd_create("said", MFD_CLOEXEC)};
+	*m = (struct maker){.child = PROC_CHILD_NONE, .said = io_memory_file("said", e)};
 	if (m->said < 0)
-		return err_sys(e, errno, "memfd_create");
+		return m->said;
 	int r = proc_spawn(&(struct proc_spawn){.path = x->program,
 						.argv = strv_argv(argv),
 						.fds = &x->outfd,

@@ -13,9 +13,9 @@ int image_request_fd(const json_t *doc, struct err *e)
 {
 	autostr struct str text = STR_INIT;
 	json_print(doc, false, &text);
-	autofd int fd = memfd_create("request", MFD_CLOEXEC);
+	autofd int fd = io_memory_file("request", e);
 	if (fd < 0)
-		return err_sys(e, errno, "memfd_create");
+		return fd;
 	int r = io_write_all(fd, text.buf, text.len, e);
 	if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = err_sys(e, errno, "seek");

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "oci_int.h"
@@ -24,9 +23,9 @@ static int state_file(const struct oci_record *rec, enum oci_status status, stru
 	autojson json_t *doc = oci_record_state(rec, status);
 	autostr struct str text = STR_INIT;
 	json_print(doc, false, &text);
-	autofd int fd = memfd_create("state", MFD_CLOEXEC);
+	autofd int fd = io_memory_file("state", e);
 	if (fd < 0)
-		return err_sys(e, errno, "memfd_create");
+		return fd;
 	int r = io_write_all(fd, text.buf, text.len, e);
 	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = err_sys(e, errno, "lseek");

@@ -70,4 +70,8 @@ int io_move_high(int fd, struct err *e) RL_CHECK;
 int io_set_cloexec(int fd, bool on, struct err *e) RL_CHECK;
 int io_set_nonblock(int fd, bool on, struct err *e) RL_CHECK;
 
+/* A nameless file, empty, open for reading and writing, for what passes between processes: in memory, or, where an outer
+ * filter refuses memfd_create, in the first of TMPDIR, /dev/shm, /tmp that takes one. */
+int io_memory_file(const char *what, struct err *e) RL_CHECK;
+
 #endif
