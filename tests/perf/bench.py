@@ -413,14 +413,19 @@ def section_build():
 
 EMULATE_BUILD = """FROM bench-large
 COPY sources.tar /src/
-RUN cd /src && tar xf sources.tar && cp -a tree copy && find copy -type f | wc -l
+RUN cd /src && tar xf sources.tar && cp -a tree copy && { chown -R www-data:www-data copy 2>/dev/null || :; } && find copy -type f | wc -l
+RUN cd /src && mkdir -p pkg/DEBIAN pkg/usr/share/bench && cp -a tree/data pkg/usr/share/bench && \\
+    printf 'Package: bench\\nVersion: 1\\nArchitecture: all\\nMaintainer: x <x@example.org>\\nDescription: x\\n' >pkg/DEBIAN/control && \\
+    printf '#!/bin/sh\\nuseradd --system bench 2>/dev/null\\nchown -R www-data /usr/share/bench 2>/dev/null\\n:\\n' >pkg/DEBIAN/postinst && chmod 755 pkg/DEBIAN/postinst && \\
+    dpkg-deb -Znone -b pkg bench.deb && dpkg -i bench.deb && rm -rf pkg
 RUN cd /src/tree/c && for f in *.c; do gcc -O1 -c $f || exit 1; done && ar rc libx.a *.o && \\
     install -d /usr/local/share/x && cp -a ../data/. /usr/local/share/x && rm -rf /src/copy && tar cf /src/out.tar /usr/local
 """
 
 
 def section_emulate():
-    """One user id: the same build with calls on owners answered and without; and the calls that are not."""
+    """One user id: the same build with calls on owners answered and without, where every chown to somebody else is tried
+    and fails; and the calls that are not."""
     archive = subprocess.run([f"{TOP}/tests/helpers/debian-image", "large"], stdout=subprocess.PIPE, text=True).stdout.strip()
     if not archive:
         return note("no Debian image with a compiler: emulation is not measured")
@@ -432,7 +437,7 @@ def section_emulate():
         with open(f"{context}/tree/c/f{n}.c", "w") as f:
             f.write("#include <stdio.h>\n#include <stdlib.h>\n" +
                     "".join(f"int f{n}_{k}(int a) {{ return printf(\"%d\", a + {k}); }}\n" for k in range(30)))
-        for k in range(10):
+        for k in range(40):
             with open(f"{context}/tree/data/{n % 20}/{n}-{k}", "w") as f:
                 f.write("x" * 2000)
     subprocess.run(["tar", "cf", "sources.tar", "tree"], cwd=context, check=True)
@@ -459,10 +464,25 @@ def section_emulate():
     shutil.rmtree(base, ignore_errors=True)
 
 
+def section_restricted():
+    """What a user without privileges meets first: the doctor, and this machine as an image."""
+    env = {}
+    if not works("rl doctor", ["rl", "doctor"], env) or not works("rl run host", ["rl", "run", "--rm", "host", "true"], env):
+        return
+    _, samples = timed({"doctor": (["rl", "doctor"], env)}, 3 if QUICK else 7, 3)
+    row("rl doctor", describe(samples["doctor"]), "-", f"{statistics.median(samples['doctor']):.0f} ms", "< 1000 ms",
+        statistics.median(samples["doctor"]) < 1000)
+    per_round, samples = timed({"host": (["rl", "run", "--rm", "host", "true"], env),
+                                "busybox": (["rl", "run", "--rm", "busybox", "true"], env)})
+    value = ratios(per_round["host"], per_round["busybox"])
+    row("rl run host true / rl run busybox true", describe(samples["host"]), describe(samples["busybox"]), f"{value:.2f}",
+        "<= 2.0", value <= 2.0)
+
+
 SECTIONS = {"start": section_start, "oci": section_oci, "network": section_network, "podman": section_podman,
             "memory": section_memory,
             "import": section_import, "throughput": section_throughput, "containers": section_containers,
-            "images": section_images, "build": section_build, "emulate": section_emulate}
+            "images": section_images, "build": section_build, "restricted": section_restricted, "emulate": section_emulate}
 
 
 def table():

@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh BUILD [SECTION...] - `make bench`: what rl does beside what its peers do, in the same minutes.
 #
-# Sections: start oci network podman memory import throughput containers images build emulate (default: all). Everything runs as an
+# Sections: start oci network podman memory import throughput containers images build restricted emulate (default: all). Everything runs as an
 # ordinary user (one made for this when root calls), from an installed tree. As root a mount namespace of our own gives
 # the peers what this machine may lack and changes nothing outside: a cgroup file system of one version (crun refuses a mixture) and a
 # /dev/net/tun that an ordinary user may open. Without root, rows whose peer does not work are said to be unmeasured.
