@@ -29,6 +29,7 @@ enum { FILL_COPIED = 1 };
 struct fill {
 	struct err error; /* shared with the child */
 	int result;
+	bool plain; /* no namespaces: a single layer needs no mount */
 	const struct strv *layers;
 	const char *path;
 	const char *data; /* a mount point for the stack must be looked up in the mount namespace it is for */
@@ -119,7 +120,7 @@ static int run_copy(struct fill *f, const struct idmap *map, struct err *e)
 	if (r < 0)
 		return r;
 	choose_owner(f, map ? map : &identity, &with);
-	r = userns_spawn(&with, CLONE_NEWNS, fill_child, f, &child, e);
+	r = userns_spawn_or_plain(&with, CLONE_NEWNS, fill_child, f, &f->plain, &child, e);
 	if (r == 0)
 		r = proc_wait_ok(&child, "the copy into the volume", e);
 	if (r < 0)

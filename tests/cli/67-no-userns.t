@@ -99,6 +99,15 @@ printf 'FROM img\nCOPY x /hard/below\n' >ctx/Through
 must_fail "a file of the image cannot be gone through" --status 125 --stderr 'not a directory' refused rl --root "$B" build -f ctx/Through ctx
 printf 'FROM img\nCOPY tree/y /w/\nCOPY tree /w/y/\n' >ctx/Kind
 like "what is no directory is not made one" "$(refused rl --root "$B" build -f ctx/Kind ctx 2>&1)" 'not a directory'
+# Containers that are made and not started.
+ok "a container is made, with a volume" refused rl --root "$B" create --name c --network none -v data:/data img /bin/sh
+must_fail "and not started" --status 125 --stderr max_user_namespaces refused rl --root "$B" start c
+is "diff" "$(refused rl --root "$B" diff c)" ""
+must_fail "a file that its mode closes to its owner cannot be exported, which is said" --status 125 --stderr 'ro/shut: Permission denied' refused rl --root "$B" export -o c.tar c
+ok "rm" refused rl --root "$B" rm c
+ok "a container of the built-in image" refused rl --root "$B" create --name b --network none busybox true
+ok "commit" refused rl --root "$B" commit b again
+is "of nothing is the image" "$(rl --root "$B" export again 2>/dev/null | tar -tf - | sort)" "$(rl --root "$B" export busybox 2>/dev/null | tar -tf - | sort)"
 printf 'FROM img\nRUN true\n' >ctx/Run
 must_fail "RUN is refused, with the limit" --status 125 --stderr max_user_namespaces refused rl --root "$B" build -f ctx/Run ctx
 ok "an image is removed with everything that was closed in it" refused bash -c "rl --root '$B' rmi -f img base built into && rl --root '$B' system prune -af"

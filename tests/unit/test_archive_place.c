@@ -321,6 +321,38 @@ static void test_lower(void)
 	end(&low);
 }
 
+static mode_t mode_at(const struct fixture *f, const char *path)
+{
+	struct stat st;
+	return fstatat(f->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ? (mode_t)-1 : st.st_mode & 07777;
+}
+
+/* Who has no CAP_DAC_OVERRIDE is kept out by modes like anybody else. */
+static void test_weak(void)
+{
+	struct fixture f;
+	struct err e = ERR_INIT;
+	begin(&f, NULL, 0);
+	f.p->weak = true;
+	const struct entry_xattr mark = {"user.mark", "x", 1};
+	struct entry dir = {.type = ENTRY_DIR, .path = "shut", .mode = 0555};
+	struct entry file = {
+		.type = ENTRY_FILE, .path = "shut/f", .mode = 0400, .size = 1, .xattrs = &mark, .nxattrs = 1};
+	struct entry again = {.type = ENTRY_DIR, .path = "open", .mode = 0500};
+	tap_ok(add(&f, &dir, NULL) == 0 && add(&f, &file, "x") == 0, "weak: a file goes into a directory of mode 0555");
+	tap_ok(mode_at(&f, "shut") == 0755, "weak: the directory can be written to until the end");
+	tap_ok(mode_at(&f, "shut/f") == 0400, "weak: the file has its mode at once");
+	int r = add(&f, &again, NULL);
+	again.mode = 0755;
+	tap_ok(r == 0 && add(&f, &again, NULL) == 0, "weak: a directory's second entry changes its mode");
+	autofd int fd = openat(f.root, "shut/f", O_RDONLY | O_CLOEXEC);
+	tap_ok(fd >= 0 && file_mode_last(f.p, fd, 0000, "f", &e) == 0 && mode_at(&f, "shut/f") == 0,
+	   "weak: a mode without rights for its owner comes last");
+	tap_ok(place_finish(f.p, &e) == 0 && mode_at(&f, "shut") == 0555, "weak: at the end it has its mode");
+	tap_ok(mode_at(&f, "open") == 0755, "weak: and so has the other one");
+	end(&f);
+}
+
 static int run_tests(void *arg)
 {
 	(void)arg;
@@ -333,6 +365,7 @@ static int run_tests(void *arg)
 	test_records();
 	test_sidecar();
 	test_lower();
+	test_weak();
 	/* Through exit handlers: a sanitizer looks for leaks there. */
 	exit(tap_done());
 }
