@@ -49,7 +49,7 @@ int volume_export_verb(struct image_ctx *c, struct err *e)
 	const struct archive_pack req = {
 		.map = &c->map,
 		.kind = ARCHIVE_PACK_MERGED,
-		.trust = ARCHIVE_TRUST_LOWER,
+		.trust = c->map.form == IDMAP_SINGLE ? ARCHIVE_TRUST_OWNERS : ARCHIVE_TRUST_LOWER,
 		.dirfds = &dir,
 		.ndirs = 1,
 		.outfd = out,
@@ -78,7 +78,7 @@ int volume_import_verb(struct image_ctx *c, struct err *e)
 	autofd int dir = open(c->args.items[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(e, errno, "open %s", c->args.items[1]);
-	/* Owners that this map cannot have are forgotten, as they are in a volume that a container writes. */
+	/* Owners that this map cannot have, where no attribute takes them, are forgotten. */
 	autofd int sidecar = io_memory_file("sidecar", e);
 	if (sidecar < 0)
 		return sidecar;

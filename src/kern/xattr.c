@@ -8,8 +8,10 @@
 #include "rl/kern/xattr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "rl/base/mem.h"
@@ -154,4 +156,14 @@ bool xattr_has_user(int dirfd)
 	 * tmpfs before 6.6 and NFS answer ENOTSUP. */
 	char byte;
 	return fgetxattr(dirfd, "user.rl.probe", &byte, 1) >= 0 || errno == ENODATA || errno == ERANGE;
+}
+
+bool xattr_identity(int dirfd, const char *path, bool follow, uint32_t *ret_major, uint32_t *ret_minor)
+{
+	struct statx sx;
+	if (statx(dirfd, path, follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &sx) < 0)
+		return false;
+	*ret_major = (uint32_t)sx.stx_ino;
+	*ret_minor = sx.stx_mask & STATX_BTIME ? (uint32_t)sx.stx_btime.tv_sec ^ sx.stx_btime.tv_nsec : 0;
+	return true;
 }

@@ -6,7 +6,7 @@
  *   owner_creds.c   whose ids a process has;  owner_ids.c  the calls on them
  *   owner_file.c    calls on files: to the right root, to the right function
  *   owner_path.c    a path or descriptor of the caller as a path of ours
- *   owner_record.c  true owners of files, kept and found
+ *   owner_record.c  true owners of files, kept and found;  owner_special.c  those of fifos and sockets
  *   owner_stat.c, owner_change.c, owner_make.c, owner_link.c, owner_xattr.c  the calls themselves
  *
  * Files. The true owner is the control record of rl/kern/xattr.h, in the same places where unpacking leaves it, so that
@@ -66,7 +66,7 @@ struct owner_record {
 };
 
 /* Files that can hold no xattr (fifos, sockets, file systems without): by what the kernel knows them as. For the life of
- * this process; the oldest makes room. */
+ * this process; the oldest makes room. Fifos and sockets have a record in their directory as well (owner_special.c). */
 enum { OWNER_TABLE_SIZE = 4096 };
 struct owner_entry {
 	uint64_t dev, ino;
@@ -83,7 +83,9 @@ struct owner {
 	uint64_t base; /* RLIMIT_LOCKS of set n is base + n */
 	struct creds *creds[CREDS_MAX];
 	size_t ncreds;
-	bool any_other_root; /* one of them has */
+	bool any_other_root;   /* one of them has */
+	bool any_special;      /* directories may hold records of fifos and sockets */
+	int64_t special_asked; /* when that was last looked up, in seconds */
 	struct owner_table table;
 	char paths[2][PATH_MAX + OWNER_PREFIX_MAX];
 	char record[XATTR_VALUE_MAX + 1]; /* the last one read */
@@ -209,6 +211,19 @@ int owner_record_drop(struct owner *o, struct owner_path *p, const struct stat *
 /* The record of a symlink goes from one name to another; where there is none, the other name has none afterwards. */
 enum owner_move { OWNER_MOVE, OWNER_COPY, OWNER_SWAP };
 void owner_record_move(struct owner *o, struct owner_path *from, struct owner_path *to, enum owner_move how);
+/* ---- owner_special.c ---- */
+static inline bool owner_is_special(mode_t mode)
+{
+	return S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+/* Is there any record of one in this container? */
+bool owner_any_special(struct owner *o);
+int owner_special_get(struct owner *o, const struct owner_path *p, const struct stat *st, struct owner_record *ret);
+int owner_special_set(struct owner *o, const struct owner_path *p, const struct stat *st,
+		      const struct xattr_stat *want);
+/* The group of what is made at `p`: that of its directory where that has set-group-id. false: its maker's.
+ * as_root: its maker has group 0, so only another one matters. */
+bool owner_inherits(struct owner *o, struct owner_path *p, bool as_root, uint32_t *ret_gid);
 int owner_stat(const struct owner_path *p, struct stat *ret);
 bool owner_is_symlink(const struct owner_path *p);
 /* Reached through /proc/self/exe, which is us. */

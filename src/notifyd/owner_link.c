@@ -1,5 +1,5 @@
 /*
- * owner_link.c - symlinks under new names: their records lie in the directory and have to follow.
+ * owner_link.c - symlinks, fifos and sockets under new names: their records lie in the directory and have to follow.
  *
  * A record that was left behind when its symlink was removed is about nothing, until there is a symlink of that name
  * again; every way to make one comes through here and removes it. So unlink need not be trapped.
@@ -26,6 +26,15 @@ static int find_two(struct owner_job *j, struct owner_path *from, struct owner_p
 		     : owner_path_at(j, 1, at ? a[2] : (uint64_t)AT_FDCWD, at ? a[3] : a[1], AT_SYMLINK_NOFOLLOW, to);
 }
 
+/* Symlinks, and where there are records of such, fifos and sockets. */
+static bool has_record_by_name(struct owner *o, const struct owner_path *p)
+{
+	struct stat st;
+	if (!owner_any_special(o))
+		return owner_is_symlink(p);
+	return !p->follow && owner_stat(p, &st) == 0 && (S_ISLNK(st.st_mode) || owner_is_special(st.st_mode));
+}
+
 int64_t owner_do_rename(struct owner_job *j)
 {
 	struct owner_path from;
@@ -35,7 +44,7 @@ int64_t owner_do_rename(struct owner_job *j)
 	if (find_two(j, &from, &to, &flags) < 0)
 		return NOTIFYD_CONTINUE;
 	bool swaps = !link_call && (flags & RENAME_EXCHANGE);
-	if (!owner_is_symlink(&from) && !(swaps && owner_is_symlink(&to)))
+	if (!has_record_by_name(j->o, &from) && !(swaps && has_record_by_name(j->o, &to)))
 		return NOTIFYD_CONTINUE;
 	if (!owner_is_valid(j))
 		return -ESRCH;
@@ -54,7 +63,7 @@ int64_t owner_do_symlink(struct owner_job *j)
 	struct owner_path p;
 	const struct stat st = {.st_mode = S_IFLNK | 0777};
 	const struct creds *c = owner_creds(j);
-	const struct xattr_stat want = {
+	struct xattr_stat want = {
 		.uid = c->ids[OWN_USER][ID_FS],
 		.gid = c->ids[OWN_GROUP][ID_FS],
 		.mode = S_IFLNK | 0777,
@@ -66,7 +75,10 @@ int64_t owner_do_symlink(struct owner_job *j)
 		return -ESRCH;
 	if (symlink(j->o->value, p.text) < 0)
 		return -errno;
-	if (creds_makes_as_root(c))
+	uint32_t gid;
+	if (owner_inherits(j->o, &p, creds_makes_as_root(c), &gid))
+		want.gid = gid;
+	if (want.uid == 0 && want.gid == 0)
 		return owner_record_drop(j->o, &p, &st);
 	return owner_record_set(j->o, &p, &st, &want, NULL, 0);
 }

@@ -2,7 +2,8 @@
  * owner_make.c - device nodes that the kernel does not make for us, and new files of processes that are not root.
  *
  * A device is an empty regular file with a record, as the unpacker leaves it. What root makes is root's without a
- * record, so those calls go on in the kernel. For anybody else the file is made here, given its record, and handed over.
+ * record, so those calls go on in the kernel. For anybody else, and in a set-group-id directory of another group, the file
+ * is made here, given its record, and handed over.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,8 @@ struct making {
 	uint64_t dev;
 	int flags; /* of open */
 	const struct creds *creds;
+	bool inherits; /* the directory's group */
+	uint32_t gid;
 };
 
 static int find(struct owner_job *j, struct making *m)
@@ -70,7 +73,7 @@ static int record_of(struct owner_job *j, struct making *m)
 	struct stat st;
 	struct xattr_stat want = {
 		.uid = m->creds->ids[OWN_USER][ID_FS],
-		.gid = m->creds->ids[OWN_GROUP][ID_FS],
+		.gid = m->inherits ? m->gid : m->creds->ids[OWN_GROUP][ID_FS],
 		.mode = m->mode,
 	};
 	if (is_device(m->mode))
@@ -103,8 +106,6 @@ static int64_t do_node(struct owner_job *j, struct making *m)
 /* open with O_CREAT: only a file that is not there yet is ours to make. */
 static int64_t do_open(struct owner_job *j, struct making *m)
 {
-	if (!(m->flags & O_CREAT) || (m->flags & (O_PATH | O_DIRECTORY)))
-		return NOTIFYD_CONTINUE;
 	m->mode &= ~owner_umask(j);
 	if (!owner_is_valid(j))
 		return -ESRCH;
@@ -122,11 +123,13 @@ int64_t owner_do_make(struct owner_job *j)
 {
 	struct making m = {.creds = owner_creds(j)};
 	bool opens = j->call == OWNER_OPEN || j->call == OWNER_OPENAT || j->call == OWNER_CREAT;
-	bool makes_node = j->call == OWNER_MKNOD || j->call == OWNER_MKNODAT;
-	/* Before anything is read: the common case. */
-	if (creds_makes_as_root(m.creds) && !makes_node)
+	if (find(j, &m) < 0)
 		return NOTIFYD_CONTINUE;
-	if (find(j, &m) < 0 || (creds_makes_as_root(m.creds) && !is_device(m.mode)))
+	if (opens && (!(m.flags & O_CREAT) || (m.flags & (O_PATH | O_DIRECTORY))))
+		return NOTIFYD_CONTINUE;
+	m.inherits = owner_inherits(j->o, &m.path, creds_makes_as_root(m.creds), &m.gid);
+	/* The common case: what root makes is root's, and the kernel makes it so. */
+	if (creds_makes_as_root(m.creds) && !is_device(m.mode) && !m.inherits)
 		return NOTIFYD_CONTINUE;
 	return opens ? do_open(j, &m) : do_node(j, &m);
 }

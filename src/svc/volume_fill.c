@@ -29,6 +29,7 @@ enum { FILL_COPIED = 1 };
 struct fill {
 	struct err error; /* shared with the child */
 	int result;
+	unsigned keep;
 	bool plain; /* no namespaces: a single layer needs no mount */
 	const struct strv *layers;
 	const char *path;
@@ -37,6 +38,12 @@ struct fill {
 	uid_t give_uid; /* an owner for _data itself, where the image has no such directory; (uid_t)-1: as it is */
 	gid_t give_gid;
 };
+
+/* With one id true owners are in records, and a container that emulates them shows them. */
+static unsigned keep_records(const struct idmap *map)
+{
+	return map->form == IDMAP_SINGLE ? TREE_LAYER : 0;
+}
 
 /* The image's root directory as a container sees it. */
 static int open_stack(const struct fill *f, struct err *e)
@@ -73,7 +80,7 @@ static int copy_up(struct fill *f, struct err *e)
 		log_debug(LOG_STORE, "nothing to copy: %s", why.text);
 		return 0;
 	}
-	int r = tree_copy(from, f->fill, 0, &stats, e);
+	int r = tree_copy(from, f->fill, f->keep, &stats, e);
 	if (r < 0)
 		return err_ctx(e, "copy %s of the image", f->path);
 	if (stats.skipped)
@@ -120,6 +127,7 @@ static int run_copy(struct fill *f, const struct idmap *map, struct err *e)
 	if (r < 0)
 		return r;
 	choose_owner(f, map ? map : &identity, &with);
+	f->keep = keep_records(&with);
 	r = userns_spawn_or_plain(&with, CLONE_NEWNS, fill_child, f, &f->plain, &child, e);
 	if (r == 0)
 		r = proc_wait_ok(&child, "the copy into the volume", e);
@@ -211,6 +219,8 @@ struct merge {
 	struct err error; /* shared with the child */
 	int result;
 	int from, to; /* O_PATH: only the child may be able to read them */
+	unsigned keep;
+	bool plain;
 };
 
 static int merge_child(void *arg)
@@ -223,7 +233,7 @@ static int merge_child(void *arg)
 	if (from < 0 || to < 0)
 		m->result = err_sys(&m->error, errno, "open the volume");
 	else
-		m->result = tree_copy(from, to, TREE_REPLACE, &stats, &m->error);
+		m->result = tree_copy(from, to, TREE_REPLACE | m->keep, &stats, &m->error);
 	return 0;
 }
 
@@ -237,8 +247,8 @@ static int merge_fill(struct volume_lease *lease, const struct idmap *map, struc
 	struct merge *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (m == MAP_FAILED)
 		return err_sys(e, errno, "shared memory");
-	*m = (struct merge){.from = from, .to = to};
-	int r = userns_spawn(map, 0, merge_child, m, &child, e);
+	*m = (struct merge){.from = from, .to = to, .keep = keep_records(map)};
+	int r = userns_spawn_or_plain(map, 0, merge_child, m, &m->plain, &child, e);
 	if (r == 0)
 		r = proc_wait_ok(&child, "the copy into the volume", e);
 	if (r == 0 && m->result < 0) {

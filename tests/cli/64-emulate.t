@@ -67,7 +67,7 @@ enosys --errno EPERM seccomp rl run --rm --network none -u 33 busybox id -u >out
 like "without listeners that is said" "$(cat err)" 'cannot be answered here: Operation not permitted'
 
 # --- a container that runs
-rl run -d --name c --network none --emulate=full busybox sleep 1000 >/dev/null 2>&1
+rl run -d --name c --network none --emulate=full -v "$T/emulated:/emulated:ro" busybox sleep 1000 >/dev/null 2>&1
 is "exec is who it is asked to be" "$(rl exec -u 33 c id -u 2>/dev/null)" 33
 is "and root otherwise" "$(rl exec c id -u 2>/dev/null)" 0
 is "what one made, another sees" "$(rl exec -u 33 c touch /tmp/made 2>/dev/null; rl exec c stat -c %u /tmp/made 2>/dev/null)" 33
@@ -75,7 +75,45 @@ is "what an exec leaves behind stays who it was" "$(rl exec -u 33 c sh -c '(slee
 rl restart -t 0 c >/dev/null 2>&1
 is "and so it is after a restart" "$(rl exec -u 33 c id -u 2>/dev/null; rl exec c stat -c %u /tmp/made 2>/dev/null)" "33
 33"
+# What no attribute can be put on.
+rl exec c sh -c 'cd /tmp; mkfifo p q; chown 41:42 p; chown 43 q; ln -s p to-p' 2>/dev/null
+rl exec -u 45 c mkfifo /tmp/mine 2>/dev/null
+rl exec c sh -c 'cd /tmp; /emulated socket sock; chown 46:47 sock; mv q r; rm -f gone; mkfifo gone; chown 48 gone; rm gone; mkfifo gone' 2>/dev/null
+want_special="p 41:42
+r 43:0
+mine 45:0
+sock 46:47
+gone 0:0
+p 41:42"
+special() { rl exec c sh -c 'cd /tmp; stat -c "%n %u:%g" p r mine sock gone; stat -L -c "p %u:%g" to-p' 2>/dev/null; }
+is "owners of fifos and sockets are seen by others of the container, through renames and symlinks, and not by new ones of a name" "$(special)" "$want_special"
+rl restart -t 0 c >/dev/null 2>&1
+is "and after a restart, when nobody of those who set them is left" "$(special)" "$want_special"
+is "they are exported" "$(rl export c 2>/dev/null | tar --numeric-owner -tv | awk '$6 ~ /tmp\/(p|r|mine|gone)$/ { sub(".*/", "", $6); print $6, $2 }' | sort | xargs)" "gone 0/0 mine 45/0 p 41/42 r 43/0"
+ok "and committed" rl commit -q c special
+is "as its image shows inside" "$(run --emulate=full special stat -c %n:%u:%g /tmp/p /tmp/r /tmp/mine | xargs)" "/tmp/p:41:42 /tmp/r:43:0 /tmp/mine:45:0"
+
+# Set-group-id directories, and copying.
+is "what is made in a set-group-id directory has its group, whoever makes it" "$(rl exec c sh -c 'mkdir /g; chown 0:50 /g; chmod 2777 /g; cd /g; echo r >r; mkdir d; mkfifo p; ln -s x l; echo again >>r; stat -c "%n %u:%g" r d p l; stat -c %A d; cat r; touch d/deep; stat -c %g d/deep' 2>/dev/null; rl exec -u 7:8 c sh -c 'cd /g; touch u; mkdir v; touch v/w; stat -c "%n %u:%g" u v v/w' 2>/dev/null)" "r 0:50
+d 0:50
+p 0:50
+l 0:50
+drwxr-sr-x
+r
+again
+50
+u 7:50
+v 7:50
+v/w 7:50"
+is "cp -a makes a copy of everything, owners of links, fifos and devices included" "$(rl exec c sh -c 'mkdir -p /from/sub; cd /from; echo x >f; chown 1:2 f; chmod 4750 f; ln -s f l; chown -h 3:4 l; mkfifo p; chown 5:6 p; mknod dev c 1 3; chown 7:8 dev; chmod 640 dev; ln f hard; chown 9:10 sub; chmod 2711 sub; touch sub/in; cp -a /from /to; (cd /from && find . | sort | xargs stat -c "%n %F %u:%g %a %t:%T") >/a; (cd /to && find . | sort | xargs stat -c "%n %F %u:%g %a %t:%T") >/b; wc -l </a; cmp /a /b && echo same' 2>/dev/null | xargs)" "8 same"
 rl rm -f c >/dev/null 2>&1
+rl run --rm --network none --emulate=full -v kept:/v busybox sh -c 'cd /v; echo x >f; chown 61:62 f; ln -s f l; chown -h 63:64 l; mkfifo p; chown 65:66 p; mkdir d; chown 67 d; mknod n c 1 3' 2>/dev/null
+is "owners in volumes are exported, devices that are none are not" "$(rl volume export kept 2>/dev/null | tar --numeric-owner -tv | awk '{ print $6, $1, $2 }' | grep -v '^\./ ' | sort | xargs)" "d/ drwxr-xr-x 67/0 f -rw-r--r-- 61/62 l lrwxrwxrwx 63/64 n -rw-r--r-- 0/0 p prw-r--r-- 65/66"
+rl volume export -o kept.tar kept 2>/dev/null
+rl volume create again >/dev/null && rl volume import again kept.tar >/dev/null 2>&1
+is "and imported again" "$(rl run --rm --network none --emulate=full -v again:/v busybox stat -c %n:%u:%g /v/f /v/l /v/p /v/d 2>/dev/null | xargs)" "/v/f:61:62 /v/l:63:64 /v/p:65:66 /v/d:67:0"
+printf 'FROM busybox\nRUN mkdir -p /srv && touch /srv/f && chown 71:72 /srv /srv/f\n' >Volfile && mkdir -p nothing && rl build -q -t withdir -f Volfile nothing >/dev/null 2>&1
+is "what a volume gets from the image keeps its owners" "$(rl run --rm --network none --emulate=full -v srv:/srv withdir stat -c %n:%u:%g /srv /srv/f 2>/dev/null | xargs)" "/srv:71:72 /srv/f:71:72"
 rl run -d --name h --network none --emulate=full --health-cmd 'test $(id -u) = 0' busybox sleep 1000 >/dev/null 2>&1
 ok "a health check is answered too" rl healthcheck run h
 rl rm -f h >/dev/null 2>&1

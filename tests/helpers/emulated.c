@@ -27,8 +27,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -312,6 +314,15 @@ static int pointers(void)
 	return 0;
 }
 
+/* bind is nobody's call but the kernel's. */
+static int make_socket(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	return fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -328,6 +339,8 @@ int main(int argc, char **argv)
 		return limit();
 	if (strcmp(what, "attr") == 0 && argc > 3)
 		return attr(argv[2], argv[3], argv[4]);
+	if (strcmp(what, "socket") == 0 && argc > 2)
+		return make_socket(argv[2]);
 	if (strcmp(what, "pointers") == 0)
 		return pointers();
 	if (strcmp(what, "race-path") == 0 && argc > 4)

@@ -169,6 +169,8 @@ enum archive_trust {
 	ARCHIVE_TRUST_RECORDS, /* control records were written by us: unpacked layers */
 	ARCHIVE_TRUST_LOWER,   /* dirs[0] is a payload's writable layer: its records count only if they are those of
 	                          the same path below (a copied-up file) */
+	ARCHIVE_TRUST_OWNERS,  /* a volume, which anybody may have written to: whose a file is is believed, not what it
+	                          stands for nor what attributes it has */
 	ARCHIVE_TRUST_UPPER,   /* dirs[0] is a writable layer where rl-notifyd wrote the records and kept the payload
 				  from it: as TRUST_RECORDS, and it may be scrubbed */
 };

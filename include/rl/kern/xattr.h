@@ -73,6 +73,11 @@ int xattr_record_next(const char *record, size_t len, size_t *pos, const char **
 /* Name of the attribute of the parent that holds the record of its entry `name`; false when the name is too long. */
 bool xattr_at_name(const char *name, char ret[256]);
 
+/* A fifo or socket has its record in its directory too. Its name may come to mean another one without anybody's notice, so
+ * major and minor say which it is: these two numbers of the file itself, which stay when it is renamed, and are the same in
+ * an overlay and below it. false: there is no such file. */
+bool xattr_identity(int dirfd, const char *path, bool follow, uint32_t *ret_major, uint32_t *ret_minor);
+
 /* All attribute names of an open file, NUL-separated in out. */
 int xattr_list(int fd, struct str *out, struct err *e) RL_CHECK;
 /* One value appended to out. Returns 1 if there is one, 0 if not. */

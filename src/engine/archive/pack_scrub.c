@@ -25,9 +25,10 @@ static int is_kept_record(const struct pack_walk *w, int fd, const char *dir, co
 	struct stat st;
 	if (!entry)
 		return 0;
-	/* Of a symlink that is still there. */
+	/* Of a symlink or fifo that is still there. */
 	if (w->req->trust == ARCHIVE_TRUST_UPPER)
-		return fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+		return fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		       (S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode));
 	autofree char *path = *dir ? xasprintf("%s/%s", dir, entry) : xstrdup(entry);
 	autostr struct str here = STR_INIT;
 	autostr struct str below = STR_INIT;

@@ -256,8 +256,8 @@ static int sort_xattrs(struct str *xattrs, struct err *e)
 }
 
 /* Put what the record says over what stat says, and its xattrs to the others. */
-static int apply_record(struct pack_node *n, const struct str *record, const struct stat *st, struct str *xattrs,
-			struct err *e)
+static int apply_record(struct pack_node *n, const struct str *record, const struct stat *st, bool only_owner,
+			struct str *xattrs, struct err *e)
 {
 	struct xattr_stat s;
 	int pos = xattr_record_parse(record->buf, record->len, &s, e);
@@ -265,6 +265,8 @@ static int apply_record(struct pack_node *n, const struct str *record, const str
 		return pos;
 	n->uid = s.uid;
 	n->gid = s.gid;
+	if (only_owner)
+		return 0;
 	if ((s.mode & S_IFMT) != (st->st_mode & S_IFMT)) {
 		/* Only an empty file stands for something else; anything but that was a lie or was overwritten. */
 		bool stands_for = S_ISCHR(s.mode) || S_ISBLK(s.mode) || S_ISFIFO(s.mode);
@@ -281,6 +283,15 @@ static int apply_record(struct pack_node *n, const struct str *record, const str
 	return sort_xattrs(xattrs, e);
 }
 
+/* A fifo's record may be left over from another one of its name. */
+static bool is_about(int dirfd, const char *name, const struct str *record)
+{
+	struct xattr_stat s;
+	uint32_t id[2];
+	return xattr_record_parse(record->buf, record->len, &s, NULL) >= 0 && S_ISFIFO(s.mode) &&
+	       xattr_identity(dirfd, name, false, &id[0], &id[1]) && s.major == id[0] && s.minor == id[1];
+}
+
 /* Fill xattrs and what the record changes. fd: the object, or -1; dirfd holds the records of symlinks. */
 static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int fd, const struct stat *st,
 			 struct pack_node *n, struct str *xattrs, struct err *e)
@@ -290,8 +301,10 @@ static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int
 	int r = 0;
 	if (fd >= 0)
 		r = collect_xattrs(fd, xattrs, &record, e);
-	else if (S_ISLNK(st->st_mode) && xattr_at_name(last_name(n->path), at_name))
+	else if ((S_ISLNK(st->st_mode) || S_ISFIFO(st->st_mode)) && xattr_at_name(last_name(n->path), at_name))
 		r = xattr_get(dirfd, at_name, &record, e);
+	if (r > 0 && S_ISFIFO(st->st_mode) && !is_about(dirfd, last_name(n->path), &record))
+		str_cut(&record, 0);
 	if (r < 0)
 		return r;
 	const char *side;
@@ -306,7 +319,7 @@ static int read_metadata(const struct pack_walk *w, size_t layer, int dirfd, int
 		r = scrubbed < 0 ? scrubbed : r;
 	}
 	if (r > 0)
-		r = apply_record(n, &record, st, xattrs, e);
+		r = apply_record(n, &record, st, w->req->trust == ARCHIVE_TRUST_OWNERS, xattrs, e);
 	if (r < 0)
 		return err_ctx(e, "%s", n->path);
 	n->xattrs = xattrs;
