@@ -79,7 +79,7 @@ LIMIT_SETTERS(X)
 	LIMIT_ROW(T, M, H, "cgroup-parent", 0, "PATH", cgroup_parent, "slice or directory to make the cgroup in",      \
 		  .complete = 0),                                                                                      \
 		LIMIT_ROW(T, M, H, "cgroups", 0, "MODE", cgroups, "enabled: one even without a limit; disabled: none", \
-			  .complete = COMPLETE_CHOICES, .choices = "enabled disabled no-conmon"),                      \
+			  .complete = COMPLETE_CHOICES, .choices = "enabled disabled no-conmon split"),                \
 	{                                                                                                              \
 		.name = "require-limits", OPT_GENERIC(opt_set_bool, T, M.required), .group = H,                        \
 		.help = "refuse to start if a limit cannot be enforced"                                                \

@@ -23,6 +23,8 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 
+static const char supervisor_name[] = "supervisor";
+
 enum { ID_CHARS = 12, EVACUATE_ROUNDS = 20 };
 
 static void say(struct str *why, const char *fmt, const char *a, const char *b)
@@ -252,12 +254,34 @@ static int fill_scope(const struct cgroup_ask *a, const char *scope, struct cgro
 	return 1;
 }
 
+/* A service with Delegate=yes gives us its cgroup: nothing but what runs the container is in it. The leaf stays, since we
+ * are in it as long as we live; systemd removes it with the service. */
+static int try_split(const struct cgroup_ask *a, const struct cgroup_host *h, struct cgroup_made *m)
+{
+	char pid[16];
+	if (!h->v2_own) {
+		say(&m->why, "%scgroup v2 is not mounted%s", "", "");
+		return 0;
+	}
+	/* Another container of the same service has put us there. */
+	bool is_split = str_eq(path_base(h->v2_own), supervisor_name);
+	autofree char *base = is_split ? path_dir(h->v2_own) : xstrdup(h->v2_own);
+	autofree char *supervisor = xasprintf("%s/%s", base, supervisor_name);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	int r = mkdir(supervisor, 0755) < 0 && errno != EEXIST ? -errno : cgroup_write(supervisor, "cgroup.procs", pid);
+	if (r < 0) {
+		say(&m->why, "%s: %s", base, strerrordesc_np(-r));
+		return 0;
+	}
+	return try_v2_dir(a, h, base, m);
+}
+
 void cgroup_request(const struct cgroup_ask *a, struct cgroup_job *ret_job)
 {
 	struct cgroup_job job = CGROUP_JOB_NONE;
 	autostr struct str why = STR_INIT;
 	/* A path is a place in the file system; only systemd knows slices. */
-	if (!a->parent || str_ends(a->parent, ".slice"))
+	if (!a->split && (!a->parent || str_ends(a->parent, ".slice")))
 		cgroup_scope_request(a, &job, &why);
 	if (why.len)
 		log_debug(LOG_RUN, "no scope: %s", why.buf);
@@ -275,18 +299,21 @@ int cgroup_make(const struct cgroup_ask *a, struct cgroup_job *job, struct cgrou
 	}
 	autofree char *scope = NULL;
 	int made = job->bus ? cgroup_scope_wait(job, &h, &scope, &m.why) : 0;
-	if (!job->bus && made == 0 && !m.why.len && !a->parent)
+	if (a->split)
+		made = try_split(a, &h, &m);
+	else if (!job->bus && made == 0 && !m.why.len && !a->parent)
 		say(&m.why, "%sno systemd to ask for a scope%s", "", "");
-	if (made)
+	if (made && !a->split)
 		made = fill_scope(a, scope, &m);
-	if (!made)
+	if (!made && !a->split)
 		made = try_directory(a, &h, &m);
-	if (!made)
+	if (!made && !a->split)
 		made = try_v1(a, &h, &m);
 	cgroup_cancel(job);
 	cgroup_host_free(&h);
-	if (!made && a->parent) {
-		err_set(e, EACCES, "--cgroup-parent %s: %s", a->parent, m.why.buf);
+	if (!made && (a->parent || a->split)) {
+		err_set(e, EACCES, "%s%s: %s", a->split ? "--cgroups=split" : "--cgroup-parent ",
+			a->split ? "" : a->parent, m.why.buf);
 		cgroup_made_free(&m);
 		return -EACCES;
 	}

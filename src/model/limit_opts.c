@@ -277,8 +277,10 @@ int limit_opts_cgroups(struct limit_opts *l, const char *value, struct err *e)
 		l->mode = CGROUPS_ENABLED;
 	else if (str_eq(value, "disabled"))
 		l->mode = CGROUPS_DISABLED;
+	else if (str_eq(value, "split"))
+		l->mode = CGROUPS_SPLIT;
 	else
-		return err_set(e, EINVAL, "--cgroups '%s': enabled, disabled or no-conmon is expected", value);
+		return err_set(e, EINVAL, "--cgroups '%s': enabled, disabled, no-conmon or split is expected", value);
 	return 0;
 }
 
@@ -300,6 +302,8 @@ int limit_opts_check(const struct limit_opts *l, struct err *e)
 	if (l->nano_cpus && (l->cpu_quota || l->cpu_period))
 		return err_set(e, EINVAL,
 			       "--cpus and --cpu-quota or --cpu-period set the same limit: give one of them");
+	if (l->mode == CGROUPS_SPLIT && l->parent)
+		return err_set(e, EINVAL, "--cgroups=split divides the cgroup rl is in: --cgroup-parent names another");
 	if (l->mode == CGROUPS_DISABLED && l->required)
 		return err_set(e, EINVAL, "--require-limits and --cgroups=disabled exclude each other");
 	return 0;

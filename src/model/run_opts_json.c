@@ -121,7 +121,7 @@ static const struct field option_fields[] = {
 	 .type = FIELD_INT,
 	 .offset = offsetof(O, limits.mode),
 	 .min = CGROUPS_AS_NEEDED,
-	 .max = CGROUPS_DISABLED},
+	 .max = CGROUPS_SPLIT},
 	FIELD_AS(O, FIELD_BOOL, "require_limits", limits.required),
 	FIELD(O, FIELD_STRV, host_access),
 	FIELD(O, FIELD_STRV, allow_net),

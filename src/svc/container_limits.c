@@ -92,7 +92,8 @@ int container_limits_translate(const struct limit_opts *o, struct cgroup_limits 
 
 static bool wants_cgroup(const struct limit_opts *o)
 {
-	return o->mode != CGROUPS_DISABLED && (o->mode == CGROUPS_ENABLED || o->parent || limit_opts_any(o));
+	return o->mode != CGROUPS_DISABLED &&
+	       (o->mode == CGROUPS_ENABLED || o->mode == CGROUPS_SPLIT || o->parent || limit_opts_any(o));
 }
 
 void container_limits_request(struct container *c)
@@ -101,7 +102,8 @@ void container_limits_request(struct container *c)
 	const struct cgroup_limits none = {.memory = 0};
 	if (!wants_cgroup(o) || c->o->explain)
 		return;
-	const struct cgroup_ask ask = {.id = c->id, .parent = o->parent, .limits = &none};
+	const struct cgroup_ask ask = {
+		.id = c->id, .parent = o->parent, .limits = &none, .split = o->mode == CGROUPS_SPLIT};
 	cgroup_request(&ask, &c->limits.job);
 }
 
@@ -197,7 +199,8 @@ static int make(struct container *c, const struct cgroup_limits *l, struct strv 
 {
 	const struct limit_opts *o = &c->o->limits;
 	struct container_limits *own = &c->limits;
-	const struct cgroup_ask ask = {.id = c->id, .parent = o->parent, .limits = l};
+	const struct cgroup_ask ask = {
+		.id = c->id, .parent = o->parent, .limits = l, .split = o->mode == CGROUPS_SPLIT};
 	if (o->mode == CGROUPS_DISABLED) {
 		str_adds(&own->made.why, "--cgroups=disabled");
 		all_missing(l, missing, e);

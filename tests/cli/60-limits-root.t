@@ -59,6 +59,13 @@ if [ -n "$cpu" ] && [ -w "$cpu$(own cpu)" ]; then
 	if [ -n "$sets" ] && [ -w "$sets$(own cpuset)" ]; then
 		output_is "v1: --cpuset-cpus binds to a processor" "0" run --cpuset-cpus 0 busybox \
 			sh -c "awk '/Cpus_allowed_list/ { print \$2 }' /proc/self/status"
+		ok "v1: --cpuset-mems is taken" rl run -d --name node --network none --cpuset-mems 0 busybox sleep 1000
+		is "and set" "$(cat "$sets$(own cpuset)"/rl-*/cpuset.mems)" 0
+		ok "update --cpuset-cpus" rl update --cpuset-cpus 0 node
+		is "is there at once" "$(cat "$sets$(own cpuset)"/rl-*/cpuset.cpus)" 0
+		rl rm -f node >/dev/null
+		must_fail "a node of memory that is not there is the kernel's refusal" --status 125 --stderr '--cpuset-mems: the kernel refuses' \
+			run --cpuset-mems 99 busybox true
 		must_fail "a processor that is not there is the kernel's refusal, with the option" --status 125 \
 			--stderr '--cpuset-cpus: the kernel refuses' run --cpuset-cpus 4000 busybox true
 	else
@@ -71,11 +78,62 @@ fi
 blkio=$(mounted blkio)
 disk=$(lsblk -dno NAME,TYPE 2>/dev/null | awk '$2 == "disk" { print "/dev/" $1; exit }')
 if [ -n "$blkio" ] && [ -w "$blkio$(own blkio)" ] && [ -b "$disk" ]; then
-	ok "v1: --device-read-bps is taken" rl run -d --name reader --network none --device-read-bps "$disk:1m" busybox sleep 100
-	like "and set" "$(cat "$blkio$(own blkio)"/rl-*/blkio.throttle.read_bps_device)" ' 1048576'
+	number=$(lsblk -dno MAJ:MIN "$disk" | tr -d ' ')
+	at=$blkio$(own blkio)
+	has_it() { cat "$at"/rl-*/blkio."$1" 2>/dev/null; }
+	ok "v1: every limit of a disk is taken" rl run -d --name reader --network none --device-read-bps "$disk:1m" --device-write-bps "$disk:2m" \
+		--device-read-iops "$disk:30" --device-write-iops "$disk:40" busybox sleep 1000
+	is "--device-read-bps is set" "$(has_it throttle.read_bps_device)" "$number 1048576"
+	is "--device-write-bps is set" "$(has_it throttle.write_bps_device)" "$number 2097152"
+	is "--device-read-iops is set" "$(has_it throttle.read_iops_device)" "$number 30"
+	is "--device-write-iops is set" "$(has_it throttle.write_iops_device)" "$number 40"
+	ok "update changes one of them" rl update --device-read-bps "$disk:3m" reader
+	is "at once" "$(has_it throttle.read_bps_device)" "$number 3145728"
+	is "and leaves the others" "$(has_it throttle.write_iops_device)" "$number 40"
 	rl rm -f reader >/dev/null
+	# Only cgroups below the root have these files.
+	mkdir "$at/probe-$$"
+	weighs=$(ls "$at/probe-$$" | grep -c 'weight$')
+	rmdir "$at/probe-$$"
+	if [ "$weighs" != 0 ]; then
+		ok "v1: --blkio-weight is taken" rl run -d --name heavy --network none --blkio-weight 300 busybox sleep 1000
+		is "and set" "$(cat "$at"/rl-*/blkio*.weight | sort -u)" 300
+		ok "update --blkio-weight" rl update --blkio-weight 700 heavy
+		is "is there at once" "$(cat "$at"/rl-*/blkio*.weight | sort -u)" 700
+		rl rm -f heavy >/dev/null
+		# A disk that the weighing scheduler does not have is the kernel's refusal.
+		if rl run -d --name disk --network none --blkio-weight-device "$disk:400" busybox sleep 1000 >/dev/null 2>err; then
+			like "--blkio-weight-device is set" "$(cat "$at"/rl-*/blkio*.weight_device)" "$number 400"
+		else
+			like "--blkio-weight-device is refused with the kernel's words, where the disk has no such scheduler" "$(cat err)" '--blkio-weight-device: the kernel refuses'
+		fi
+		rl rm -f disk >/dev/null 2>&1
+	else
+		must_fail "v1: --blkio-weight is refused by name where no scheduler weighs" --status 125 --stderr '--blkio-weight.*--require-limits' \
+			run --blkio-weight 300 --require-limits busybox true
+	fi
 else
-	skip "v1: --device-read-bps is taken" "no writable v1 blkio hierarchy or no disk"
+	skip "v1: every limit of a disk is taken" "no writable v1 blkio hierarchy or no disk"
+fi
+
+# cgroup v1 has no files of v2's names.
+if [ -n "$cpu" ] && [ -w "$cpu$(own cpu)" ]; then
+	must_fail "v1: --cgroup-conf is refused by name" --status 125 --stderr '--cgroup-conf.*--require-limits' \
+		run --cpus 1 --cgroup-conf cpu.max=1000 --require-limits busybox true
+	ok "v1: --cgroup-parent is taken" rl run -d --name below --network none --cgroup-parent /rltest-$$/a --cpus 0.5 busybox sleep 1000
+	is "and is where the limit is" "$(cat "$cpu/rltest-$$/a"/rl-*/cpu.cfs_quota_us)" 50000
+	like "stats tells processor time and processes" "$(rl stats --no-stream --format '{{.CPUPerc}} {{.PIDs}}' below)" '^[0-9.]+% 1$'
+	rl rm -f below >/dev/null
+	is "and it goes with the container" "$(find "$cpu/rltest-$$" -name 'rl-*')" ""
+	rmdir /sys/fs/cgroup/*/rltest-$$/a /sys/fs/cgroup/*/rltest-$$ 2>/dev/null
+	must_fail "--cgroups=disabled refuses what would need one" --status 125 --stderr 'exclude each other' \
+		run --cgroups disabled --cpus 1 --require-limits busybox true
+	ok "--cgroups=disabled makes none" rl run -d --name free --network none --cgroups disabled --cpus 0.5 busybox sleep 1000
+	ok "even for a limit" none_at "$cpu$(own cpu)"/rl-*
+	rl rm -f free >/dev/null
+	ok "--cgroups=no-conmon is podman's word for enabled" rl run -d --name conmon --network none --cgroups no-conmon --cpus 0.5 busybox sleep 1000
+	is "which the container's cgroup says" "$(cat "$cpu$(own cpu)"/rl-*/cpu.cfs_quota_us)" 50000
+	rl rm -f conmon >/dev/null
 fi
 
 v2=$(mounted2)
@@ -86,6 +144,18 @@ if [ -n "$v2" ] && [ -w "$v2$(own "")" ]; then
 	output_is "and sees it as its root" "/" rl run --rm --network none --cgroups enabled busybox sh -c "sed -n 's/^0:://p' /proc/self/cgroup"
 	rl rm -f plain >/dev/null
 	ok "it goes with the container" none_at "$dir"/rl-*
+	# podman's way for services: the cgroup rl is in, divided.
+	mkdir "$dir/service-$$"
+	in_service() { sh -c "echo \$\$ >$dir/service-$$/cgroup.procs; exec \"\$@\"" sh "$@"; }
+	ok "--cgroups=split divides the cgroup rl is in" in_service rl run -d --name split --network none --cgroups split busybox sleep 1000
+	ok "the payload is in one leaf" grep -q . "$dir/service-$$"/rl-*/cgroup.procs
+	ok "its monitor in another" grep -qx "$(rl inspect -f '{{.State.MonitorPid}}' split)" "$dir/service-$$/supervisor/cgroup.procs"
+	is "and nothing between" "$(cat "$dir/service-$$/cgroup.procs")" ""
+	ok "a second one from there goes beside it" sh -c "echo \$\$ >$dir/service-$$/supervisor/cgroup.procs; exec rl run --rm --network none --cgroups split busybox true"
+	rl rm -f split >/dev/null
+	wait_for "the monitor's end" 30 eval "! grep -q . $dir/service-$$/supervisor/cgroup.procs"
+	ok "when both are gone the cgroup can be removed" rmdir "$dir/service-$$/supervisor" "$dir/service-$$"
+	must_fail "--cgroup-parent is another place" --status 125 --stderr 'names another' run --cgroups split --cgroup-parent /x busybox true
 	# An ordinary user in a subtree of its own.
 	user=${RL_TEST_USER:-}
 	if [ -n "$user" ]; then

@@ -66,6 +66,8 @@ must_fail "--cgroup-conf takes a file of the cgroup, no path" --status 125 --std
 must_fail "--cgroup-parent cannot climb" --status 125 --stderr 'slice' run --cgroup-parent a/../../b busybox true
 must_fail "--cgroup-parent that cannot be used is an error, not a warning" --status 125 --stderr '--cgroup-parent /x' \
 	run --cgroup-parent /x busybox true
+must_fail "--cgroups=split that cannot be had is an error, not a warning" --status 125 --stderr '--cgroups=split: ' \
+	run --cgroups split busybox true
 must_fail "update without anything to change says so" --status 125 --stderr 'nothing to change' rl update nosuch
 leftovers "nothing is left"
 done_testing

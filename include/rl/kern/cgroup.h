@@ -85,6 +85,7 @@ struct cgroup_ask {
 	const struct cgroup_limits *limits; /* which controllers are wanted */
 	const char *unit;		    /* the scope's name; NULL: from the id */
 	pid_t pid;			    /* the process to put into the scope; 0: ourselves */
+	bool split; /* in the cgroup we are in and nowhere else: we go into a leaf of it, the container into another */
 };
 
 struct cgroup_job {

@@ -26,7 +26,7 @@ struct io_limit {
 	uint64_t value;
 };
 
-enum cgroups_mode { CGROUPS_AS_NEEDED, CGROUPS_ENABLED, CGROUPS_DISABLED };
+enum cgroups_mode { CGROUPS_AS_NEEDED, CGROUPS_ENABLED, CGROUPS_DISABLED, CGROUPS_SPLIT };
 
 struct limit_opts {
 	int64_t memory, memory_swap, memory_reservation; /* bytes */
