@@ -10,9 +10,12 @@ mount --make-rprivate / && mount -t tmpfs -o mode=755 tmpfs $W && mkdir $W/home 
 	skip_all "no mount namespace here"
 { cat /etc/passwd; echo "rlsub:x:54321:54321::$W/home:/bin/sh"; } >passwd
 : >subuid
-for f in passwd subuid; do chmod 644 $f; mount --bind $f /etc/$f || skip_all "files of /etc cannot be replaced here"; done
-cp subuid subgid && mount --bind subgid /etc/subgid
-on_finish "umount /etc/passwd /etc/subuid /etc/subgid"
+chmod 644 passwd subuid && cp subuid subgid
+# A mount on a file goes away when somebody renames another one over it, in whatever mount namespace (useradd of another
+# run does): on a directory of our own nobody does.
+cp -a /etc etc && mount --bind etc /etc || skip_all "/etc cannot be replaced here"
+on_finish "umount -R /etc"
+for f in passwd subuid subgid; do mount --bind $f /etc/$f || skip_all "files of /etc cannot be replaced here"; done
 export RL_ROOT=$W/home/store HOME=$W/home TMPDIR=$W
 as() { setpriv --reuid 54321 --regid 54321 --clear-groups -- "$@"; }
 ranges() { printf '%s\n' "$@" >subuid; cat subuid >subgid; }
