@@ -69,7 +69,7 @@ static void refusals(void)
 		{limit_opts_cgroup_conf, "cgroup.procs=1"},
 		{limit_opts_cgroup_parent, ""},
 		{limit_opts_cgroup_parent, "a/../../b"},
-		{limit_opts_cgroups, "split"},
+		{limit_opts_cgroups, "parted"},
 	};
 	struct limit_opts l = {.memory = 0};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -87,6 +87,10 @@ static void together(void)
 	tap_is_int(limit_opts_check(&l, &e), -EINVAL, "swap without memory is refused");
 	l = (struct limit_opts){.nano_cpus = 1, .cpu_quota = 1};
 	tap_is_int(limit_opts_check(&l, &e), -EINVAL, "two ways to say the same are refused");
+	char place[] = "/x";
+	l = (struct limit_opts){.parent = place};
+	tap_ok(limit_opts_cgroups(&l, "split", &e) == 0 && l.mode == CGROUPS_SPLIT, "--cgroups=split is known");
+	tap_is_int(limit_opts_check(&l, &e), -EINVAL, "and excludes another parent");
 	l = (struct limit_opts){.nano_cpus = 5, .memory = 7};
 	const struct limit_opts changes = {.cpu_quota = 9};
 	limit_opts_merge(&l, &changes);
