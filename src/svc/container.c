@@ -422,7 +422,8 @@ int container_start_and_relay(struct container *c, struct err *e)
 /* What somebody has to look after while it runs: a terminal that can be left, a log, restarts, health checks. */
 static bool needs_monitor(const struct container *c)
 {
-	return c->o->detach || c->o->tty || c->o->restart != RESTART_NO || c->rec.config.health.test.count;
+	return c->o->detach || c->o->tty || c->o->restart != RESTART_NO || c->rec.config.health.test.count ||
+	       c->o->sdnotify == SDNOTIFY_CONTAINER || c->o->sdnotify == SDNOTIFY_HEALTHY;
 }
 
 int container_protect_binary(char **argv, struct err *e)
