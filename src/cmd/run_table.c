@@ -77,6 +77,7 @@ SETTER(health_startup_timeout)
 SETTER(health_startup_retries)
 SETTER(health_startup_success)
 SETTER(health_on_failure)
+SETTER(sdnotify)
 SETTER(pull)
 SETTER(platform)
 SETTER(cap_add)
@@ -266,6 +267,9 @@ const struct opt_def run_defs[] = {
 	VALUE("health-on-failure", 0, "ACTION", set_health_on_failure, life, "none, kill, restart or stop",
 	      CHOICES("none kill restart stop")),
 	FLAG("no-healthcheck", 0, o.no_healthcheck, life, "ignore the image's health check"),
+	VALUE("sdnotify", 0, "WHO", set_sdnotify, life,
+	      "who tells systemd that it is ready: conmon (rl, at the start), container, healthy or ignore",
+	      CHOICES("conmon container healthy ignore")),
 	VALUE("requires", 0, "CONTAINER", set_requires, life, "containers to start before this one",
 	      .flags = OPT_REPEAT),
 	VALUE("pod", 0, "POD", set_pod, life, "run in this pod; new:NAME makes one"),
@@ -415,7 +419,6 @@ const struct opt_def run_defs[] = {
 	REFUSED("oom-kill-disable", 0, no_v2),
 	REFUSED("init-path", 0, "--init runs rl's own; another one can be the command"),
 	REFUSED("systemd", 0, "systemd needs a writable control group; give other programs --tmpfs /run --tmpfs /tmp"),
-	REFUSED("sdnotify", 0, "under Type=notify it is done always; see 'rl generate systemd'"),
 	REFUSED("conmon-pidfile", 0, "there is no conmon; --pidfile has the process id of the command"),
 	REFUSED("preserve-fds", 0, "descriptors cannot be handed to a container"),
 	REFUSED("preserve-fd", 0, "descriptors cannot be handed to a container"),

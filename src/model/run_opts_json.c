@@ -63,6 +63,7 @@ static const struct field option_fields[] = {
 	FIELD(O, FIELD_UINT, health_startup_success),
 	FIELD(O, FIELD_BOOL, no_healthcheck),
 	FIELD_ENUM(O, health_on_failure, HEALTH_ACTION_NONE, HEALTH_ACTION_STOP),
+	FIELD_ENUM(O, sdnotify, SDNOTIFY_SERVICE, SDNOTIFY_IGNORE),
 	FIELD(O, FIELD_STR, workdir),
 	FIELD(O, FIELD_STR, user),
 	FIELD(O, FIELD_STRV, group_add),

@@ -200,6 +200,23 @@ int run_opts_health_startup_success(struct run_opts *o, const char *value, struc
 	return count(value, "--health-startup-success", &o->health_startup_success, e);
 }
 
+int run_opts_sdnotify(struct run_opts *o, const char *value, struct err *e)
+{
+	static const char *const words[] = {
+		[SDNOTIFY_SERVICE] = "conmon",
+		[SDNOTIFY_CONTAINER] = "container",
+		[SDNOTIFY_HEALTHY] = "healthy",
+		[SDNOTIFY_IGNORE] = "ignore",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!str_eq(value, words[i]))
+			continue;
+		o->sdnotify = (enum sdnotify)i;
+		return 0;
+	}
+	return err_set(e, EINVAL, "--sdnotify '%s': conmon, container, healthy or ignore is expected", value);
+}
+
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(health_actions); i++) {

@@ -242,7 +242,7 @@ int container_prepare_new(struct container *c, struct run_opts *o, const char *s
 static bool may_make_dir_later(const struct run_opts *o)
 {
 	return !o->tty && !o->explain && !o->holder && !o->pod && !o->nmounts && !o->seccomp && !o->networks.count &&
-	       o->userns != USERNS_NOMAP && !host_image_is(o) &&
+	       o->sdnotify != SDNOTIFY_CONTAINER && o->userns != USERNS_NOMAP && !host_image_is(o) &&
 	       (o->network.kind == NETWORK_NONE || o->network.kind == NETWORK_SLIRP);
 }
 
@@ -437,7 +437,8 @@ int container_start_and_relay(struct container *c, struct err *e)
 /* What somebody has to look after while it runs: a terminal that can be left, a log, restarts, health checks. */
 static bool needs_monitor(const struct container *c)
 {
-	return c->o->detach || c->o->tty || c->o->restart != RESTART_NO || c->rec.config.health.test.count;
+	return c->o->detach || c->o->tty || c->o->restart != RESTART_NO || c->rec.config.health.test.count ||
+	       c->o->sdnotify == SDNOTIFY_CONTAINER || c->o->sdnotify == SDNOTIFY_HEALTHY;
 }
 
 int container_protect_binary(char **argv, struct err *e)

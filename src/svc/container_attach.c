@@ -18,6 +18,7 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
+#include "rl/base/notify.h"
 #include "rl/engine/stdio.h"
 #include "rl/kern/pty.h"
 
@@ -189,6 +190,11 @@ static int on_message(struct attached *a, int *ret_status, struct err *e)
 	if (msg[0] == ATTACH_EXIT && len == 1 + sizeof(int)) {
 		memcpy(ret_status, msg + 1, sizeof(int));
 		return 0;
+	}
+	if (msg[0] == ATTACH_NOTIFY) {
+		autofree char *text = xstrndup(msg + 1, len - 1);
+		notify_send(text);
+		return 1;
 	}
 	int fd = msg[0] == ATTACH_ERR ? STDERR_FILENO : STDOUT_FILENO;
 	if (a->o->output && (msg[0] == ATTACH_OUT || msg[0] == ATTACH_ERR) && !(a->o->hidden & (1U << fd)))

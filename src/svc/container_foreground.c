@@ -141,7 +141,8 @@ static int on_handshake(struct foreground *f, struct err *e)
 	if (failed < 0)
 		return failed;
 	f->started = true;
-	notify_ready(0);
+	if (f->c->o->sdnotify != SDNOTIFY_IGNORE)
+		notify_ready(0);
 	after_start(f);
 	return 0;
 }

@@ -159,6 +159,11 @@ int container_deliver(struct container *c, int sig);
 int container_run_monitored(struct container *c, struct str *ret_id, int *ret_status, struct err *e) RL_CHECK;
 /* container_start.c: start what must run first and does not: those of --requires, the pod. */
 int container_start_required(const char *root, const struct run_opts *o, struct err *e) RL_CHECK;
+/* --sdnotify=container: the directory of the socket, in the container's own and inside. */
+#define CONTAINER_NOTIFY_DIR	"notify"
+#define CONTAINER_NOTIFY_SOCKET "notify.sock"
+#define CONTAINER_NOTIFY_INSIDE "/run/notify"
+
 /* container_logs.c: where the log is. *ret_dir is -1 or a descriptor to close; --log-opt path= is absolute. */
 struct log_place;
 const char *container_log_path(const struct run_opts *o);

@@ -92,6 +92,8 @@ static int resolve_env(struct container *c, const json_t *config, struct err *e)
 	if (o->tty)
 		strv_env_set(env, "TERM", "xterm");
 	strv_env_set(env, "container", "rl");
+	if (o->sdnotify == SDNOTIFY_CONTAINER)
+		strv_env_set(env, "NOTIFY_SOCKET", CONTAINER_NOTIFY_INSIDE "/" CONTAINER_NOTIFY_SOCKET);
 	if (c->rec.config.hostname)
 		strv_env_set(env, "HOSTNAME", c->rec.config.hostname);
 	for (size_t i = 0; i < image_env.count; i++) {

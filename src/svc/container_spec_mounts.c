@@ -80,6 +80,10 @@ static void add_files(struct container *c)
 		autofree char *source = path_join(others ? c->net_dir : c->dir, names[i]);
 		standard(c, RT_BIND, source, target, 0, NULL);
 	}
+	if (c->o->sdnotify == SDNOTIFY_CONTAINER) {
+		autofree char *source = path_join(c->dir, CONTAINER_NOTIFY_DIR);
+		standard(c, RT_BIND, source, CONTAINER_NOTIFY_INSIDE, NO_EXEC_SUID_DEV, NULL);
+	}
 }
 
 /* --tz: the zone's file over the container's, which is often a link to a zone the image does not have. */

@@ -47,6 +47,19 @@ static void hold_signals(sigset_t *old)
 	sigprocmask(SIG_BLOCK, &set, old);
 }
 
+/* To systemd: ready; or, where that is said later and by the monitor, who the monitor is, because it believes the main
+ * process only. Attached, the main process is this one, and what the monitor has to say comes over the connection. */
+static void announce(enum sdnotify who, pid_t monitor)
+{
+	char text[32];
+	if (who == SDNOTIFY_SERVICE) {
+		notify_ready(monitor);
+	} else if (who != SDNOTIFY_IGNORE && monitor) {
+		snprintf(text, sizeof(text), "MAINPID=%d", (int)monitor);
+		notify_send(text);
+	}
+}
+
 /* Returns our end of the connection; the container belongs to the monitor, which has reported the start. */
 static int start_monitored(struct container *c, unsigned flags, bool is_new, struct err *e)
 {
@@ -54,6 +67,7 @@ static int start_monitored(struct container *c, unsigned flags, bool is_new, str
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, errno, "socketpair");
 	sigset_t old;
+	enum sdnotify sdnotify = c->o->sdnotify;
 	hold_signals(&old);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -71,7 +85,7 @@ static int start_monitored(struct container *c, unsigned flags, bool is_new, str
 	if (r < 0)
 		close(pair[0]);
 	else
-		notify_ready(flags & ATTACH_WANTS_OUTPUT ? 0 : pid);
+		announce(sdnotify, flags & ATTACH_WANTS_OUTPUT ? 0 : pid);
 	if (!(flags & ATTACH_WANTS_OUTPUT))
 		sigprocmask(SIG_SETMASK, &old, NULL);
 	return r < 0 ? r : pair[0];

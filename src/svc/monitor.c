@@ -555,6 +555,8 @@ static int open_in_dir(struct monitor *m, struct err *e)
 		return 0;
 	}
 	int r = monitor_io_open(m, e);
+	if (r == 0)
+		r = monitor_notify_open(m, e);
 	return r < 0 || m->is_new ? r : container_want_set(m->c->dirfd, WANT_POLICY, e);
 }
 
@@ -568,13 +570,14 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	m->loop = (struct event_loop)EVENT_LOOP_INIT;
 	m->log = (struct log_writer){.fd = -1, .out = STR_INIT};
 	m->journal = (struct log_journal)LOG_JOURNAL_NONE;
-	m->saved_stderr = m->in = m->log_dir = m->listen_fd = m->out[0] = m->out[1] = m->check_out = -1;
+	m->saved_stderr = m->in = m->log_dir = m->notify_fd = m->listen_fd = m->out[0] = m->out[1] = m->check_out = -1;
 	m->payload_fds[0] = m->payload_fds[1] = m->payload_fds[2] = -1;
 	m->input = (struct str)STR_INIT;
+	m->notify_kept = (struct str)STR_INIT;
 	m->check_text = (struct str)STR_INIT;
 	m->check = (struct runtime_container)RUNTIME_CONTAINER_NONE;
-	m->out_src[0] = m->out_src[1] = m->in_src = m->listen_src = m->pid_src = m->net_src = m->check_src =
-		m->check_out_src = m->check_sync_src = m->limits_src = unused;
+	m->notify_src = m->out_src[0] = m->out_src[1] = m->in_src = m->listen_src = m->pid_src = m->net_src =
+		m->check_src = m->check_out_src = m->check_sync_src = m->limits_src = unused;
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		m->clients[i].fd = -1;
 	become_monitor(m);
@@ -598,5 +601,6 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	container_sweep(&c->store);
 	mem_drop_tables();
 	r = event_run(&m->loop, &e);
-	_exit(r < 0 ? EXIT_RL_FAILED : 0);
+	/* Where systemd was told that this is the main process, this is what it learns of the container's end. */
+	_exit(r < 0 ? EXIT_RL_FAILED : m->exit_status);
 }

@@ -137,6 +137,8 @@ static void judge(struct monitor *m, int code)
 			set_status(m, "unhealthy");
 	}
 	monitor_write_state(m);
+	if (code == 0 && !str_eq(before, "healthy"))
+		monitor_notify_ready(m);
 	if (!str_eq(before, h->status ? h->status : ""))
 		events_container(&m->c->rec, "health_status", "health_status", h->status, NULL);
 	answer(m, code, m->check_text.buf);

@@ -40,6 +40,7 @@ enum attach_type {
 	ATTACH_OUT = 'O',
 	ATTACH_ERR = 'R',
 	ATTACH_EXIT = 'X',
+	ATTACH_NOTIFY = 'N', /* for systemd, which listens to the one that is attached since the start */
 };
 
 enum attach_flags {
@@ -99,6 +100,10 @@ struct monitor {
 	struct event_source listen_src;
 	struct monitor_client clients[MONITOR_CLIENTS_MAX];
 
+	int notify_fd; /* where the payload says that it is ready, or -1 */
+	struct event_source notify_src;
+	unsigned notify_count;
+	struct str notify_kept; /* for systemd, until it knows us */
 	struct event_source pid_src;
 	struct event_source net_src;
 	struct event_source limits_src;
@@ -130,6 +135,12 @@ void monitor_maybe_quit(struct monitor *m);
 void monitor_deliver(struct monitor *m, int sig);
 /* monitor.c: the stop signal, and SIGKILL after the stop timeout. */
 void monitor_end_run(struct monitor *m);
+
+/* monitor_notify.c: --sdnotify. open: once. ready: the container has become healthy. */
+int monitor_notify_open(struct monitor *m, struct err *e) RL_CHECK;
+void monitor_notify_ready(struct monitor *m);
+/* A client is gone. */
+void monitor_notify_resume(struct monitor *m);
 
 /* monitor_health.c */
 void monitor_health_start(struct monitor *m);

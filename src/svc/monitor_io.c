@@ -40,6 +40,7 @@ static void client_drop(struct monitor_client *cl)
 	}
 	cl->tail = &cl->head;
 	cl->flags = 0;
+	monitor_notify_resume(m);
 	if (owner && !m->ended) {
 		/* rl was killed: nothing of a container in the foreground survives it. */
 		m->stopping = true;

@@ -117,7 +117,8 @@ static void add_service_section(struct str *out, const struct container_rec *rec
 	const char *name = o->is_new || o->by_name ? rec->config.name : rec->config.id;
 	const char *root = rec->store->root;
 	unsigned patience = o->has_stop_timeout ? o->stop_timeout : RL_MIN(rec->config.o.stop_timeout, 1000000U);
-	str_adds(out, "\n[Service]\nType=notify\nNotifyAccess=main\n");
+	str_adds(out, rec->config.o.sdnotify == SDNOTIFY_IGNORE ? "\n[Service]\nType=exec\n"
+								: "\n[Service]\nType=notify\nNotifyAccess=main\n");
 	for (size_t i = 0; o->env && i < o->env->count; i++) {
 		str_adds(out, "Environment=");
 		autostr struct str quoted = STR_INIT;

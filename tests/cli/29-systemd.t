@@ -1,6 +1,7 @@
 #!/bin/bash
 # Units of systemd: sound to systemd-analyze, and started, stopped and ended as systemd would do it.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+have python3 || skip_all "python3 is not installed"
 N="--network none"
 field() { sed -n "s/^$2=//p" "$1"; }
 verify() {
@@ -52,4 +53,51 @@ must_fail "a prefix that is a path" --status 125 --stderr 'file' rl generate sys
 must_fail "a line break in a unit's name" --status 125 --stderr 'unit' rl generate systemd --after $'a.service\nExecStart=/bin/evil' j
 must_fail "a container that removes itself needs --new" --status 125 --stderr '--new' sh -c 'rl create --rm --name k --network none busybox true >/dev/null; rl generate systemd k'
 must_fail "a container that does not exist" --status 125 --stderr 'no container' rl generate systemd nope
+
+# --- who says that it is ready
+cat >told.py <<'P'
+import os, signal, socket, subprocess, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+if os.path.exists("sock"): os.unlink("sock")
+s.bind("sock")
+s.settimeout(60)
+p = subprocess.Popen(sys.argv[2:], env=dict(os.environ, NOTIFY_SOCKET=os.getcwd() + "/sock"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+out = p.stdout.readline().decode().strip()
+main = p.pid
+for _ in range(int(sys.argv[1])):
+    text, control, _, _ = s.recvmsg(4096, 64)
+    sender = int.from_bytes(control[0][2][:4], "little")
+    text = text.decode()
+    print("main" if sender == main else "another", " ".join("MAINPID" if l.startswith("MAINPID=") else l for l in text.split("\n")))
+    for l in text.split("\n"):
+        if l.startswith("MAINPID="): main = int(l[8:])
+s.settimeout(0.5)
+try: print("more", s.recv(4096))
+except socket.timeout: pass
+p.wait(60)
+if p.pid != main:
+    rl = subprocess.run(["rl", "rm", "-f", out], stdout=subprocess.DEVNULL)
+P
+cp "$(command -v tinit)" tinit && chmod 755 tinit
+told() { timeout 100 python3 told.py "$@"; }
+is "conmon: rl says it when the command runs" "$(told 1 rl run --rm $N busybox echo hi)" "main READY=1"
+is "a detached container: the monitor becomes the main process" "$(told 1 rl run -d --name d1 $N busybox sleep 1000)" "main READY=1 MAINPID"
+is "ignore: nobody does" "$(told 0 rl run --rm --sdnotify ignore $N busybox echo hi)" ""
+is "container: the command does, and only what concerns the service is passed on" "$(told 1 rl run --rm --sdnotify container -v "$T/tinit:/tinit:ro" $N busybox sh -c 'echo begun; /tinit notify "STATUS=up
+MAINPID=1
+READY=1
+FDSTORE=1"')" "main STATUS=up READY=1"
+is "detached, it is the monitor that passes it on" "$(told 2 rl run -d --name d2 --sdnotify container -v "$T/tinit:/tinit:ro" $N busybox sh -c '/tinit notify READY=1; sleep 1000')" "main MAINPID
+main READY=1"
+is "as another user, too" "$(told 1 rl run --rm --sdnotify container -u 1000 -v "$T/tinit:/tinit:ro" $N busybox sh -c 'echo begun; /tinit notify READY=1')" "main READY=1"
+is "healthy: the first check that succeeds does" "$(told 2 rl run -d --name d3 --sdnotify healthy --health-cmd 'test -e /up' --health-interval 100ms $N busybox sh -c 'sleep 0.5; touch /up; sleep 1000')" "main MAINPID
+main READY=1"
+rl create --name n --sdnotify container -v "$T/tinit:/tinit:ro" $N busybox sh -c 'trap "exit 7" TERM; /tinit notify READY=1; echo up; while :; do sleep 0.05; done' >/dev/null
+rl generate systemd --name n >container-n.service
+is "a generated unit is ready when the command says so, and stops as before" "$("$HELPERS/unit-run" container-n.service stop)" "ready
+status 7"
+must_fail "an unknown word" --status 125 --stderr 'sdnotify' rl create --sdnotify never $N busybox true
+rl rm -fa >/dev/null
+leftovers "nothing is left running or mounted"
 done_testing

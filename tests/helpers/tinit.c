@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -698,6 +699,17 @@ static int cmd_spy(char **args)
 	return 0;
 }
 
+static int cmd_notify(char **a)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	const char *path = getenv("NOTIFY_SOCKET");
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path ? path : "");
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (fd < 0 || sendto(fd, a[0], strlen(a[0]), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		printf("%s\n", strerrorname_np(errno));
+	return 0;
+}
+
 static int cmd_seq(char **a);
 static int cmd_help(char **a);
 
@@ -728,6 +740,7 @@ static const struct {
 	{"ls", cmd_ls, 1, "DIR"},
 	{"mknod", cmd_mknod, 2, "PATH c|b|p|f [MAJOR MINOR]"},
 	{"mount", cmd_mount, 3, "SOURCE TARGET TYPE"},
+	{"notify", cmd_notify, 1, "TEXT: a datagram to NOTIFY_SOCKET"},
 	{"open", cmd_open, 1, "PATH [w][c][t]: for reading, or writing, creating, truncating"},
 	{"orphans", cmd_orphans, 1, "N: leave orphans, count zombies"},
 	{"overwrite-exe", cmd_overwrite_exe, 0, "open /proc/*/exe for writing"},

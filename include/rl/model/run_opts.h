@@ -96,6 +96,9 @@ struct network_opt {
 	char *options; /* the text after the first ':' of slirp4netns:... and slirp:..., or NULL */
 };
 
+/* --sdnotify: who says READY=1 to systemd (podman's words). SERVICE: rl, when the container has started. */
+enum sdnotify { SDNOTIFY_SERVICE, SDNOTIFY_CONTAINER, SDNOTIFY_HEALTHY, SDNOTIFY_IGNORE };
+
 enum ns_share { NS_PRIVATE, NS_HOST, NS_CONTAINER };
 
 enum userns_kind { USERNS_DEFAULT, USERNS_HOST, USERNS_KEEP_ID, USERNS_NOMAP };
@@ -164,6 +167,7 @@ struct run_opts {
 	unsigned health_startup_success; /* successes that it takes, 0: one */
 	bool no_healthcheck;
 	enum health_action health_on_failure;
+	enum sdnotify sdnotify;
 
 	/* process */
 	struct env_opt *env;
@@ -319,6 +323,7 @@ int run_opts_health_startup_interval(struct run_opts *o, const char *value, stru
 int run_opts_health_startup_timeout(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_startup_retries(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_startup_success(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
+int run_opts_sdnotify(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 int run_opts_health_on_failure(struct run_opts *o, const char *value, struct err *e) RL_CHECK;
 /* Names as typed: "json-file"; "on-failure". */
 const char *run_opts_log_driver_name(enum log_driver d);
