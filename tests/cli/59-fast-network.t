@@ -24,13 +24,16 @@ fast() {
 	timeout -k 5 60 rl run -i --rm -q "${options[@]}" "${PYTHON[@]}" busybox "$@" 2>&1
 }
 group() {
-	local line
+	local line='' last=''
 	while IFS= read -r line; do
+		last=$line
 		case $line in
 		"ok "*) pass "${line#ok }" ;;
+		done) ;;
 		*) fail "$line" ;;
 		esac
 	done
+	[ "$last" = done ] || fail "the checks came to their end"
 }
 server accept "$T/log" 0.0.0.0 80 81
 server accept "$T/log" 2001:db8::1 80
@@ -42,7 +45,7 @@ ok "a network is made" rl network create --subnet 10.0.3.0/24 --ipv6 --subnet fd
 ok "one that is internal" rl network create --internal shut
 ok "and another" rl network create other
 
-group < <(fast --network near,fast,ip=10.0.3.50 -e OWN=10.0.3.50 -- python3 /lab/fastlab.py $WORLD basic shared signals race)
+group < <(fast --network near,fast,ip=10.0.3.50 -e OWN=10.0.3.50 -e GATEWAY=10.0.3.1 -- python3 /lab/fastlab.py $WORLD basic shared signals race)
 
 # --- what stays closed
 where='import socket, sys

@@ -28,13 +28,16 @@ outbound() {
 }
 # group: the checks of fastlab.py, one property each
 group() {
-	local line
+	local line='' last=''
 	while IFS= read -r line; do
+		last=$line
 		case $line in
 		"ok "*) pass "${line#ok }" ;;
+		done) ;;
 		*) fail "$line" ;;
 		esac
 	done
+	[ "$last" = done ] || fail "the checks came to their end"
 }
 server accept "$T/log" 0.0.0.0 80 81
 server accept "$T/log" 2001:db8::1 80
@@ -46,6 +49,7 @@ server names "$T/names.log" 127.0.0.53 good.example=10.9.9.11 other.example=10.9
 group < <(fast -- python3 /lab/fastlab.py $WORLD basic shared signals)
 
 group < <(fast -- python3 /lab/fastlab.py $WORLD closed)
+group < <(fast --cap-add NET_ADMIN -- python3 /lab/fastlab.py $WORLD routes)
 group < <(fast -- python3 /lab/fastlab.py $WORLD race)
 # As a user who owns nothing of the host's network.
 output_is "a user without rights over the host's network has it" "ok a blocking connect is on a socket of the host" sh -c \

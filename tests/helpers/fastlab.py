@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """fastlab.py - inside a container with the fast path: what a program sees of it. One line per property, "ok TEXT" or
-"not TEXT: WHY". Arguments: the address of the host's servers (accept on 80, nobody on 82, a full queue on 83) and groups of
-checks: basic, shared, signals, closed, race.
+"not TEXT: WHY", and "done" at the end. Arguments: the address of the host's servers (accept on 80, nobody on 82, a full queue on 83) and groups of
+checks: basic, shared, signals, closed, race, routes.
 """
 import array
 import ctypes
@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -155,10 +156,84 @@ def shared():
     if pid == 0:
         os._exit(0 if s.recv(100).startswith(b"from") else 1)
     check("one that inherits it afterwards too", os.waitpid(pid, 0)[1] == 0 and is_fast(s))
+    # As asio does: edges, asked for before the connect, and more of them after it.
+    s = tcp()
+    e = select.epoll()
+    e.register(s, select.EPOLLIN | select.EPOLLPRI | select.EPOLLERR | select.EPOLLHUP | select.EPOLLET)
+    s.setblocking(False)
+    s.connect_ex((WORLD, 80))
+    e.modify(s, select.EPOLLIN | select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP | select.EPOLLET)
+    seen, got = 0, b""
+    while not seen & select.EPOLLOUT or not got:
+        for _, events in e.poll(10):
+            seen |= events
+        try:
+            got = s.recv(100)
+        except BlockingIOError:
+            pass
+    check("asio's order of calls gets its edges", got.startswith(b"from") and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    # A process that got it in a message.
+    near, far = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        _, fds, _, _ = socket.recv_fds(far, 1, 1)
+        far.send(b"x")
+        far.recv(1)
+        os._exit(0 if socket.socket(fileno=fds[0]).recv(100).startswith(b"from") else 1)
+    s = tcp()
+    socket.send_fds(near, [b"x"], [s.fileno()])
+    near.recv(1)
+    s.connect((WORLD, 80))
+    near.send(b"x")
+    check("a process that got the socket in a message has it", os.waitpid(pid, 0)[1] == 0 and not is_fast(s))
+    # Tables of descriptors with gaps.
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 700)
+    s = tcp()
+    s.connect((WORLD, 80))
+    check("a descriptor far behind the others is no obstacle", is_fast(s))
+    s = tcp()
+    os.dup2(s.fileno(), 900)
+    s.connect((WORLD, 80))
+    check("a duplicate far behind the others is found", not is_fast(s) and
+          socket.socket(fileno=900).recv(100).startswith(b"from"))
+
+    def one():
+        s = tcp()
+        s.connect((WORLD, 80))
+        os._exit(0 if is_fast(s) else 1)
+
+    good = 0
+    for _ in range(100):
+        pid = os.fork()
+        if pid == 0:
+            one()
+        good += os.waitpid(pid, 0)[1] == 0
+    check("a hundred processes one after the other are all fast", good == 100, good)
     s = tcp()
     s.bind(("", 45678))
     s.connect((WORLD, 80))
     check("a socket that was bound keeps its port", s.getsockname()[1] == 45678 and s.recv(100).startswith(b"from"))
+
+
+def routes():
+    """With CAP_NET_ADMIN: what was found out about a target holds only until its route changes."""
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+
+    def is_fast_now():
+        s = tcp()
+        s.connect((WORLD, 80))
+        return is_fast(s)
+
+    check("a target behind the way out is fast", is_fast_now() and is_fast_now())
+    ip("route", "add", "unreachable", WORLD)
+    check("one that has no route any more cannot be reached", code(is_fast_now) == "EHOSTUNREACH", code(is_fast_now))
+    ip("route", "del", "unreachable", WORLD)
+    check("and is again when it has one", is_fast_now())
+    ip("address", "add", WORLD, "dev", "lo")
+    check("an address that has become the container's own is its own", code(is_fast_now) == "ECONNREFUSED")
+    ip("address", "del", f"{WORLD}/32", "dev", "lo")
+    check("and no longer when it is gone", is_fast_now())
 
 
 def signals():
@@ -233,7 +308,7 @@ def closed():
 def race():
     """Other threads change the address, and put other descriptors in the place of the one that is looked at."""
     addresses = [struct.pack("!HH4s8x", 0, 80, socket.inet_aton(WORLD)), struct.pack("!HH4s8x", 0, 90, b"\x7f\0\0\1"),
-                 struct.pack("!HH4s8x", 0, 90, socket.inet_aton("10.0.2.2"))]
+                 struct.pack("!HH4s8x", 0, 90, socket.inet_aton(os.environ.get("GATEWAY", "10.0.2.2")))]
     addresses = [struct.pack("H", socket.AF_INET) + a[2:] for a in addresses]
     addresses += [b"\0" * 16, struct.pack("H", socket.AF_UNIX) + b"/nonexist\0\0\0\0\0"]
     memory = ctypes.create_string_buffer(16)
@@ -279,3 +354,4 @@ def race():
 
 for group in sys.argv[2:]:
     globals()[group]()
+print("done", flush=True)
