@@ -189,7 +189,8 @@ struct archive_pack {
 	const char *const *exclude; /* NULL, or NULL-terminated paths (no leading slash) left out with all below */
 	bool scrub; /* LAYER with TRUST_LOWER or TRUST_UPPER: dirs[0] will itself be an unpacked layer; what may not be in one is removed
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
-	bool in_map; /* the caller is root of the map's user namespace already, in a process of its own */
+	bool in_map;	/* the caller is root of the map's user namespace already, in a process of its own */
+	bool no_diffid; /* the archive is for others: diffid stays empty, and blob_digest of a plain one */
 };
 
 struct archive_packed {
