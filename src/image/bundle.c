@@ -17,12 +17,11 @@
 #include <unistd.h>
 
 #include "image_int.h"
-#include "rl/base/digest.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 
-enum { TAR_BLOCK = 512, TAR_RECORD = 20 * TAR_BLOCK, COPY_CHUNK = 1 << 20 };
+enum { TAR_BLOCK = 512, TAR_RECORD = 20 * TAR_BLOCK };
 
 /* ---- opening and ending ---- */
 
@@ -259,32 +258,8 @@ int bundle_add(struct bundle *b, const char *name, const void *data, size_t len,
 int bundle_add_blob(struct bundle *b, const char *name, int from, const struct bundle_blob *blob, struct err *e)
 {
 	autofd int own = -1;
-	autofree char *chunk = xmalloc(COPY_CHUNK);
-	char digest[DIGEST_SIZE];
-	struct digest d = DIGEST_INIT;
-	int64_t done = 0;
-	int r = begin_file(b, name, blob->size, &own, e);
-	int to = r;
-	digest_begin(&d);
-	while (r >= 0 && done < blob->size) {
-		ssize_t n = io_read_full(from, chunk, (size_t)RL_MIN((int64_t)COPY_CHUNK, blob->size - done), e);
-		if (n == 0)
-			r = err_set(e, EBADMSG, "blob %s is too short", blob->digest);
-		else
-			r = n < 0 ? (int)n : io_write_all(to, chunk, (size_t)n, e);
-		if (r < 0)
-			break;
-		digest_add(&d, chunk, (size_t)n);
-		done += n;
-		if (blob->progress)
-			blob->progress(blob->arg, (uint64_t)done, (uint64_t)blob->size);
-	}
-	digest_end(&d, digest);
-	digest_free(&d);
-	if (r >= 0 && !str_eq(digest, blob->digest)) {
-		r = err_set(e, EBADMSG, "blob %s is damaged: its digest is %s", blob->digest, digest);
-		err_hint(e, "pull or load the image again; that mends it");
-	}
+	int to = begin_file(b, name, blob->size, &own, e);
+	int r = to < 0 ? to : bundle_copy(from, to, blob, e);
 	if (r >= 0)
 		r = end_file(b, blob->size, e);
 	int named = finish_part(b, name, r >= 0, r < 0 ? NULL : e);

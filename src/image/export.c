@@ -55,6 +55,7 @@ static int export_dirs(struct image_ctx *c, const json_t *request, struct err *e
 				.ndirs = n,
 				.outfd = IMAGE_PROTO_OUT_FD,
 				.compression = ARCHIVE_PLAIN,
+				.no_diffid = true,
 				.exclude = (const char *const *)strv_argv(&exclude),
 			},
 			&packed, e);

@@ -274,5 +274,7 @@ int bundle_add(struct bundle *b, const char *name, const void *data, size_t len,
 /* Copy from the descriptor's position, hashing. -EBADMSG if it is not what it should be. */
 int bundle_add_blob(struct bundle *b, const char *name, int from, const struct bundle_blob *blob,
 		    struct err *e) RL_CHECK;
+/* Its bytes only, from one descriptor to the other; -EBADMSG if they are not what the digest says. */
+int bundle_copy(int from, int to, const struct bundle_blob *blob, struct err *e) RL_CHECK;
 
 #endif

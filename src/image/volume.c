@@ -54,6 +54,7 @@ int volume_export_verb(struct image_ctx *c, struct err *e)
 		.ndirs = 1,
 		.outfd = out,
 		.compression = ARCHIVE_PLAIN,
+		.no_diffid = true,
 	};
 	int r = archive_pack(&req, &packed, e);
 	if (r == 0 && temp && rename(temp, c->output) < 0)

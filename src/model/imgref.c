@@ -44,7 +44,7 @@ bool imgref_is_digest(const char *text)
 bool imgref_is_id_prefix(const char *text)
 {
 	size_t n = hex_span(text);
-	return n >= 1 && n <= HEX_LEN && text[n] == '\0';
+	return n >= IMGREF_ID_PREFIX_MIN && n <= HEX_LEN && text[n] == '\0';
 }
 
 static int invalid(const char *text, const char *why, struct err *e)

@@ -95,6 +95,26 @@ else
 	skip "another id map unpacks its own layers" "only root can not: there is one map"
 fi
 
+# --- a name that looks like the beginning of an id is a name (a store of its own)
+own_root=$RL_ROOT
+export RL_ROOT=$PWD/named
+rl import root.tar piped >/dev/null
+id=$(rl inspect --format '{{.Id}}' piped)
+hex=${id#sha256:}
+for n in 1 2; do
+	must_fail "$n digits of an id are a name, and there is no such image" --stderr 'not in the store' rl run --rm --pull never --network none "${hex:0:n}" cat /etc/data
+done
+must_fail "nor is one for FROM" --stderr 'not in the store' sh -c "echo FROM ${hex:0:1} | rl build -q --pull=never -"
+output_is "three digits are the image" "$id" rl inspect --format '{{.Id}}' "${hex:0:3}"
+for n in 1 3; do
+	ok "an image is named like $n digits of another's id" rl tag busybox "${hex:0:n}"
+	output_is "the name wins" "$(rl inspect --format '{{.Id}}' busybox)" rl inspect --format '{{.Id}}' "${hex:0:n}"
+	ok "for FROM as well" sh -c "echo FROM ${hex:0:n} | rl build -q --pull=never -t from -"
+	output_is "which is that image" "$(rl inspect --format '{{json .RootFS.Layers}}' busybox)" rl inspect --format '{{json .RootFS.Layers}}' from
+	ok "the names are taken away again" rl untag "${hex:0:n}"
+done
+export RL_ROOT=$own_root
+
 # --- removal
 ok "all names are removed" rl rmi plain/tar:1 plain/tar.gz:1 plain/tar.zst:1 piped changed noparents localhost:5000/x/y
 rl import -c 'LABEL keep=1' root.tar labelled:1 >/dev/null && rl import root.tar other:1 >/dev/null

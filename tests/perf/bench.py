@@ -4,6 +4,7 @@ Every comparison is interleaved: in each round each program runs a few times, so
 all alike. What is printed is the median and the range from the first to the ninth decile. A ratio is computed per round
 and its median taken, because a slow minute slows both.
 """
+import functools
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ OUT = os.environ["BENCH_OUT"]
 QUICK = os.environ.get("BENCH_QUICK") == "1"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3" if QUICK else "15"))
 IS_ROOT = os.geteuid() == 0
+RESULT = f"{OUT}/{time.strftime('%Y%m%d-%H%M%S')}.json"
 
 rows = []
 notes = []
@@ -397,7 +399,8 @@ def throughput_row(line, speeds):
 
 
 def from_script(name):
-    """Rows, and notes, from a script that writes one line of JSON for each. It says its notes aloud itself."""
+    """Rows, and notes, from a script that writes one line of JSON for each. It says its notes aloud itself. What it said
+    before it failed, or before this program was ended, is kept."""
     p = subprocess.Popen([f"{TOP}/tests/perf/{name}", BUILD], stdout=subprocess.PIPE, text=True)
     for line in p.stdout:
         said = json.loads(line)
@@ -406,6 +409,7 @@ def from_script(name):
         else:
             rows.append(said)
             say(said)
+        save()
     if p.wait():
         note(f"{name} failed with status {p.returncode}")
 
@@ -528,6 +532,7 @@ def cpu_model():
     return platform.machine()
 
 
+@functools.cache
 def versions():
     found = {}
     for name, argv in (("bwrap", ["bwrap", "--version"]), ("crun", ["crun", "--version"]),
@@ -539,23 +544,32 @@ def versions():
     return found
 
 
+def machine():
+    return {"kernel": platform.release(), "cpu": cpu_model(), "cpus": os.cpu_count(), "load": os.getloadavg(),
+            "rounds": ROUNDS, "versions": versions(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def save():
+    """All rows so far, after each section: a run that is ended leaves what it has measured."""
+    with open(f"{RESULT}.new", "w") as f:
+        json.dump({"machine": machine(), "rows": rows, "notes": notes}, f, indent=1)
+    os.rename(f"{RESULT}.new", RESULT)
+
+
 def main():
     names = sys.argv[1:] or list(SECTIONS)
     for name in names:
         print(f"# {name}", file=sys.stderr)
         SECTIONS[name]()
-    load = os.getloadavg()
-    head = {"kernel": platform.release(), "cpu": cpu_model(), "cpus": os.cpu_count(), "load": load, "rounds": ROUNDS, "versions": versions(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        save()
+    head = machine()
+    load = head["load"]
     print(f"\nLinux {head['kernel']}, {head['cpus']} cpus, load {load[0]:.1f}; median (first to ninth decile), "
           f"{ROUNDS} interleaved rounds\n")
     table()
-    path = f"{OUT}/{time.strftime('%Y%m%d-%H%M%S')}.json"
-    with open(path, "w") as f:
-        json.dump({"machine": head, "rows": rows, "notes": notes}, f, indent=1)
-    print(f"\n{path}")
+    print(f"\n{RESULT}")
     if names == list(SECTIONS) and not QUICK:
-        subprocess.run([sys.executable, f"{TOP}/tests/perf/page.py", path, TOP], check=True)
+        subprocess.run([sys.executable, f"{TOP}/tests/perf/page.py", RESULT, TOP], check=True)
 
 
 if __name__ == "__main__":

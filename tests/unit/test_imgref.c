@@ -164,7 +164,8 @@ int main(void)
 	test_good();
 	test_bad();
 	test_locate();
-	tap_ok(imgref_is_id_prefix("c") && imgref_is_id_prefix(HEX64), "one to 64 hex digits may be an id");
+	tap_ok(imgref_is_id_prefix("c0f") && imgref_is_id_prefix(HEX64), "three to 64 hex digits may be an id");
+	tap_ok(!imgref_is_id_prefix("c") && !imgref_is_id_prefix("c0"), "one or two are a name");
 	tap_ok(!imgref_is_id_prefix("") && !imgref_is_id_prefix(HEX64 "0") && !imgref_is_id_prefix("AB"),
 	       "nothing, 65 digits and upper case may not");
 	return tap_done();

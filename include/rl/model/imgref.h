@@ -45,7 +45,9 @@ char *imgref_repository(const char *canonical);
 bool imgref_is_digest(const char *text);
 /* Exactly 64 lower-case hex digits. */
 bool imgref_is_hex(const char *text);
-/* 1 to 64 lower-case hex digits: may be (the beginning of) an image id. */
+/* 3 to 64 lower-case hex digits: may be (the beginning of) an image id. Fewer are a name, as for podman and buildah: one
+ * digit would find some image or other for most names of one letter. */
+enum { IMGREF_ID_PREFIX_MIN = 3 };
 bool imgref_is_id_prefix(const char *text);
 
 /* Where an image is, for verbs that take more than names of the store. */

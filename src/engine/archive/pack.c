@@ -2,7 +2,7 @@
  * pack.c - archive_pack: the threads of packing, in a child that is root in the id map's user namespace.
  *
  *     walker (this thread)    tree -> tar -> ring
- *     hasher                  ring -> SHA-256 of the tar
+ *     hasher                  ring -> SHA-256 of the tar, if somebody wants to know it
  *     sink                    ring -> compressed, by more threads -> SHA-256 of the blob, written
  *
  * Only the child can read every file (mode 0000, other subordinate ids) and see container ids; the result comes back
@@ -21,7 +21,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
 
-enum { READER_HASH, READER_SINK, READERS, STEP_PACKED = 1, THREADS_MAX = 8 };
+enum { READER_SINK, READER_HASH, READERS, STEP_PACKED = 1, THREADS_MAX = 8 };
 
 struct pack_job {
 	struct archive_pack req;
@@ -70,8 +70,8 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 		.level = req->level,
 		.threads = thread_count(req),
 	};
-	ring_init(&ring, READERS);
-	int r = pthread_create(&hasher.thread, NULL, ring_hash, &hasher);
+	ring_init(&ring, req->no_diffid ? 1 : READERS);
+	int r = req->no_diffid ? 0 : pthread_create(&hasher.thread, NULL, ring_hash, &hasher);
 	if (r)
 		return err_sys(e, r, "start a thread");
 	r = pack_sink_start(&sink, e);
@@ -80,7 +80,8 @@ static int pack(const struct archive_pack *req, struct archive_packed *ret, stru
 	r = walk(req, &ring, ret, e);
 	if (r < 0)
 		ring_fail(&ring, e);
-	pthread_join(hasher.thread, NULL);
+	if (!req->no_diffid)
+		pthread_join(hasher.thread, NULL);
 	pack_sink_join(&sink);
 	/* The sink's failure is the cause where the walker was only told to stop. */
 	if (ring_error(&ring, e) < 0)

@@ -9,7 +9,12 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 
-enum { ZSTD_OUT_SIZE = 256 * 1024, ZSTD_LEVEL_DEFAULT = 3, ZSTD_JOB_SIZE = 2 << 20 };
+/*
+ * Matches are looked for in 8 MiB, which every reader of the format has to be able to hold, with the search for long ones
+ * on: a tree of programs repeats itself over such distances. Of 530 MB of /usr level 2 with it makes 137 MB in 1.7 s of
+ * processor time, level 3 without it 151 MB in 2.2 s, and level 3 with it 132 MB in 2.2 s.
+ */
+enum { ZSTD_OUT_SIZE = 256 * 1024, ZSTD_LEVEL_DEFAULT = 2, ZSTD_JOB_SIZE = 2 << 20, ZSTD_WINDOW_LOG = 23 };
 
 int pack_sink_write(struct pack_sink *s, const void *data, size_t len, struct err *e)
 {
@@ -57,6 +62,8 @@ static int run_zstd(struct pack_sink *s, struct err *e)
 	if (!ctx)
 		return err_sys(e, ENOMEM, "zstd");
 	ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, s->level ? s->level : ZSTD_LEVEL_DEFAULT);
+	ZSTD_CCtx_setParameter(ctx, ZSTD_c_windowLog, ZSTD_WINDOW_LOG);
+	ZSTD_CCtx_setParameter(ctx, ZSTD_c_enableLongDistanceMatching, 1);
 	ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1);
 	/* Always at least one worker, and a fixed job size: the result then does not depend on how many there are. A
 	 * library without threads refuses both and compresses here. */

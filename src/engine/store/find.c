@@ -2,8 +2,8 @@
  * find.c - from what a person typed to an image, and the list of all images; see store.h.
  *
  * Order of the search, first match wins: the name in normal form; for names without a domain the same under
- * localhost/ (images made by podman and buildah); an id or the beginning of one; and the same again in the built-in
- * layout. The normal case, a name of ours, costs three small reads: the record of the name, the record of the image,
+ * localhost/ (images made by podman and buildah); the name in the built-in layout and in shared stores; and then, as a
+ * name wins over an id wherever it is, an id or the beginning of one, in the same order. The normal case, a name of ours, costs three small reads: the record of the name, the record of the image,
  * the config.
  *
  * A layer is looked for by one stat of its `diff` directory: layers are published by rename, so it is whole if it is
@@ -164,6 +164,7 @@ struct wanted {
 	char *canonical;		  /* or NULL */
 	char *local;			  /* the same below localhost/, or NULL */
 	const char *id;			  /* hex digits, or NULL */
+	bool by_id;			  /* no name was found: the built-in layout is searched for the id */
 	char manifest[STORE_DIGEST_SIZE]; /* what was found */
 	char *name;
 	struct store_record record;
@@ -280,9 +281,9 @@ static int find_own_id(struct wanted *w, struct err *e)
 static int match_builtin(const char *name, struct store_record *record, void *arg)
 {
 	struct wanted *w = arg;
-	bool by_name = w->canonical && str_eq(name, w->canonical);
-	bool by_digest = *w->ref.digest && str_eq(record->manifest, w->ref.digest);
-	bool by_id = w->id && (id_matches(record->config, w->id) || id_matches(record->manifest, w->id));
+	bool by_name = !w->by_id && w->canonical && str_eq(name, w->canonical);
+	bool by_digest = !w->by_id && *w->ref.digest && str_eq(record->manifest, w->ref.digest);
+	bool by_id = w->by_id && (id_matches(record->config, w->id) || id_matches(record->manifest, w->id));
 	if (!by_name && !by_digest && !by_id)
 		return 0;
 	w->name = xstrdup(by_name || by_digest ? w->canonical : "");
@@ -345,10 +346,14 @@ static int find_any(struct wanted *w, const char *text, struct err *e)
 		r = find_own_digest(w);
 	if (r == 0)
 		r = find_own_name(w, w->local, e);
-	if (r == 0 && w->id)
-		r = find_own_id(w, e);
 	if (r == 0)
 		r = find_builtin(w, e);
+	if (r == 0 && w->id) {
+		w->by_id = true;
+		r = find_own_id(w, e);
+		if (r == 0)
+			r = find_builtin(w, e);
+	}
 	if (r == 0)
 		return not_found(w->s, text, e);
 	if (r < 0 || w->builtin)
