@@ -154,9 +154,10 @@ int owner_record_get(struct owner *o, struct owner_path *p, const struct stat *s
 	/* What kind of file it is matters only where the directory could say more. */
 	struct stat own;
 	bool any = owner_any_special(o);
-	if (!st && (any || !p->follow) && owner_stat(p, &own) == 0)
+	if (!st && any && owner_stat(p, &own) == 0)
 		st = &own;
-	int r = st && S_ISLNK(st->st_mode) ? get_at(o, p, ret) : 0;
+	bool link = st ? S_ISLNK(st->st_mode) : owner_is_symlink(p);
+	int r = link ? get_at(o, p, ret) : 0;
 	if (r == 0)
 		table_get(o, p, ret);
 	if (r == 0 && any && !ret->found && st && owner_is_special(st->st_mode))

@@ -9,7 +9,8 @@
  *   REQUEST     parent   the program was started             struct archive_wire; fds: tee and sidecar if flagged
  *   LOWER       parent   repeated until nlower were sent     up to SYNC_FDS_MAX directories, top first
  *   UNSHARED    child    its namespaces exist, no ids yet    none
- *   MAPPED      parent   uid_map and gid_map are written     none
+ *   MAPPED      parent   uid_map and gid_map are written, or there is no user namespace to be had (struct archive_wire says
+ *                        so, and UNSHARED says nothing then)  none
  *   DONE        child    all written and synced              struct archive_unpacked (unpack, inflate), uint64_t count (extract)
  *   (error)     either   any time, last message              struct err
  *
