@@ -24,8 +24,11 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/base/sync.h"
 #include "rl/kern/mnt.h"
+#include "rl/kern/ovl.h"
 #include "rl/kern/safepath.h"
+#include "rl/kern/tree.h"
 
 enum { SECRET_MAX = 500 << 10, CACHE_COPIES_MAX = 64 };
 
@@ -454,6 +457,85 @@ static int prepare(struct build_job *j, struct container *c, struct err *e)
 	return r;
 }
 
+struct settle {
+	int from, to, sock;
+};
+
+/* What a step has removed is in marks that not every file system takes; without one of them it would come back. */
+static int check_marks(int from, int to, unsigned depth, struct err *e)
+{
+	autostrv struct strv names = STRV_INIT;
+	if (depth > TREE_DEPTH_MAX)
+		return err_set(e, ELOOP, "directories more than %d deep", TREE_DEPTH_MAX);
+	int r = io_list_dir(from, &names, e);
+	bool lost = depth && ovl_is_opaque(from) && !ovl_is_opaque(to);
+	for (size_t i = 0; i < names.count && r == 0 && !lost; i++) {
+		const char *name = names.items[i];
+		const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+		struct stat st;
+		struct stat copy;
+		if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys(e, errno, "%s", name);
+		if (ovl_is_whiteout(&st))
+			lost = fstatat(to, name, &copy, AT_SYMLINK_NOFOLLOW) < 0 || !ovl_is_whiteout(&copy);
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		autofd int a = openat(from, name, flags);
+		autofd int b = openat(to, name, flags);
+		r = a < 0 || b < 0 ? err_sys(e, errno, "%s", name) : check_marks(a, b, depth + 1, e);
+	}
+	if (lost)
+		return err_set(e, EOPNOTSUPP, "the store's file system cannot hold that something was removed");
+	return r;
+}
+
+static int settle_child(void *arg)
+{
+	const struct settle *s = arg;
+	struct tree_stats stats;
+	struct err e = ERR_INIT;
+	umask(0);
+	int r = tree_copy(s->from, s->to, TREE_REPLACE | TREE_LAYER, &stats, &e);
+	if (r >= 0)
+		r = check_marks(s->from, s->to, 0, &e);
+	if (r >= 0)
+		return 0;
+	sync_send_err(s->sock, &e);
+	return 1;
+}
+
+/* What was written in memory goes to where the layer belongs. */
+static int settle_memory(const struct build_job *j, const struct container *c, struct err *e)
+{
+	struct proc_child child = PROC_CHILD_NONE;
+	autofd int to = openat(c->dirfd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int pair[2];
+	if (to < 0)
+		return err_sys(e, errno, "open the layer");
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	autofd int ours = pair[0];
+	autofd int theirs = pair[1];
+	struct settle s = {.from = c->run.layer, .to = to, .sock = theirs};
+	r = userns_spawn(&j->b->map, 0, settle_child, &s, &child, e);
+	close_fd(&theirs);
+	if (r < 0)
+		return r;
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	struct err said = ERR_INIT;
+	/* It says nothing unless it fails. */
+	r = sync_next(ours, "the copy of the layer", m, &said);
+	int status = proc_wait(&child, "the copy of the layer out of memory", r < 0 ? NULL : e);
+	if (r < 0 && e) {
+		*e = said;
+		err_hint(e, "keep the store on another file system (is this a container? on a volume: rl run -v "
+			    "NAME:DIR), and "
+			    "--root DIR");
+	}
+	return r < 0 ? r : status ? err_set(e, ECHILD, "the copy of the layer out of memory failed") : 0;
+}
+
 /* The upper directory becomes WORK/NAME/diff. */
 static int take_upper(struct build_job *j, struct container *c, struct err *e)
 {
@@ -470,11 +552,13 @@ int build_run_child(struct build_job *j, struct err *e)
 	struct container c;
 	container_init(&c);
 	int r = prepare(j, &c, e);
-	c.spec.is_layer = true;
+	c.spec.is_layer = c.spec.layer_in_memory = true;
 	if (r == 0)
 		r = container_limits_make(&c, e);
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
-	if (status == 0)
+	if (status == 0 && c.run.layer >= 0)
+		r = settle_memory(j, &c, e);
+	if (status == 0 && r == 0)
 		r = take_upper(j, &c, e);
 	if (status == 0 && r == 0)
 		build_job_done(j);

@@ -27,6 +27,7 @@ stage store-on-overlay 'mkdir $d/l $d/u; mount -t tmpfs none $d/u; mkdir $d/u/u 
 	mount -t overlay -o lowerdir=$d/l,upperdir=$d/u/u,workdir=$d/u/w none $home; chown $uid:$gid $home'
 is "store-on-overlay: a container with --rm writes to memory" "$(cell store-on-overlay write)" rung
 is "store-on-overlay: one that stays gets a copy of the image" "$(cell store-on-overlay start)" rung
+is "store-on-overlay: a step of a build writes to memory, and its layer is kept" "$(cell store-on-overlay build-run)" rung
 stage store-without-xattrs 'mount -t ramfs none $home; chown $uid:$gid $home'
 like "store-without-xattrs: a container runs" "$(cell store-without-xattrs run)" '^(yes|rung)$'
 stage store-on-fuse 'mkdir $d/real; chown $uid:$gid $d/real; bindfs --xattr-none --no-allow-other -o allow_other,noforget $d/real $home'

@@ -55,9 +55,21 @@ inside() {
 ok "a build inside a container of rl, its store on a volume" inside -v inner:/store busybox /usr/bin/bash -c \
 	'rl build --network none --pull=never -q -t in /ctx && rl run --rm --network none in cat /made/file | grep -qx made && rl build --network none --explain /ctx | grep -q "cached  *RUN"'
 rl volume rm inner >/dev/null
-must_fail "where the store cannot hold a layer RUN says so, and what helps" --stderr 'volume|--root' inside busybox /usr/bin/bash -c \
-	"printf 'FROM busybox\\nRUN echo x > /x\\n' | rl build --network none --pull=never -q -f - /ctx"
-output_is "while COPY works there, through memory" "$(cat ctx/a)" inside busybox /usr/bin/bash -c \
+cat >inmemory <<'END'
+FROM busybox
+RUN mkdir /d && echo 1 >/d/f && chown 33:34 /d/f && ln -s f /d/l && chown -h 5 /d/l && chmod 4750 /d/f
+RUN cat /d/f >>/etc/passwd && chmod 700 /d && mkdir -p /usr/sbin/e && cp -a /d /usr/sbin/e
+RUN test "$(stat -c %u /usr/sbin/e/d/f)" = 33 && tail -n 1 /etc/passwd >/last
+END
+layers='{{range .RootFS.Layers}}{{.}} {{end}}'
+RL_IDMAP=single rl build --network none --pull=never -q --timestamp 1000 -t inmemory -f inmemory ctx >/dev/null 2>inmemory.err
+want=$(rl inspect -f "$layers" inmemory)
+like "a build to compare with" "$want" '^sha256:[0-9a-f]+ sha256' || diag "$(cat inmemory.err)"
+is "where the store cannot hold a layer RUN writes to memory, and its layers are the same" "$(inside -v "$T/inmemory:/inmemory:ro" busybox /usr/bin/bash -c \
+	"rl build --network none --pull=never -q --timestamp 1000 -t m -f /inmemory /ctx >/dev/null && rl inspect -f '$layers' m" 2>inmemory.err)" "$want" || diag "$(cat inmemory.err)"
+must_fail "one that removes something of the image says what the store cannot hold, and what helps" --stderr 'cannot hold that something was removed.*(volume|--root)' inside busybox /usr/bin/bash -c \
+	"printf 'FROM busybox\\nRUN rm /bin/vi\\n' | rl build --network none --pull=never -q -f - /ctx"
+output_is "COPY works there too, through memory" "$(cat ctx/a)" inside busybox /usr/bin/bash -c \
 	"printf 'FROM busybox\\nCOPY a /a\\n' | rl build --network none --pull=never -q -t copied -f - /ctx >/dev/null && rl run --rm --network none copied cat /a"
 
 # --- secrets: nowhere in the whole store, whatever became of the build

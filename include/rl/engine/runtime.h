@@ -82,6 +82,7 @@ struct runtime_container {
 	int pty;	/* master, with spec->terminal, once it came */
 	int net_device; /* of net_setup, until the caller takes it; -1 */
 	int net_kind;
+	int layer;	   /* the writable layer, with spec->layer_in_memory and where it is in memory; else -1 */
 	char mount_ns[64]; /* the kernel's name of it, where the pid namespace is not the container's own; else "" */
 	struct proc_child keeper, notifyd;
 	int keeper_pipe;
@@ -89,8 +90,8 @@ struct runtime_container {
 
 #define RUNTIME_CONTAINER_NONE                                                                                         \
 	{                                                                                                              \
-		.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .net_device = -1, .keeper = PROC_CHILD_NONE,            \
-		.notifyd = PROC_CHILD_NONE, .keeper_pipe = -1                                                          \
+		.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .net_device = -1, .layer = -1,                          \
+		.keeper = PROC_CHILD_NONE, .notifyd = PROC_CHILD_NONE, .keeper_pipe = -1                               \
 	}
 
 int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c, struct err *e) RL_CHECK;

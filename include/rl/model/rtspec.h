@@ -206,7 +206,8 @@ struct rtspec {
 	struct strv layers;	/* lower directories, top first */
 	char *upper, *work;	/* NULL with read-only stacks */
 	bool is_volatile;
-	bool is_layer; /* what is written becomes a layer: an overlay on the disk, or nothing */
+	bool is_layer;	      /* what is written becomes a layer: an overlay on the disk, or nothing */
+	bool layer_in_memory; /* with is_layer: or one in memory, which runtime_container.layer is then */
 	bool root_read_only;
 	char *mount_dir;		/* directory of ours the root is mounted on before pivot_root */
 	unsigned long root_propagation; /* as rt_mount's, of the root at last; 0: as it is */

@@ -170,7 +170,7 @@ static int overlay_rungs(struct apply *a, const struct rt_mount *m, const struct
 			 struct err *e)
 {
 	int r = 0;
-	autofd int memory = m->is_volatile ? apply_overlay_in_memory(o, m->set, o->work, target, NULL) : -1;
+	autofd int memory = m->is_volatile ? apply_overlay_in_memory(o, m->set, o->work, target, NULL, NULL) : -1;
 	if (memory >= 0 && !a->said_memory)
 		r = apply_say(a, "the store cannot hold changes of this machine's files: they are kept in memory", e);
 	a->said_memory |= memory >= 0;

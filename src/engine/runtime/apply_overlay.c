@@ -7,8 +7,8 @@
  *   copy      the layers are put on top of each other into the container's own directory, by reflink where the file
  *             system can, and that directory is the root. Done once; `copied` in the work directory says that it was
  *
- * A step of a build stands on the first rung or not at all: its upper directory becomes a layer, which the others would
- * leave empty or fill with everything.
+ * A step of a build stands on the first rung, since its upper directory becomes a layer; or on the second, where who
+ * started it takes the layer from memory. The third would fill the layer with everything.
  *
  * Each is chosen by trying it with the very directories. The parent is told, and tells the person.
  */
@@ -46,7 +46,8 @@ static int make_in(int dir, const char *name)
 	return openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int place, int targetfd, struct err *e)
+int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int place, int targetfd, int *ret_upper,
+			    struct err *e)
 {
 	/* A quarter of the machine's memory at most. */
 	autofd int tmpfs = mnt_new("tmpfs", "size=25%,mode=755", 0, place, e);
@@ -59,6 +60,8 @@ int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int pla
 	struct mnt_overlay in = *o;
 	in.upper = upper;
 	in.work = work;
+	if (ret_upper && (*ret_upper = openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return err_sys(e, errno, "open the writable layer in memory");
 	return mnt_overlay(&in, attrs, targetfd, e);
 }
 
@@ -168,6 +171,25 @@ static int refuse_layer(struct err *why, struct err *e)
 	return -why->code;
 }
 
+/* Its owner reads it when we are gone, through the descriptor. */
+static int layer_in_memory(struct apply *a, const struct mnt_overlay *o, struct err *first, struct err *e)
+{
+	autofd int upper = -1;
+	int fd = a->plan->spec->layer_in_memory && o->nlower <= OVL_LOWER_MAX
+			 ? apply_overlay_in_memory(o, MNT_NODEV, a->workfd, a->mountfd, &upper, NULL)
+			 : -1;
+	if (fd < 0)
+		return refuse_layer(first, e);
+	a->rootfd = fd;
+	int r = sync_send(a->sync, STEP_LAYER, NULL, 0, &upper, 1, e);
+	return r < 0 ? r
+		     : apply_say(a,
+				 "the store cannot hold a layer that is written: what this step writes is in memory "
+				 "until "
+				 "it is done",
+				 e);
+}
+
 int apply_root_overlay(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
@@ -184,12 +206,12 @@ int apply_root_overlay(struct apply *a, struct err *e)
 	int fd = copied ? -1 : mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
 	bool refused = fd < 0 && !copied && apply_overlay_is_refused(first.code);
 	if (refused && s->is_layer)
-		return refuse_layer(&first, e);
+		return layer_in_memory(a, &o, &first, e);
 	bool may_fall = copied || (refused && a->upperfd >= 0 && o.nlower <= OVL_LOWER_MAX);
 	int r = 0;
 	if (fd < 0 && may_fall && !copied && s->is_volatile) {
 		/* On the work directory, which this overlay does not use. */
-		fd = apply_overlay_in_memory(&o, MNT_NODEV, a->workfd, a->mountfd, &why);
+		fd = apply_overlay_in_memory(&o, MNT_NODEV, a->workfd, a->mountfd, NULL, &why);
 		if (fd >= 0)
 			r = apply_say(
 				a,

@@ -254,6 +254,10 @@ static int take_device(struct runtime_container *c, struct sync_msg *m, struct e
 		c->pty = m->fds[0];
 		return 1;
 	}
+	if (m->step == STEP_LAYER) {
+		c->layer = m->fds[0];
+		return 1;
+	}
 	memcpy(&c->net_kind, m->data, sizeof(int));
 	c->net_device = m->fds[0];
 	return 1;
@@ -270,7 +274,7 @@ int runtime_on_message(struct runtime_container *c, struct err *e)
 	}
 	if (r <= 0)
 		return r;
-	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY)
+	if (m->step == STEP_NET_DEVICE || m->step == STEP_PTY || m->step == STEP_LAYER)
 		return take_device(c, m, e);
 	sync_close_fds(m);
 	if (m->step == STEP_NOTE) {
@@ -319,6 +323,7 @@ void runtime_container_close(struct runtime_container *c)
 	close_fd(&c->sync);
 	close_fd(&c->pty);
 	close_fd(&c->net_device);
+	close_fd(&c->layer);
 	proc_kill_wait(&c->keeper);
 	notifyd_reap(&c->notifyd);
 	close_fd(&c->keeper_pipe);

@@ -11,6 +11,7 @@
  * STEP_NOTE        child    a lesser rung is used; at most a few             text for the person, no NUL
  * STEP_MOUNT_NS    child    at its beginning, where the pid namespace is not    name of its mount namespace
  *                           the container's own
+ * STEP_LAYER       child    the writable layer is in memory, and asked for so     one descriptor (its directory)
  * STEP_PTY         child    after pivot_root, with a terminal                one descriptor (pty master)
  * (error)          child    any operation failed; the child then exits       struct err
  * (end of file)    child    the payload was executed: the socket is close-on-exec
@@ -29,6 +30,7 @@ enum runtime_step {
 	STEP_NOTE,
 	STEP_MOUNT_NS,
 	STEP_RECORDED,
+	STEP_LAYER,
 };
 
 #endif
