@@ -193,7 +193,6 @@ struct archive_pack {
 		       from it: records that are not believed, other control xattrs, excluded paths, sockets */
 	bool in_map;   /* the caller is root of the map's user namespace already, in a process of its own */
 	bool host_ids; /* with in_map: there is no such namespace (userns_spawn_or_plain), the ids seen are the host's */
-	bool in_map;   /* the caller is root of the map's user namespace already, in a process of its own */
 	bool no_diffid; /* the archive is for others: diffid stays empty, and blob_digest of a plain one */
 };
 
