@@ -18,9 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r = json_parse_parts((const char *)data, size, "fuzz", parts, &part, &e);
 	if (json_parse((const char *)data, size, "fuzz", &whole, &e) < 0 || !json_is_object(whole))
 		return 0;
-	/* jansson nests deeper, and names that are written with escapes are not found here. */
+	/* jansson nests deeper and loses a NUL behind a number; names that are written with escapes are not found here. */
 	if (r < 0) {
-		if (!strstr(e.text, "deep"))
+		if (!strstr(e.text, "deep") && !memchr(data, '\0', size))
 			__builtin_trap();
 		return 0;
 	}
