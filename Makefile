@@ -286,7 +286,7 @@ bench:
 	@tests/perf/bench.sh $(B)
 
 # --- Debian packages
-DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjansson-dev libmount-dev libslirp-dev \
+DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjansson-dev libslirp-dev \
 	libcurl4-openssl-dev libarchive-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libmnl-dev libsystemd-dev \
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 nftables ca-certificates

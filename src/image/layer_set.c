@@ -4,7 +4,7 @@
  * Every layer is a slot:
  *
  *     MISSING -> (unpacker) -> UNPACKED -> published: PRESENT
- *                           -> NEEDS_LOWER (DECISIONS 7) -> unpacked once more, in order, after the others
+ *                           -> NEEDS_LOWER (decision 7) -> unpacked once more, in order, after the others
  *     TWIN: an earlier slot has the same DiffID and does the work
  *
  * The unpackers are processes of their own; a window of them runs, in the order in which bytes for them are there. A

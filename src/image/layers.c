@@ -3,7 +3,7 @@
  *
  * A layer is unpacked by a confined program (rl/engine/archive.h) into WORK/NAME/diff, gets WORK/NAME/info.json and
  * is renamed to layers/KEY/HEX. HEX is the DiffID, so that images share it, unless the tar is not self-contained
- * (DECISIONS 7): the first attempt, made without looking at anything below, then says needs_lower, and a second one is
+ * (decision 7): the first attempt, made without looking at anything below, then says needs_lower, and a second one is
  * made on top of the layers below and published under the ChainID. The bottom layer of an image has nothing below
  * (an empty directory is given for it) and ChainID and DiffID are the same; its info.json keeps the mark, so that an
  * image which has the same tar further up does not take it.

@@ -14,7 +14,7 @@
  * none: then the call goes on in the kernel, which does the rest.
  *
  * Identity. Each process has real, effective, saved and file system ids and groups, as credentials(7) has them; the
- * kernel knows nothing of it, for it all are root of the container. It is no access control (DECISIONS 4): a process that
+ * kernel knows nothing of it, for it all are root of the container. It is no access control (decision 4): a process that
  * has become somebody else still may what root may. But it cannot become root again, as programs check.
  *
  * Where the ids are kept. Children must have those their parent had at the fork, and the supervisor does not see forks.

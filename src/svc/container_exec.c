@@ -4,7 +4,7 @@
  * Without a terminal the command has our own descriptors and nothing is copied. Signals that we get are passed on; the
  * command is no PID 1, so their default actions happen by themselves.
  *
- * If we are killed, the command dies: by its parent-death signal, and by a keeper (DECISIONS 20), which is forked only
+ * If we are killed, the command dies: by its parent-death signal, and by a keeper (decision 20), which is forked only
  * once the command has run for a while, because most do not. With a terminal that can be left there is no parent-death
  * signal, since a process cannot take back another's: then the keeper is forked at once.
  *

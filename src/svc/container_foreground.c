@@ -5,7 +5,7 @@
  * and the network's watch. Everything that need not happen before the payload runs (watching resolv.conf, sweeping up
  * after killed runs) happens after the handshake socket has closed.
  *
- * Signals (DECISIONS 19): the kernel drops signals with default action for PID 1 of a pid namespace. A signal that the
+ * Signals (decision 19): the kernel drops signals with default action for PID 1 of a pid namespace. A signal that the
  * payload catches, ignores or blocks is forwarded; one of INT, TERM, HUP, QUIT that it does not is carried out: the
  * container is killed and rl's status is 128 + signal, as if the payload had been an ordinary process.
  */

@@ -152,7 +152,7 @@ int container_hand_over_device(struct container *c, struct err *e) RL_CHECK;
 /* Launch, and relay until the container ends; its exit status. */
 int container_start_and_relay(struct container *c, struct err *e) RL_CHECK;
 int container_write_id_files(struct container *c, bool with_cid, struct err *e) RL_CHECK;
-/* Deliver a signal to PID 1 as its default action demands (DECISIONS 19): returns the signal if the container was
+/* Deliver a signal to PID 1 as its default action demands (decision 19): returns the signal if the container was
  * killed in its place, 0 otherwise. */
 int container_deliver(struct container *c, int sig);
 /* monitor.c: start with a monitor; takes everything of *c over. Attached unless -d: returns as container_run does. */

@@ -106,7 +106,7 @@ int container_rec_open_member(const struct container_rec *rec, struct err *e)
 	return rec->state.join.init ? runtime_open_member(rec->state.init.pid, init, e) : take_fd(&init);
 }
 
-/* From another session than the container's, systemd's tree cannot be entered (DECISIONS 26). */
+/* From another session than the container's, systemd's tree cannot be entered (decision 26). */
 static int join_within_limits(const struct container_rec *rec, struct runtime_join *j,
 			      struct runtime_container *ret_run, struct err *e)
 {

@@ -1,7 +1,7 @@
 /*
  * container_pause.c - a container stands still, and goes on.
  *
- * Its control group is frozen where it has one with a freezer; else every process is stopped (DECISIONS 36), in passes
+ * Its control group is frozen where it has one with a freezer; else every process is stopped (decision 36), in passes
  * until none runs. The mark in the container's directory says that this was wanted; it counts only for the PID 1 it was
  * made for.
  */

@@ -1,7 +1,7 @@
 /*
  * container_share.c - namespaces of another container: --pid, --ipc, --uts and --network=container:NAME.
  *
- * Who owns what (DECISIONS 2): a namespace can be used with privileges only from within the user namespace that owns
+ * Who owns what (decision 2): a namespace can be used with privileges only from within the user namespace that owns
  * it. So a container that shares one also shares the other's user namespace, and with it its id map; one that asks for
  * another map is refused. All that are named must have the same user namespace.
  *

@@ -147,7 +147,7 @@ static void build_sysctls(struct container *c)
 	strv_add_all(&s->sysctls, &c->o->sysctls);
 	if (s->ns[RT_NS_NET].mode != RT_NS_NEW)
 		return;
-	/* Low ports and ping are nobody's privilege in a network namespace of one's own (DECISIONS 27). */
+	/* Low ports and ping are nobody's privilege in a network namespace of one's own (decision 27). */
 	uint32_t last = 0;
 	for (size_t i = 0; i < c->map.ngid; i++)
 		if (c->map.gid[i].inside <= last + 1 || i == 0)

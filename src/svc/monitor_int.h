@@ -47,7 +47,7 @@ enum attach_flags {
 	ATTACH_WANTS_OUTPUT = 1 << 0,
 	ATTACH_GIVES_INPUT = 1 << 1,
 	ATTACH_INPUT_ONCE = 1 << 2,   /* the end of its input is the end of the container's */
-	ATTACH_OWNER = 1 << 3,	      /* if it vanishes without detaching, the container is killed (DECISIONS 20) */
+	ATTACH_OWNER = 1 << 3,	      /* if it vanishes without detaching, the container is killed (decision 20) */
 	ATTACH_STARTER = 1 << 4,      /* waits for STARTED or FAILED */
 	ATTACH_WAITS = 1 << 5,	      /* wants only to know the end */
 	ATTACH_WANTS_HEALTH = 1 << 6, /* waits for a health check */

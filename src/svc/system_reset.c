@@ -50,7 +50,7 @@ static int stop_containers(const struct store *s, const char *root, bool force, 
 
 static int remove_entries(const struct store *s, struct err *e)
 {
-	/* Names of ours, from DESIGN.md 5; the lock is last, since it is held. */
+	/* Names of ours, those of engine/store.h; the lock is last, since it is held. */
 	static const char *const ours[] = {
 		"containers", "names",	 "pods",   "snapshots", "images", "layers", "lists", "volumes",
 		"networks",   "secrets", "events", "mounts",	"cache",  "tmp",    "lock",

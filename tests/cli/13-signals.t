@@ -1,5 +1,5 @@
 #!/bin/bash
-# Signals, Ctrl-C, and what happens to a container when rl is killed (DECISIONS 19, 20).
+# Signals, Ctrl-C, and what happens to a container when rl is killed (decisions 19, 20).
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 
 # start NAME ARGS...: rl run in the background; its pid is in $PID, ready when the payload wrote "up" to NAME.

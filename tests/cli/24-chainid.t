@@ -1,5 +1,5 @@
 #!/bin/bash
-# Layers that are not self-contained (DECISIONS 7): a tar that leaves out a parent directory, or links to a file of a
+# Layers that are not self-contained (decision 7): a tar that leaves out a parent directory, or links to a file of a
 # layer below, gets what it lacks from the layers it lies on, and is not confused with the same tar elsewhere.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 

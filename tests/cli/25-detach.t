@@ -65,7 +65,7 @@ out=$(drive "expect('ready'); send('\x01')" rl run -it --rm $N --detach-keys ctr
 like "other keys can be chosen" "$out" 'STATUS 0'
 rl rm -f k >/dev/null
 
-# DECISIONS 20, with a terminal: rl is the owner until it detaches.
+# decision 20, with a terminal: rl is the owner until it detaches.
 cat >killed.py <<'P'
 import os, pty, signal, sys, time
 pid, fd = pty.fork()

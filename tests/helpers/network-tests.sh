@@ -78,7 +78,7 @@ test_interface() {
 	ip route del 10.0.2.0/24 dev lo
 }
 
-# Frames as only CAP_NET_RAW can make them, to servers on the host's loopback (DECISIONS 1).
+# Frames as only CAP_NET_RAW can make them, to servers on the host's loopback (decision 1).
 test_loopback_closed() {
 	local targets=() address kind result
 	server accept "$T/loop.log" 127.0.0.1 80
@@ -139,7 +139,7 @@ test_offline() {
 	ip -6 route add default dev lo
 }
 
-# A peer that goes away at any moment must not take rl-netd with it (DECISIONS 29).
+# A peer that goes away at any moment must not take rl-netd with it (decision 29).
 test_rude_peers() {
 	local how port=7000 count
 	for how in reset close half; do

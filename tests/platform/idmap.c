@@ -52,7 +52,7 @@ static void test_single(void)
 	end(pid);
 }
 
-/* As root of a holder namespace: maps of nested namespaces need no helper (DECISIONS 2). */
+/* As root of a holder namespace: maps of nested namespaces need no helper (decision 2). */
 static int nested_map(void *arg)
 {
 	(void)arg;

@@ -1,4 +1,4 @@
-/* Networking of an ordinary user's namespaces (DECISIONS 2, 27; DESIGN 1). */
+/* Networking of an ordinary user's namespaces (decisions 2, 27). */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>

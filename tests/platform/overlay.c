@@ -1,4 +1,4 @@
-/* What overlayfs does in a user namespace (DECISIONS 5, 8, 13, 14; DESIGN 1). */
+/* What overlayfs does in a user namespace (decisions 5, 8, 13, 14). */
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 

@@ -1,4 +1,4 @@
-/* Signals, parent death and pid namespaces (DECISIONS 19, 20). */
+/* Signals, parent death and pid namespaces (decisions 19, 20). */
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,4 @@
-/* procfs, sysfs and devpts in namespaces (DECISIONS 17, 18, 28). */
+/* procfs, sysfs and devpts in namespaces (decisions 17, 18, 28). */
 #include <linux/mount.h>
 #include <signal.h>
 #include <sys/prctl.h>

@@ -1,4 +1,4 @@
-/* A process born in a control group with a cgroup namespace of its own (DECISIONS 26): needs a writable cgroup2. */
+/* A process born in a control group with a cgroup namespace of its own (decision 26): needs a writable cgroup2. */
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/syscall.h>

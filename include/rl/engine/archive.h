@@ -29,7 +29,7 @@
  * (rl/kern/xattr.h) in an xattr or, where the file system has none, in the sidecar file beside the layer:
  *     "rl-stat 1\n" { path-length " " record-length "\n" path record }      last entry of a path wins
  *
- * Layers that are not self-contained (DECISIONS 7): if the tar omits a parent directory or has a hard link to a file
+ * Layers that are not self-contained (decision 7): if the tar omits a parent directory or has a hard link to a file
  * that is not in it, and no lower directories were given, the result says needs_lower; what was unpacked is then
  * incomplete. Unpack again into a fresh target with lowerfds, and publish the result under the ChainID.
  *

@@ -100,7 +100,7 @@ int runtime_start(const struct runtime_start *s, struct runtime_container *ret_c
 int runtime_on_message(struct runtime_container *c, struct err *e) RL_CHECK;
 int runtime_wait_exec(struct runtime_container *c, struct err *e) RL_CHECK;
 
-/* Make sure that the container dies with this process, however this process dies (DECISIONS 20). For a process that was
+/* Make sure that the container dies with this process, however this process dies (decision 20). For a process that was
  * joined, which may be over before that pays; runtime_start does it by itself where `keep` asks for it. */
 int runtime_keep(struct runtime_container *c, struct err *e) RL_CHECK;
 

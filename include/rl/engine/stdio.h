@@ -62,7 +62,7 @@ void tty_relay_keys(struct tty_relay *t, const unsigned char *keys, size_t n);
 
 /* `in` is readable: take what was typed. Returns the signal that a typed character would send to the foreground group
  * of the pty (SIGINT, SIGQUIT, SIGTSTP) if that group is `init_pid` alone, 0 otherwise: PID 1 of a pid namespace does
- * not get default actions, so the caller must act for it (DECISIONS 19). */
+ * not get default actions, so the caller must act for it (decision 19). */
 int tty_relay_input(struct tty_relay *t, pid_t init_pid, struct err *e) RL_CHECK;
 /* The master takes bytes again. */
 int tty_relay_flush(struct tty_relay *t, struct err *e) RL_CHECK;

@@ -1,7 +1,7 @@
 /*
  * store.h - images and unpacked layers on disk: found, published, removed.
  *
- * Layout below the store's root (DESIGN.md 5): images/ is an OCI image layout (oci-layout, index.json,
+ * Layout below the store's root (rl-internals(7), Files): images/ is an OCI image layout (oci-layout, index.json,
  * blobs/sha256/HEX); images/refs/ENCODED-NAME is one small record per name and is the truth about names, index.json is
  * rebuilt from the records; layers/KEY/HEX/ is an unpacked layer for the id map KEY: `diff/` is the tree, `info.json`
  * what unpacking found out; containers/, volumes/, networks/, cache/, tmp/ belong to others, this module only makes
@@ -61,7 +61,7 @@ struct store_image {
 	char config_digest[STORE_DIGEST_SIZE]; /* the image id */
 	json_t *config;			       /* the parsed image config document */
 	struct strv layer_keys;		       /* one per layer, bottom first: hex of the DiffID, or of the ChainID for
-						  layers that depend on the ones below (DECISIONS 7) */
+						  layers that depend on the ones below (decision 7) */
 	bool keys_known;		       /* false until the layers were unpacked once: some may need a ChainID */
 	bool builtin;			       /* not ours: blobs are in the built-in layout or an additional store */
 	bool shared;			       /* in an additional store */

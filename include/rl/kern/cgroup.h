@@ -7,7 +7,7 @@
  * An empty vector means that the container has no cgroup of its own: it was started without a limit, or nothing lets
  * us make one (numbers then come from cgroup_stats_of_tree).
  *
- * Where they are made, tried in this order (DECISIONS 26):
+ * Where they are made, tried in this order (decision 26):
  *   scope      a transient scope asked of systemd over D-Bus, delegated to us, with two leaves: `payload` (limits, root
  *              of the container's cgroup namespace) and `monitor` (the process that watches; it keeps scope and
  *              memory.events alive after the payload). The asking process itself is moved into the scope.

@@ -88,7 +88,7 @@ int mnt_make_private_around(int fd, struct err *e) RL_CHECK;
 
 /* Overlay. lower: descriptors of directories of this mount namespace (O_PATH will do), TOP first, 1..500
  * (OVL_LOWER_MAX). upper and work: likewise, or -1 for a read-only overlay. The option string is kept under one page by /proc/self/fd paths, and above that by short symlinks
- * in a throw-away tmpfs (DECISIONS 8). Sources: kernel Documentation/filesystems/overlayfs.rst, fs/overlayfs/super.c. */
+ * in a throw-away tmpfs (decision 8). Sources: kernel Documentation/filesystems/overlayfs.rst, fs/overlayfs/super.c. */
 enum { OVL_LOWER_MAX = 500 };
 
 struct mnt_overlay {

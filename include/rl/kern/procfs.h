@@ -7,7 +7,7 @@
  * crossing mounts.
  *
  * Calling sequence: procfs_private in the child, once its pid namespace exists; procfs_open / procfs_write with it;
- * close. Where a new procfs is refused (the rung of DECISIONS 17), procfs_outer opens the one that is mounted; it
+ * close. Where a new procfs is refused (the rung of decision 17), procfs_outer opens the one that is mounted; it
  * still checks that what it got is procfs.
  * Context: role child; procfs_private needs CAP_SYS_ADMIN in the user namespace that owns the pid namespace.
  */

@@ -22,7 +22,7 @@
  * chmod is not lost. An object without record is what stat says.
  *
  * Whoever emulates ownership at run time keeps the same records. A record in a payload's writable layer may have been
- * written by the payload: it may only be believed if the writer is known (DECISIONS 6).
+ * written by the payload: it may only be believed if the writer is known (decision 6).
  *
  * Context: any role; no allocation beyond what is returned. Functions returning xattr data return 0 with an empty
  * result where the attribute or the support for attributes is missing.

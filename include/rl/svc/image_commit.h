@@ -3,7 +3,7 @@
  *
  * Model: a writable layer (overlay's upper directory, written in the user namespace of `map`) is packed into a layer
  * blob: whiteouts and opaque directories become .wh. names, overlay's and our own control xattrs are left out, records
- * of true owners count only if the layers below have the same ones (DECISIONS 6). The blob goes into the store together
+ * of true owners count only if the layers below have the same ones (decision 6). The blob goes into the store together
  * with the unpacked layer, so that the image can be run at once. How the unpacked layer comes to be:
  *     take     the directory itself is moved into the store by rename, nothing is copied; whatever an unpacked layer
  *              may not have (forged records, excluded paths, sockets) is removed from it first. The directory is gone

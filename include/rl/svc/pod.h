@@ -4,7 +4,7 @@
  * Model: a pod is a container whose options say `holder`: its record, name, locks, monitor and network are a
  * container's, but its root is an empty directory and its PID 1 executes nothing (src/engine/runtime/role_hold.c). What
  * a pod shares is the holder's; a container of the pod says `pod` (the holder's id) and --network, --ipc, --uts
- * =container:ID, and with them shares the user namespace that owns those (DECISIONS 2, container_share.c). So nothing
+ * =container:ID, and with them shares the user namespace that owns those (decision 2, container_share.c). So nothing
  * of a pod is kept anywhere but in the records of its containers. Published ports, name servers and hosts belong to the
  * pod. ps, rm -a and the like do not see holders.
  *

@@ -88,7 +88,7 @@ static int mount_proc(struct apply *a, const struct rt_mount *m, int target, str
 	}
 	/* A fresh procfs is refused where the outer one is partly covered (containers of other engines do that), and
 	 * makes no sense where the pid namespace is not ours. Then the outer one, frozen: the kernel already refuses to
-	 * read memory or trace across user namespaces, but outer oom_score_adj could be written (DECISIONS 17). */
+	 * read memory or trace across user namespaces, but outer oom_score_adj could be written (decision 17). */
 	log_debug(LOG_MNT, "a fresh procfs is refused, binding the outer one read-only");
 	autofd int outer = mnt_bind(AT_FDCWD, "/proc", true, m->set | MNT_RDONLY, 0, target, e);
 	return outer < 0 ? err_ctx(e, "/proc") : 0;
@@ -103,7 +103,7 @@ static int mount_sysfs(struct apply *a, const struct rt_mount *m, int target, st
 		if (fd >= 0)
 			return 0;
 	}
-	/* sysfs belongs to the network namespace; where that is not ours, the outer one (DECISIONS 18). */
+	/* sysfs belongs to the network namespace; where that is not ours, the outer one (decision 18). */
 	fd = mnt_bind(AT_FDCWD, "/sys", true, m->set, 0, target, e);
 	return fd < 0 ? err_ctx(e, "/sys") : 0;
 }

@@ -1,5 +1,5 @@
 /*
- * apply_overlay.c - the root from image layers, on the first rung that holds (DECISIONS 14).
+ * apply_overlay.c - the root from image layers, on the first rung that holds (decision 14).
  *
  *   overlay   upper and work in the container's directory
  *   memory    the same lower layers, upper and work on a tmpfs of this mount namespace: where the store lies on an
