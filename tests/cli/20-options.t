@@ -90,7 +90,7 @@ completes() {
 }
 completes "verbs" "image images import info init inspect" i
 completes "members of a family" "prune" image pr
-completes "long options" "--secret --security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
+completes "long options" "--sdnotify --secret --security-opt --shm-size --sig-proxy --stop-signal --stop-timeout --sysctl" run --s
 completes "an option that is only one" "--network-alias" run --network-
 completes "words of an option" "always missing never newer" run --pull ""
 completes "words of an option after =" "never newer" run --pull=n
