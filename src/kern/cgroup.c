@@ -300,8 +300,15 @@ int cgroup_freeze(const struct strv *dirs, bool frozen, struct err *e)
 	return 1;
 }
 
+/* What version 1 has frozen dies when it goes on. */
+static void thaw_v1(const char *freezer)
+{
+	if (freezer)
+		(void)!cgroup_write(freezer, "freezer.state", "THAWED");
+}
+
 /* Signals until none is left: every pass kills what the one before has missed because it forked. */
-static int kill_one_by_one(const char *dir, struct err *e)
+static int kill_one_by_one(const char *dir, const char *freezer, struct err *e)
 {
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		autostr struct str text = STR_INIT;
@@ -314,6 +321,7 @@ static int kill_one_by_one(const char *dir, struct err *e)
 				kill((pid_t)pid, SIGKILL);
 			p += *p == '\n';
 		}
+		thaw_v1(freezer);
 		/* The dead leave when they are reaped; that is others' work. */
 		(void)!poll(NULL, 0, i < 10 ? 1 : 5);
 	}
@@ -323,13 +331,15 @@ static int kill_one_by_one(const char *dir, struct err *e)
 int cgroup_kill(const struct strv *dirs, struct err *e)
 {
 	const char *v2 = cgroup_v2_dir(dirs);
+	const char *freezer = cgroup_dir_of(dirs, "freezer");
 	if (v2 && cgroup_write(v2, "cgroup.kill", "1") == 0) {
+		thaw_v1(freezer);
 		if (wait_event(v2, "populated", 0))
 			return 0;
 		return err_set(e, ETIMEDOUT, "cgroup %s has processes that do not end", v2);
 	}
 	/* Every directory holds the same processes. */
-	return dirs->count ? kill_one_by_one(path_of(dirs->items[0]), e) : 0;
+	return dirs->count ? kill_one_by_one(path_of(dirs->items[0]), freezer, e) : 0;
 }
 
 uint64_t cgroup_oom_kills(const struct strv *dirs)

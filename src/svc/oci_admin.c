@@ -149,7 +149,8 @@ static int stop_first(const struct oci_container *c, struct err *e)
 	if (pidfd < 0)
 		return 0;
 	int r = proc_pidfd_signal(pidfd, SIGKILL, e);
-	if (r == 0 && c->status == OCI_PAUSED)
+	/* Whatever the status was: a freezer of version 1 that waits for one process is neither frozen nor thawed. */
+	if (r == 0)
 		(void)!set_frozen(c, false, NULL);
 	/* Readable when it has ended, a zombie or not: reaping is its parent's. */
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};

@@ -260,13 +260,24 @@ static int child_is_gone(struct create *x, struct err *e)
 	return r < 0 ? r : err_set(e, ESRCH, "the container's first process was killed before it was ready");
 }
 
+static int let_child_go(struct create *x, pid_t pid, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = sync_send(x->sock, MEET_GO, &pid, sizeof(pid), NULL, 0, &why);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return err_set(e, ESRCH, "the container's first process was killed before it was ready");
+	if (r < 0)
+		*e = why;
+	return r;
+}
+
 static int host_hooks(struct create *x, struct err *e)
 {
 	const struct oci_record *rec = &x->c.rec;
 	int r = oci_hooks_run(&x->config, OCI_HOOK_PRESTART, rec, OCI_CREATING, e);
 	if (r == 0)
 		r = oci_hooks_run(&x->config, OCI_HOOK_CREATE_RUNTIME, rec, OCI_CREATING, e);
-	return r < 0 ? r : sync_send(x->sock, MEET_GO, &rec->pid, sizeof(rec->pid), NULL, 0, e);
+	return r < 0 ? r : let_child_go(x, rec->pid, e);
 }
 
 static int meet_child(struct create *x, struct err *e)
@@ -306,7 +317,7 @@ static int hand_out(struct create *x, struct err *e)
 	if (r == 0)
 		r = oci_write_pid_file(o->pid_file, x->run.pid, e);
 	if (r == 0)
-		r = sync_send(x->sock, MEET_GO, &x->run.pid, sizeof(x->run.pid), NULL, 0, e);
+		r = let_child_go(x, x->run.pid, e);
 	return r;
 }
 

@@ -99,14 +99,19 @@ is "... and no process" "$(pgrep -u "$(id -u)" -f "$T/rl-oci" | wc -l)" 0
 
 # --- at the same time ---
 oci_config b "$(oci_args sleep 1000)"
-for _ in $(seq 8); do oci create -b b same 2>/dev/null & done
-made=0; for job in $(jobs -p); do wait "$job" && made=$((made + 1)); done
+# The list of jobs forgets what has ended while others still begin.
+eight() { # ERRORS ARG...: how many of eight at once succeed, in $made
+	local n pids=() errors=$1
+	shift
+	for n in $(seq 8); do oci "$@" 2>>"$errors" & pids+=($!); done
+	made=0
+	for n in "${pids[@]}"; do wait "$n" && made=$((made + 1)); done
+}
+eight /dev/null create -b b same
 is "of eight creates of one id one succeeds" $made 1
-for _ in $(seq 8); do oci start same 2>/dev/null & done
-made=0; for job in $(jobs -p); do wait "$job" && made=$((made + 1)); done
+eight /dev/null start same
 is "of eight starts, too" $made 1
-for _ in $(seq 8); do oci delete -f same 2>>same.err & done
-made=0; for job in $(jobs -p); do wait "$job" && made=$((made + 1)); done
+eight same.err delete -f same
 is "eight forced deletes all succeed" "$made$(cat same.err)" 8
 nothing_left
 

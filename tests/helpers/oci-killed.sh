@@ -66,8 +66,9 @@ at_every_step "pause" running "pause killed"
 
 # --- many at once ---
 life() { oci create -b b "many-$1" && oci start "many-$1" && oci exec "many-$1" true && oci kill "many-$1" KILL && oci delete -f "many-$1"; }
-for i in $(seq 24); do life "$i" </dev/null >/dev/null 2>>many.err & done
-bad=0; for job in $(jobs -p); do wait "$job" || bad=$((bad + 1)); done
+pids=()
+for i in $(seq 24); do life "$i" </dev/null >/dev/null 2>>many.err & pids+=($!); done
+bad=0; for job in "${pids[@]}"; do wait "$job" || bad=$((bad + 1)); done
 is "24 containers live and end at the same time" "$bad $(cat many.err)" "0 "
 is "and nothing is left of them" "$(ls state)" ""
 anything() {
