@@ -248,7 +248,18 @@ static int bring_up(const struct idmap *map, pid_t pid, int sock, struct err *e)
 }
 
 /* No user namespace, no ids to change: only the end with the parent is arranged. */
-static int spawn_plain(int (*fn)(void *arg), void *arg, struct proc_child *ret_child, struct err *e)
+RL_NORETURN static void plain_child(int sock, int (*fn)(void *arg), void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (sync_send(sock, STEP_ROOT, NULL, 0, NULL, 0, NULL) < 0)
+		_exit(EXIT_RL_FAILED);
+	close(sock);
+	_exit(fn(arg) & 0xff);
+}
+
+/* In a user namespace with the map, or, where that is NULL, in the caller's. */
+static int spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
+		 struct proc_child *ret_child, struct err *e)
 {
 	int socks[2];
 	int r = sync_pair(socks, e);
@@ -257,19 +268,21 @@ static int spawn_plain(int (*fn)(void *arg), void *arg, struct proc_child *ret_c
 	autofd int ours = socks[0];
 	autofd int theirs = socks[1];
 	struct proc_child child = PROC_CHILD_NONE;
-	child.pid = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_PIDFD | SIGCHLD, NULL, &child.pidfd, NULL, NULL);
+	const unsigned long flags = (unsigned long)clone_flags | (map ? CLONE_NEWUSER : 0) | CLONE_PIDFD | SIGCHLD;
+	unsigned tries = 0;
+	do
+		child.pid = (pid_t)syscall(SYS_clone, flags, NULL, &child.pidfd, NULL, NULL);
+	while (child.pid < 0 && map && idmap_try_again(errno, &tries));
 	if (child.pid < 0)
-		return err_sys(e, errno, "fork");
+		return map ? idmap_explain_clone(errno, e) : err_sys(e, errno, "fork");
 	if (child.pid == 0) {
 		close(ours);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (sync_send(theirs, STEP_ROOT, NULL, 0, NULL, 0, NULL) < 0)
-			_exit(EXIT_RL_FAILED);
-		close(theirs);
-		_exit(fn(arg) & 0xff);
+		if (map)
+			userns_child(map, theirs, fn, arg);
+		plain_child(theirs, fn, arg);
 	}
-	close_fd(&theirs);
-	r = sync_expect(ours, "the child", STEP_ROOT, NULL, e);
+	close_fd(&theirs); /* or a dead child would not be noticed */
+	r = map ? bring_up(map, child.pid, ours, e) : sync_expect(ours, "the child", STEP_ROOT, NULL, e);
 	if (r < 0) {
 		proc_kill_wait(&child);
 		return r;
@@ -291,7 +304,7 @@ int userns_spawn_or_plain(const struct idmap *map, int clone_flags, int (*fn)(vo
 	int r = userns_spawn(map, clone_flags, fn, arg, ret_child, &why);
 	if (r < 0 && idmap_is_plain(map) && probe_userns() != 0) {
 		*ret_plain = true;
-		return spawn_plain(fn, arg, ret_child, e);
+		return spawn(NULL, 0, fn, arg, ret_child, e);
 	}
 	if (r < 0 && e)
 		*e = why;
@@ -301,30 +314,5 @@ int userns_spawn_or_plain(const struct idmap *map, int clone_flags, int (*fn)(vo
 int userns_spawn(const struct idmap *map, int clone_flags, int (*fn)(void *arg), void *arg,
 		 struct proc_child *ret_child, struct err *e)
 {
-	int socks[2];
-	int r = sync_pair(socks, e);
-	if (r < 0)
-		return r;
-	autofd int ours = socks[0];
-	autofd int theirs = socks[1];
-	struct proc_child child = PROC_CHILD_NONE;
-	const unsigned long flags = (unsigned long)clone_flags | CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD;
-	unsigned tries = 0;
-	do
-		child.pid = (pid_t)syscall(SYS_clone, flags, NULL, &child.pidfd, NULL, NULL);
-	while (child.pid < 0 && idmap_try_again(errno, &tries));
-	if (child.pid < 0)
-		return idmap_explain_clone(errno, e);
-	if (child.pid == 0) {
-		close(ours);
-		userns_child(map, theirs, fn, arg);
-	}
-	close_fd(&theirs); /* or a dead child would not be noticed */
-	r = bring_up(map, child.pid, ours, e);
-	if (r < 0) {
-		proc_kill_wait(&child);
-		return r;
-	}
-	*ret_child = child;
-	return 0;
+	return spawn(map, clone_flags, fn, arg, ret_child, e);
 }

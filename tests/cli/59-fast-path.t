@@ -6,22 +6,8 @@ if [ -n "${RL_TEST_GUARD:-}" ] && [ -z "${RL_TEST_HOST_NS:-}" ]; then
 	RL_TEST_HOST_NS=1 exec unshare -Urnm bash "$0"
 fi
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
-. "$HELPERS/network-tests.sh"
-host_up
-mount --bind "$T/resolv.conf" "$(realpath /etc/resolv.conf)"
-if rl run --rm --network slirp,fast busybox true 2>&1 | grep -q "no fast path"; then
-	skip_all "this kernel's Landlock has no rules for TCP"
-fi
-PYTHON=(-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$HELPERS:/lab:ro" -v /etc/alternatives:/etc/alternatives:ro)
-fast() {
-	local options=()
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
-	timeout -k 5 60 rl run -i --rm -q --network slirp,fast "${options[@]}" "${PYTHON[@]}" busybox "$@" 2>&1
-}
+. "$HELPERS/fast-path.sh"
+FAST=(--network slirp,fast)
 outbound() {
 	shift
 	timeout -k 5 60 rl run --rm -q --network slirp:fast,outbound_addr=10.9.9.7 "${PYTHON[@]}" busybox "$@" 2>&1
