@@ -10,10 +10,16 @@ cat >swap.py <<'P'
 import ctypes, os, sys
 libc = ctypes.CDLL(None)
 os.symlink("../victim", "link-a"); os.symlink("../../victim/b", "link-b")
+def swap_below():
+    # Never through a symlink: it would be this program that moves the victim.
+    try: a = os.open("a", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError: return
+    for _ in range(2): libc.renameat2(a, b"b", -100, b"link-b", 2)
+    os.close(a)
 print("ready", flush=True)
 while os.getppid() == int(sys.argv[1]):
-    for one, two in (("a", "link-a"), ("a", "link-a"), ("a/b", "link-b"), ("a/b", "link-b")):
-        libc.renameat2(-100, one.encode(), -100, two.encode(), 2)
+    for _ in range(2): libc.renameat2(-100, b"a", -100, b"link-a", 2)
+    swap_below()
 P
 python3 swap.py $$ >ready & swapper=$!
 on_finish "kill $swapper 2>/dev/null"

@@ -171,7 +171,20 @@ enum patch_verdict patch_check(const struct patch_target *t, char kind, const ch
 
 /* ---- making ---- */
 
-/* Out of its place first, in one step, whatever it is. Nothing there is success. */
+/* What was looked at is what went aside, and nobody wrote in it since the check. */
+static bool is_as_seen(const struct patch_target *t, const struct side *h, const char *aside, const struct stat *seen)
+{
+	struct stat st;
+	if (fstatat(h->fd, aside, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != seen->st_dev ||
+	    st.st_ino != seen->st_ino)
+		return false;
+	if (!S_ISDIR(st.st_mode) || t->since_ns == INT64_MAX)
+		return true;
+	autofd int fd = openat(h->fd, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && !is_changed_below(fd, t->since_ns, 0);
+}
+
+/* Out of its place first, in one step, whatever it is; what was put there meanwhile goes back. Nothing there is success. */
 static int take_away(const struct patch_target *t, const struct side *h, struct err *e)
 {
 	char aside[TEMPORARY_SIZE];
@@ -183,14 +196,10 @@ static int take_away(const struct patch_target *t, const struct side *h, struct 
 		return err_set(e, EBUSY, "it was changed meanwhile");
 	if (renameat(h->fd, h->name, h->fd, aside) < 0)
 		return err_sys(e, errno, "remove");
-	/* The rename changes the directory's own time; what was written in it since the check goes back with it. */
-	if (S_ISDIR(st.st_mode) && t->since_ns != INT64_MAX) {
-		autofd int fd = openat(h->fd, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || is_changed_below(fd, t->since_ns, 0)) {
-			if (renameat(h->fd, aside, h->fd, h->name) < 0)
-				return err_sys(e, errno, "put back what was changed meanwhile from %s", aside);
-			return err_set(e, EBUSY, "it was changed meanwhile");
-		}
+	if (!is_as_seen(t, h, aside, &st)) {
+		if (io_rename_new(h->fd, aside, h->fd, h->name) < 0)
+			return err_sys(e, errno, "put back what was changed meanwhile from %s", aside);
+		return err_set(e, EBUSY, "it was changed meanwhile");
 	}
 	return io_remove_tree(h->fd, aside, e);
 }
