@@ -131,13 +131,15 @@ static int find_image(struct container *c, struct mount_opt *m, struct err *e)
 static int hold(struct container *c, struct mount_opt *m, bool create, struct err *e)
 {
 	struct volume_lease l = VOLUME_LEASE_NONE;
+	const bool fills = create && m->copy != NO && !m->subpath && !m->overlay;
+	const enum volume_want want = fills ? VOLUME_FILL : create ? VOLUME_MAKE : VOLUME_FIND;
 	int r = -EAGAIN;
 	for (int attempt = 0; r == -EAGAIN && attempt < ATTEMPTS; attempt++) {
-		r = volume_ensure(&c->store, m->source, create, &l, e);
+		r = volume_ensure(&c->store, m->source, want, &l, e);
 		/* From here on the container's removal finds it. */
 		if (r == 0 && !m->source)
 			m->source = xstrdup(l.record.name);
-		if (r == 0 && create && m->copy != NO && !m->subpath && !m->overlay)
+		if (r == 0 && fills)
 			r = volume_fill(&c->store, &l, c->has_map ? &c->map : NULL, &c->rec.config.layers, m->target,
 					e);
 		if (r == -EAGAIN) {

@@ -15,6 +15,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
+#include "rl/kern/tree.h"
 #include "volume_int.h"
 
 static const char record_name[] = "volume.json";
@@ -113,18 +114,45 @@ static bool is_named(int parent, const char *name, int fd)
 	       ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
-/* 1 with *ret_fd locked, 0 when there is none, or it was removed while we waited. */
-static int lock_named(int parent, const char *name, int *ret_fd, struct err *e)
+bool volume_may_be_empty(int dirfd)
+{
+	autofd int fd = io_open_dir(dirfd, VOLUME_DATA, false, 0, NULL);
+	return fd >= 0 && tree_is_empty(fd, NULL) == 1;
+}
+
+int volume_lock_fill(int dirfd, struct err *e)
+{
+	autofd int fd = openat(dirfd, record_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, errno, "%s", record_name);
+	int r = io_lock(fd, true, e);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+/* 1 with the lease's locks, 0 when there is none, or it was removed while we waited. */
+static int lock_named(int parent, const char *name, enum volume_want want, struct volume_lease *l, struct err *e)
 {
 	autofd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, errno, "volume %s", name);
-	int r = io_lock(fd, false, e);
+	autofd int fillfd = -1;
+	int r = 0;
+	/* What has content has had its copy, for good: the rename that brought it was the last of the filling. */
+	if (want == VOLUME_FILL && volume_may_be_empty(fd)) {
+		fillfd = volume_lock_fill(fd, e);
+		r = RL_MIN(fillfd, 0);
+	}
+	if (r == 0)
+		r = io_lock(fd, false, e);
+	if (!is_named(parent, name, fd)) {
+		if (e)
+			err_clear(e);
+		return 0;
+	}
 	if (r < 0)
 		return err_ctx(e, "volume %s", name);
-	if (!is_named(parent, name, fd))
-		return 0;
-	*ret_fd = take_fd(&fd);
+	l->fd = take_fd(&fd);
+	l->fillfd = take_fd(&fillfd);
 	return 1;
 }
 
@@ -139,7 +167,8 @@ static int make_missing(const struct store *s, const char *name, bool anonymous,
 	return done;
 }
 
-int volume_ensure(const struct store *s, const char *name, bool create, struct volume_lease *ret_lease, struct err *e)
+int volume_ensure(const struct store *s, const char *name, enum volume_want want, struct volume_lease *ret_lease,
+		  struct err *e)
 {
 	char hex[65];
 	struct volume_lease l = VOLUME_LEASE_NONE;
@@ -154,16 +183,16 @@ int volume_ensure(const struct store *s, const char *name, bool create, struct v
 			       "'%s' is no volume name: letters, digits, '_', '.' and '-', beginning with a "
 			       "letter or digit",
 			       wanted);
-	int r = lock_named(parent, wanted, &l.fd, e);
+	int r = lock_named(parent, wanted, want, &l, e);
 	for (int attempt = 0; r == 0 && attempt < ENSURE_ATTEMPTS; attempt++) {
-		if (!create)
+		if (want == VOLUME_FIND)
 			return not_found(s, wanted, e);
 		r = make_missing(s, wanted, !name, e);
 		l.is_made = r == 0;
 		if (r == -EEXIST && e)
 			err_clear(e);
 		if (r == 0 || r == -EEXIST)
-			r = lock_named(parent, wanted, &l.fd, e);
+			r = lock_named(parent, wanted, want, &l, e);
 	}
 	if (r == 0)
 		r = err_set(e, EAGAIN, "volume %s is removed as fast as it is made", wanted);
@@ -184,6 +213,7 @@ void volume_release(struct volume_lease *lease)
 	free(lease->data);
 	lease->data = NULL;
 	close_fd(&lease->fd);
+	close_fd(&lease->fillfd);
 }
 
 /* flock gives the old lock up before it has the new one (flock(2)). */

@@ -151,7 +151,7 @@ int volume_remove(const char *root, const char *name, struct err *e)
 	int r = open_volumes(root, &s, e);
 	if (r < 0)
 		return r;
-	r = volume_ensure(&s, name, false, &l, &why);
+	r = volume_ensure(&s, name, VOLUME_FIND, &l, &why);
 	if (r == 0)
 		r = remove_locked(&s, &l, &why);
 	else if (r == -EBADMSG || (r == -ENOENT && path_is_plain_name(name) && !str_after(why.text, "there is no")))
@@ -286,7 +286,7 @@ static int prune_one(const struct store *s, const char *name, bool all, const st
 {
 	struct volume_lease l = VOLUME_LEASE_NONE;
 	struct err why = ERR_INIT;
-	int r = volume_ensure(s, name, false, &l, &why);
+	int r = volume_ensure(s, name, VOLUME_FIND, &l, &why);
 	if (r < 0) {
 		log_debug(LOG_STORE, "%s", why.text);
 		return 0;

@@ -144,7 +144,7 @@ static int publish(struct volume_lease *lease, int fill, struct err *e)
 	/* Anonymous volumes do not outlive a crash that loses unwritten data anyway. */
 	if (!lease->record.anonymous && syncfs(fill) < 0)
 		return err_sys(e, errno, "sync");
-	if (renameat(lease->fd, VOLUME_FILL, lease->fd, VOLUME_DATA) == 0)
+	if (renameat(lease->fd, VOLUME_FILLING, lease->fd, VOLUME_DATA) == 0)
 		return 1;
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return err_sys(e, errno, "fill volume %s", lease->record.name);
@@ -152,30 +152,16 @@ static int publish(struct volume_lease *lease, int fill, struct err *e)
 	return 0;
 }
 
-/* Filling one volume twice at a time would use the same _fill: imports exclude each other by a lock of their own, since
- * containers may have the volume mounted. */
-static int lock_fill(const struct volume_lease *lease, struct err *e)
-{
-	autofd int fd = openat(lease->fd, "volume.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_sys(e, errno, "volume %s", lease->record.name);
-	int r = io_lock(fd, true, e);
-	return r < 0 ? r : take_fd(&fd);
-}
-
 static int fill_locked(struct volume_lease *lease, const struct idmap *map, const struct strv *layers, const char *path,
 		       struct err *e)
 {
-	autofd int lock = lock_fill(lease, e);
-	if (lock < 0)
-		return lock;
 	struct fill *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (f == MAP_FAILED)
 		return err_sys(e, errno, "shared memory");
-	int r = store_remove_tree(lease->fd, VOLUME_FILL, e); /* of a crash */
-	if (r == 0 && mkdirat(lease->fd, VOLUME_FILL, 0700) < 0)
-		r = err_sys(e, errno, "make " VOLUME_FILL);
-	autofd int fill = r < 0 ? -1 : io_open_dir(lease->fd, VOLUME_FILL, false, 0, e);
+	int r = store_remove_tree(lease->fd, VOLUME_FILLING, e); /* of a crash */
+	if (r == 0 && mkdirat(lease->fd, VOLUME_FILLING, 0700) < 0)
+		r = err_sys(e, errno, "make " VOLUME_FILLING);
+	autofd int fill = r < 0 ? -1 : io_open_dir(lease->fd, VOLUME_FILLING, false, 0, e);
 	if (r == 0 && fill < 0)
 		r = fill;
 	*f = (struct fill){.layers = layers, .path = path, .data = lease->data, .fill = fill};
@@ -185,22 +171,13 @@ static int fill_locked(struct volume_lease *lease, const struct idmap *map, cons
 	if (r == FILL_COPIED)
 		r = publish(lease, fill, e);
 	if (r != 1)
-		(void)!store_remove_tree(lease->fd, VOLUME_FILL, NULL);
+		(void)!store_remove_tree(lease->fd, VOLUME_FILLING, NULL);
 	return r;
 }
 
-/* A directory we may not read has got its owner from a container: it was in use already. */
-static bool may_be_empty(const struct volume_lease *lease)
+static int fill_exclusively(const struct store *s, struct volume_lease *lease, const struct idmap *map,
+			    const struct strv *layers, const char *path, struct err *e)
 {
-	autofd int fd = io_open_dir(lease->fd, VOLUME_DATA, false, 0, NULL);
-	return fd >= 0 && tree_is_empty(fd, NULL) == 1;
-}
-
-int volume_fill(const struct store *s, struct volume_lease *lease, const struct idmap *map, const struct strv *layers,
-		const char *path, struct err *e)
-{
-	if (lease->record.options.count || !may_be_empty(lease))
-		return 0;
 	int r = volume_try_exclusive(s, lease, e);
 	if (r <= 0)
 		return r;
@@ -211,6 +188,16 @@ int volume_fill(const struct store *s, struct volume_lease *lease, const struct 
 	if (r < 0)
 		return err_ctx(e, "volume %s", lease->record.name);
 	return unlocked < 0 ? unlocked : r;
+}
+
+int volume_fill(const struct store *s, struct volume_lease *lease, const struct idmap *map, const struct strv *layers,
+		const char *path, struct err *e)
+{
+	/* Without its lock the volume had content when it was looked up. */
+	bool fills = lease->fillfd >= 0 && !lease->record.options.count && volume_may_be_empty(lease->fd);
+	int r = fills ? fill_exclusively(s, lease, map, layers, path, e) : 0;
+	close_fd(&lease->fillfd);
+	return r;
 }
 
 /* ---- an archive ---- */
@@ -240,7 +227,7 @@ static int merge_child(void *arg)
 static int merge_fill(struct volume_lease *lease, const struct idmap *map, struct err *e)
 {
 	struct proc_child child = PROC_CHILD_NONE;
-	autofd int from = openat(lease->fd, VOLUME_FILL, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	autofd int from = openat(lease->fd, VOLUME_FILLING, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	autofd int to = openat(lease->fd, VOLUME_DATA, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (from < 0 || to < 0)
 		return err_sys(e, errno, "open the volume");
@@ -267,19 +254,19 @@ static int import_into(const struct store *s, struct volume_lease *lease, const 
 	autostrv struct strv verb = STRV_INIT;
 	int r = idmap_detect(false, &map, e);
 	if (r == 0)
-		r = store_remove_tree(lease->fd, VOLUME_FILL, e);
-	if (r == 0 && mkdirat(lease->fd, VOLUME_FILL, 0755) < 0)
-		r = err_sys(e, errno, "make " VOLUME_FILL);
+		r = store_remove_tree(lease->fd, VOLUME_FILLING, e);
+	if (r == 0 && mkdirat(lease->fd, VOLUME_FILLING, 0755) < 0)
+		r = err_sys(e, errno, "make " VOLUME_FILLING);
 	if (r < 0)
 		return r;
 	strv_add(&verb, "volume-import");
 	strv_add(&verb, "--");
 	strv_addf(&verb, "%s%s", file[0] == '-' && file[1] ? "./" : "", file);
-	strv_addf(&verb, "%s/volumes/%s/" VOLUME_FILL, s->root, lease->record.name);
+	strv_addf(&verb, "%s/volumes/%s/" VOLUME_FILLING, s->root, lease->record.name);
 	r = image_program_run(s, &map, &verb, str_eq(file, "-"), NULL, NULL, e);
 	if (r == 0)
 		r = merge_fill(lease, &map, e);
-	(void)!store_remove_tree(lease->fd, VOLUME_FILL, NULL);
+	(void)!store_remove_tree(lease->fd, VOLUME_FILLING, NULL);
 	return r;
 }
 
@@ -288,7 +275,7 @@ static int hold_for_archive(const char *root, const char *name, struct store *s,
 	int r = store_open(root, true, s, e);
 	if (r < 0)
 		return r;
-	r = volume_ensure(s, name, false, l, e);
+	r = volume_ensure(s, name, VOLUME_FIND, l, e);
 	if (r == 0 && l->record.options.count) {
 		volume_release(l);
 		r = err_set(e, EOPNOTSUPP, "volume %s has its content elsewhere (options)", name);
@@ -305,7 +292,8 @@ int volume_import(const char *root, const char *name, const char *file, struct e
 	int r = hold_for_archive(root, name, &s, &l, e);
 	if (r < 0)
 		return r;
-	autofd int fill = lock_fill(&l, e);
+	/* Containers may have the volume mounted: imports exclude each other and who fills it. */
+	autofd int fill = volume_lock_fill(l.fd, e);
 	r = fill < 0 ? fill : import_into(&s, &l, file, e);
 	volume_release(&l);
 	store_close(&s);

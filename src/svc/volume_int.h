@@ -9,8 +9,12 @@
 #include "rl/svc/volume.h"
 
 #define VOLUME_DATA "_data"
-#define VOLUME_FILL "_fill"
+#define VOLUME_FILLING "_fill"
 
+/* Wait for the lock of who fills the volume whose directory that is; its descriptor. */
+int volume_lock_fill(int dirfd, struct err *e) RL_CHECK;
+/* A directory we may not read has got its owner from a container: it was in use already. */
+bool volume_may_be_empty(int dirfd);
 /* Make the volume under its name. -EEXIST. */
 int volume_make(const struct store *s, const struct volume_record *r, struct err *e) RL_CHECK;
 /* The names of all volumes, sorted. */

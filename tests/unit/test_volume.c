@@ -79,6 +79,21 @@ static void driver_options(void)
 	tap_is_str(applied("colour=red", NULL, NULL), "EINVAL", "so is an option that is none");
 }
 
+/* Two that begin at once must not both see the other hold the volume, and leave it empty. */
+static void one_fills(const char *root, const struct store *s)
+{
+	struct err e = ERR_INIT;
+	struct volume_lease a = VOLUME_LEASE_NONE;
+	static const struct strv no_layers = STRV_INIT;
+	tap_ok(volume_ensure(s, "fresh", VOLUME_FILL, &a, &e) == 0 && a.fillfd >= 0, "one that is to be filled");
+	autofree char *record = xasprintf("%s/volumes/fresh/volume.json", root);
+	autofd int other = open(record, O_RDONLY | O_CLOEXEC);
+	tap_is_int(io_try_lock(other, true, &e), 0, "lets nobody else begin to fill it");
+	tap_is_int(volume_fill(s, &a, NULL, &no_layers, "/nothing", &e), 0, "no layers, no content");
+	tap_is_int(io_try_lock(other, true, &e), 1, "after that others may");
+	volume_release(&a);
+}
+
 static void lives(const char *root)
 {
 	struct err e = ERR_INIT;
@@ -90,17 +105,17 @@ static void lives(const char *root)
 		tap_ok(false, "a store is opened: %s", e.text);
 		return;
 	}
-	tap_is_int(volume_ensure(&s, "data", false, &a, &e), -ENOENT, "a volume that is not there is not found");
-	tap_is_int(volume_ensure(&s, "../data", true, &a, &e), -EINVAL, "a name that leads away makes none");
-	tap_ok(volume_ensure(&s, "data", true, &a, &e) == 0 && a.is_made, "one is made when it is wanted");
+	tap_is_int(volume_ensure(&s, "data", VOLUME_FIND, &a, &e), -ENOENT, "a volume that is not there is not found");
+	tap_is_int(volume_ensure(&s, "../data", VOLUME_MAKE, &a, &e), -EINVAL, "a name that leads away makes none");
+	tap_ok(volume_ensure(&s, "data", VOLUME_MAKE, &a, &e) == 0 && a.is_made, "one is made when it is wanted");
 	tap_ok(stat(a.data, &st) == 0 && (st.st_mode & 07777) == 0755, "its content directory has docker's mode");
-	tap_ok(volume_ensure(&s, "data", true, &b, &e) == 0 && !b.is_made, "a second holder finds it");
+	tap_ok(volume_ensure(&s, "data", VOLUME_MAKE, &b, &e) == 0 && !b.is_made, "a second holder finds it");
 	tap_is_int(volume_remove(root, "data", &e), -EBUSY, "one that is held is not removed");
 	volume_release(&b);
 	volume_release(&a);
 	tap_is_int(volume_remove(root, "data", &e), 0, "one that nobody holds or names is");
 	tap_is_int(volume_exists(root, "data", &e), 0, "then it does not exist");
-	tap_ok(volume_ensure(&s, NULL, true, &a, &e) == 0 && a.record.anonymous && strlen(a.record.name) == 64,
+	tap_ok(volume_ensure(&s, NULL, VOLUME_MAKE, &a, &e) == 0 && a.record.anonymous && strlen(a.record.name) == 64,
 	       "one without a name gets one");
 	autostrv struct strv names = STRV_INIT;
 	strv_add(&names, a.record.name);
@@ -109,11 +124,12 @@ static void lives(const char *root)
 	volume_release(&a);
 	volume_drop_anonymous(&s, &names, NULL);
 	tap_is_int(volume_exists(root, names.items[0], &e), 0, "and takes the rest");
-	tap_ok(volume_ensure(&s, "named", true, &a, &e) == 0, "a named one");
+	tap_ok(volume_ensure(&s, "named", VOLUME_MAKE, &a, &e) == 0, "a named one");
 	volume_release(&a);
 	strv_add(&names, "named");
 	volume_drop_anonymous(&s, &names, NULL);
 	tap_is_int(volume_exists(root, "named", &e), 1, "is not dropped");
+	one_fills(root, &s);
 	store_close(&s);
 }
 

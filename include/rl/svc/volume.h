@@ -14,7 +14,9 @@
  * lookup until the container ends or (not started) its record is written. Exclusive: by who removes the volume, and
  * for as long as it is filled. Whoever gets the lock looks whether the directory still has its name. The lock is not
  * what protects a volume of a container (the record is): it closes the moment before the record exists.
- * Order: after a container's own locks (rl/svc/container_store.h).
+ * Before the shared lock, while the volume is empty, who is going to fill it takes the lock of its volume.json: of two
+ * that begin at once one would hold the volume while the other looks whether anybody does, and neither would fill it.
+ * Order: after a container's own locks (rl/svc/container_store.h); volume.json's before the directory's.
  *
  * Copy-up: at the creation of a container, an empty volume is filled with what the image has at the target (docker's
  * rule), together with owner and mode of the directory, unless `nocopy`. The content is put together in _fill by a
@@ -43,17 +45,23 @@ struct volume_lease {
 	struct volume_record record;
 	char *data;   /* absolute path of _data */
 	int fd;	      /* the volume's directory, locked; -1 */
+	int fillfd;   /* its record, locked by who may fill it; -1 */
 	bool is_made; /* this call made it */
 };
 #define VOLUME_LEASE_NONE                                                                                              \
 	{                                                                                                              \
-		.record = VOLUME_RECORD_INIT, .fd = -1                                                                 \
+		.record = VOLUME_RECORD_INIT, .fd = -1, .fillfd = -1                                                   \
 	}
 
-/* Find the volume, or make it if `create`. name NULL: make an anonymous one. */
-int volume_ensure(const struct store *s, const char *name, bool create, struct volume_lease *ret_lease,
+enum volume_want {
+	VOLUME_FIND,
+	VOLUME_MAKE, /* where there is none */
+	VOLUME_FILL, /* the same, and volume_fill comes next */
+};
+/* name NULL: make an anonymous one. With VOLUME_FILL it waits while others fill the volume. */
+int volume_ensure(const struct store *s, const char *name, enum volume_want want, struct volume_lease *ret_lease,
 		  struct err *e) RL_CHECK;
-/* Copy-up, where the volume is empty and nobody else holds it. `layers` as overlay wants them (top first), `path` the
+/* Copy-up, where the volume is empty and nobody else holds it; after it, others may. `layers` as overlay wants them (top first), `path` the
  * target in the image, `map` NULL where the caller's user namespace is kept. Returns 1 if something was copied. */
 int volume_fill(const struct store *s, struct volume_lease *lease, const struct idmap *map, const struct strv *layers,
 		const char *path, struct err *e) RL_CHECK;
