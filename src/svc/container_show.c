@@ -421,7 +421,8 @@ static json_t *config_object(const struct container_rec *c)
 
 static void put_share(json_t *out, const char *key, enum ns_share s, const char *container)
 {
-	autofree char *other = s == NS_CONTAINER ? xasprintf("container:%s", container) : NULL;
+	autofree char *other = s >= NS_CONTAINER ? xasprintf("%s:%s", s == NS_PATH ? "ns" : "container", container)
+						 : NULL;
 	json_put_str(out, key, other ? other : s == NS_HOST ? "host" : "private");
 }
 
