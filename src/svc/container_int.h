@@ -210,6 +210,11 @@ void container_share_close(struct container *c);
 /* After the end: a pid namespace that is not the container's own does not end with it. */
 void container_share_kill_rest(struct container *c);
 
+/* container_leftover.c: where the record cannot say who runs. A process of the container or one that may be, 0: none; all
+ * that certainly are ended, -EBUSY with what to do where that cannot be, or cannot be known. */
+pid_t container_leftover_find(const struct container_rec *rec);
+int container_leftover_end(const struct container_rec *rec, struct err *e) RL_CHECK;
+
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {
 	const struct strv *args;
