@@ -382,9 +382,9 @@ const struct opt_def run_defs[] = {
 
 	VALUE("userns", 0, "MODE", set_userns, spaces, "private, host, keep-id[:uid=N,gid=N] or nomap",
 	      CHOICES("private host keep-id nomap")),
-	VALUE("pid", 0, "MODE", set_pid, spaces, "private, host or container:NAME", CHOICES("private host")),
-	VALUE("ipc", 0, "MODE", set_ipc, spaces, "private, host or container:NAME", CHOICES("private host")),
-	VALUE("uts", 0, "MODE", set_uts, spaces, "private, host or container:NAME", CHOICES("private host")),
+	VALUE("pid", 0, "MODE", set_pid, spaces, "private, host, container:NAME or ns:PATH", CHOICES("private host")),
+	VALUE("ipc", 0, "MODE", set_ipc, spaces, "private, host, container:NAME or ns:PATH", CHOICES("private host")),
+	VALUE("uts", 0, "MODE", set_uts, spaces, "private, host, container:NAME or ns:PATH", CHOICES("private host")),
 	VALUE("cgroupns", 0, "MODE", set_cgroupns, spaces, "private or host", CHOICES("private host")),
 
 	LIMIT_ROWS(struct run_target, o.limits, limits),

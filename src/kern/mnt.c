@@ -166,6 +166,15 @@ int mnt_new_from(const char *fstype, const char *source, const char *options, un
 	return reopen_target(targetfd, e);
 }
 
+int mnt_new_detached(const char *fstype, unsigned attrs, struct err *e)
+{
+	autofd int fsfd = sys_fsopen(fstype);
+	if (fsfd < 0 || sys_fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL) < 0)
+		return err_sys(e, errno, "make a %s file system", fstype);
+	int fd = sys_fsmount(fsfd, attrs);
+	return fd < 0 ? err_sys(e, errno, "make a %s mount", fstype) : fd;
+}
+
 int mnt_setattr(int fd, bool recursive, unsigned set, unsigned clear, struct err *e)
 {
 	if (!set && !clear)

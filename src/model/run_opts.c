@@ -251,6 +251,9 @@ int run_opts_check(struct run_opts *o, struct err *e)
 	if ((o->hostname || o->domainname) && o->uts == NS_CONTAINER)
 		return err_set(e, EINVAL, "--%s: not with --uts container:%s, it would change that one's name",
 			       o->hostname ? "hostname" : "domainname", o->uts_container);
+	if ((o->hostname || o->domainname) && o->uts == NS_PATH)
+		return err_set(e, EINVAL, "--%s: not with --uts ns:%s, whose name is somebody else's",
+			       o->hostname ? "hostname" : "domainname", o->uts_container);
 	bool foreign_net = o->network.kind == NETWORK_HOST || o->network.kind == NETWORK_CONTAINER ||
 			   o->network.kind == NETWORK_NS;
 	if (o->mac_address && (foreign_net || o->network.kind == NETWORK_NONE))

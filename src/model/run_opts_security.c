@@ -290,12 +290,20 @@ static int share_host(const char *value, const char *what, const char *further, 
 	return 0;
 }
 
-/* The same, and container:NAME. */
+/* The same, container:NAME and ns:PATH. */
 static int share_namespace(const char *value, const char *what, enum ns_share *share, char **container, struct err *e)
 {
 	const char *name = str_after(value, "container:");
+	const char *path = str_after(value, "ns:");
+	if (path && *path != '/')
+		return err_set(e, EINVAL, "%s '%s': ns:PATH with an absolute path is expected", what, value);
+	if (path) {
+		run_opts_set_str(container, path);
+		*share = NS_PATH;
+		return 0;
+	}
 	if (!name)
-		return share_host(value, what, ", container:NAME", share, e);
+		return share_host(value, what, ", container:NAME, ns:PATH", share, e);
 	if (!path_is_plain_name(name))
 		return err_set(e, EINVAL, "%s '%s': '%s' is not a container name or id", what, value, name);
 	run_opts_set_str(container, name);

@@ -38,6 +38,8 @@ void container_init(struct container *c)
 		.parentfd = -1,
 		.op_fd = -1,
 		.shm_fd = -1,
+		.proc_fd = -1,
+		.mqueue_fd = -1,
 		.own_output = {-1, -1, -1},
 		.slirp = NET_SLIRP_NONE,
 		.portd = PROC_CHILD_NONE,

@@ -293,6 +293,8 @@ static int end_broken(struct container_rec *rec, int *ret_own, struct err *e)
 	if (rec->dirfd < 0)
 		return err_sys(e, errno, "open %s", rec->dir);
 	int r = container_rec_try_own(rec, ret_own, e);
+	if (r > 0)
+		signal_init(rec, SIGKILL); /* if the state is the whole document of the two */
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = container_want_set(rec->dirfd, WANT_STOP, e);
@@ -337,11 +339,15 @@ int container_remove_rec(struct container_rec *rec, bool force, bool volumes, st
 	return container_dir_unmake(rec->store, id, name, e);
 }
 
+/* With the monitor dead nobody ends what still runs but us. */
 static int remove_broken_rec(struct container_rec *rec, bool volumes, struct err *e)
 {
 	autofd int own = -1;
 	autofree char *id = xstrdup(rec->config.id);
 	int r = end_broken(rec, &own, e);
+	if (r < 0)
+		return r;
+	r = container_leftover_end(rec, e);
 	if (r < 0)
 		return r;
 	/* Whichever of the two documents is whole. */

@@ -88,9 +88,10 @@ struct container {
 	struct container_limits limits;
 	struct container_usage usage;
 	int op_fd;	   /* of the verb that starts it: the monitor closes its copy; -1 */
-	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares */
+	int shared_fds[4]; /* pidfds of the containers whose namespaces it shares, or namespaces */
 	size_t nshared;
 	int shm_fd;			/* mount of the /dev/shm it shares, -1 */
+	int proc_fd, mqueue_fd;		/* mounts that belong to namespaces named by a path, -1 */
 	char *net_dir;			/* directory of the container whose network it shares, or NULL */
 	int own_output[3];		/* what --attach hides of the payload, while it is cloned; -1 */
 	void (*after_clone)(void *arg); /* or NULL */
@@ -101,6 +102,13 @@ struct container {
 
 /* container_shm.c: a detached copy of the mount on /dev/shm of the container of this process. */
 int container_shm_open(int pidfd, bool join_user, struct err *e) RL_CHECK;
+
+/* container_ns.c: a namespace named by a path, checked: of that kind, and one that may be entered. */
+int container_ns_open(const char *path, enum rt_ns_kind kind, struct err *e) RL_CHECK;
+/* The file system that goes with it (RT_NS_PID, RT_NS_IPC), mounted nowhere. */
+int container_ns_mount(int ns, enum rt_ns_kind kind, struct err *e) RL_CHECK;
+/* The host name in it; NULL where it cannot be had. */
+char *container_ns_hostname(const char *path);
 
 /* container_dir.c: containers/ID, made, found dead, removed. */
 int container_dir_make(struct container *c, struct err *e) RL_CHECK;
@@ -201,6 +209,11 @@ int container_share_open(struct container *c, struct err *e) RL_CHECK;
 void container_share_close(struct container *c);
 /* After the end: a pid namespace that is not the container's own does not end with it. */
 void container_share_kill_rest(struct container *c);
+
+/* container_leftover.c: where the record cannot say who runs. A process of the container or one that may be, 0: none; all
+ * that certainly are ended, -EBUSY with what to do where that cannot be, or cannot be known. */
+pid_t container_leftover_find(const struct container_rec *rec);
+int container_leftover_end(const struct container_rec *rec, struct err *e) RL_CHECK;
 
 /* container_join.c: a process that joins a container that runs, with the sandbox of the record. */
 struct container_join_opts {

@@ -4,11 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <linux/nsfs.h>
-#include <sched.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "container_int.h"
@@ -16,7 +12,6 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
-#include "rl/kern/caps.h"
 #include "rl/model/endpoint.h"
 #include "rl/svc/network.h"
 
@@ -41,24 +36,6 @@ static int build_slirp(struct container *c, struct err *e)
 	return s->fast ? container_rights_fast(&c->rec.config, s, &c->spec.connect, e) : 0;
 }
 
-/* Only who has privileges in its own user namespace may enter a network namespace, and only one that belongs to it or to
- * one below it. Found out here, where the reason can be said. */
-static int open_ns(const char *path, struct err *e)
-{
-	uint64_t caps = 0;
-	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return err_sys(e, errno, "open it");
-	int type = ioctl(fd, NS_GET_NSTYPE);
-	if (type != CLONE_NEWNET)
-		return err_set(e, EINVAL, "this is no network namespace");
-	autofd int owner = ioctl(fd, NS_GET_USERNS);
-	if (owner >= 0 && caps_effective(&caps, NULL) >= 0 && (caps & 1ull << CAP_SYS_ADMIN))
-		return take_fd(&fd);
-	err_set(e, EPERM, "only root of the user namespace it belongs to may enter it");
-	return err_hint(e, "that of a container is shared with --network container:NAME");
-}
-
 int container_build_network(struct container *c, struct err *e)
 {
 	const struct run_opts *o = c->o;
@@ -76,12 +53,9 @@ int container_build_network(struct container *c, struct err *e)
 		return 0;
 	case NETWORK_SLIRP:
 		return build_slirp(c, e);
-	case NETWORK_NS:
-		ns->mode = RT_NS_JOIN;
-		ns->fd = open_ns(o->network.name, e);
-		return ns->fd < 0 ? err_ctx(e, "--network ns:%s", o->network.name) : 0;
-	case NETWORK_CONTAINER: /* container_share_open */
-	case NETWORK_NAMED:	/* container_network_lease */
+	case NETWORK_NS: /* container_share_open */
+	case NETWORK_CONTAINER:
+	case NETWORK_NAMED: /* container_network_lease */
 		return 0;
 	}
 	return 0;

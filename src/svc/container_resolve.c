@@ -337,6 +337,10 @@ static void resolve_hostname(struct container *c)
 		rc->hostname = c->o->hostname ? xstrdup(c->o->hostname) : xstrndup(c->id, 12);
 		return;
 	}
+	if (c->o->uts == NS_PATH)
+		rc->hostname = container_ns_hostname(c->o->uts_container);
+	if (rc->hostname)
+		return;
 	autorec struct container_rec other = CONTAINER_REC_INIT;
 	if (c->o->uts == NS_CONTAINER && container_store_find(&c->store, c->o->uts_container, &other, NULL) == 0)
 		rc->hostname = xstrdup(other.config.hostname);

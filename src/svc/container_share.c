@@ -1,5 +1,5 @@
 /*
- * container_share.c - namespaces of another container: --pid, --ipc, --uts and --network=container:NAME.
+ * container_share.c - namespaces that exist: --pid, --ipc, --uts and --network=container:NAME, and ns:PATH of the same.
  *
  * Who owns what (decision 2): a namespace can be used with privileges only from within the user namespace that owns
  * it. So a container that shares one also shares the other's user namespace, and with it its id map; one that asks for
@@ -23,7 +23,8 @@
 struct shared {
 	const char *option;
 	enum rt_ns_kind kind;
-	char **name; /* NULL: not asked for */
+	char **name;	  /* the other container; NULL: not asked for */
+	const char *path; /* ns:PATH, or NULL */
 };
 
 enum { SHARED_N = 4 };
@@ -31,10 +32,14 @@ enum { SHARED_N = 4 };
 static void list_shared(struct run_opts *o, struct shared ret[SHARED_N])
 {
 	const struct shared all[SHARED_N] = {
-		{"--pid", RT_NS_PID, o->pid == NS_CONTAINER ? &o->pid_container : NULL},
-		{"--ipc", RT_NS_IPC, o->ipc == NS_CONTAINER ? &o->ipc_container : NULL},
-		{"--uts", RT_NS_UTS, o->uts == NS_CONTAINER ? &o->uts_container : NULL},
-		{"--network", RT_NS_NET, o->network.kind == NETWORK_CONTAINER ? &o->network.name : NULL},
+		{"--pid", RT_NS_PID, o->pid == NS_CONTAINER ? &o->pid_container : NULL,
+		 o->pid == NS_PATH ? o->pid_container : NULL},
+		{"--ipc", RT_NS_IPC, o->ipc == NS_CONTAINER ? &o->ipc_container : NULL,
+		 o->ipc == NS_PATH ? o->ipc_container : NULL},
+		{"--uts", RT_NS_UTS, o->uts == NS_CONTAINER ? &o->uts_container : NULL,
+		 o->uts == NS_PATH ? o->uts_container : NULL},
+		{"--network", RT_NS_NET, o->network.kind == NETWORK_CONTAINER ? &o->network.name : NULL,
+		 o->network.kind == NETWORK_NS ? o->network.name : NULL},
 	};
 	memcpy(ret, all, sizeof(all));
 }
@@ -42,8 +47,8 @@ static void list_shared(struct run_opts *o, struct shared ret[SHARED_N])
 bool container_shares(const struct container *c)
 {
 	const struct run_opts *o = c->o;
-	return o->pid == NS_CONTAINER || o->ipc == NS_CONTAINER || o->uts == NS_CONTAINER ||
-	       o->network.kind == NETWORK_CONTAINER;
+	return o->pid >= NS_CONTAINER || o->ipc >= NS_CONTAINER || o->uts >= NS_CONTAINER ||
+	       o->network.kind == NETWORK_CONTAINER || o->network.kind == NETWORK_NS;
 }
 
 static bool is_same_map(const struct record_map *a, const struct record_map *b)
@@ -155,6 +160,38 @@ static void share_shm(struct container *c, const struct container_rec *other, in
 		log_warn("--ipc container:%s: /dev/shm is not shared: %s", other->config.name, why.text);
 }
 
+/* With a user namespace of its own a container may not mount what belongs to such a namespace. */
+static int make_mount(struct container *c, int ns, enum rt_ns_kind kind, struct err *e)
+{
+	int *where = kind == RT_NS_PID ? &c->proc_fd : kind == RT_NS_IPC ? &c->mqueue_fd : NULL;
+	if (!where || c->spec.ns[RT_NS_USER].mode == RT_NS_HOST)
+		return 0;
+	*where = container_ns_mount(ns, kind, e);
+	return RL_MIN(*where, 0);
+}
+
+static int open_paths(struct container *c, const struct shared list[SHARED_N], struct err *e)
+{
+	struct rtspec *s = &c->spec;
+	for (size_t i = 0; i < SHARED_N; i++) {
+		if (!list[i].path)
+			continue;
+		if (s->ns[RT_NS_USER].mode == RT_NS_JOIN)
+			return err_set(e, EINVAL,
+				       "%s ns:%s: not together with container:NAME, whose user namespace "
+				       "has no rights over it",
+				       list[i].option, list[i].path);
+		int fd = container_ns_open(list[i].path, list[i].kind, e);
+		if (fd >= 0) {
+			c->shared_fds[c->nshared++] = fd;
+			s->ns[list[i].kind] = (struct rt_ns){.mode = RT_NS_JOIN, .fd = fd};
+		}
+		if (fd < 0 || make_mount(c, fd, list[i].kind, e) < 0)
+			return err_ctx(e, "%s ns:%s", list[i].option, list[i].path);
+	}
+	return 0;
+}
+
 int container_share_open(struct container *c, struct err *e)
 {
 	struct shared list[SHARED_N];
@@ -186,7 +223,7 @@ int container_share_open(struct container *c, struct err *e)
 		if (list[i].kind == RT_NS_IPC && s->ns[RT_NS_IPC].mode == RT_NS_JOIN)
 			share_shm(c, &other, fd);
 	}
-	return 0;
+	return open_paths(c, list, e);
 }
 
 void container_share_close(struct container *c)
@@ -194,6 +231,8 @@ void container_share_close(struct container *c)
 	while (c->nshared)
 		close_fd(&c->shared_fds[--c->nshared]);
 	close_fd(&c->shm_fd);
+	close_fd(&c->proc_fd);
+	close_fd(&c->mqueue_fd);
 	free(c->net_dir);
 	c->net_dir = NULL;
 }

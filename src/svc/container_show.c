@@ -237,7 +237,10 @@ static json_t *make_row(const struct container_rec *c, bool no_trunc, int64_t no
 		json_put_str(row, "Names", "<broken>");
 		json_put_str(row, "Image", "");
 		json_put_str(row, "Command", "");
-		json_put_str(row, "Status", "Dead (the record cannot be read)");
+		pid_t pid = container_leftover_find(c);
+		autofree char *status = pid ? xasprintf("Dead (the record cannot be read; process %d runs)", (int)pid)
+					    : xstrdup("Dead (the record cannot be read)");
+		json_put_str(row, "Status", status);
 		json_put_str(row, "State", "dead");
 		json_put_str(row, "CreatedSince", "");
 		json_put_str(row, "Ports", "");
@@ -421,7 +424,8 @@ static json_t *config_object(const struct container_rec *c)
 
 static void put_share(json_t *out, const char *key, enum ns_share s, const char *container)
 {
-	autofree char *other = s == NS_CONTAINER ? xasprintf("container:%s", container) : NULL;
+	autofree char *other = s >= NS_CONTAINER ? xasprintf("%s:%s", s == NS_PATH ? "ns" : "container", container)
+						 : NULL;
 	json_put_str(out, key, other ? other : s == NS_HOST ? "host" : "private");
 }
 

@@ -38,8 +38,14 @@ static void standard(struct container *c, enum rt_mount_kind kind, const char *s
 		return;
 	struct rt_mount *m = rtspec_add_mount(&c->spec, kind, source, target, set);
 	m->recursive = kind == RT_BIND;
-	m->fd = kind == RT_MADE ? c->shm_fd : -1;
+	m->fd = -1;
 	m->options = options ? xstrdup(options) : NULL;
+}
+
+static void standard_made(struct container *c, int fd, const char *target)
+{
+	if (!is_asked_for(c, target))
+		rtspec_add_mount(&c->spec, RT_MADE, NULL, target, 0)->fd = fd;
 }
 
 /* It goes with the ipc namespace, wherever that is from. */
@@ -50,7 +56,7 @@ static void add_shm(struct container *c)
 	if (c->spec.ns[RT_NS_IPC].mode == RT_NS_HOST) {
 		standard(c, RT_BIND, "/dev/shm", "/dev/shm", 0, NULL);
 	} else if (c->shm_fd >= 0) {
-		standard(c, RT_MADE, NULL, "/dev/shm", 0, NULL);
+		standard_made(c, c->shm_fd, "/dev/shm");
 	} else {
 		autofree char *options = xasprintf("mode=1777,size=%llu", (unsigned long long)c->o->shm_size);
 		standard(c, RT_TMPFS, NULL, "/dev/shm", NO_EXEC_SUID_DEV, options);
@@ -64,7 +70,10 @@ static void add_dev(struct container *c)
 	standard(c, RT_DEVPTS, NULL, "/dev/pts", MNT_NOSUID | MNT_NOEXEC,
 		 tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620");
 	add_shm(c);
-	standard(c, RT_MQUEUE, NULL, "/dev/mqueue", NO_EXEC_SUID_DEV, NULL);
+	if (c->mqueue_fd >= 0)
+		standard_made(c, c->mqueue_fd, "/dev/mqueue");
+	else
+		standard(c, RT_MQUEUE, NULL, "/dev/mqueue", NO_EXEC_SUID_DEV, NULL);
 }
 
 static void add_files(struct container *c)
@@ -109,7 +118,10 @@ static int add_time_zone(struct container *c, struct err *e)
 static void add_standard(struct container *c)
 {
 	unsigned frozen = c->o->privileged ? 0u : (unsigned)MNT_RDONLY;
-	standard(c, RT_PROC, NULL, "/proc", NO_EXEC_SUID_DEV, NULL);
+	if (c->proc_fd >= 0)
+		standard_made(c, c->proc_fd, "/proc");
+	else
+		standard(c, RT_PROC, NULL, "/proc", NO_EXEC_SUID_DEV, NULL);
 	add_dev(c);
 	standard(c, RT_SYSFS, NULL, "/sys", NO_EXEC_SUID_DEV | frozen, NULL);
 	if (c->spec.ns[RT_NS_NET].mode == RT_NS_NEW && access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0)

@@ -120,6 +120,26 @@ static int read_document(const struct container_rec *c, const struct source *fro
 	return r < 0 ? r : json_parse_parts(text.buf, text.len, name, listed, ret_doc, e);
 }
 
+enum { NO_STATE = 1 };
+
+static bool has_file(const struct container_rec *c, const struct source *from, const char *name)
+{
+	char path[RECORD_ID_SIZE + 16];
+	snprintf(path, sizeof(path), "%s%s%s", from->parent < 0 ? "" : from->id, from->parent < 0 ? "" : "/", name);
+	return faccessat(from->parent < 0 ? c->dirfd : from->parent, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Never started, then. But a monitor leaves blocks for a later state beside the first one: alone they say that somebody
+ * took the state away, unless all of it is being removed. */
+static int load_no_state(const struct container_rec *c, const struct source *from, struct err *e)
+{
+	if (!has_file(c, from, CONTAINER_RESERVE_FILE))
+		return NO_STATE;
+	if (!has_file(c, from, config_name))
+		return -ENOENT;
+	return err_set(e, EBADMSG, "it is gone");
+}
+
 /* The state: what is stored, then what is true. A missing state.json is a container that was never started. */
 static int load_state(struct container_rec *c, const struct source *from, struct err *e)
 {
@@ -128,12 +148,14 @@ static int load_state(struct container_rec *c, const struct source *from, struct
 	int r = read_document(c, from, state_name, record_state_listed, &doc, &why);
 	autojson json_t *owned = doc;
 	record_state_free(&c->state);
-	if (r == -ENOENT) {
+	if (r == -ENOENT)
+		r = load_no_state(c, from, &why);
+	else if (r == 0)
+		r = record_state_from_json(owned, &c->state, &why);
+	if (r == NO_STATE) {
 		c->status = RECORD_CREATED;
 		return 0;
 	}
-	if (r == 0)
-		r = record_state_from_json(owned, &c->state, &why);
 	if (r == 0) {
 		c->status = true_status(c);
 		container_network_reread(c);

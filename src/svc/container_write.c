@@ -15,7 +15,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
-static const char reserve_name[] = "reserve";
+static const char reserve_name[] = CONTAINER_RESERVE_FILE;
 
 /* A state is 1 to 3 KiB, with the words of five health checks up to 40. */
 enum { RESERVE_SIZE = 8 * 1024, RESERVE_SIZE_HEALTH = 48 * 1024 };

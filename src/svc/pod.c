@@ -152,7 +152,7 @@ static int check_own(const struct run_opts *o, unsigned share, struct err *e)
 	}
 	if ((share & RUN_OPTS_POD_UTS) && o->hostname)
 		option = "--hostname";
-	if ((share & RUN_OPTS_POD_UTS) && o->uts == NS_HOST)
+	if ((share & RUN_OPTS_POD_UTS) && (o->uts == NS_HOST || o->uts == NS_PATH))
 		option = "--uts";
 	if ((share & RUN_OPTS_POD_IPC) && o->ipc != NS_PRIVATE)
 		option = "--ipc";

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "container_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -33,8 +34,12 @@ static int stop_containers(const struct store *s, const char *root, bool force, 
 	int r = container_store_list(s, &list, e);
 	for (size_t i = 0; r >= 0 && i < list.count; i++) {
 		const struct container_rec *c = &list.items[i];
-		if (c->broken || !container_rec_is_alive(c))
+		if (c->broken ? !container_leftover_find(c) : !container_rec_is_alive(c))
 			continue;
+		if (c->broken && force) {
+			r = container_remove(root, c->config.id, true, false, e);
+			continue;
+		}
 		if (!force) {
 			r = err_set(e, EBUSY, "container %s runs", c->config.name ? c->config.name : c->config.id);
 			err_hint(e, "stop it first (rl stop), or end all of them: rl system reset -f");

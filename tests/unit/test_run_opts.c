@@ -38,7 +38,7 @@ static void render(const char *name, const struct run_opts *o, struct str *out)
 {
 	static const char *const nets[] = {"slirp", "none", "host", "container", "ns", "named"};
 	static const char *const userns[] = {"default", "host", "keep-id", "nomap"};
-	static const char *const shares[] = {"private", "host", "container"};
+	static const char *const shares[] = {"private", "host", "container", "ns"};
 	const struct {
 		const char *name;
 		const struct strv *v;
@@ -304,7 +304,9 @@ static const struct grammar_case cases[] = {
 	OK("pid", run_opts_pid, "private", "private -"),
 	BAD("pid", run_opts_pid, "container:", "not a container"),
 	BAD("pid", run_opts_pid, "container:../x", "not a container"),
-	BAD("pid", run_opts_pid, "ns:/x", "expected"),
+	OK("pid", run_opts_pid, "ns:/proc/1/ns/pid", "ns /proc/1/ns/pid"),
+	BAD("pid", run_opts_pid, "ns:x", "absolute path"),
+	BAD("pid", run_opts_pid, "ns:", "absolute path"),
 	OK("ipc", run_opts_ipc, "shareable", "private -"),
 	OK("ipc", run_opts_ipc, "none", "private -"),
 	OK("cgroupns", run_opts_cgroupns, "host", "host"),

@@ -46,6 +46,9 @@ int mnt_new(const char *fstype, const char *options, unsigned attrs, int targetf
 int mnt_new_from(const char *fstype, const char *source, const char *options, unsigned attrs, int targetfd,
 		 struct err *e) RL_CHECK;
 
+/* A new instance mounted nowhere, for mnt_attach, also in another mount namespace. As mnt_copy, only with new calls. */
+int mnt_new_detached(const char *fstype, unsigned attrs, struct err *e) RL_CHECK;
+
 /* A detached clone of the tree at an absolute path, with attributes and, if usernsfd is not -1, its owners seen through
  * that user namespace's map (mount_setattr(2), "ID-mapped mounts"). For mnt_attach, also in another mount namespace. */
 struct mnt_detached {

@@ -99,7 +99,7 @@ struct network_opt {
 /* --sdnotify: who says READY=1 to systemd (podman's words). SERVICE: rl, when the container has started. */
 enum sdnotify { SDNOTIFY_SERVICE, SDNOTIFY_CONTAINER, SDNOTIFY_HEALTHY, SDNOTIFY_IGNORE };
 
-enum ns_share { NS_PRIVATE, NS_HOST, NS_CONTAINER };
+enum ns_share { NS_PRIVATE, NS_HOST, NS_CONTAINER, NS_PATH };
 
 enum userns_kind { USERNS_DEFAULT, USERNS_HOST, USERNS_KEEP_ID, USERNS_NOMAP };
 
@@ -227,7 +227,7 @@ struct run_opts {
 	enum userns_kind userns;
 	uint32_t keep_id_uid, keep_id_gid; /* RUN_OPTS_OWN_ID (the value of IDMAP_UNMAPPED): the caller's own */
 	enum ns_share pid, ipc, uts, cgroupns;
-	char *pid_container, *ipc_container, *uts_container;
+	char *pid_container, *ipc_container, *uts_container; /* or, with NS_PATH, the absolute path */
 	struct network_opt network;
 	struct strv dns, dns_search, dns_options;
 	struct strv add_hosts; /* "name:ip", checked; ip may be "host-gateway" */

@@ -89,6 +89,7 @@ int container_rec_try_own(const struct container_rec *c, int *ret_fd, struct err
 int container_rec_write_config(const struct container_rec *c, struct err *e) RL_CHECK;
 int container_rec_write_state(const struct container_rec *c, struct err *e) RL_CHECK;
 /* Keep blocks for a later state, for when the disk is full; if that fails there are none. */
+#define CONTAINER_RESERVE_FILE "reserve"
 void container_rec_reserve(const struct container_rec *c);
 
 /* pause and unpause say so here; the mark counts only for the PID 1 it was made for. */
