@@ -85,6 +85,21 @@ bool path_has_dotdot(const char *path)
 	return false;
 }
 
+bool path_is_address(const char *text)
+{
+	return str_after(text, "http://") || str_after(text, "https://");
+}
+
+char *path_shown(const char *text)
+{
+	if (!path_is_address(text))
+		return xstrdup(text);
+	const char *host = strstr(text, "://") + 3, *end = host + strcspn(host, "/?#");
+	const char *at = memrchr(host, '@', (size_t)(end - host));
+	const char *from = at ? at + 1 : host;
+	return xasprintf("%.*s%.*s", (int)(host - text), text, (int)strcspn(from, "?#"), from);
+}
+
 bool path_is_plain_name(const char *name)
 {
 	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

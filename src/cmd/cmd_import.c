@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "image_progress.h"
+#include "registry_opts.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "verbs_int.h"
@@ -12,6 +13,7 @@
 struct import_opts {
 	struct strv changes;
 	char *message;
+	struct registry_cli registry;
 	bool quiet;
 };
 
@@ -22,6 +24,7 @@ static const struct opt_def import_defs[] = {
 	 "comment for the image's history", 0, NULL},
 	{"quiet", NULL, 'q', NULL, OPT_GENERIC(opt_set_bool, struct import_opts, quiet), 0, "Options",
 	 "show no progress", 0, NULL},
+	SERVER_OPT_ROWS(struct import_opts),
 	OPT_END,
 };
 
@@ -29,24 +32,23 @@ static int import_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 {
 	const struct import_opts *o = opts;
 	const char *source = args->operands.items[0];
-	if (str_after(source, "http://") || str_after(source, "https://")) {
-		err_set(e, EOPNOTSUPP, "import %s: addresses are not fetched", source);
-		return err_hint(e, "curl -fL %s | rl import - NAME", source);
-	}
 	if (str_eq(source, "-") && isatty(STDIN_FILENO))
 		return err_set(e, EINVAL, "import: standard input is a terminal; give a file or a pipe");
-	struct image_progress_line line;
-	struct image_ui ui;
-	image_progress_begin(&line, o->quiet, &ui);
-	const struct image_import_opts import = {
+	struct image_import_opts import = {
 		.root = ctx->store_root,
 		.source = source,
 		.name = args->operands.count > 1 ? args->operands.items[1] : NULL,
 		.message = o->message,
 		.changes = o->changes,
 	};
+	int r = registry_cli_get(&o->registry, NULL, &import.registry, e);
+	if (r < 0)
+		return r;
+	struct image_progress_line line;
+	struct image_ui ui;
+	image_progress_begin(&line, o->quiet, &ui);
 	struct image_added added;
-	int r = image_import(&import, &ui, &added, e);
+	r = image_import(&import, &ui, &added, e);
 	image_progress_end(&line);
 	if (r < 0)
 		return r;
@@ -60,15 +62,17 @@ static void import_release(void *opts)
 	struct import_opts *o = opts;
 	strv_free(&o->changes);
 	free(o->message);
+	registry_cli_free(&o->registry);
 }
 
 const struct verb verb_import = {
 	.name = "import",
 	.aliases = "image import",
 	.group = "Images",
-	.usage = "[OPTIONS] FILE|- [NAME[:TAG]]",
+	.usage = "[OPTIONS] FILE|URL|- [NAME[:TAG]]",
 	.summary = "make an image from the archive of a root file system",
-	.example = "  rl import -c 'CMD [\"bash\"]' debian.tar.gz debian:12",
+	.example = "  rl import -c 'CMD [\"bash\"]' debian.tar.gz debian:12\n"
+		   "  rl import https://example.org/root.tar.zst root",
 	.opts = import_defs,
 	.min_operands = 1,
 	.max_operands = 2,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "image_progress.h"
+#include "registry_opts.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
 #include "rl/model/imgref.h"
@@ -12,8 +13,8 @@
 #include "verbs_int.h"
 
 struct pull_opts {
-	char *platform, *os, *arch, *variant, *policy, *creds, *authfile, *cert_dir, *tls_verify;
-	unsigned retries;
+	char *platform, *os, *arch, *variant, *policy, *creds;
+	struct registry_cli registry;
 	bool quiet, all_tags;
 };
 
@@ -34,14 +35,7 @@ static const struct opt_def pull_defs[] = {
 	 "always (default), missing, newer or never", 0, NULL},
 	{"creds", NULL, 0, "USER[:PASSWORD]", OPT_GENERIC(opt_set_string, struct pull_opts, creds), OPT_ONCE,
 	 "Registry", "credentials, instead of those of rl login", 0, NULL},
-	{"authfile", NULL, 0, "FILE", OPT_GENERIC(opt_set_string, struct pull_opts, authfile), OPT_ONCE, "Registry",
-	 "file with credentials", COMPLETE_FILE, NULL},
-	{"cert-dir", NULL, 0, "DIR", OPT_GENERIC(opt_set_string, struct pull_opts, cert_dir), OPT_ONCE, "Registry",
-	 "directory of *.crt, *.cert and *.key files", COMPLETE_FILE, NULL},
-	{"tls-verify", NULL, 0, "BOOL", OPT_GENERIC(opt_set_string, struct pull_opts, tls_verify), OPT_ONCE, "Registry",
-	 "false: accept any certificate, and http", 0, NULL},
-	{"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, struct pull_opts, retries), OPT_ONCE, "Registry",
-	 "attempts after a failure of the network (default 3)", 0, NULL},
+	REGISTRY_OPT_ROWS(struct pull_opts),
 	OPT_END,
 };
 
@@ -56,14 +50,6 @@ static int parse_policy(const char *text, enum pull_policy *ret_policy, struct e
 		}
 	}
 	return err_set(e, EINVAL, "--policy: '%s' is none of always, missing, newer and never", text);
-}
-
-static int parse_verify(const char *text, enum tristate *ret_verify, struct err *e)
-{
-	if (!str_eq(text, "true") && !str_eq(text, "false"))
-		return err_set(e, EINVAL, "--tls-verify: '%s' is neither true nor false", text);
-	*ret_verify = str_eq(text, "true") ? YES : NO;
-	return 0;
 }
 
 /* --os, --arch and --variant are --platform in parts; what is not said is as here. */
@@ -89,19 +75,14 @@ static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		.root = ctx->store_root,
 		.policy = PULL_ALWAYS,
 		.all_tags = o->all_tags,
-		.registry = {.creds = o->creds,
-			     .authfile = o->authfile,
-			     .cert_dir = o->cert_dir,
-			     .tls_verify = UNSET,
-			     .retries = o->retries},
 	};
 	autofree char *platform = NULL;
 	int r = join_platform(o, &platform, e);
 	p.platform = platform;
 	if (r >= 0 && o->policy)
 		r = parse_policy(o->policy, &p.policy, e);
-	if (r >= 0 && o->tls_verify)
-		r = parse_verify(o->tls_verify, &p.registry.tls_verify, e);
+	if (r >= 0)
+		r = registry_cli_get(&o->registry, o->creds, &p.registry, e);
 	autostr struct str out = STR_INIT;
 	for (size_t i = 0; i < args->operands.count && r >= 0; i++) {
 		struct image_progress_line line;
@@ -122,10 +103,10 @@ static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 static void pull_release(void *opts)
 {
 	struct pull_opts *o = opts;
-	char *const owned[] = {o->platform, o->os,	 o->arch,     o->variant,   o->policy,
-			       o->creds,    o->authfile, o->cert_dir, o->tls_verify};
+	char *const owned[] = {o->platform, o->os, o->arch, o->variant, o->policy, o->creds};
 	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
 		free(owned[i]);
+	registry_cli_free(&o->registry);
 }
 
 const struct verb verb_pull = {

@@ -1,7 +1,8 @@
 /*
  * registry_opts.h - the options of every verb that talks to a registry.
  *
- * A verb's struct has `struct registry_cli registry;` and its table the rows REGISTRY_OPT_ROWS(struct its_opts).
+ * A verb's struct has `struct registry_cli registry;` and its table the rows REGISTRY_OPT_ROWS(struct its_opts), or, where
+ * no credentials are used, SERVER_OPT_ROWS.
  */
 #ifndef RL_CMD_REGISTRY_OPTS_H
 #define RL_CMD_REGISTRY_OPTS_H
@@ -14,27 +15,17 @@ struct registry_cli {
 	unsigned retries;
 };
 
-#define REGISTRY_OPT_ROWS(type)                                                                                        \
-	{"authfile",                                                                                                   \
+#define SERVER_OPT_ROWS(type)                                                                                          \
+	{"cert-dir",                                                                                                   \
 	 NULL,                                                                                                         \
 	 0,                                                                                                            \
-	 "FILE",                                                                                                       \
-	 OPT_GENERIC(opt_set_string, type, registry.authfile),                                                         \
+	 "DIR",                                                                                                        \
+	 OPT_GENERIC(opt_set_string, type, registry.cert_dir),                                                         \
 	 OPT_ONCE,                                                                                                     \
 	 "Registry",                                                                                                   \
-	 "file with credentials",                                                                                      \
-	 COMPLETE_FILE,                                                                                                \
+	 "directory of *.crt, *.cert and *.key files",                                                                 \
+	 COMPLETE_DIR,                                                                                                 \
 	 NULL},                                                                                                        \
-		{"cert-dir",                                                                                           \
-		 NULL,                                                                                                 \
-		 0,                                                                                                    \
-		 "DIR",                                                                                                \
-		 OPT_GENERIC(opt_set_string, type, registry.cert_dir),                                                 \
-		 OPT_ONCE,                                                                                             \
-		 "Registry",                                                                                           \
-		 "directory of *.crt, *.cert and *.key files",                                                         \
-		 COMPLETE_DIR,                                                                                         \
-		 NULL},                                                                                                \
 		{"tls-verify",                                                                                         \
 		 NULL,                                                                                                 \
 		 0,                                                                                                    \
@@ -49,6 +40,19 @@ struct registry_cli {
 		"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, type, registry.retries), OPT_ONCE, "Registry",        \
 			"attempts after a failure of the network (default 3)", 0, NULL                                 \
 	}
+
+#define REGISTRY_OPT_ROWS(type)                                                                                        \
+	{"authfile",                                                                                                   \
+	 NULL,                                                                                                         \
+	 0,                                                                                                            \
+	 "FILE",                                                                                                       \
+	 OPT_GENERIC(opt_set_string, type, registry.authfile),                                                         \
+	 OPT_ONCE,                                                                                                     \
+	 "Registry",                                                                                                   \
+	 "file with credentials",                                                                                      \
+	 COMPLETE_FILE,                                                                                                \
+	 NULL},                                                                                                        \
+		SERVER_OPT_ROWS(type)
 
 /* What they say, borrowed; creds NULL or as --creds. */
 int registry_cli_get(const struct registry_cli *c, const char *creds, struct image_registry *ret,

@@ -173,8 +173,8 @@ static int make_layer(struct piece *p, int blobfd, const char *what, struct laye
 	/* One user namespace at a time: first the one, then the other. */
 	if (probe_sysctl("user/max_user_namespaces", 2) == 1)
 		return make_layer_in_turn(p, blobfd, what, ret, e);
-	const struct layer_maker maker = {.make = pack_piece, .arg = p, .teefd = blobfd, .what = what};
-	r = layer_unpack_made(k->c, &k->w, &maker, ret, e);
+	const struct layer_source source = {.make = pack_piece, .arg = p, .teefd = blobfd, .what = what};
+	r = layer_unpack(k->c, &k->w, &source, ret, e);
 	if (r >= 0 &&
 	    (!str_eq(ret->result.diffid, p->packed.diffid) || !str_eq(ret->result.blob_digest, p->packed.blob_digest)))
 		r = err_set(e, EBADMSG, "the layer changed between packer and unpacker");

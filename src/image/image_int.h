@@ -11,7 +11,7 @@
  * remote.c   looking at what a registry has
  * volume.c   archives of volumes                              check*.c  what is broken in the store (check_int.h)
  * save.c     archives and layouts from the store              bundle.c  where they go: a tar stream or a directory
- * fetch.c    for ADD: addresses and archives                 pack_layers.c  the layers of a build, one after the other
+ * fetch.c    addresses; archives for ADD                      pack_layers.c  the layers of a build, one after the other
  * tree_stream.c  copied trees as tar and back
  * commit.c   written directories become an image             export.c  what a stack of directories shows, as one tar
  */
@@ -110,7 +110,10 @@ struct layer_new {
 
 /* Where the bytes of a layer come from. */
 struct layer_source {
-	int (*open)(void *arg, struct err *e); /* a descriptor at the start of the blob; may be asked for twice */
+	/* A descriptor at the start of the blob; may be asked for twice. NULL with `make`: the tar must be self-contained. */
+	int (*open)(void *arg, struct err *e);
+	/* Writes the blob into the descriptor for the first reading, which happens meanwhile; or NULL: that is opened, too. */
+	int (*make)(void *arg, int outfd, struct err *e);
 	void *arg;
 	int teefd; /* gets the bytes of the first reading, unless 0 */
 	const char *what;
@@ -119,16 +122,6 @@ struct layer_source {
 /* Unpack the bottom layer of an image. On return it is in w/ret->dir, complete, synced, with its info.json. */
 int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
 		 struct err *e) RL_CHECK;
-/* Who writes a layer's blob into the descriptor given. */
-struct layer_maker {
-	int (*make)(void *arg, int outfd, struct err *e);
-	void *arg;
-	int teefd; /* gets the blob too */
-	const char *what;
-};
-/* Unpack a blob while it is made. The tar must be self-contained. */
-int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_maker *maker, struct layer_new *ret,
-		      struct err *e) RL_CHECK;
 /* Move a directory that is a layer already into the work directory: 1, or 0 where it cannot be moved and is as it was. */
 int layer_take(struct store_work *w, const char *path, const struct archive_unpacked *found, struct layer_new *ret,
 	       struct err *e) RL_CHECK;
@@ -154,6 +147,11 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 		      const struct strv *lowers, struct layer_new *ret, struct err *e) RL_CHECK;
 int layer_write_info(struct store_work *w, const char *dir, const struct archive_unpacked *u, bool needs_lower,
 		     struct err *e) RL_CHECK;
+
+/* ---- fetch.c ---- */
+
+/* With the options for registries that the verb was given. */
+int image_download(struct image_ctx *c, struct registry_download *d, struct err *e) RL_CHECK;
 
 /* ---- push_layer.c ---- */
 

@@ -4,7 +4,7 @@
  * One pass over the input: the confined unpacker reads it, hashes it, inflates and writes the files, and at the same
  * time passes every byte on to the file that becomes the layer's blob. So the input may be a pipe, and the blob in the
  * store is the input as it was, compression included. Only a tar that leaves out parent directories is read a second
- * time, from that blob.
+ * time, from that blob. What an address has is fetched into a pipe, so that it is unpacked while it arrives.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static const char blob_name[] = "blob";
 struct import {
 	struct image_ctx *c;
 	struct store_work *w;
-	int sourcefd; /* given away with the first opening */
+	int sourcefd; /* given away with the first opening; -1 for an address */
 	bool cloned;  /* the blob is there already, by shared extents */
 };
 
@@ -65,6 +65,20 @@ static int open_source(void *arg, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "open the copied archive") : fd;
 }
 
+static void tell_fetched(void *arg, uint64_t done, uint64_t total)
+{
+	const struct import *i = arg;
+	image_tell_progress(i->c, "import", IMAGE_DOWNLOADING, done, total);
+}
+
+static int fetch_source(void *arg, int outfd, struct err *e)
+{
+	struct import *i = arg;
+	struct registry_download d = {
+		.url = i->c->args.items[0], .fd = outfd, .progress = tell_fetched, .progress_arg = i};
+	return image_download(i->c, &d, e);
+}
+
 static int unpack_source(struct import *i, uint64_t total, struct layer_new *ret_layer, struct err *e)
 {
 	autofd int blobfd = openat(i->w->dirfd, blob_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -76,8 +90,12 @@ static int unpack_source(struct import *i, uint64_t total, struct layer_new *ret
 		i->cloned = true;
 		close_fd(&i->sourcefd);
 	}
-	const struct layer_source source = {
-		.open = open_source, .arg = i, .teefd = i->cloned ? 0 : blobfd, .what = "import", .total = total};
+	const struct layer_source source = {.open = open_source,
+					    .make = path_is_address(i->c->args.items[0]) ? fetch_source : NULL,
+					    .arg = i,
+					    .teefd = i->cloned ? 0 : blobfd,
+					    .what = "import",
+					    .total = total};
 	int r = layer_unpack(i->c, i->w, &source, ret_layer, e);
 	if (r < 0)
 		return r;
@@ -124,6 +142,14 @@ static int put_document(struct store_work *w, const json_t *doc, char ret_digest
 	return store_put_blob(w, text.buf, text.len, ret_digest, e);
 }
 
+static char *created_by(const char *source)
+{
+	autofree char *shown = path_shown(source);
+	return xasprintf("rl import %s", str_eq(source, "-")	   ? "standard input"
+					 : path_is_address(source) ? shown
+								   : path_base(source));
+}
+
 static int publish(struct import *i, json_t *config, const struct layer_new *layer, struct store_record *record,
 		   struct err *e)
 {
@@ -143,8 +169,7 @@ static int publish(struct import *i, json_t *config, const struct layer_new *lay
 	if (r < 0)
 		return r;
 	const char *created = json_str_or_null(config, "created");
-	const char *file = str_eq(i->c->args.items[0], "-") ? "standard input" : path_base(i->c->args.items[0]);
-	autofree char *by = xasprintf("rl import %s", file);
+	autofree char *by = created_by(i->c->args.items[0]);
 	imgspec_config_add_layer(config, l->diff_id, created, by, i->c->message);
 	r = put_document(i->w, config, record->config, &record->config_size, e);
 	if (r < 0)
@@ -168,13 +193,17 @@ static int import_into(struct image_ctx *c, struct store_work *w, const char *na
 	int r = make_config(c, &config, e);
 	if (r < 0)
 		return r;
-	i.sourcefd = open_input(c->args.items[0], &total, e);
-	if (i.sourcefd < 0)
-		return i.sourcefd;
+	if (!path_is_address(c->args.items[0])) {
+		i.sourcefd = open_input(c->args.items[0], &total, e);
+		if (i.sourcefd < 0)
+			return i.sourcefd;
+	}
 	r = unpack_source(&i, total, &layer, e);
 	close_fd(&i.sourcefd);
-	if (r < 0)
-		return err_ctx(e, "import %s", c->args.items[0]);
+	if (r < 0) {
+		autofree char *shown = path_shown(c->args.items[0]);
+		return err_ctx(e, "import %s", shown);
+	}
 	struct store_record record = {0};
 	r = publish(&i, config, &layer, &record, e);
 	if (r >= 0 && name)

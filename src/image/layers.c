@@ -174,32 +174,9 @@ int layer_unpack_once(struct image_ctx *c, struct store_work *w, const struct la
 	return 0;
 }
 
-int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
-		 struct err *e)
-{
-	struct layer_new n;
-	int r = layer_unpack_once(c, w, source, source->teefd, NULL, &n, e);
-	if (r >= 0 && n.result.needs_lower) {
-		const struct strv nothing = STRV_INIT;
-		struct layer_new again;
-		log_debug(LOG_STORE, "the tar is not self-contained (%s): once more", n.result.missing);
-		r = store_remove_tree(w->dirfd, n.dir, e);
-		if (r >= 0)
-			r = layer_unpack_once(c, w, source, 0, &nothing, &again, e);
-		if (r >= 0 && !str_eq(again.result.diffid, n.result.diffid))
-			r = err_set(e, EBADMSG, "the archive changed while it was read");
-		if (r >= 0)
-			n = again;
-	}
-	if (r >= 0)
-		r = layer_write_info(w, n.dir, &n.result, n.result.needs_lower, e);
-	if (r >= 0)
-		*ret = n;
-	return r;
-}
-
-int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_maker *maker, struct layer_new *ret,
-		      struct err *e)
+/* The first attempt, on a blob that is made meanwhile. */
+static int unpack_made(struct image_ctx *c, struct store_work *w, const struct layer_source *source,
+		       struct layer_new *ret, struct err *e)
 {
 	struct layer_new n = {.dir = ""};
 	struct layer_job job = {.job = ARCHIVE_JOB_NONE};
@@ -208,14 +185,14 @@ int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct la
 		return err_sys(e, errno, "pipe");
 	autofd int from = ends[0];
 	autofd int to = ends[1];
-	int r = layer_job_begin(c, w, &(struct layer_input){.blobfd = from, .teefd = maker->teefd}, NULL, &job, e);
+	int r = layer_job_begin(c, w, &(struct layer_input){.blobfd = from, .teefd = source->teefd}, NULL, &job, e);
 	if (r < 0)
 		return r;
 	job.blobfd = -1;
 	/* If the unpacker dies the maker must see a broken pipe, so nobody else may hold this end. */
 	close_fd(&from);
 	struct err why = ERR_INIT;
-	r = maker->make(maker->arg, to, &why);
+	r = source->make(source->arg, to, &why);
 	close_fd(&to);
 	if (r < 0 && r != -EPIPE) {
 		archive_job_cancel(&job.job);
@@ -223,14 +200,47 @@ int layer_unpack_made(struct image_ctx *c, struct store_work *w, const struct la
 			*e = why;
 		return r;
 	}
-	int ended = job_end(c, &job, maker->what, 0, &n.result, e);
+	int ended = job_end(c, &job, source->what, 0, &n.result, e);
 	if (ended >= 0 && r < 0) {
 		if (e)
 			*e = why;
 		return r;
 	}
 	memcpy(n.dir, job.dir, sizeof(n.dir));
-	r = ended < 0 ? ended : layer_write_info(w, n.dir, &n.result, false, e);
+	if (ended >= 0)
+		*ret = n;
+	return ended;
+}
+
+/* The second attempt, for a tar that is not self-contained. */
+static int unpack_again(struct image_ctx *c, struct store_work *w, const struct layer_source *source,
+			struct layer_new *n, struct err *e)
+{
+	const struct strv nothing = STRV_INIT;
+	struct layer_new again;
+	log_debug(LOG_STORE, "the tar is not self-contained (%s): once more", n->result.missing);
+	if (!source->open)
+		return err_set(e, EBADMSG, "the tar has no entry for %s", n->result.missing);
+	int r = store_remove_tree(w->dirfd, n->dir, e);
+	if (r >= 0)
+		r = layer_unpack_once(c, w, source, 0, &nothing, &again, e);
+	if (r >= 0 && !str_eq(again.result.diffid, n->result.diffid))
+		r = err_set(e, EBADMSG, "the archive changed while it was read");
+	if (r >= 0)
+		*n = again;
+	return r;
+}
+
+int layer_unpack(struct image_ctx *c, struct store_work *w, const struct layer_source *source, struct layer_new *ret,
+		 struct err *e)
+{
+	struct layer_new n;
+	int r = source->make ? unpack_made(c, w, source, &n, e)
+			     : layer_unpack_once(c, w, source, source->teefd, NULL, &n, e);
+	if (r >= 0 && n.result.needs_lower)
+		r = unpack_again(c, w, source, &n, e);
+	if (r >= 0)
+		r = layer_write_info(w, n.dir, &n.result, n.result.needs_lower, e);
 	if (r >= 0)
 		*ret = n;
 	return r;

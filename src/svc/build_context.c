@@ -25,11 +25,6 @@ enum { MAGIC_SIZE = 512, IGNORE_MAX = 16 << 20 };
 
 /* ---- kinds of things ---- */
 
-static bool is_address(const char *text)
-{
-	return str_after(text, "http://") || str_after(text, "https://");
-}
-
 static bool is_git(const char *text)
 {
 	autofree char *plain = xstrndup(text, strcspn(text, "#?"));
@@ -273,7 +268,7 @@ int build_context_of(struct build *b, const char *where, struct build_context *r
 	ret->dir = NULL;
 	if (is_git(where) && stat(where, &st) < 0) {
 		ret->rootfd = clone_git(b, where, NULL, e);
-	} else if (is_address(where)) {
+	} else if (path_is_address(where)) {
 		autofree char *path = NULL;
 		int r = fetch(b, where, &path, e);
 		if (r < 0)

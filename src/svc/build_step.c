@@ -366,8 +366,7 @@ static bool is_git(const char *text)
 	size_t n = strcspn(text, "#?");
 	autofree char *plain = xstrndup(text, n);
 	return str_after(text, "git://") || str_after(text, "git@") || str_after(text, "ssh://") ||
-	       ((str_after(text, "http://") || str_after(text, "https://") || str_after(text, "file://")) &&
-		str_ends(plain, ".git"));
+	       ((path_is_address(text) || str_after(text, "file://")) && str_ends(plain, ".git"));
 }
 
 static const struct dockerfile_heredoc *find_heredoc(const struct dockerfile_instr *i, const char *word)
@@ -419,10 +418,10 @@ static int add_source(struct build *b, struct build_stage *s, struct build_step 
 		src.text = str_take(&text);
 	} else {
 		r = build_expand(b, s, w->text, &src.path, e);
-		src.kind = r < 0 || !st->is_add || st->from_name			       ? BUILD_FROM_CONTEXT
-			   : is_git(src.path)						       ? BUILD_FROM_GIT
-			   : str_after(src.path, "http://") || str_after(src.path, "https://") ? BUILD_FROM_URL
-											       : BUILD_FROM_CONTEXT;
+		src.kind = r < 0 || !st->is_add || st->from_name ? BUILD_FROM_CONTEXT
+			   : is_git(src.path)			 ? BUILD_FROM_GIT
+			   : path_is_address(src.path)		 ? BUILD_FROM_URL
+								 : BUILD_FROM_CONTEXT;
 	}
 	if (r >= 0 && st->parents)
 		r = find_pivot(&src, e);

@@ -55,6 +55,7 @@ int image_import(const struct image_import_opts *o, const struct image_ui *ui, s
 		strv_addf(&verb, "--message=%s", o->message);
 	for (size_t i = 0; i < o->changes.count; i++)
 		strv_addf(&verb, "--change=%s", o->changes.items[i]);
+	image_add_registry(&verb, &o->registry);
 	add_source(&verb, o->source);
 	int r = open_and_run(o->root, o->single, &verb, o->source, ui, &list, e);
 	if (r >= 0 && list.count != 1)

@@ -109,9 +109,29 @@ static void test_names(void)
 	tap_ok(!path_is_plain_name(name), "129 characters are too long");
 }
 
+static void shown(const char *text, const char *want, const char *sentence)
+{
+	char *got = path_shown(text);
+	tap_is_str(got, want, sentence);
+	free(got);
+}
+
+static void test_addresses(void)
+{
+	tap_ok(path_is_address("http://h/x") && path_is_address("https://h"), "http and https are addresses");
+	tap_ok(!path_is_address("/http://h") && !path_is_address("ftp://h") && !path_is_address("https:/h"),
+	       "nothing else is");
+	shown("https://h:1/a/b", "https://h:1/a/b", "an address is shown as it is");
+	shown("https://me:w@h/a?sig=x#y", "https://h/a", "but without user name and query");
+	shown("https://h#me@x", "https://h", "an @ behind the host is no user name");
+	shown("https://a@b@h/c@d", "https://h/c@d", "the last one before the path ends the user name");
+	shown("dir/a?b@c", "dir/a?b@c", "a path is shown as it is");
+}
+
 int main(void)
 {
 	tap_plan_later();
+	test_addresses();
 	test_clean();
 	test_clean_everything();
 	test_parts();

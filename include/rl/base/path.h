@@ -24,6 +24,11 @@ char *path_dir(const char *path);
 bool path_is_below(const char *path, const char *root);
 /* True if one component is "..". */
 bool path_has_dotdot(const char *path);
+/* True for http:// and https://, which are no paths. */
+bool path_is_address(const char *text);
+/* An address, or anything else, as it may be shown and recorded: without what can be a secret, which are the user name and
+ * what follows the path (a signature that lets anybody fetch it). */
+char *path_shown(const char *text);
 /* True for names that are safe as one file name of ours: [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most 128 characters. The
  * grammar of container, volume and network names (docker's). */
 bool path_is_plain_name(const char *name);

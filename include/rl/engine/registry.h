@@ -186,6 +186,23 @@ struct registry_transfer {
 int registry_fetch_all(struct registry_repo *repo, struct registry_blob *blobs, size_t n,
 		       const struct registry_transfer *t, struct err *e) RL_CHECK;
 
+/* ---- what is no registry ---- */
+
+/*
+ * One file from an address. Redirects, proxies, certificates and retries are as above, but no credentials are looked for.
+ * A transfer that broke is gone on with only in the same version of the file (a strong ETag, Last-Modified), or, where
+ * the server names none and fd can be emptied, begun again. -EPIPE: nobody reads fd any more; -ESTALE: neither of the two.
+ */
+struct registry_download {
+	const char *url; /* http or https, without a user name. Borrowed */
+	int fd;		 /* gets the bytes in order, each once; a pipe's reader is waited for */
+	uint64_t max;	 /* most bytes; 0: what is possible for a blob */
+	void (*progress)(void *arg, uint64_t done, uint64_t total); /* total 0: not known. May be NULL */
+	void *progress_arg;
+	int64_t modified; /* result: when the server says it was changed, in seconds, or -1 */
+};
+int registry_download(struct registry *r, struct registry_download *d, struct err *e) RL_CHECK;
+
 /* ---- writing ---- */
 
 /* What is uploaded. Digest and size may be unknown beforehand (compressed as it goes): they are results then. */

@@ -6,7 +6,7 @@
  * place that talks to the person. It ends after IMAGE_STEP_DONE or SYNC_STEP_ERROR.
  *
  * Verbs and their options (every one takes --root DIR and --builtin DIR, the store and the built-in layout):
- *     import FILE|-         --name REF  --message TEXT  --change INSTRUCTION (repeatable)
+ *     import FILE|URL|-     --name REF  --message TEXT  --change INSTRUCTION (repeatable)
  *     load FILE|DIR|-       --which NAME (one image of it; all otherwise); names come from the archive
  *     save IMAGE...         --output FILE|DIR|-  --format docker-archive|oci-archive|oci-dir|docker-dir
  *                           --name NAME (instead of its own)  --append (to a layout that is there)

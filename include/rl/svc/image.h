@@ -83,11 +83,12 @@ void image_list_free(struct image_list *l);
 
 struct image_import_opts {
 	const char *root;
-	const char *source; /* file name or "-" */
+	const char *source; /* file name, address (path_is_address) or "-" */
 	const char *name;   /* reference to give it, or NULL */
 	const char *message;
-	struct strv changes; /* -c, borrowed */
-	bool single;	     /* the single-uid map even if there are subordinate ids */
+	struct image_registry registry; /* for an address; credentials are not used */
+	struct strv changes;		/* -c, borrowed */
+	bool single;			/* the single-uid map even if there are subordinate ids */
 };
 int image_import(const struct image_import_opts *o, const struct image_ui *ui, struct image_added *ret_added,
 		 struct err *e) RL_CHECK;

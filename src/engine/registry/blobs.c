@@ -191,24 +191,12 @@ static void prepare(struct http_xfer *x)
 		tell(j, REGISTRY_RUNNING, true);
 }
 
-/* "bytes FIRST-LAST/TOTAL" is the rest of this blob. */
+/* The rest of this blob? */
 static bool is_our_range(const struct job *j, const char *text)
 {
 	uint64_t first, last, total;
-	const char *rest = text ? str_after(text, "bytes ") : NULL;
-	char *dash, *slash;
-	if (!rest)
-		return false;
-	autofree char *copy = xstrdup(rest);
-	if (!(dash = strchr(copy, '-')) || !(slash = strchr(dash, '/')))
-		return false;
-	*dash++ = *slash++ = 0;
-	if (str_to_u64(copy, UINT64_MAX, "range", &first, NULL) < 0 ||
-	    str_to_u64(dash, UINT64_MAX, "range", &last, NULL) < 0)
-		return false;
-	if (!str_eq(slash, "*") && (str_to_u64(slash, UINT64_MAX, "range", &total, NULL) < 0 || total != j->b->size))
-		return false;
-	return first == j->pos && last == j->b->size - 1;
+	return http_content_range(text, &first, &last, &total) && first == j->pos && last == j->b->size - 1 &&
+	       (total == UINT64_MAX || total == j->b->size);
 }
 
 static int on_head(struct http_xfer *x)

@@ -29,7 +29,6 @@
 #define PLAIN_FUNCTIONS(X)                                                                                             \
 	X(easy_cleanup, void, (CURL * c), (c))                                                                         \
 	X(easy_init, CURL *, (void), ())                                                                               \
-	X(easy_perform, CURLcode, (CURL * c), (c))                                                                     \
 	X(easy_pause, CURLcode, (CURL * c, int bits), (c, bits))                                                       \
 	X(easy_strerror, const char *, (CURLcode code), (code))                                                        \
 	X(free, void, (void *p), (p))                                                                                  \

@@ -370,8 +370,8 @@ static int64_t retry_after_ms(const struct http_xfer *x)
 		return 0;
 	uint64_t seconds;
 	if (str_to_u64(text, UINT32_MAX, "Retry-After", &seconds, NULL) < 0) {
-		time_t when = curl_getdate(text, NULL), now = time(NULL);
-		if (when == (time_t)-1)
+		int64_t when = http_date(text), now = time(NULL);
+		if (when < 0)
 			return 0;
 		seconds = when > now ? (uint64_t)(when - now) : 0;
 	}

@@ -38,6 +38,8 @@ void http_reply_clear(struct http_reply *reply)
 	free(reply->content_range);
 	free(reply->range);
 	free(reply->retry_after);
+	free(reply->etag);
+	free(reply->last_modified);
 	wwwauth_free(&reply->challenges);
 	memset(reply, 0, sizeof(*reply));
 	reply->content_length = -1;
@@ -57,7 +59,8 @@ static void take_header(struct http_reply *p, const char *line, size_t len)
 		{"content-type", &p->content_type},   {"docker-content-digest", &p->digest},
 		{"location", &p->location},	      {"link", &p->link},
 		{"content-range", &p->content_range}, {"range", &p->range},
-		{"retry-after", &p->retry_after},
+		{"retry-after", &p->retry_after},     {"etag", &p->etag},
+		{"last-modified", &p->last_modified},
 	};
 	const char *colon = memchr(line, ':', len);
 	if (!colon)
@@ -101,6 +104,28 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	else
 		take_header(&x->reply, p, len);
 	return len;
+}
+
+bool http_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_total)
+{
+	const char *rest = text ? str_after(text, "bytes ") : NULL;
+	char *dash, *slash;
+	if (!rest)
+		return false;
+	autofree char *copy = xstrdup(rest);
+	if (!(dash = strchr(copy, '-')) || !(slash = strchr(dash, '/')))
+		return false;
+	*dash++ = *slash++ = 0;
+	*ret_total = UINT64_MAX;
+	return str_to_u64(copy, UINT64_MAX, "range", ret_first, NULL) >= 0 &&
+	       str_to_u64(dash, UINT64_MAX, "range", ret_last, NULL) >= 0 &&
+	       (str_eq(slash, "*") || str_to_u64(slash, UINT64_MAX, "range", ret_total, NULL) >= 0);
+}
+
+int64_t http_date(const char *text)
+{
+	time_t when = text ? curl_getdate(text, NULL) : -1;
+	return when < 0 ? -1 : when;
 }
 
 /* ---- bodies ---- */

@@ -124,6 +124,8 @@ void http_set_status_error(struct http_xfer *x)
 	err_clear(&x->err);
 	err_set(&x->err, status_code(s), "%s: %s%s: %ld %s%s%s%s%s", x->ep->shown, x->method, via, s, status_name(s),
 		said ? ": " : "", said ? said : "", later ? "; to be tried again after " : "", later ? later : "");
+	if (x->no_registry)
+		return;
 	if (s == 401 || s == 403)
 		err_hint(&x->err, "the repository may not exist, or needs other credentials: `rl login %s`",
 			 x->ep->shown);
@@ -146,8 +148,10 @@ void http_set_curl_error(struct http_xfer *x, CURLcode c)
 	case HTTP_FAIL_CONNECT:
 		err_set(e, ECONNREFUSED, "%s: cannot connect: %s", host, why);
 		snprintf(port_text, sizeof(port_text), "%s", x->url.port ? x->url.port : "?");
-		err_hint(e, "check that a registry listens on port %s there%s", port_text,
-			 x->ep->insecure ? "" : "; one that speaks only http needs --tls-verify=false");
+		err_hint(e, "check that a %s listens on port %s there%s", x->no_registry ? "server" : "registry",
+			 port_text,
+			 x->ep->insecure || x->no_registry ? ""
+							   : "; one that speaks only http needs --tls-verify=false");
 		break;
 	case HTTP_FAIL_CERT:
 		err_set(e, EPROTO, "%s: the certificate is not trusted: %s", host, why);
@@ -158,9 +162,9 @@ void http_set_curl_error(struct http_xfer *x, CURLcode c)
 		break;
 	case HTTP_FAIL_TLS:
 		err_set(e, EPROTO, "%s: TLS failed: %s", host, why);
-		err_hint(
-			e,
-			"if this registry speaks only http: --tls-verify=false, or insecure = true in registries.conf");
+		err_hint(e, x->no_registry ? "if this server speaks only http, write http://"
+					   : "if this registry speaks only http: --tls-verify=false, or insecure = "
+					     "true in registries.conf");
 		break;
 	case HTTP_FAIL_TIMEOUT:
 		err_set(e, ETIMEDOUT, "%s: %s", host, why);

@@ -8,7 +8,7 @@
  *     http_easy.c one attempt: options, limits, callbacks; http_error.c: what people are told
  *     auth.c      challenges and tokens, on top of http.c
  *     client.c    registry_open, registries.conf files, repositories and their places
- *     manifest.c, blobs.c, push.c    the operations
+ *     manifest.c, blobs.c, push.c    the operations; download.c: a file that is no registry's
  *
  * Everything is driven by one loop, http_loop: exchanges (struct http_xfer) are queued, and tasks (struct http_task)
  * are run when a descriptor is ready; both end by calling back. Callbacks may queue more, and never block, but for
@@ -101,7 +101,7 @@ enum http_state { HTTP_NEW, HTTP_QUEUED, HTTP_TOKEN, HTTP_RUNNING, HTTP_DONE };
 
 struct http_reply {
 	long status;
-	char *content_type, *digest, *location, *link, *content_range, *range, *retry_after;
+	char *content_type, *digest, *location, *link, *content_range, *range, *retry_after, *etag, *last_modified;
 	int64_t content_length; /* -1: not said */
 	int64_t chunk_min;
 	struct wwwauth challenges;
@@ -133,6 +133,7 @@ struct http_xfer {
 	bool pausable;		   /* HTTP/1.1, so that pausing holds the peer back instead of filling our memory */
 	bool once;		   /* not to be repeated (not idempotent) */
 	bool strict;		   /* not to be redirected to another origin */
+	bool no_registry;	   /* people are not told what helps with registries */
 	char *basic;		   /* this "user:password" instead of auth (token requests). Owned */
 	char *owned_body;	   /* freed (and wiped) with the exchange */
 	struct http_endpoint *lead_from; /* who sent us to ep (token requests), or NULL: the user */
@@ -220,6 +221,10 @@ int http_refuse(struct http_xfer *x, int code, const char *fmt, ...) RL_PRINTF(3
 void http_abandon(struct http_xfer *x);
 /* Something a registry wrote, as one bounded line of plain characters, malloc'd. */
 char *http_quote(const char *text, size_t len);
+/* "bytes FIRST-LAST/TOTAL"; TOTAL is UINT64_MAX where it is "*". False: `text` is something else, or NULL. */
+bool http_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_total);
+/* A date of a header in seconds, -1 for what is none, or NULL. */
+int64_t http_date(const char *text);
 /* For auth.c: the token x waited for is there, or will not come. */
 void http_token_ready(struct http_xfer *x, int result, const struct err *cause);
 
