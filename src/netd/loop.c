@@ -234,8 +234,7 @@ int loop_init(struct netd *n, struct err *e)
 	if (o->shared) {
 		n->hosts = hosts_new();
 		guard_share();
-	}
-	else
+	} else
 		netd_introduce(n);
 	return 0;
 }

@@ -52,7 +52,7 @@ struct connect {
 	struct connect_name {
 		uint32_t pid;
 		char name[12];
-	} names[CONNECT_DIRS];		/* under which number a caller is in it; a guess, looked at before it is used */
+	} names[CONNECT_DIRS]; /* under which number a caller is in it; a guess, looked at before it is used */
 	struct connect_info {
 		uint32_t pid; /* or 0 */
 		int fd, file;
