@@ -18,7 +18,6 @@
  * Ends: end of file on the control socket, or the device's namespace being gone (0); anything else is an error.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -174,16 +173,6 @@ static int check_version(struct err *e)
 	return 0;
 }
 
-/* libslirp's 128 KiB socket buffers come and go with connections: as mappings of their own they return to the system
- * at once, while its frame buffers (just below) stay on the heap. Without this the threshold moves up by itself. */
-static void tune_malloc(void)
-{
-	(void)mallopt(M_MMAP_THRESHOLD, 100 * 1024);
-	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	(void)mallopt(M_TOP_PAD, 0);
-	(void)mallopt(M_ARENA_MAX, 1);
-}
-
 /* What a bridge would have learned: libslirp can send to the container before it has heard from it. */
 void netd_introduce(struct netd *n)
 {
@@ -202,7 +191,7 @@ int loop_init(struct netd *n, struct err *e)
 	int r = check_version(e);
 	if (r < 0)
 		return r;
-	tune_malloc();
+	buffers_init();
 	guard_init(&n->policy);
 	n->outbound4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = o->outbound_addr};
 	n->outbound6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = o->outbound_addr6};
@@ -245,8 +234,7 @@ int loop_init(struct netd *n, struct err *e)
 	if (o->shared) {
 		n->hosts = hosts_new();
 		guard_share();
-	}
-	else
+	} else
 		netd_introduce(n);
 	return 0;
 }

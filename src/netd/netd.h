@@ -5,6 +5,7 @@
  *   sandbox.c   the worker locks itself in: empty root, no capabilities, limits
  *   filter.c    its seccomp filter
  *   loop.c      worker: poll loop, control messages, frames in and out, libslirp's callbacks
+ *   buffers.c   libslirp's memory
  *   device.c    reading and writing frames
  *   resolver.c  UDP name queries;  resolver_tcp.c  the same over TCP
  *   ping.c      echo requests to outside
@@ -100,6 +101,7 @@ int sandbox_root(struct err *e) RL_CHECK;
 int sandbox_close(struct err *e) RL_CHECK;
 int filter_load(struct err *e) RL_CHECK;
 
+void buffers_init(void);
 int loop_init(struct netd *n, struct err *e) RL_CHECK;
 /* Until the owner or the device is gone. */
 int loop_run(struct netd *n, struct err *e) RL_CHECK;

@@ -52,7 +52,11 @@ struct connect {
 	struct connect_name {
 		uint32_t pid;
 		char name[12];
-	} names[CONNECT_DIRS];		/* under which number a caller is in it; a guess, looked at before it is used */
+	} names[CONNECT_DIRS]; /* under which number a caller is in it; a guess, looked at before it is used */
+	struct connect_info {
+		uint32_t pid; /* or 0 */
+		int fd, file;
+	} infos[CONNECT_PIDFDS];	/* fdinfo of what a caller connected last, open */
 	uint64_t host_netns, own_netns; /* SO_NETNS_COOKIE */
 	bool names_matter;		/* addresses alone do not say what is refused */
 	uint32_t route_seq, route_port;

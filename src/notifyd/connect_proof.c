@@ -9,8 +9,8 @@
  * Not seen: a socket that is under way to another process in a message; threads with a table of their own. Both would
  * keep a socket that works, the slow way. More than PROOF_FILES descriptors are not looked at: not proven.
  *
- * What is remembered from one proof to the next (directories that are open, where in /proc the processes begin, which of
- * them the caller is) saves calls; everything it leads to is looked at anew.
+ * What is remembered from one proof to the next (directories and files that are open, where in /proc the processes begin,
+ * which of them the caller is) saves calls; everything it leads to is looked at anew.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -55,12 +55,8 @@ static int open_fdinfo(const struct proof *p, const char *fd)
 }
 
 /* "flags:\tOCTAL" and "ino:\tNUMBER"; the flags have that of the descriptor. */
-static bool read_fdinfo(const struct proof *p, const char *fd, unsigned long *ret_ino, int *ret_flags)
+static bool parse_fdinfo(const char *text, unsigned long *ret_ino, int *ret_flags)
 {
-	char text[256];
-	autofd int file = open_fdinfo(p, fd);
-	ssize_t n = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
 	const char *flags = strstr(text, "flags:");
 	const char *ino = strstr(text, "ino:");
 	if (!flags || !ino)
@@ -68,6 +64,27 @@ static bool read_fdinfo(const struct proof *p, const char *fd, unsigned long *re
 	*ret_flags = (int)strtoul(flags + strlen("flags:"), NULL, 8);
 	*ret_ino = strtoul(ino + strlen("ino:"), NULL, 10);
 	return true;
+}
+
+/* The caller's: kept open, as programs like to connect on one number again. What is read is made at the reading, of what
+ * that process has under the number now; when it has ended there is nothing to read. */
+static bool read_own_fdinfo(const struct proof *p, unsigned long *ret_ino, int *ret_flags)
+{
+	const struct connect_call *k = p->k;
+	struct connect_info *i = &p->c->infos[k->pid % CONNECT_PIDFDS];
+	char text[256];
+	ssize_t n = -1;
+	if (i->pid == k->pid && i->fd == k->fd)
+		n = pread(i->file, text, sizeof(text) - 1, 0);
+	if (n <= 0) {
+		if (i->pid)
+			close_fd(&i->file);
+		*i = (struct connect_info){.fd = k->fd, .file = open_fdinfo(p, p->fd)};
+		n = i->file < 0 ? -1 : pread(i->file, text, sizeof(text) - 1, 0);
+		i->pid = i->file < 0 ? 0 : k->pid;
+	}
+	text[n > 0 ? n : 0] = '\0';
+	return parse_fdinfo(text, ret_ino, ret_flags);
 }
 
 /* Also true when it cannot be read. */
@@ -101,7 +118,7 @@ static bool is_own(struct proof *p, const char *fd)
 	unsigned long ino = 0;
 	int flags = -1;
 	if (p->own->pid != p->k->pid || !str_eq(p->own->name, p->dir->pid) || !str_eq(p->fd, fd) ||
-	    !read_fdinfo(p, fd, &ino, &flags) || ino != p->ino)
+	    !read_own_fdinfo(p, &ino, &flags) || ino != p->ino)
 		return false;
 	p->k->fd_flags = flags;
 	return true;
@@ -159,6 +176,17 @@ static void look_at_entry(struct proof *p, const struct dirent64 *entry)
 		(void)look_at_file(p, entry->d_name);
 }
 
+/* snprintf would take as long as a system call. The name is at the end of ret (12 bytes). */
+static const char *number_name(long number, char *ret)
+{
+	char *at = ret + 11;
+	*at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while ((number /= 10) && at > ret);
+	return at;
+}
+
 /* The directory says how many there are (Linux 6.2). They are numbered from 0 without many gaps as a rule, and then
  * trying is faster than listing. 0 where that does not find them all. */
 static int look_at_first(struct proof *p)
@@ -168,9 +196,8 @@ static int look_at_first(struct proof *p)
 		return -errno;
 	long left = st.st_size;
 	for (long i = 0; left > 0 && i < st.st_size + GAPS && !p->failed && p->found < 2; i++) {
-		char name[20];
-		snprintf(name, sizeof(name), "%ld", i);
-		left -= look_at_file(p, name);
+		char name[12];
+		left -= look_at_file(p, number_name(i, name));
 	}
 	return st.st_size && (left == 0 || p->failed || p->found > 1);
 }

@@ -72,6 +72,7 @@ static int add_port(struct portd *d, const struct net_port *p, int *fd, struct e
 	port->next = d->ports;
 	d->ports = port;
 	d->nports++;
+	share_ports(d);
 	return 0;
 }
 
@@ -82,12 +83,12 @@ static int remove_port(struct portd *d, const struct net_port *p, struct err *e)
 		int fd = port->src.fd;
 		if (!same_port(&port->p, p))
 			continue;
-		udp_forget_port(d, port);
+		udp_forget_port(port);
 		*at = port->next;
 		event_del(&d->loop, &port->src);
 		close(fd);
-		free(port);
 		d->nports--;
+		share_withdraw(port);
 		return 0;
 	}
 	return err_set(e, ENOENT, "port %u is not published", p->host);
@@ -103,7 +104,7 @@ static int move(struct portd *d, const struct sync_msg *msg, struct err *e)
 	memcpy(&d->cfg, msg->data, sizeof(d->cfg));
 	int r = 0;
 	for (const struct port *p = d->ports; p && r >= 0; p = p->next) {
-		udp_forget_port(d, p);
+		udp_forget_port(p);
 		r = clients_add_port(d, &p->p, e);
 	}
 	return r;
@@ -219,8 +220,6 @@ static int lock_in(struct err *e)
 	if (r >= 0)
 		r = emptyroot_limit(RLIMIT_NPROC, 0, e);
 	if (r >= 0)
-		r = emptyroot_limit(RLIMIT_NOFILE, FILES_MAX, e); /* as many as it may have */
-	if (r >= 0)
 		r = emptyroot_keep_caps(1ull << CAP_NET_ADMIN, e);
 	if (r < 0)
 		return r;
@@ -255,11 +254,13 @@ static int start(struct portd *d, struct err *e)
 		r = open_loop(d, init_pidfd, e);
 	if (r < 0)
 		return r;
-	d->pipes = pipes_new();
 	d->datagram = xmalloc(65536);
 	d->reserve_fd = fcntl(d->loop.epollfd, F_DUPFD_CLOEXEC, 3);
 	clients_init(d);
-	return lock_in(e);
+	r = emptyroot_limit(RLIMIT_NOFILE, FILES_MAX, e); /* as many as it may have */
+	share_init(d);
+	d->pipes = pipes_new(d->pipes_max);
+	return r < 0 ? r : lock_in(e);
 }
 
 int main(int argc, char **argv)

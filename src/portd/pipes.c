@@ -7,25 +7,26 @@
 #include "rl/base/mem.h"
 
 enum {
-	PIPES_MAX = 256, /* connections beyond that copy: what slow readers can tie up is bounded */
 	PIPES_KEPT = 16,
 	PIPE_BYTES = 512 * 1024,
 };
 
 struct pipes {
 	struct pipe *kept;
-	unsigned nkept, nused;
+	size_t nkept, nused, most;
 };
 
-struct pipes *pipes_new(void)
+struct pipes *pipes_new(size_t most)
 {
-	return xcalloc(1, sizeof(struct pipes));
+	struct pipes *all = xcalloc(1, sizeof(*all));
+	all->most = most;
+	return all;
 }
 
 struct pipe *pipe_borrow(struct pipes *all)
 {
 	struct pipe *p = all->kept;
-	if (all->nused == PIPES_MAX)
+	if (all->nused == all->most)
 		return NULL;
 	if (p) {
 		all->kept = p->next;

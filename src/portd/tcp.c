@@ -2,7 +2,7 @@
  * tcp.c - connections: accepted from the host, met inside, moved by splice.
  *
  * Two halves per connection, one for each direction. A half borrows a pipe when its source has something, and gives it
- * back when all of it has arrived; a reader that stands still keeps its pipe, up to PIPES_MAX of them, after which
+ * back when all of it has arrived; a reader that stands still keeps its pipe, up to PORTD_PIPES_MAX of them, after which
  * halves peek, send and discard exactly what was sent, so that nothing is ever held. Idle connections therefore cost
  * their struct conn and two descriptors.
  *
@@ -39,6 +39,7 @@ struct half {
 
 struct conn {
 	struct portd *d;
+	struct port *port;
 	struct client *client;
 	struct event_source end[2]; /* host, inside */
 	struct half half[2];	    /* from end[i] to end[!i] */
@@ -92,6 +93,7 @@ static void conn_close(struct conn *c, bool reset)
 			pipe_return(d->pipes, c->half[i].pipe, c->half[i].len == 0);
 	}
 	client_release(d, c->client);
+	share_return(c->port, 2);
 	free(c);
 }
 
@@ -248,16 +250,22 @@ static void meet(struct port *p, int host_fd, const union addr *peer)
 	struct portd *d = p->d;
 	union addr src, dst;
 	client_inside(d, peer, p->p.inside, &src, &dst);
+	if (!share_take(p, 2)) {
+		refuse(host_fd);
+		return;
+	}
 	struct client *client = client_use(d, &src);
 	int fd = client ? inside_socket(SOCK_STREAM, &src, &dst) : -ENETUNREACH;
 	if (fd < 0) { /* nobody listens inside, or there are no more descriptors */
 		client_release(d, client);
+		share_return(p, 2);
 		refuse(host_fd);
 		return;
 	}
 	(void)setsockopt(fd, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
 	struct conn *c = xcalloc(1, sizeof(*c));
-	*c = (struct conn){.d = d, .client = client, .end = {EVENT_SOURCE_INIT, EVENT_SOURCE_INIT}, .connecting = true};
+	*c = (struct conn){
+		.d = d, .port = p, .client = client, .end = {EVENT_SOURCE_INIT, EVENT_SOURCE_INIT}, .connecting = true};
 	struct err why = ERR_INIT;
 	if (event_add(&d->loop, &c->end[0], host_fd, (uint32_t)ALL_EVENTS, on_host, c, &why) < 0 ||
 	    event_add(&d->loop, &c->end[1], fd, (uint32_t)ALL_EVENTS, on_inside, c, &why) < 0) {

@@ -3,7 +3,7 @@
  *
  * What the payload sends to the client arrives on the flow's socket (route.c) and leaves by the socket of the host that
  * the client wrote to, from the very address it wrote to. A flow that nobody used for a while ends; when there are too
- * many, the one used longest ago makes room.
+ * many, the one used longest ago makes room: of the same port, unless that has less than its part of all.
  */
 #include <errno.h>
 #include <string.h>
@@ -50,24 +50,24 @@ static struct flow **bucket(struct portd *d, const struct port *p, const union a
 
 static void order_unlink(struct flow *f)
 {
-	struct portd *d = f->d;
-	*(f->older ? &f->older->newer : &d->oldest) = f->newer;
-	*(f->newer ? &f->newer->older : &d->newest) = f->older;
+	struct port *p = f->port;
+	*(f->older ? &f->older->newer : &p->oldest) = f->newer;
+	*(f->newer ? &f->newer->older : &p->newest) = f->older;
 	f->older = f->newer = NULL;
 }
 
 static void order_append(struct flow *f)
 {
-	struct portd *d = f->d;
-	f->older = d->newest;
-	*(d->newest ? &d->newest->newer : &d->oldest) = f;
-	d->newest = f;
+	struct port *p = f->port;
+	f->older = p->newest;
+	*(p->newest ? &p->newest->newer : &p->oldest) = f;
+	p->newest = f;
 }
 
 static void touch(struct flow *f)
 {
 	f->used_ns = event_now_ns();
-	if (f->d->newest == f)
+	if (f->port->newest == f)
 		return;
 	order_unlink(f);
 	order_append(f);
@@ -85,17 +85,15 @@ static void flow_end(struct flow *f)
 	event_del(&d->loop, &f->inside);
 	close(fd);
 	client_release(d, f->client);
+	share_return(f->port, 1);
 	d->nflows--;
 	free(f);
 }
 
-void udp_forget_port(struct portd *d, const struct port *p)
+void udp_forget_port(const struct port *p)
 {
-	for (struct flow *f = d->oldest, *next; f; f = next) {
-		next = f->newer;
-		if (f->port == p)
-			flow_end(f);
-	}
+	while (p->oldest)
+		flow_end(p->oldest);
 }
 
 static int on_sweep(void *arg, struct err *e)
@@ -103,9 +101,10 @@ static int on_sweep(void *arg, struct err *e)
 	struct portd *d = arg;
 	uint64_t now = event_now_ns();
 	(void)e;
-	while (d->oldest && now - d->oldest->used_ns > IDLE_S * SECOND)
-		flow_end(d->oldest);
-	if (d->oldest)
+	for (const struct port *p = d->ports; p; p = p->next)
+		while (p->oldest && now - p->oldest->used_ns > IDLE_S * SECOND)
+			flow_end(p->oldest);
+	if (d->nflows)
 		event_timer_set(&d->loop, &d->flow_timer, SWEEP_S * SECOND, on_sweep, d);
 	return 0;
 }
@@ -160,18 +159,45 @@ static void read_local(struct flow *f, struct msghdr *m)
 	}
 }
 
+/* Whose flow makes room when there are as many as there may be. */
+static const struct port *victim(const struct port *p)
+{
+	const struct portd *d = p->d;
+	const struct port *most = p;
+	size_t count = 0;
+	for (const struct port *q = d->ports; q; q = q->next) {
+		count += q->p.proto == NET_PORT_UDP;
+		if (q->p.proto == NET_PORT_UDP && q->files > most->files)
+			most = q;
+	}
+	return p->files >= FLOWS_MAX / RL_MAX(count, (size_t)1) ? p : most;
+}
+
+static bool make_room(struct port *p)
+{
+	if (p->d->nflows == FLOWS_MAX)
+		flow_end(victim(p)->oldest);
+	while (!share_take(p, 1)) {
+		if (!p->oldest)
+			return false;
+		flow_end(p->oldest);
+	}
+	return true;
+}
+
 static struct flow *flow_begin(struct port *p, const union addr *peer, struct msghdr *m)
 {
 	struct portd *d = p->d;
 	union addr src, dst;
-	if (d->nflows == FLOWS_MAX)
-		flow_end(d->oldest);
+	if (!make_room(p))
+		return NULL;
 	client_inside(d, peer, p->p.inside, &src, &dst);
 	struct client *client = client_use(d, &src);
 	int fd = client ? inside_socket(SOCK_DGRAM, &src, &dst) : -ENETUNREACH;
 	if (fd < 0) {
 		log_debug(LOG_NET, "no flow: error %d", -fd);
 		client_release(d, client);
+		share_return(p, 1);
 		return NULL;
 	}
 	struct flow *f = xcalloc(1, sizeof(*f));
@@ -182,6 +208,7 @@ static struct flow *flow_begin(struct port *p, const union addr *peer, struct ms
 		log_debug(LOG_NET, "%s", why.text);
 		close(fd);
 		client_release(d, client);
+		share_return(p, 1);
 		free(f);
 		return NULL;
 	}

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 /* Several of them have functions and constants of the same name. */
+#include "src/netd/buffers.c"
 #include "src/netd/device.c"
 #define find hosts_find
 #include "src/netd/hosts.c"
@@ -33,6 +34,9 @@
 #undef finish
 #undef IDLE_MS
 #include "frames.h"
+#define TCP_SYN TIMEWAIT_SYN
+#include "src/netd/timewait.c"
+#undef TCP_SYN
 #include "src/netd/loop.c"
 #include "src/netd/resolver.c"
 
@@ -44,6 +48,10 @@ static struct netd *instances[8];
 void guard_init(const struct frame_policy *p)
 {
 	(void)p;
+}
+
+void guard_share(void)
+{
 }
 
 void guard_only(const struct net_target *t)

@@ -85,6 +85,15 @@ def basic():
     s = tcp()
     s.connect((WORLD, 80))
     check("one that is not is not", not s.get_inheritable())
+    del s
+    numbers, wrong = set(), 0
+    for i in range(20):
+        with tcp() as s:
+            s.set_inheritable(bool(i & 1))
+            s.connect((WORLD, 80))
+            numbers.add(s.fileno())
+            wrong += s.get_inheritable() != bool(i & 1) or not is_fast(s)
+    check("twenty connections on one number are each as they were made", len(numbers) == 1 and not wrong, (numbers, wrong))
     server = tcp()
     server.bind(("127.0.0.1", 0))
     server.listen()

@@ -3,7 +3,8 @@
  * hammer.c - TCP connections, as many as wanted, for tests/soak/connections.
  *
  *     hammer serve PORT           on all addresses: a line for each connection, then closes it; prints "ready"
- *     hammer connect ADDR PORT COUNT   one after the other: reads until the end; prints the number that brought a line
+ *     hammer connect ADDR PORT COUNT   one after the other: reads until the end; prints the number that brought a line, and
+ *                                      why the others did not to standard error
  *
  * The server closes first, so that no client's port is kept from the next connection.
  */
@@ -43,17 +44,21 @@ static int serve(const char *port)
 static int one(const struct sockaddr_in *a)
 {
 	char buf[64];
-	ssize_t n;
+	ssize_t n = -1;
 	size_t got = 0;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
+		perror("hammer: connect");
 		if (fd >= 0)
 			close(fd);
 		return 0;
 	}
 	struct pollfd p = {.fd = fd, .events = POLLIN};
+	errno = ETIMEDOUT;
 	while (poll(&p, 1, PATIENCE_MS) == 1 && (n = recv(fd, buf, sizeof(buf), 0)) > 0)
 		got += (size_t)n;
+	if (!got)
+		fprintf(stderr, "hammer: nothing came: %s\n", n == 0 ? "the end" : strerror(errno));
 	close(fd);
 	return got > 0;
 }
