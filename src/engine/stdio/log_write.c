@@ -44,13 +44,13 @@ int log_writer_open(struct log_writer *w, const struct log_place *place, enum lo
 {
 	*w = (struct log_writer){
 		.dirfd = place->dirfd,
-		.name = place->name,
 		.driver = driver,
 		.max_size = max_size,
 		.max_file = max_file ? max_file : 1,
 		.fd = -1,
 		.out = STR_INIT,
 	};
+	snprintf(w->name, sizeof(w->name), "%s", place->name);
 	if (driver == LOG_DRIVER_NONE || driver == LOG_DRIVER_PASSTHROUGH)
 		return 0;
 	int r = open_current(w, 0, e);
