@@ -115,6 +115,67 @@ static void rotation_bounds(unsigned files)
 	tap_ok(out.len > 0 && str_ends(data.buf, out.buf), "what is left is the end of the output, without a gap");
 }
 
+/* The JSON is cut up eight bytes at a time: every byte at every place of two such words. */
+static void every_byte_among_plain_ones(void)
+{
+	autostr struct str data = STR_INIT;
+	autostr struct str out = STR_INIT;
+	for (int byte = 0; byte < 256; byte++) {
+		for (size_t at = 0; at < 17; at++) {
+			char line[18];
+			memset(line, at % 2 ? 'x' : ' ', sizeof(line));
+			line[at] = (char)byte;
+			line[17] = '\n';
+			str_add(&data, line, sizeof(line));
+		}
+	}
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 0, 1, data.buf, data.len, 999);
+	read_all(LOG_DRIVER_JSON, LOG_READER_ALL, &out);
+	tap_ok(out.len == data.len && memcmp(out.buf, data.buf, data.len) == 0,
+	       "json-file keeps every byte at every place among plain ones");
+}
+
+static void longest_entry(void)
+{
+	char data[16384];
+	memset(data, 1, sizeof(data));
+	data[sizeof(data) - 1] = (char)0xff;
+	empty_dir();
+	write_all(LOG_DRIVER_JSON, 4096, 2, data, sizeof(data), sizeof(data));
+	tap_ok(bytes_on_disk() > 120000 && bytes_on_disk() <= (uint64_t)118 * 1024,
+	       "the longest entry of json-file is as long as the manual says (%llu)",
+	       (unsigned long long)bytes_on_disk());
+	empty_dir();
+	write_all(LOG_DRIVER_K8S, 4096, 2, data, sizeof(data), sizeof(data));
+	tap_ok(bytes_on_disk() > 16384 && bytes_on_disk() <= 16486, "so is that of k8s-file (%llu)",
+	       (unsigned long long)bytes_on_disk());
+}
+
+/* What follows a container reads its record, and the name in it, again and again. */
+static void keeps_its_name(void)
+{
+	autostr struct str out = STR_INIT;
+	char name[] = "borrowed.log";
+	const struct log_place place = {.dirfd = dir, .name = name};
+	struct log_writer w;
+	struct log_reader r;
+	struct log_entry entry;
+	struct err e = ERR_INIT;
+	int opened = log_writer_open(&w, &place, LOG_DRIVER_JSON, 4096, 2, &e);
+	opened |= log_reader_open(&r, &place, LOG_DRIVER_JSON, LOG_READER_ALL, &e);
+	memset(name, 'x', sizeof(name) - 1);
+	for (int i = 0; opened == 0 && i < 500; i++) {
+		log_writer_add(&w, LOG_STDOUT, "line\n", 5);
+		while (log_reader_next(&r, &entry, &e) == 1)
+			str_add(&out, entry.data, entry.len);
+	}
+	log_writer_close(&w);
+	log_reader_close(&r);
+	tap_is_int((int)out.len, 500 * 5, "writer and reader keep the name of the log when its owner does not");
+	tap_ok(unlinkat(dir, "borrowed.log", 0) == 0 && unlinkat(dir, "borrowed.log.1", 0) == 0, "and rotate under it");
+}
+
 static void tails(void)
 {
 	autostr struct str a = STR_INIT;
@@ -206,6 +267,9 @@ int main(void)
 	every_byte(LOG_DRIVER_JSON, "json-file");
 	every_byte(LOG_DRIVER_K8S, "k8s-file");
 	is_docker_json();
+	every_byte_among_plain_ones();
+	longest_entry();
+	keeps_its_name();
 	rotation_bounds(1);
 	rotation_bounds(3);
 	tails();

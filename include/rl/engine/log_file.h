@@ -32,19 +32,20 @@
 
 enum log_stream { LOG_STDOUT, LOG_STDERR };
 
-/* Where a log is: a file of this name, and with ".1", ".2" behind it the older ones. Both are borrowed. */
+/* Where a log is: a file of this name, and with ".1", ".2" behind it the older ones. The directory is borrowed by who opens
+ * a log, the name is copied: the record it comes from is read again while the container lives. */
 struct log_place {
 	int dirfd;
 	const char *name; /* LOG_FILE_NAME, unless somebody asked for another place */
 };
 
 /* The name of the index-th file, 0 the newest. */
-enum { LOG_NAME_SIZE = 272 };
+enum { LOG_BASE_SIZE = 256, LOG_NAME_SIZE = 272 };
 void log_file_name(const char *name, unsigned index, char ret[LOG_NAME_SIZE]);
 
 struct log_writer {
 	int dirfd;
-	const char *name;
+	char name[LOG_BASE_SIZE];
 	enum log_driver driver;
 	uint64_t max_size;
 	unsigned max_file;
@@ -73,7 +74,7 @@ struct log_entry {
 
 struct log_reader {
 	int dirfd; /* borrowed */
-	const char *name;
+	char name[LOG_BASE_SIZE];
 	enum log_driver driver;
 	int fd;
 	struct str buf;

@@ -100,12 +100,12 @@ int log_reader_open(struct log_reader *r, const struct log_place *place, enum lo
 {
 	*r = (struct log_reader){
 		.dirfd = place->dirfd,
-		.name = place->name,
 		.driver = driver,
 		.fd = -1,
 		.buf = STR_INIT,
 		.decoded = STR_INIT,
 	};
+	snprintf(r->name, sizeof(r->name), "%s", place->name);
 	if (tail == LOG_READER_ALL)
 		r->fd = open_file(r, oldest(r));
 	else if (seek_tail(r, tail, e) < 0)
