@@ -169,6 +169,12 @@ int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struc
 	return fd;
 }
 
+bool mnt_overlay_is_refused(int code)
+{
+	return code == EINVAL || code == EPERM || code == EACCES || code == ENODEV || code == ENOSYS ||
+	       code == EOPNOTSUPP || code == ELOOP || code == EIO;
+}
+
 void mnt_overlay_clear_work(int dirfd, const char *work)
 {
 	/* Of ovl_workdir_create and ovl_create_volatile_dirty in fs/overlayfs/super.c, with no mode bits; in the last is

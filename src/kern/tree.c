@@ -38,6 +38,7 @@ struct walk {
 	struct link_seen *links;
 	size_t nlinks, size;
 	struct tree_stats stats;
+	unsigned elsewhere;
 	uid_t uid;
 	gid_t gid;
 	dev_t dev;
@@ -66,6 +67,12 @@ int tree_is_empty(int dirfd, struct err *e)
 
 /* ---- copying ---- */
 
+static bool is_left_out(const struct walk *w, const char *name)
+{
+	return xattr_is_control(name) && !(w->flags & TREE_LAYER) &&
+	       !((w->flags & TREE_RECORDS) && str_after(name, XATTR_OURS));
+}
+
 static void copy_xattrs(const struct walk *w, int from, int to)
 {
 	autostr struct str names = STR_INIT;
@@ -74,7 +81,7 @@ static void copy_xattrs(const struct walk *w, int from, int to)
 	for (size_t at = 0; at < names.len; at += strlen(names.buf + at) + 1) {
 		const char *name = names.buf + at;
 		autostr struct str value = STR_INIT;
-		if ((xattr_is_control(name) && !(w->flags & TREE_LAYER)) || xattr_get(from, name, &value, NULL) != 1)
+		if (is_left_out(w, name) || xattr_get(from, name, &value, NULL) != 1)
 			continue;
 		if (xattr_set(to, name, value.buf, value.len) < 0)
 			log_debug(LOG_STORE, "xattr %s is not copied", name);
@@ -286,9 +293,9 @@ int tree_copy(int from, int to, unsigned flags, struct tree_stats *ret_stats, st
 	return r;
 }
 
-int tree_copy_one(int from, const char *name, int to, const char *as, struct err *e)
+int tree_copy_one(int from, const char *name, int to, const char *as, unsigned flags, struct err *e)
 {
-	struct walk w = {.to_root = to, .path = STR_INIT};
+	struct walk w = {.flags = flags, .to_root = to, .path = STR_INIT};
 	struct stat st;
 	int r = 0;
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -305,9 +312,9 @@ int tree_copy_one(int from, const char *name, int to, const char *as, struct err
 	return r < 0 ? err_ctx(e, "copy %s", name) : 0;
 }
 
-int tree_copy_meta(int from, int to, struct err *e)
+int tree_copy_meta(int from, int to, unsigned flags, struct err *e)
 {
-	const struct walk w = {.to_root = to};
+	const struct walk w = {.flags = flags, .to_root = to};
 	struct stat st;
 	return fstat(from, &st) < 0 ? err_sys(e, errno, "stat") : copy_meta(&w, from, to, &st, e);
 }
@@ -369,7 +376,8 @@ static int measure_dir(struct walk *w, int dirfd, int depth, struct err *e)
 			continue;
 		w->stats.entries++;
 		if (S_ISREG(st.st_mode))
-			w->stats.bytes += (uint64_t)st.st_size / RL_MAX((uint64_t)st.st_nlink, UINT64_C(1));
+			w->stats.bytes += (uint64_t)st.st_size /
+					  RL_MAX((uint64_t)st.st_nlink - w->elsewhere, UINT64_C(1));
 		if (!S_ISDIR(st.st_mode))
 			continue;
 		autofd int fd = openat(dirfd, names.items[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -379,9 +387,9 @@ static int measure_dir(struct walk *w, int dirfd, int depth, struct err *e)
 	return r;
 }
 
-int tree_measure(int dirfd, struct tree_stats *ret_stats, struct err *e)
+int tree_measure(int dirfd, unsigned elsewhere, struct tree_stats *ret_stats, struct err *e)
 {
-	struct walk w = {.path = STR_INIT};
+	struct walk w = {.elsewhere = elsewhere, .path = STR_INIT};
 	int r = measure_dir(&w, dirfd, 0, e);
 	if (r == 0)
 		*ret_stats = w.stats;

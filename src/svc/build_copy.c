@@ -23,6 +23,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/base/sync.h"
+#include "rl/engine/root_copy.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
 #include "rl/kern/tree.h"
@@ -321,6 +322,11 @@ static int mount_target(struct copy *c, struct err *e)
 		c->bare = true;
 		c->rootfd = take_fd(&upper);
 		return 0;
+	}
+	if (c->rootfd < 0 && mnt_overlay_is_refused(first.code)) {
+		/* The container's root is a copy then; working_settle takes the layer from it. */
+		int r = root_copy_make(work, upper, c->lowers, nlower, e);
+		return r < 0 ? r : (c->rootfd = root_copy_open(work, e)) < 0 ? c->rootfd : 0;
 	}
 	if (c->rootfd < 0 && e)
 		*e = first;

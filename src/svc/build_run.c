@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "build_int.h"
+#include "container_copied.h"
 #include "container_int.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
@@ -536,6 +537,14 @@ static int settle_memory(const struct build_job *j, const struct container *c, s
 	return r < 0 ? r : status ? err_set(e, ECHILD, "the copy of the layer out of memory failed") : 0;
 }
 
+/* What the step wrote, wherever it was written, to where the layer belongs. */
+static int settle_layer(const struct build_job *j, struct container *c, struct err *e)
+{
+	int r = c->run.layer >= 0 ? settle_memory(j, c, e)
+				  : container_copied_settle(c->dirfd, &c->rec.config.layers, &c->map, e);
+	return r < 0 ? r : 0;
+}
+
 /* The upper directory becomes WORK/NAME/diff. */
 static int take_upper(struct build_job *j, struct container *c, struct err *e)
 {
@@ -556,8 +565,8 @@ int build_run_child(struct build_job *j, struct err *e)
 	if (r == 0)
 		r = container_limits_make(&c, e);
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
-	if (status == 0 && c.run.layer >= 0)
-		r = settle_memory(j, &c, e);
+	if (status == 0)
+		r = settle_layer(j, &c, e);
 	if (status == 0 && r == 0)
 		r = take_upper(j, &c, e);
 	if (status == 0 && r == 0)

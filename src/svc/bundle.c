@@ -301,7 +301,7 @@ static int open_parents(const struct work *w, const char *path, int *ret_from, i
 		to = below_to;
 		if (from < 0 || to < 0)
 			return err_sys(e, errno, "%s", dir);
-		int r = made ? tree_copy_meta(from, to, e) : 0;
+		int r = made ? tree_copy_meta(from, to, 0, e) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -318,7 +318,7 @@ static int lay_directory(int from, const char *name, int to, struct err *e)
 	autofd int b = openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (a < 0 || b < 0)
 		return err_sys(e, errno, "open %s", name);
-	return tree_copy_meta(a, b, e);
+	return tree_copy_meta(a, b, 0, e);
 }
 
 static int lay(const struct work *w, const struct change *c, struct err *e)
@@ -340,7 +340,7 @@ static int lay(const struct work *w, const struct change *c, struct err *e)
 		return lay_directory(from, name, to, e);
 	if (S_ISSOCK(st.st_mode))
 		return 0;
-	return tree_copy_one(from, name, to, name, e);
+	return tree_copy_one(from, name, to, name, 0, e);
 }
 
 static int lay_changes(struct work *w, struct err *e)

@@ -189,17 +189,20 @@ static int commit_stack(const struct container_stack *k, const struct container_
 	r = o->pause ? container_hold_begin(&k->rec, &hold, e) : 0;
 	if (r < 0)
 		return r;
-	r = image_commit(&k->store, k->has_map ? &k->map : NULL,
-			 &(struct image_commit){.base = o->squash ? NULL : base,
-						.lowers = &k->image,
-						.dirs = dirs,
-						.ndirs = n,
-						.squash = o->squash,
-						.trust_records = k->rec.config.o.emulate > 0,
-						.config = config,
-						.name = o->image,
-						.format = o->format},
-			 ui, ret_added, e);
+	/* As it is now that it stands still. */
+	r = container_stack_need_layers(k, "commit", e);
+	if (r >= 0)
+		r = image_commit(&k->store, k->has_map ? &k->map : NULL,
+				 &(struct image_commit){.base = o->squash ? NULL : base,
+							.lowers = &k->image,
+							.dirs = dirs,
+							.ndirs = n,
+							.squash = o->squash,
+							.trust_records = k->rec.config.o.emulate > 0,
+							.config = config,
+							.name = o->image,
+							.format = o->format},
+				 ui, ret_added, e);
 	container_hold_end(&hold);
 	return r;
 }

@@ -30,6 +30,7 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 #include "rl/engine/copy.h"
+#include "rl/engine/root_copy.h"
 #include "rl/kern/mnt.h"
 #include "rl/kern/safepath.h"
 #include "rl/svc/container_copy.h"
@@ -127,6 +128,16 @@ static int open_side(const struct cp *c, struct side *s, struct err *e)
 
 /* ---- a container's root ---- */
 
+/* Where an overlay was refused to the container or is to us, its root is a copy (rl/engine/root_copy.h). */
+static int copied_root(int workfd, int upperfd, const int *lower, size_t n, struct err *e)
+{
+	int r = root_copy_make(workfd, upperfd, lower, n, e);
+	autofd int root = r < 0 ? -1 : root_copy_open(workfd, e);
+	if (root < 0)
+		return r < 0 ? r : root;
+	return mnt_bind(root, "", false, MNT_NODEV | MNT_NOSUID, 0, upperfd, e);
+}
+
 static int stack_layers(const struct container_stack *k, struct err *e)
 {
 	size_t n = k->mine.count - 1 + k->image.count;
@@ -144,7 +155,13 @@ static int stack_layers(const struct container_stack *k, struct err *e)
 			return err_sys(e, errno, "a layer of container %s: %s", k->rec.config.name, path);
 	}
 	const struct mnt_overlay o = {.lower = lower, .nlower = n, .upper = upperfd, .work = workfd};
-	return mnt_overlay(&o, MNT_NODEV | MNT_NOSUID, upperfd, e);
+	struct err why = ERR_INIT;
+	int fd = root_copy_is_there(workfd) ? -EPERM : mnt_overlay(&o, MNT_NODEV | MNT_NOSUID, upperfd, &why);
+	if (fd < 0 && mnt_overlay_is_refused(-fd))
+		return copied_root(workfd, upperfd, lower, n, e);
+	if (fd < 0 && e)
+		*e = why;
+	return fd;
 }
 
 static int bind_mounts(const struct container_stack *k, int rootfd, struct err *e)

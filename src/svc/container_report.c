@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "container_copied.h"
 #include "container_int.h"
 #include "host_image.h"
 #include "rl/base/event.h"
@@ -75,10 +76,12 @@ static void put_network(struct container *c, json_t *doc)
 static void put_written(const struct container *c, json_t *doc)
 {
 	struct tree_stats s = {.bytes = 0};
+	bool copied = container_is_copied(c->dirfd);
+	int r = container_copied_settle(c->dirfd, &c->rec.config.layers, c->has_map ? &c->map : NULL, NULL);
 	autofd int upper = openat(c->dirfd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool known = upper >= 0 && !c->o->rootfs &&
-		     (host_image_is(c->o) ? host_image_measure(c->dirfd, &s, NULL) : tree_measure(upper, &s, NULL)) ==
-			     0;
+	bool known = r >= 0 && upper >= 0 && !c->o->rootfs &&
+		     (host_image_is(c->o) ? host_image_measure(c->dirfd, &s, NULL)
+					  : tree_measure(upper, copied, &s, NULL)) == 0;
 	put_count(doc, "WrittenBytes", known, s.bytes);
 	put_count(doc, "WrittenFiles", known, s.entries);
 }

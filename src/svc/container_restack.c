@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "container_copied.h"
 #include "container_int.h"
 #include "container_snapshot.h"
 #include "rl/base/io.h"
@@ -153,6 +154,14 @@ static int finish(const struct container_rec *rec, struct err *e)
 	return store_remove_tree(rec->dirfd, discarded_name, e);
 }
 
+/* A copy of the layers is one of the old ones. */
+static int drop_copy(const struct container_rec *rec, struct err *e)
+{
+	struct idmap map;
+	bool has_map = container_rec_map(rec, &map);
+	return container_copied_drop(rec->dirfd, has_map ? &map : NULL, e);
+}
+
 static bool exists(const char *path)
 {
 	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -165,6 +174,8 @@ static int go_forward(const struct container_rec *rec, const struct journal *j, 
 		r = make_upper(upper, j->move, e);
 	if (r >= 0)
 		r = container_restack_write_layers(rec, e);
+	if (r >= 0)
+		r = drop_copy(rec, e);
 	return r < 0 ? r : finish(rec, e);
 }
 
@@ -244,5 +255,6 @@ int container_restack(struct container_rec *rec, const char *move_to, const char
 		return r;
 	}
 	strv_free(&old);
-	return finish(rec, e);
+	r = drop_copy(rec, e);
+	return r < 0 ? r : finish(rec, e);
 }

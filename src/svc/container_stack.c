@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "container_copied.h"
 #include "container_int.h"
 #include "container_snapshot.h"
 #include "host_image.h"
@@ -83,6 +84,15 @@ void container_stack_close(struct container_stack *k)
 	store_close(&k->store);
 }
 
+static int settle(const struct container_stack *k, struct err *e)
+{
+	autostrv struct strv below = STRV_INIT;
+	for (size_t i = 1; i < k->mine.count; i++)
+		strv_add(&below, k->mine.items[i]);
+	strv_add_all(&below, &k->image);
+	return container_copied_settle(k->rec.dirfd, &below, k->has_map ? &k->map : NULL, e);
+}
+
 int container_stack_need_layers(const struct container_stack *k, const char *verb, struct err *e)
 {
 	const struct run_opts *o = &k->rec.config.o;
@@ -91,7 +101,7 @@ int container_stack_need_layers(const struct container_stack *k, const char *ver
 		return err_hint(e, "`rl diff` and `rl apply` show and take over what it changed");
 	}
 	if (!o->rootfs || o->rootfs_overlay)
-		return 0;
+		return settle(k, e);
 	err_set(e, EOPNOTSUPP, "%s: container %s runs on the directory %s itself", verb, k->rec.config.name, o->rootfs);
 	return err_hint(e, "with --rootfs DIR:O it would have a writable layer of its own");
 }

@@ -34,7 +34,8 @@ enum container_stack_lock {
 int container_stack_open(const char *root, const char *name, enum container_stack_lock lock,
 			 struct container_stack *ret, struct err *e) RL_CHECK;
 void container_stack_close(struct container_stack *k);
-/* -EOPNOTSUPP for --rootfs without :O, whose files are the host's. `verb` for the message. */
+/* For whoever reads the layers: all that the container has changed is in them then (container_copied.h). -EOPNOTSUPP for
+ * --rootfs without :O, whose files are the host's. `verb` for the message. */
 int container_stack_need_layers(const struct container_stack *k, const char *verb, struct err *e) RL_CHECK;
 /* Descriptors of all directories, mine then image's; release with container_stack_close_fds. */
 int container_stack_open_fds(const struct container_stack *k, int **ret_fds, struct err *e) RL_CHECK;

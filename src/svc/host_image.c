@@ -116,7 +116,7 @@ int host_image_measure(int dirfd, struct tree_stats *ret_stats, struct err *e)
 	for (size_t i = 0; i < names.count && r == 0; i++) {
 		autofree char *upper = path_join(names.items[i], "upper");
 		autofd int fd = openat(host, upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = fd < 0 ? err_sys(e, errno, "open %s", upper) : tree_measure(fd, &one, e);
+		r = fd < 0 ? err_sys(e, errno, "open %s", upper) : tree_measure(fd, 0, &one, e);
 		if (r < 0)
 			return r;
 		ret_stats->entries += one.entries;

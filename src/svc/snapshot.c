@@ -124,7 +124,10 @@ static int create_running(struct container_stack *k, const struct snapshot *sn, 
 		return err_hint(e,
 				"stop it first; with --allow-unfrozen its processes are stopped one after the other");
 	}
-	r = copy_running(k, sn, e);
+	/* As it is now that it stands still. */
+	r = container_stack_need_layers(k, "snapshot", e);
+	if (r >= 0)
+		r = copy_running(k, sn, e);
 	container_hold_end(&hold);
 	return r;
 }
@@ -233,6 +236,8 @@ int snapshot_diff(const char *root, const char *container, const char *name, jso
 	r = snapshots_list(&k.store, k.rec.config.id, &v, e);
 	if (r >= 0)
 		r = snapshots_find(&v, name, &sn, e);
+	if (r >= 0)
+		r = container_stack_need_layers(&k, "snapshot", e);
 	if (r >= 0) {
 		strv_add(&old.mine, sn->diff);
 		strv_add_all(&old.mine, &sn->layers);

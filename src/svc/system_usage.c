@@ -272,7 +272,7 @@ static int64_t measure(const char *path)
 	struct tree_stats stats = {.bytes = 0};
 	autofd int fd = io_open_dir(AT_FDCWD, path, false, 0, NULL);
 	if (fd >= 0)
-		(void)!tree_measure(fd, &stats, NULL);
+		(void)!tree_measure(fd, 0, &stats, NULL);
 	return (int64_t)stats.bytes;
 }
 

@@ -276,7 +276,7 @@ static uint64_t size_of(const struct volume_lease *l)
 	struct tree_stats stats = {.bytes = 0};
 	autofd int fd = io_open_dir(l->fd, VOLUME_DATA, false, 0, NULL);
 	if (fd >= 0)
-		(void)!tree_measure(fd, &stats, NULL);
+		(void)!tree_measure(fd, 0, &stats, NULL);
 	return stats.bytes;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "build_int.h"
+#include "container_copied.h"
 #include "container_int.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
@@ -123,6 +124,14 @@ int working_exists(const struct store *s, const char *name)
 		return 0;
 	return container_store_find(s, name, &rec, NULL) >= 0 && str_eq(rec.config.name, name) &&
 	       faccessat(rec.dirfd, WORKING_FILE, F_OK, 0) == 0;
+}
+
+int working_settle(const struct container_rec *rec, struct err *e)
+{
+	struct idmap map;
+	const struct idmap *with = container_rec_map(rec, &map) ? &map : NULL;
+	int r = container_copied_settle(rec->dirfd, &rec->config.layers, with, e);
+	return r < 0 ? r : container_copied_drop(rec->dirfd, with, e);
 }
 
 /* ---- from ---- */
@@ -298,7 +307,9 @@ static int run_in(struct working *w, struct run_opts *o, const char *root, struc
 		r = container_limits_make(&c, e);
 	close_fd(&w->op);
 	int status = r < 0 ? r : container_start_and_relay(&c, e);
-	if (status == 0) {
+	if (status >= 0)
+		r = working_settle(&c.rec, e);
+	if (status == 0 && r == 0) {
 		working_note(w->doc, what.buf);
 		r = working_write(&c.rec, w->doc, e);
 	}

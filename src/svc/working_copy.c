@@ -224,7 +224,12 @@ static int copy_step(struct build *b, const struct container_rec *rec, struct er
 	int r = build_key(b, s, st, e);
 	if (r >= 0)
 		r = build_prepare_sources(b, st, e);
-	return r < 0 ? r : build_copy_child(&job, e);
+	if (r < 0)
+		return r;
+	r = build_copy_child(&job, e);
+	/* With what it wrote before it failed, as below an overlay. */
+	int settled = working_settle(rec, r < 0 ? NULL : e);
+	return r < 0 ? r : settled;
 }
 
 static int copy_into(struct build *b, struct working *w, const struct working_copy_opts *o, const char *text,

@@ -28,6 +28,8 @@ int working_open(const char *root, const char *name, struct working *ret, struct
 void working_close(struct working *w);
 int working_read(const struct container_rec *rec, json_t **ret_doc, struct err *e) RL_CHECK;
 int working_write(const struct container_rec *rec, const json_t *doc, struct err *e) RL_CHECK;
+/* What a command wrote is in the writable layer itself, where the next one expects it (container_copied.h). */
+int working_settle(const struct container_rec *rec, struct err *e) RL_CHECK;
 /* For the history of the image. */
 void working_note(json_t *doc, const char *what);
 

@@ -35,6 +35,7 @@ like "store-on-fuse: a container runs where no overlay can be written to, as on 
 stage overlay-refused '' '' 'refuse-mount overlay'
 like "overlay-refused: a container runs in a copy of the image" "$(cell overlay-refused run)" rung
 like "overlay-refused: which is said" "$(text overlay-refused start)$(text overlay-refused run)" copied
+is "overlay-refused: a step of a build runs in such a copy, too" "$(cell overlay-refused build-run)" rung
 stage masked-proc 'mount --bind /dev/null /proc/interrupts'
 is "masked-proc: a container sees the outer /proc, read-only" "$(cell masked-proc run)" yes
 stage read-only-sys 'mount -o remount,bind,ro /sys; mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys'

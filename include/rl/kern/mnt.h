@@ -103,6 +103,8 @@ struct mnt_overlay {
 };
 
 int mnt_overlay(const struct mnt_overlay *o, unsigned attrs, int targetfd, struct err *e) RL_CHECK;
+/* The file system or a policy says no, so something else is worth trying. Not: a layer is missing, memory is short. */
+bool mnt_overlay_is_refused(int code);
 
 /* Empty work directory `work` (a name in dirfd) of an overlay that is mounted no more, as far as what the kernel itself
  * left there goes: directories without permissions, one in the other, which cost a walk of the tree most of its time.

@@ -27,6 +27,7 @@ enum { TREE_DEPTH_MAX = 400 };
 enum tree_flags {
 	TREE_REPLACE = 1 << 0, /* merge: directories are entered, everything else of the same name is replaced */
 	TREE_LAYER = 1 << 1,   /* a layer as it is: control xattrs too (whiteouts are copied anyway) */
+	TREE_RECORDS = 1 << 2, /* of control xattrs ours alone: what a layer shows, true owners kept */
 };
 
 struct tree_stats {
@@ -40,16 +41,17 @@ int tree_copy(int from, int to, unsigned flags, struct tree_stats *ret_stats, st
 
 /* One file, symlink or fifo to a name that is not there yet, with everything that belongs to it; as a copy of its own,
  * however many links it has. */
-int tree_copy_one(int from, const char *name, int to, const char *as, struct err *e) RL_CHECK;
+int tree_copy_one(int from, const char *name, int to, const char *as, unsigned flags, struct err *e) RL_CHECK;
 /* Owner, mode, xattrs and times of one open file or directory to another. */
-int tree_copy_meta(int from, int to, struct err *e) RL_CHECK;
+int tree_copy_meta(int from, int to, unsigned flags, struct err *e) RL_CHECK;
 
 /* Give the directory and everything in it to uid:gid; symlinks themselves, nothing on other mounts. Objects that
  * belong to them already are not touched. */
 int tree_chown(int dirfd, uid_t uid, gid_t gid, struct err *e) RL_CHECK;
 
-/* Count what is there; directories that may not be read count by themselves. */
-int tree_measure(int dirfd, struct tree_stats *ret_stats, struct err *e) RL_CHECK;
+/* Count what is there; directories that may not be read count by themselves. elsewhere: so many of the links of a file
+ * that has more than one are known to be in no such count. */
+int tree_measure(int dirfd, unsigned elsewhere, struct tree_stats *ret_stats, struct err *e) RL_CHECK;
 
 /* 1 if the directory has no entries, 0 if it has. */
 int tree_is_empty(int dirfd, struct err *e) RL_CHECK;

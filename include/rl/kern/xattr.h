@@ -38,6 +38,7 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 
+#define XATTR_OURS	 "user.rl."
 #define XATTR_STAT	 "user.rl.stat"
 #define XATTR_STAT_AT	 "user.rl.at."
 #define XATTR_OVL_OPAQUE "user.overlay.opaque"

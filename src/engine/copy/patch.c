@@ -252,7 +252,7 @@ static int put_file(struct patch_target *t, const struct side *u, const struct s
 	bool exists = fstatat(h->fd, h->name, &old, AT_SYMLINK_NOFOLLOW) == 0;
 	int r = st->st_nlink > 1 && S_ISREG(st->st_mode) ? link_to_made(t, st, h, as) : 0;
 	if (r == 0) {
-		r = tree_copy_one(u->fd, u->name, h->fd, as, e);
+		r = tree_copy_one(u->fd, u->name, h->fd, as, 0, e);
 		if (r == 0 && exists && S_ISREG(st->st_mode))
 			r = settle(h->fd, as, e);
 		if (r == 0 && S_ISREG(st->st_mode))
@@ -313,7 +313,7 @@ static int finish_dir(const struct side *u, const struct side *h, char kind, str
 	if (from < 0 || to < 0 || fstat(from, &new) < 0 || fstat(to, &old) < 0)
 		return err_sys(e, errno, "open directory");
 	if (kind == 'A' || (new.st_mode & 07777) != (old.st_mode & 07777))
-		return tree_copy_meta(from, to, e);
+		return tree_copy_meta(from, to, 0, e);
 	return 0;
 }
 

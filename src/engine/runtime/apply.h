@@ -50,7 +50,6 @@ struct apply {
 int apply_stages(struct apply *a, enum op_stage first, enum op_stage last, struct err *e) RL_CHECK;
 
 /* apply_overlay.c */
-bool apply_overlay_is_refused(int code);
 /* The overlay `o` at targetfd with upper and work in a tmpfs, which is mounted on `place`. Returns the descriptor. */
 /* ret_upper: NULL, or gets the writable layer, open for reading. */
 int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int place, int targetfd, int *ret_upper,

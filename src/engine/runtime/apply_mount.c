@@ -202,7 +202,7 @@ static int mount_overlay(struct apply *a, const struct rt_mount *m, struct err *
 	};
 	struct err why = ERR_INIT;
 	autofd int fd = mnt_overlay(&o, m->set, target, &why);
-	if (fd < 0 && m->may_bind && apply_overlay_is_refused(why.code))
+	if (fd < 0 && m->may_bind && mnt_overlay_is_refused(why.code))
 		return overlay_rungs(a, m, &o, target, e);
 	if (fd < 0 && m->may_vanish && (why.code == ENOENT || why.code == ESTALE))
 		return 0;

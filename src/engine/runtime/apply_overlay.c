@@ -5,32 +5,25 @@
  *   memory    the same lower layers, upper and work on a tmpfs of this mount namespace: where the store lies on an
  *             overlay or a network file system. What is written is lost at the end, so for --rm only
  *   copy      the layers are put on top of each other into the container's own directory, by reflink where the file
- *             system can, and that directory is the root. Done once; `copied` in the work directory says that it was
+ *             system can, and that directory is the root (rl/engine/root_copy.h). Done once
  *
- * A step of a build stands on the first rung, since its upper directory becomes a layer; or on the second, where who
- * started it takes the layer from memory. The third would fill the layer with everything.
+ * Of a step of a build the writable layer becomes a layer of the image: who started it takes it from memory
+ * (spec->layer_in_memory), or from the copy (root_copy_settle).
  *
  * Each is chosen by trying it with the very directories. The parent is told, and tells the person.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "apply.h"
-#include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/engine/root_copy.h"
 #include "rl/kern/mnt.h"
-#include "rl/kern/tree.h"
-#include "rl/kern/xattr.h"
 #include "steps.h"
-
-static const char copied_mark[] = "copied";
 
 int apply_say(struct apply *a, const char *text, struct err *e)
 {
@@ -67,134 +60,74 @@ int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int pla
 
 /* ---- copy ---- */
 
-static bool is_whiteout(int dir, const char *name)
-{
-	struct stat st;
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
-}
-
-static bool is_opaque(int dir)
-{
-	char value[2];
-	return fgetxattr(dir, XATTR_OVL_OPAQUE, value, sizeof(value)) == 1 && value[0] == 'y';
-}
-
-static int empty_dir(int dir, struct err *e)
-{
-	autostrv struct strv names = STRV_INIT;
-	int r = io_list_dir(dir, &names, e);
-	for (size_t i = 0; i < names.count && r == 0; i++)
-		r = io_remove_tree(dir, names.items[i], e);
-	return r;
-}
-
-/* What the layer hides of those below it, removed from the copy of those. With `after`: the marks of whiteouts
- * themselves, which the copy has taken over as the device nodes they are. */
-static int hide(int layer, int to, bool after, int depth, struct err *e)
-{
-	autostrv struct strv names = STRV_INIT;
-	if (depth > TREE_DEPTH_MAX)
-		return err_set(e, ELOOP, "a layer is nested too deep");
-	int r = io_list_dir(layer, &names, e);
-	if (r == 0 && !after && is_opaque(layer))
-		r = empty_dir(to, e);
-	for (size_t i = 0; i < names.count && r == 0; i++) {
-		const char *name = names.items[i];
-		if (is_whiteout(layer, name)) {
-			r = io_remove_tree(to, name, e);
-			continue;
-		}
-		autofd int from = openat(layer, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		autofd int below = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (from >= 0 && below >= 0)
-			r = hide(from, below, after, depth + 1, e);
-		else if (!after && below >= 0)
-			r = io_remove_tree(to, name, e); /* a file where a directory was */
-		else if (!after && from >= 0 && unlinkat(to, name, 0) < 0 && errno != ENOENT)
-			r = err_sys(e, errno, "replace %s", name);
-	}
-	return r;
-}
-
-static int copy_layers(struct apply *a, int to, struct err *e)
-{
-	struct tree_stats stats;
-	for (size_t i = a->plan->spec->layers.count; i-- > 0;) {
-		autofd int layer = openat(a->layerfds[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (layer < 0)
-			return err_sys(e, errno, "open a layer");
-		int r = hide(layer, to, false, 0, e);
-		if (r == 0)
-			r = tree_copy(layer, to, TREE_REPLACE, &stats, e);
-		if (r == 0)
-			r = hide(layer, to, true, 0, e);
-		if (r < 0)
-			return err_ctx(e, "copy the image");
-	}
-	return 0;
-}
-
 static int mount_copy(struct apply *a, struct err *e)
 {
-	autofd int to = openat(a->upperfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (to < 0)
-		return err_sys(e, errno, "open the writable layer");
-	if (faccessat(a->workfd, copied_mark, F_OK, 0) < 0) {
-		/* What a copy that was interrupted has left is not of this image only. */
-		int r = empty_dir(to, e);
-		if (r == 0)
-			r = copy_layers(a, to, e);
-		if (r == 0)
-			r = io_write_file(a->workfd, copied_mark, "", 0, 0600, e);
-		if (r < 0)
-			return r;
-	}
-	return mnt_bind(a->upperfd, "", false, MNT_NODEV, 0, a->mountfd, e);
+	int r = root_copy_make(a->workfd, a->upperfd, a->layerfds, a->plan->spec->layers.count, e);
+	autofd int root = r < 0 ? -1 : root_copy_open(a->workfd, e);
+	if (root < 0)
+		return r < 0 ? r : root;
+	return mnt_bind(root, "", false, MNT_NODEV, 0, a->mountfd, e);
 }
 
 /* ---- the rungs ---- */
 
-/* Worth another rung: the file system or a policy says no. Not: a layer is missing, memory is short. */
-bool apply_overlay_is_refused(int code)
-{
-	return code == EINVAL || code == EPERM || code == EACCES || code == ENODEV || code == ENOSYS ||
-	       code == EOPNOTSUPP || code == ELOOP || code == EIO;
-}
-
-/* The other rungs would leave the layer empty, or fill it with everything. */
-static int refuse_layer(struct err *why, struct err *e)
-{
-	(void)err_hint(why, "the store's file system cannot hold a layer that is written (is this a container?); keep "
-			    "the store on a volume of it: rl run -v NAME:DIR, and --root DIR inside");
-	if (e)
-		*e = *why;
-	return -why->code;
-}
-
-/* Its owner reads it when we are gone, through the descriptor. */
-static int layer_in_memory(struct apply *a, const struct mnt_overlay *o, struct err *first, struct err *e)
+/* Its owner reads it when we are gone, through the descriptor. 1: not in memory either. */
+static int layer_in_memory(struct apply *a, const struct mnt_overlay *o, struct err *e)
 {
 	autofd int upper = -1;
-	int fd = a->plan->spec->layer_in_memory && o->nlower <= OVL_LOWER_MAX
+	int fd = a->plan->spec->layer_in_memory
 			 ? apply_overlay_in_memory(o, MNT_NODEV, a->workfd, a->mountfd, &upper, NULL)
 			 : -1;
 	if (fd < 0)
-		return refuse_layer(first, e);
+		return 1;
 	a->rootfd = fd;
 	int r = sync_send(a->sync, STEP_LAYER, NULL, 0, &upper, 1, e);
-	return r < 0 ? r
-		     : apply_say(a,
-				 "the store cannot hold a layer that is written: what this step writes is in memory "
-				 "until "
-				 "it is done",
-				 e);
+	if (r >= 0)
+		r = apply_say(
+			a,
+			"the store cannot hold a layer that is written: what this step writes is in memory until it "
+			"is done",
+			e);
+	return r < 0 ? r : 0;
+}
+
+/* What the container writes is lost at the end. 1: not in memory either. */
+static int root_in_memory(struct apply *a, const struct mnt_overlay *o, struct err *e)
+{
+	/* On the work directory, which this overlay does not use. */
+	int fd = apply_overlay_in_memory(o, MNT_NODEV, a->workfd, a->mountfd, NULL, NULL);
+	if (fd < 0)
+		return 1;
+	a->rootfd = fd;
+	int r = apply_say(a,
+			  "the store cannot hold a writable layer of an overlay: what the container writes is kept in "
+			  "memory",
+			  e);
+	return r < 0 ? r : 0;
+}
+
+static int root_copied(struct apply *a, bool is_new, struct err *first, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = is_new ? apply_say(a, "overlays are refused here: the image is copied for this container", e) : 0;
+	if (r < 0)
+		return r;
+	int fd = mount_copy(a, &why);
+	if (fd >= 0) {
+		a->rootfd = fd;
+		return 0;
+	}
+	if (e)
+		*e = is_new ? *first : why;
+	if (is_new)
+		err_hint(e, "copying the image failed too: %.200s", why.text);
+	return e ? -e->code : fd;
 }
 
 int apply_root_overlay(struct apply *a, struct err *e)
 {
 	const struct rtspec *s = a->plan->spec;
 	struct err first = ERR_INIT;
-	struct err why = ERR_INIT;
 	struct mnt_overlay o = {
 		.lower = a->layerfds,
 		.nlower = s->layers.count,
@@ -202,36 +135,16 @@ int apply_root_overlay(struct apply *a, struct err *e)
 		.work = a->workfd,
 		.is_volatile = s->is_volatile,
 	};
-	bool copied = a->workfd >= 0 && faccessat(a->workfd, copied_mark, F_OK, 0) == 0;
-	int fd = copied ? -1 : mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
-	bool refused = fd < 0 && !copied && apply_overlay_is_refused(first.code);
-	if (refused && s->is_layer)
-		return layer_in_memory(a, &o, &first, e);
-	bool may_fall = copied || (refused && a->upperfd >= 0 && o.nlower <= OVL_LOWER_MAX);
-	int r = 0;
-	if (fd < 0 && may_fall && !copied && s->is_volatile) {
-		/* On the work directory, which this overlay does not use. */
-		fd = apply_overlay_in_memory(&o, MNT_NODEV, a->workfd, a->mountfd, NULL, &why);
-		if (fd >= 0)
-			r = apply_say(
-				a,
-				"the store cannot hold a writable layer of an overlay: what the container writes is "
-				"kept "
-				"in memory",
-				e);
-	}
-	if (fd < 0 && may_fall) {
-		if (!copied)
-			r = apply_say(a, "overlays are refused here: the image is copied for this container", e);
-		fd = mount_copy(a, &why);
-	}
-	if (fd < 0) {
+	if (root_copy_is_there(a->workfd))
+		return root_copied(a, false, &first, e);
+	a->rootfd = mnt_overlay(&o, MNT_NODEV, a->mountfd, &first);
+	if (a->rootfd >= 0)
+		return 0;
+	if (!mnt_overlay_is_refused(first.code) || a->upperfd < 0 || o.nlower > OVL_LOWER_MAX) {
 		if (e)
-			*e = copied ? why : first;
-		if (may_fall && !copied)
-			err_hint(e, "copying the image failed too: %.200s", why.text);
-		return e ? -e->code : fd;
+			*e = first;
+		return -first.code;
 	}
-	a->rootfd = fd;
-	return r;
+	int r = s->is_layer ? layer_in_memory(a, &o, e) : s->is_volatile ? root_in_memory(a, &o, e) : 1;
+	return r > 0 ? root_copied(a, true, &first, e) : r;
 }

@@ -7,7 +7,6 @@
  */
 #include "rl/engine/changes.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,26 +20,11 @@
 
 enum { DEPTH_MAX = 512 };
 
-struct dirset {
-	int *fds;
-	size_t n;
-	bool is_opaque; /* the last one hides what lies under it */
-};
-
 struct walk {
 	const struct changes_req *req;
 	struct change_list list;
 	size_t size;
 };
-
-static void dirset_free(struct dirset *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		close(s->fds[i]);
-	free(s->fds);
-	*s = (struct dirset){.n = 0};
-}
-#define autodirset __attribute__((cleanup(dirset_free)))
 
 void change_list_free(struct change_list *l)
 {
@@ -66,53 +50,6 @@ static void take_back(struct walk *w)
 	free(w->list.items[--w->list.count].path);
 }
 
-/* One that may be searched but not read will do until its names are asked for. */
-static int open_dir(int dirfd, const char *name)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 && errno == EACCES ? openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : fd;
-}
-
-/* The directories `name` of a set, as far as they are merged. */
-static int descend(const struct dirset *s, const char *name, struct dirset *ret, struct err *e)
-{
-	ret->fds = xcalloc(s->n + 1, sizeof(int));
-	for (size_t i = 0; i < s->n; i++) {
-		int fd = open_dir(s->fds[i], name);
-		if (fd < 0 && errno == ENOENT)
-			continue;
-		if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-			return 0;
-		if (fd < 0)
-			return err_sys(e, errno, "open directory %s", name);
-		ret->fds[ret->n++] = fd;
-		ret->is_opaque = ovl_is_opaque(fd);
-		if (ret->is_opaque)
-			return 0;
-	}
-	return 0;
-}
-
-/* What a set shows under a name: 1, or 0 if nothing. */
-static int look(const struct dirset *s, const char *name, struct stat *ret, struct err *e)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		if (fstatat(s->fds[i], name, ret, AT_SYMLINK_NOFOLLOW) == 0)
-			return !ovl_is_whiteout(ret);
-		if (errno != ENOENT)
-			return err_sys(e, errno, "look up %s", name);
-	}
-	return 0;
-}
-
-static int read_names(const struct dirset *s, struct strv *out, struct err *e)
-{
-	int r = 0;
-	for (size_t i = 0; i < s->n && r >= 0; i++)
-		r = io_list_dir(s->fds[i], out, e);
-	return r;
-}
-
 static bool is_hidden(const struct walk *w, const char *path)
 {
 	return w->req->hidden && strv_has(w->req->hidden, path);
@@ -129,7 +66,7 @@ static bool same_time(const struct stat *a, const struct stat *b)
 }
 
 /* The text of a symlink in the topmost directory that has the name. */
-static ssize_t link_text(const struct dirset *s, const char *name, char *buf, size_t size)
+static ssize_t link_text(const struct ovl_dirs *s, const char *name, char *buf, size_t size)
 {
 	ssize_t n = -1;
 	for (size_t i = 0; i < s->n && n < 0; i++)
@@ -138,7 +75,7 @@ static ssize_t link_text(const struct dirset *s, const char *name, char *buf, si
 }
 
 /* Same bytes? What cannot be read is taken for different. */
-static bool same_bytes(const struct dirset *a, const struct dirset *b, const char *name)
+static bool same_bytes(const struct ovl_dirs *a, const struct ovl_dirs *b, const char *name)
 {
 	enum { CHUNK = 64 * 1024 };
 	autofd int one = -1;
@@ -159,7 +96,7 @@ static bool same_bytes(const struct dirset *a, const struct dirset *b, const cha
 	return false;
 }
 
-static bool is_same_object(const struct walk *w, const struct dirset *a, const struct dirset *b, const char *name,
+static bool is_same_object(const struct walk *w, const struct ovl_dirs *a, const struct ovl_dirs *b, const char *name,
 			   const struct stat *x, const struct stat *y)
 {
 	if (x->st_ino == y->st_ino && x->st_dev == y->st_dev)
@@ -177,22 +114,22 @@ static bool is_same_object(const struct walk *w, const struct dirset *a, const s
 }
 
 /* *ret_placed: a place for a mount was made in it. */
-static int walk_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *path,
+static int walk_dir(struct walk *w, const struct ovl_dirs *top, const struct ovl_dirs *below, const char *path,
 		    unsigned depth, bool *ret_placed, struct err *e);
 
-static int visit_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *name,
+static int visit_dir(struct walk *w, const struct ovl_dirs *top, const struct ovl_dirs *below, const char *name,
 		     const char *path, const struct stat *st, unsigned depth, bool *ret_placed, struct err *e)
 {
-	autodirset struct dirset top_in = {.n = 0};
-	autodirset struct dirset below_in = {.n = 0};
+	autoovldirs struct ovl_dirs top_in = {.n = 0};
+	autoovldirs struct ovl_dirs below_in = {.n = 0};
 	struct stat old;
 	bool placed = false;
 	if (depth > DEPTH_MAX)
 		return err_sys(e, ELOOP, "%.64s...: too deep", path);
-	int is_below = look(below, name, &old, e);
-	int r = is_below < 0 ? is_below : descend(top, name, &top_in, e);
+	int is_below = ovl_dirs_look(below, name, &old, e);
+	int r = is_below < 0 ? is_below : ovl_dirs_descend(top, name, &top_in, e);
 	if (r >= 0)
-		r = descend(below, name, &below_in, e);
+		r = ovl_dirs_descend(below, name, &below_in, e);
 	if (r < 0)
 		return r;
 	size_t mine = add(w, is_below ? CHANGE_MODIFIED : CHANGE_ADDED, path);
@@ -212,7 +149,7 @@ static int visit_dir(struct walk *w, const struct dirset *top, const struct dirs
 	return 0;
 }
 
-static int visit(struct walk *w, const struct dirset *top, const struct dirset *below, const char *dir,
+static int visit(struct walk *w, const struct ovl_dirs *top, const struct ovl_dirs *below, const char *dir,
 		 const char *name, unsigned depth, bool *ret_placed, struct err *e)
 {
 	autofree char *path = xasprintf("%s/%s", dir, name);
@@ -224,13 +161,13 @@ static int visit(struct walk *w, const struct dirset *top, const struct dirset *
 	if (i == top->n)
 		return 0; /* removed meanwhile */
 	if (w->req->new_only) {
-		int there = look(below, name, &old, e);
+		int there = ovl_dirs_look(below, name, &old, e);
 		if (there != 0)
 			return there < 0 ? there : 0;
 	}
 	if (S_ISDIR(st.st_mode))
 		return visit_dir(w, top, below, name, path, &st, depth + 1, ret_placed, e);
-	int is_below = look(below, name, &old, e);
+	int is_below = ovl_dirs_look(below, name, &old, e);
 	if (is_below < 0)
 		return is_below;
 	if (ovl_is_whiteout(&st)) {
@@ -246,14 +183,14 @@ static int visit(struct walk *w, const struct dirset *top, const struct dirset *
 	return 0;
 }
 
-static int walk_dir(struct walk *w, const struct dirset *top, const struct dirset *below, const char *path,
+static int walk_dir(struct walk *w, const struct ovl_dirs *top, const struct ovl_dirs *below, const char *path,
 		    unsigned depth, bool *ret_placed, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
-	int r = read_names(top, &names, e);
+	int r = ovl_dirs_names(top, &names, e);
 	/* What is below an opaque directory is gone, except for what was made anew. */
 	if (r >= 0 && top->is_opaque)
-		r = read_names(below, &names, e);
+		r = ovl_dirs_names(below, &names, e);
 	if (r < 0)
 		return err_ctx(e, "%s", *path ? path : "/");
 	strv_sort(&names);
@@ -269,7 +206,7 @@ static int walk_dir(struct walk *w, const struct dirset *top, const struct dirse
 			r = visit(w, top, below, path, name, depth, ret_placed, e);
 			continue;
 		}
-		r = look(below, name, &st, e);
+		r = ovl_dirs_look(below, name, &st, e);
 		if (r > 0) {
 			autofree char *gone = xasprintf("%s/%s", path, name);
 			add(w, CHANGE_DELETED, gone);
@@ -280,7 +217,7 @@ static int walk_dir(struct walk *w, const struct dirset *top, const struct dirse
 
 /* ---- two stacks ---- */
 
-static bool same_set(const struct dirset *a, const struct dirset *b)
+static bool same_set(const struct ovl_dirs *a, const struct ovl_dirs *b)
 {
 	struct stat x;
 	struct stat y;
@@ -291,17 +228,17 @@ static bool same_set(const struct dirset *a, const struct dirset *b)
 	return same;
 }
 
-static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path, unsigned depth,
-		       bool *ret_placed, struct err *e);
+static int compare_dir(struct walk *w, const struct ovl_dirs *a, const struct ovl_dirs *b, const char *path,
+		       unsigned depth, bool *ret_placed, struct err *e);
 
-static int compare_name(struct walk *w, const struct dirset *a, const struct dirset *b, const char *dir,
+static int compare_name(struct walk *w, const struct ovl_dirs *a, const struct ovl_dirs *b, const char *dir,
 			const char *name, unsigned depth, bool *ret_placed, struct err *e)
 {
 	autofree char *path = xasprintf("%s/%s", dir, name);
 	struct stat x = {.st_mode = 0};
 	struct stat y = {.st_mode = 0};
-	int in_a = look(a, name, &x, e);
-	int in_b = in_a < 0 ? in_a : look(b, name, &y, e);
+	int in_a = ovl_dirs_look(a, name, &x, e);
+	int in_b = in_a < 0 ? in_a : ovl_dirs_look(b, name, &y, e);
 	if (in_b < 0)
 		return in_b;
 	if (!in_a) {
@@ -316,14 +253,14 @@ static int compare_name(struct walk *w, const struct dirset *a, const struct dir
 			add(w, in_b ? CHANGE_MODIFIED : CHANGE_ADDED, path);
 		return 0;
 	}
-	autodirset struct dirset a_in = {.n = 0};
-	autodirset struct dirset b_in = {.n = 0};
+	autoovldirs struct ovl_dirs a_in = {.n = 0};
+	autoovldirs struct ovl_dirs b_in = {.n = 0};
 	bool placed = false;
 	if (depth >= DEPTH_MAX)
 		return err_sys(e, ELOOP, "%.64s...: too deep", path);
-	int r = descend(a, name, &a_in, e);
+	int r = ovl_dirs_descend(a, name, &a_in, e);
 	if (r >= 0 && in_b && S_ISDIR(y.st_mode))
-		r = descend(b, name, &b_in, e);
+		r = ovl_dirs_descend(b, name, &b_in, e);
 	if (r < 0 || same_set(&a_in, &b_in))
 		return r;
 	size_t mine = add(w, in_b ? CHANGE_MODIFIED : CHANGE_ADDED, path);
@@ -339,13 +276,13 @@ static int compare_name(struct walk *w, const struct dirset *a, const struct dir
 	return 0;
 }
 
-static int compare_dir(struct walk *w, const struct dirset *a, const struct dirset *b, const char *path, unsigned depth,
-		       bool *ret_placed, struct err *e)
+static int compare_dir(struct walk *w, const struct ovl_dirs *a, const struct ovl_dirs *b, const char *path,
+		       unsigned depth, bool *ret_placed, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
-	int r = read_names(a, &names, e);
+	int r = ovl_dirs_names(a, &names, e);
 	if (r >= 0)
-		r = read_names(b, &names, e);
+		r = ovl_dirs_names(b, &names, e);
 	if (r < 0)
 		return err_ctx(e, "%s", *path ? path : "/");
 	strv_sort(&names);
@@ -355,27 +292,15 @@ static int compare_dir(struct walk *w, const struct dirset *a, const struct dirs
 	return r;
 }
 
-static int open_set(const int *dirs, size_t n, struct dirset *ret, struct err *e)
-{
-	ret->fds = xcalloc(n + 1, sizeof(int));
-	for (size_t i = 0; i < n; i++) {
-		int fd = open_dir(dirs[i], ".");
-		if (fd < 0)
-			return err_sys(e, errno, "open a layer");
-		ret->fds[ret->n++] = fd;
-	}
-	return 0;
-}
-
 static int find(const struct changes_req *req, bool compares, struct change_list *ret_list, struct err *e)
 {
 	struct walk w = {.req = req};
-	autodirset struct dirset top = {.n = 0};
-	autodirset struct dirset below = {.n = 0};
+	autoovldirs struct ovl_dirs top = {.n = 0};
+	autoovldirs struct ovl_dirs below = {.n = 0};
 	bool placed = false;
-	int r = open_set(req->top, req->ntop, &top, e);
+	int r = ovl_dirs_open(req->top, req->ntop, &top, e);
 	if (r >= 0)
-		r = open_set(req->below, req->nbelow, &below, e);
+		r = ovl_dirs_open(req->below, req->nbelow, &below, e);
 	const char *prefix = req->prefix ? req->prefix : "";
 	if (r >= 0)
 		r = compares ? compare_dir(&w, &top, &below, prefix, 0, &placed, e)
