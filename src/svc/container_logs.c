@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <time.h>
@@ -187,6 +188,19 @@ static void watch_log(const struct source *s, const struct container_watch *w)
 	(void)!inotify_add_watch(w->inotify, dir, IN_CREATE | IN_MOVED_TO | IN_MODIFY);
 }
 
+/* Until something happens. Whoever read our output may have gone while there is none: that is the end as the next write
+ * would have found it. */
+static int wait_for_more(const struct logs *l, struct pollfd *p, size_t n, struct err *e)
+{
+	p[n] = (struct pollfd){.fd = STDOUT_FILENO};
+	if (poll(p, n + 1, time_left(l)) < 0)
+		return errno == EINTR ? 0 : err_sys(e, errno, "poll");
+	if (!(p[n].revents & (POLLERR | POLLHUP)))
+		return 0;
+	(void)!raise(SIGPIPE);
+	return err_set(e, EPIPE, "nobody reads the log any more");
+}
+
 static int follow(struct logs *l, struct err *e)
 {
 	autofree struct container_watch *w = xcalloc(l->count, sizeof(*w));
@@ -195,7 +209,7 @@ static int follow(struct logs *l, struct err *e)
 		int r = 0;
 		size_t opened = 0;
 		/* Watches first, then the reading: nothing happens unseen in between. */
-		autofree struct pollfd *p = xcalloc(3 * l->count, sizeof(*p));
+		autofree struct pollfd *p = xcalloc(3 * l->count + 1, sizeof(*p));
 		for (; opened < l->count && r == 0; opened++) {
 			w[opened] = (struct container_watch){.inotify = -1, .pids = {-1, -1}};
 			if (!l->sources[opened].finished &&
@@ -211,8 +225,8 @@ static int follow(struct logs *l, struct err *e)
 				r = follow_one_round(l, &l->sources[i], e);
 			left += !l->sources[i].finished;
 		}
-		if (r == 0 && left && poll(p, 3 * l->count, time_left(l)) < 0 && errno != EINTR)
-			r = err_sys(e, errno, "poll");
+		if (r == 0 && left)
+			r = wait_for_more(l, p, 3 * l->count, e);
 		for (size_t i = 0; i < opened; i++)
 			container_watch_close(&w[i]);
 		if (r < 0 || !left)

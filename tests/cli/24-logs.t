@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Logs of detached containers: exact bytes, streams, times, tails, following, rotation; and attach.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 N="--network none"
 done_with() { rl wait "$1" >/dev/null; }
 
@@ -41,7 +43,8 @@ is "logs -f shows what comes and ends with the container" "$(timeout 20 rl logs 
 is "several containers, with their names" "$(rl logs --names -n 1 f a 2>/dev/null)" "f | n5
 a |  line"
 rl run -d $N --name slow busybox sh -c 'sleep 0.3; echo late; sleep 1000' >/dev/null
-is "a follower of a quiet container is served" "$(timeout 20 rl logs -f slow | head -1)" late
+is "a follower of a quiet container is served, and ends when nobody reads it any more" "$( (timeout 60 rl logs -f slow; echo $? >.status) | head -1; cat .status)" "late
+141"
 
 # --- attach
 rl run -di $N --name cat busybox sh -c 'while read x; do echo "got $x"; done; echo end' >/dev/null

@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Leaving a terminal and coming back; what happens when rl is killed; restarts seen from a terminal.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 have python3 || skip_all "python3 is not installed"
 N="--network none"
 

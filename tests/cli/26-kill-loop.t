@@ -20,11 +20,13 @@ bad=0
 while [ $kills -lt "$wanted" ] && [ $SECONDS -lt 160 ]; do
 	net=none
 	[ $((RANDOM % 4)) = 0 ] && net=slirp
+	ids=() # every other one with one user id only
+	[ $((RANDOM % 2)) = 0 ] && ids=(RL_IDMAP=single)
 	case $((RANDOM % 4)) in
-	0) rl run -d --network $net busybox sleep 1000 >/dev/null 2>&1 & ;;
-	1) rl run -d --network $net --restart always busybox sh -c 'sleep 0.05; exit 1' >/dev/null 2>&1 & ;;
-	2) rl run --network $net busybox sleep 0.2 >/dev/null 2>&1 & ;;
-	3) rl run -d --rm --network $net busybox sleep 0.1 >/dev/null 2>&1 & ;;
+	0) env "${ids[@]}" rl run -d --network $net busybox sleep 1000 >/dev/null 2>&1 & ;;
+	1) env "${ids[@]}" rl run -d --network $net --restart always busybox sh -c 'sleep 0.05; exit 1' >/dev/null 2>&1 & ;;
+	2) env "${ids[@]}" rl run --network $net busybox sleep 0.2 >/dev/null 2>&1 & ;;
+	3) env "${ids[@]}" rl run -d --rm --network $net busybox sleep 0.1 >/dev/null 2>&1 & ;;
 	esac
 	starter=$!
 	if [ $((RANDOM % 3)) = 0 ]; then

@@ -2,6 +2,7 @@
 # deadline: 240
 # A docker user's usual day, typed as always, with `alias docker=rl`; nothing here is in rl's own spelling.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 . "$HELPERS/registry.sh"
 have python3 || skip_all "python3 is not installed"
 export HOME=$T/home

@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # What podman's run can say beyond docker's: the environment taken apart, accounts, the time zone, requirements.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 N="--network none"
 run() { rl run --rm $N "$@"; }
 

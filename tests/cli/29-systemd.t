@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Units of systemd: sound to systemd-analyze, and started, stopped and ended as systemd would do it.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 have python3 || skip_all "python3 is not installed"
 N="--network none"
 field() { sed -n "s/^$2=//p" "$1"; }

@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # exec: another command in a running container, with the same restrictions as the first one.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 have python3 || skip_all "python3 is not installed"
 N="--network none"
 

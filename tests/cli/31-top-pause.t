@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Looking at the processes of a container, and letting it stand still.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 N="--network none"
 
 rl run -d $N --name c busybox sh -c 'sleep 10001 & sleep 10002 & wait' >/dev/null

@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Health checks: run by the monitor inside the container, their states, and what follows from them.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 N="--network none"
 fast="--health-interval 100ms --health-retries 2"
 health() { rl inspect -f '{{.State.Health.Status}}' "$1"; }

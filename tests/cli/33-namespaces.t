@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Namespaces of another container: shared by a new one, shown, and entered from the host.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 N="--network none"
 ns() { rl inspect -f "{{.Namespaces.$2}}" "$1"; }
 spaces='for n in cgroup ipc mnt net pid user uts; do echo $n $(readlink /proc/self/ns/$n); done'

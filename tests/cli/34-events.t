@@ -1,6 +1,8 @@
 #!/bin/bash
+# deadline: 240
 # Events: what happens is written down by whoever does it, kept within bounds, and read back or followed.
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
+both_id_modes
 have python3 || skip_all "python3 is not installed"
 N="--network none"
 actions() { rl events --no-stream --format '{{.Action}}' "$@" | tr '\n' ' '; }

@@ -299,6 +299,35 @@ payload_image() {
 		rl import "$T/.payload.tar" "$1" >/dev/null
 }
 
+# both_id_modes: what follows runs twice, each time as a test of its own (T, store, clean-up), first with subordinate ids
+# and then with one user id only. RL_TEST_ID_MODE says which it is: subordinate or single.
+both_id_modes() {
+	local mode line planned
+	[ -z "${RL_TEST_ID_MODE:-}" ] || return 0
+	for mode in subordinate single; do
+		planned=
+		while IFS= read -r line; do
+			case $line in
+			'1..0 # SKIP '*) planned=1 && skip "$mode: all of it" "${line#*SKIP }" ;;
+			1..*) planned=1 ;;
+			ok\ * | not\ ok\ *)
+				TAP_COUNT=$((TAP_COUNT + 1))
+				[[ $line = ok* ]] || TAP_FAILED=$((TAP_FAILED + 1))
+				printf '%s - %s: %s\n' "${line%% - *}" "$mode" "${line#* - }"
+				;;
+			*) printf '%s\n' "$line" ;;
+			esac
+		done < <(
+			export RL_TEST_ID_MODE=$mode
+			[ "$mode" = single ] && export RL_IDMAP=single
+			exec bash "$0"
+		)
+		# Without a plan it ended by accident; then this has none either.
+		[ -n "$planned" ] || { diag "$mode: it did not come to its end"; exit 1; }
+	done
+	done_testing
+}
+
 done_testing() {
 	TAP_DONE=1
 	exit "$((TAP_FAILED > 0))"
