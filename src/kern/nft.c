@@ -210,6 +210,58 @@ int nft_open(struct err *e)
 	return fd < 0 ? err_sys(e, errno, "netfilter socket") : fd;
 }
 
+int nft_watch(struct err *e)
+{
+	const int group = NFNLGRP_NFTABLES;
+	const struct sockaddr_nl own = {.nl_family = AF_NETLINK}; /* without an address it would hear nothing */
+	autofd int fd = nft_open(e);
+	if (fd < 0)
+		return fd;
+	if (bind(fd, (const struct sockaddr *)&own, sizeof(own)) < 0 ||
+	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+		return err_sys(e, errno, "watch nftables");
+	return take_fd(&fd);
+}
+
+/* In all messages about a table or what is in it the first attribute's number is that of the table's name. */
+static bool is_about_others(const struct nlmsghdr *h, const char *ours)
+{
+	const size_t head = NLMSG_LENGTH(sizeof(struct nfgenmsg));
+	const struct nlattr *a = (const void *)((const char *)h + head);
+	if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || (h->nlmsg_type & 0xff) == NFT_MSG_NEWGEN)
+		return false;
+	for (size_t left = h->nlmsg_len > head ? h->nlmsg_len - head : 0;
+	     left >= NLA_HDRLEN && a->nla_len >= NLA_HDRLEN && a->nla_len <= left;) {
+		const char *name = (const char *)a + NLA_HDRLEN;
+		size_t step = NLA_ALIGN(a->nla_len);
+		if ((a->nla_type & NLA_TYPE_MASK) == NFTA_TABLE_NAME)
+			return strnlen(name, a->nla_len - NLA_HDRLEN) < strlen(ours) ||
+			       memcmp(name, ours, strlen(ours)) != 0;
+		left -= RL_MIN(left, step);
+		a = (const void *)((const char *)a + step);
+	}
+	return true;
+}
+
+bool nft_has_changed(int watch, const char *ours)
+{
+	_Alignas(8) unsigned char buf[8192];
+	bool changed = false;
+	for (;;) {
+		ssize_t n = recv(watch, buf, sizeof(buf), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && errno == EAGAIN)
+			return changed;
+		if (n < 0 && errno == EINTR)
+			continue;
+		changed |= n < 0 || (size_t)n > sizeof(buf);
+		if (n < 0 && errno != ENOBUFS)
+			return true;
+		size_t left = n > 0 ? RL_MIN((size_t)n, sizeof(buf)) : 0;
+		for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+			changed |= is_about_others(h, ours);
+	}
+}
+
 /* The messages between begin and end have the numbers 2 to last. 1: all have been acknowledged. */
 static int read_acks(const unsigned char *buf, size_t n, uint32_t last, struct err *e)
 {

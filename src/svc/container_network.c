@@ -135,6 +135,10 @@ static int lease_next(struct container *c, const char *text, struct err *e)
 	if (r < 0)
 		return r;
 	size_t i = c->nleases++;
+	if (*c->leases[i].late_firewall)
+		log_warn("network %s: the host's firewall (%s) came after it and may drop what its containers send; "
+			 "stop all that are on it: started again they are beside it",
+			 c->leases[i].network, c->leases[i].late_firewall);
 	return container_rights_lease(&c->rec, &c->leases[i], c->lease_conns[i], e);
 }
 

@@ -35,6 +35,8 @@ struct hold {
 	struct event_source listen, netd, routes;
 	struct event_timer first, look_again;
 	struct entry *entries;
+	int rules_fd;	    /* hears of changes in the host's nftables while the bridge is the host's; -1 */
+	char firewall[160]; /* which may drop packets since such a change */
 };
 
 /* LEASE: addresses that nobody has, or those that are asked for. */

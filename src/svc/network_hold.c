@@ -22,6 +22,7 @@
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 #include "rl/base/sync.h"
+#include "rl/kern/nft.h"
 #include "rl/svc/network.h"
 
 enum { STARTER_FD = 3, FIRST_WAIT_S = 30 };
@@ -398,6 +399,16 @@ static int start_direct(struct hold *h, struct err *e)
 	return r < 0 ? err_ctx(e, "network %s", h->rec.name) : start_listening(h, e);
 }
 
+/* Changes are heard from before the first look, so that none is missed. */
+static int choose_routes(struct hold *h, struct err *e)
+{
+	h->rules_fd = nft_watch(NULL);
+	int r = network_choose_routes(&h->rec, &h->addrs, &h->place, e);
+	if (!h->place.on_host)
+		close_fd(&h->rules_fd);
+	return r;
+}
+
 static int start(struct hold *h, const char *root, const char *name, struct err *e)
 {
 	int r = store_open(root, false, &h->store, e);
@@ -414,7 +425,7 @@ static int start(struct hold *h, const char *root, const char *name, struct err 
 	if (r >= 0 && h->place.direct)
 		return start_direct(h, e);
 	if (r >= 0 && h->place.on_host)
-		r = network_choose_routes(&h->rec, &h->addrs, &h->place, e);
+		r = choose_routes(h, e);
 	if (r >= 0 && h->place.mac[0])
 		r = net_forward_claim(h->dirfd, NETWORK_LEDGER, h->rec.name,
 				      h->place.linked ? h->place.host_end : h->place.bridge, e);
@@ -439,6 +450,7 @@ int network_hold(const char *root, const char *name, struct err *e)
 {
 	struct hold *h = xcalloc(1, sizeof(*h));
 	*h = (struct hold){.dirfd = -1,
+			   .rules_fd = -1,
 			   .slirp = NET_SLIRP_NONE,
 			   .net = NET_NAMED_NONE,
 			   .loop = EVENT_LOOP_INIT,

@@ -8,6 +8,7 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "rl/engine/net_frame.h"
+#include "rl/kern/nft.h"
 
 static bool is_taken(const struct hold *h, uint32_t address)
 {
@@ -111,6 +112,16 @@ static void set_gateways(const struct hold *h, struct net_lease *l)
 	l->on_host.s_addr = (p->on_host || p->linked) && !l->by_netd ? p->address.s_addr : 0;
 }
 
+/* The bridge is where it is as long as anybody is on the network; so whoever comes is told what has happened to it. */
+static void look_for_firewall(struct hold *h)
+{
+	struct net_firewall f = {0};
+	if (h->rules_fd < 0 || !nft_has_changed(h->rules_fd, "rl-"))
+		return;
+	bool strict = net_firewall_look(&f, NULL) >= 0 && f.strict;
+	snprintf(h->firewall, sizeof(h->firewall), "%s", strict ? f.chain : "");
+}
+
 int hold_on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
 {
 	struct hold *h = x->h;
@@ -131,6 +142,8 @@ int hold_on_lease(struct entry *x, const struct sync_msg *msg, struct err *e)
 		return r;
 	set_gateways(h, &l);
 	memcpy(l.firewall, h->place.firewall, sizeof(l.firewall));
+	look_for_firewall(h);
+	memcpy(l.late_firewall, h->firewall, sizeof(l.late_firewall));
 	l.dns = h->opts.dns;
 	l.prefix = h->addrs.prefix;
 	l.mtu = h->opts.mtu;

@@ -9,6 +9,8 @@ Host side (they print "ready" once they can be used, and run until killed):
                                       and then the right answer), big (a 3 kB answer), closetcp
     names LOG ADDR RECORD...          a name server on port 53, UDP and TCP, that knows these: NAME=ADDRESS, NAME=ADDRESS/TTL,
                                       NAME=@ALIAS; the rest does not exist
+    split LOG ADDR ROUTE...           a name server on port 53, UDP and TCP, that passes queries on and logs as dns does; ROUTE:
+                                      DOMAIN=SERVER, the first that fits; .=SERVER fits all
     full ADDR PORT                    a TCP server that answers nobody: its queue is full
     flood ADDR PORT BYTES CLOSE       sends BYTES to each client, then CLOSE: close, reset, or stop reading ("half")
 
@@ -200,6 +202,47 @@ def names(log, address, *records):
                 if query:
                     answer = names_answer(log, table, query, "tcp")
                     c.sendall(struct.pack("!H", len(answer)) + answer)
+
+
+def ask_upstream(query, server, tcp):
+    with socket.socket(family(server), socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as s:
+        s.settimeout(10)
+        s.connect((server, 53))
+        if not tcp:
+            s.send(query)
+            return s.recv(4096)
+        s.sendall(struct.pack("!H", len(query)) + query)
+        prefix = read_exactly(s, 2)
+        return read_exactly(s, struct.unpack("!H", prefix)[0]) if prefix else None
+
+
+def split(log, address, *routes):
+    routes = [r.split("=", 1) for r in routes]
+    udp = socket.socket(family(address), socket.SOCK_DGRAM)
+    udp.bind((address, 53))
+    tcp = socket.socket(family(address), socket.SOCK_STREAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    tcp.bind((address, 53))
+    tcp.listen(16)
+
+    def answer(query, proto):
+        name = name_of(query)[0]
+        log_line(log, f"{proto} {name}")
+        server = next(s for d, s in routes if d == "." or name == d or name.endswith("." + d))
+        return ask_upstream(query, server, proto == "tcp")
+
+    ready()
+    while True:
+        for s in select.select([udp, tcp], [], [])[0]:
+            if s is udp:
+                query, peer = udp.recvfrom(4096)
+                udp.sendto(answer(query, "udp"), peer)
+                continue
+            with tcp.accept()[0] as c:
+                prefix = read_exactly(c, 2)
+                query = read_exactly(c, struct.unpack("!H", prefix)[0]) if prefix else None
+                if query and (data := answer(query, "tcp")):
+                    c.sendall(struct.pack("!H", len(data)) + data)
 
 
 def full(address, port):

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "rl/base/mem.h"
@@ -67,6 +68,42 @@ static int in_own_namespace(void *arg)
 	return nft_run("delete table inet u\n", &e) < 0 ? 0 : 10; /* all or nothing */
 }
 
+/* Returns where it failed. */
+static int watched(void *arg)
+{
+	struct err e = ERR_INIT;
+	(void)arg;
+	int watch = nft_watch(&e);
+	if (watch < 0)
+		return 1;
+	if (nft_has_changed(watch, "rl-"))
+		return 2;
+	if (nft_run("table inet rl-x {\n set s { type ipv4_addr; }\n chain c { type filter hook input priority 0; "
+		    "}\n}\n"
+		    "add element inet rl-x s { 10.0.0.1 }\nadd rule inet rl-x c drop\n",
+		    &e) < 0 ||
+	    nft_has_changed(watch, "rl-"))
+		return 3; /* ours */
+	if (nft_run("table ip other { chain c { type filter hook forward priority 0; }\n}\n", &e) < 0 ||
+	    !nft_has_changed(watch, "rl-") || nft_has_changed(watch, "rl-"))
+		return 4; /* once */
+	if (nft_run("add rule ip other c drop\n", &e) < 0 || !nft_has_changed(watch, "rl-"))
+		return 5;
+	if (nft_run("delete table ip other\n", &e) < 0 || !nft_has_changed(watch, "rl-"))
+		return 6;
+	if (nft_run("table ip rl { }\n", &e) < 0 || !nft_has_changed(watch, "rl-"))
+		return 7; /* a name that is a part of ours */
+	int small = 1;
+	if (setsockopt(watch, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)) < 0)
+		return 8;
+	autostr struct str many = STR_INIT;
+	for (int i = 0; i < 200; i++)
+		str_addf(&many, "add chain inet rl-x c%d\n", i);
+	if (nft_run(many.buf, &e) < 0 || !nft_has_changed(watch, "rl-"))
+		return 9; /* what did not fit may have been anybody's */
+	return nft_has_changed(watch, "rl-") ? 10 : 0;
+}
+
 static void test_bounds(void)
 {
 	struct nft_element x = {.key_len = 0};
@@ -86,23 +123,30 @@ static void test_bounds(void)
 	free(b);
 }
 
-int main(void)
+static void in_namespace(int (*what)(void *), const char *property)
 {
 	struct err e = ERR_INIT;
 	struct idmap map;
 	struct proc_child c;
+	int r = idmap_detect(true, &map, &e);
+	if (r == 0)
+		r = userns_spawn(&map, CLONE_NEWNET, what, NULL, &c, &e);
+	if (r == 0)
+		r = proc_wait(&c, "child", &e);
+	if (!tap_ok(r == 0, "%s", property))
+		tap_diag("failed at %d %s", r, e.text);
+}
+
+int main(void)
+{
 	tap_plan_later();
 	test_bounds();
 	if (access("/usr/sbin/nft", X_OK) < 0) {
 		tap_skip("nft is not installed", "elements are those that nft sees");
+		tap_skip("nft is not installed", "changes of others' tables are heard of, our own are not");
 		return tap_done();
 	}
-	int r = idmap_detect(true, &map, &e);
-	if (r == 0)
-		r = userns_spawn(&map, CLONE_NEWNET, in_own_namespace, NULL, &c, &e);
-	if (r == 0)
-		r = proc_wait(&c, "child", &e);
-	if (!tap_ok(r == 0, "elements are those that nft sees"))
-		tap_diag("failed at %d %s", r, e.text);
+	in_namespace(in_own_namespace, "elements are those that nft sees");
+	in_namespace(watched, "changes of others' tables are heard of, our own are not");
 	return tap_done();
 }

@@ -55,6 +55,8 @@ struct net_lease {
 	struct in_addr on_host;	     /* the host's own address on the network; none: 0 */
 	char firewall
 		[160]; /* told: a chain of somebody else's that may drop what comes for a published port (net_firewall) */
+	char late_firewall
+		[160]; /* told: one that came when the network was there already, and may drop what it sends */
 	unsigned prefix, mtu;
 	bool ipv6, internal;
 	bool by_netd; /* asked: its way out is rl-netd, which alone knows what it may */

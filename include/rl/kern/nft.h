@@ -56,6 +56,11 @@ void nft_element(struct nft_batch *b, const struct nft_element *x, bool add);
 /* A part of a key or of data: `len` bytes, padded. */
 void nft_put(unsigned char to[NFT_DATA_MAX], size_t *len, const void *part, size_t part_len);
 int nft_open(struct err *e) RL_CHECK;
+/* A socket that hears of every change in this namespace from now on. */
+int nft_watch(struct err *e) RL_CHECK;
+/* Since the last time, has anything changed in a table whose name does not begin with `ours`? What could not be kept for us
+ * counts as a change. */
+bool nft_has_changed(int watch, const char *ours);
 int nft_commit(int sock, struct nft_batch *b, struct err *e) RL_CHECK;
 
 #endif
