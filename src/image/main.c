@@ -254,12 +254,13 @@ static int receive_map(struct image_ctx *c, struct err *e)
 	return 0;
 }
 
-/* After a crash of somebody else, or a failure of ours: blobs may be in the store that no image will ever need. */
+/* After a crash of somebody else, or a failure of ours: blobs may be in the store that no image will ever need. The rl that
+ * waits for us may hold the store (rl export IMAGE), so this does not wait; the next command without such a caller collects. */
 static void collect(const struct image_ctx *c)
 {
 	struct store_gc_result result = {0};
 	struct err ignored = ERR_INIT;
-	if (store_gc(&c->store, &result, &ignored) < 0)
+	if (store_gc_try(&c->store, &result, &ignored) < 0)
 		log_debug(LOG_STORE, "%s", ignored.text);
 	store_gc_result_free(&result);
 }

@@ -67,6 +67,8 @@ must_fail "unknown formats" --status 125 --stderr 'no format' rl export --format
 must_fail "neither a container nor an image" --status 125 --stderr 'no container and no image' rl export nosuch
 must_fail "a directory is no output" --status 125 --stderr 'directory' rl export -o . c
 must_fail "a full disk is noticed" --status 125 --stderr 'space' sh -c 'rl export c >/dev/full'
+# The rl that waits holds the store for an image; what cleans up after a failure must not wait for it.
+must_fail "for an image, too, and the command ends" --status 125 --stderr 'space' sh -c 'rl export busybox >/dev/full'
 like "nothing is written to a terminal" "$(script -qec 'rl export c 2>err' /dev/null; cat err)" 'terminal'
 echo old >keep && ok "a file that is there is replaced" rl export -o keep c
 is "when the new one is whole" "$(tar -tf keep | grep -c x/f)" 1

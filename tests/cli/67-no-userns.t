@@ -104,6 +104,9 @@ ok "a container is made, with a volume" refused rl --root "$B" create --name c -
 must_fail "and not started" --status 125 --stderr max_user_namespaces refused rl --root "$B" start c
 is "diff" "$(refused rl --root "$B" diff c)" ""
 must_fail "a file that its mode closes to its owner cannot be exported, which is said" --status 125 --stderr 'ro/shut: Permission denied' refused rl --root "$B" export -o c.tar c
+like "with what can be done instead" "$(refused rl --root "$B" export -o c.tar c 2>&1)" 'hint: .*rl save'
+must_fail "nor from the image, which ends, too" --status 125 --stderr 'ro/shut: Permission denied' refused rl --root "$B" export -o c.tar img
+must_fail "nothing can be copied into or out of a container, and it is said what is to be allowed" --status 125 --stderr 'sysctl -w user.max_user_namespaces' refused rl --root "$B" cp c:/etc/passwd .
 ok "rm" refused rl --root "$B" rm c
 ok "a container of the built-in image" refused rl --root "$B" create --name b --network none busybox true
 ok "commit" refused rl --root "$B" commit b again

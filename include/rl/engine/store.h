@@ -222,6 +222,8 @@ struct store_gc_result {
 
 /* Remove every blob and layer that no record, live writer or container needs, and sweep tmp/. */
 int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
+/* The same without waiting: 1 if others are at work in the store. For a program whose caller may be one of them. */
+int store_gc_try(const struct store *s, struct store_gc_result *ret_result, struct err *e) RL_CHECK;
 void store_gc_result_free(struct store_gc_result *r);
 /* Interrupted downloads leave what they have in cache/STORE_PARTIAL HEX, for the next one. Remove those nobody writes to and
  * that are older than so many seconds (0: all). Returns how many; their bytes are added to *ret_bytes. */

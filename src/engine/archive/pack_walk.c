@@ -71,6 +71,17 @@ static void dirset_add(struct dirset *s, int fd, size_t layer)
 	s->layers[s->n++] = layer;
 }
 
+/* Whoever packs owns what is packed, or is root in a user namespace. */
+static int cannot_open(const char *path, int errnum, struct err *e)
+{
+	int r = err_sys(e, errnum, "open %s", path);
+	return errnum != EACCES
+		       ? r
+		       : err_hint(e, "its mode closes it to its owner, which only a user namespace overrides, and "
+				     "there is none here (rl doctor says why); rl save takes the layers of an "
+				     "image as they are packed");
+}
+
 static int open_dir_at(int dirfd, const char *name)
 {
 	return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -430,7 +441,7 @@ static int pack_object(struct pack_walk *w, size_t layer, int dirfd, const char 
 		if (fd < 0 && errno == EPERM)
 			fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
-			return err_sys(e, errno, "open %s", path);
+			return cannot_open(path, errno, e);
 		n.fd = fd;
 	} else if (S_ISLNK(st->st_mode)) {
 		ssize_t len = readlinkat(dirfd, name, target, sizeof(target) - 1);
@@ -473,10 +484,10 @@ static int collect_set(const struct pack_walk *w, const struct dirset *set, cons
 	for (size_t i = 0; i < most; i++) {
 		size_t pos = group[i].pos;
 		int fd = open_dir_at(set->fds[pos], group[i].text);
-		if (fd < 0 && i > 0)
+		if (fd < 0 && i > 0 && errno != EACCES)
 			return 0; /* a file or a whiteout covers what lies below */
 		if (fd < 0)
-			return err_sys(e, errno, "open directory %s", group[i].text);
+			return cannot_open(group[i].text, errno, e);
 		dirset_add(ret, fd, set->layers[pos]);
 		if (ovl_is_opaque(fd))
 			return 0;

@@ -291,13 +291,16 @@ static int mark_cache(const struct store *s, struct marks *m, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int mark_and_sweep(const struct store *s, struct store_work *rubbish, struct store_gc_result *result,
+/* 1: not done, since others are at work (only without `wait`). */
+static int mark_and_sweep(const struct store *s, bool wait, struct store_work *rubbish, struct store_gc_result *result,
 			  struct err *e)
 {
 	struct marks marks = {0};
 	autofd int lockfd = -1;
 	/* Looking is also done where the lock cannot be had for writing, and changes nothing: others go on. */
-	int r = store_lock(s, rubbish != NULL, true, &lockfd, e);
+	int r = store_lock(s, rubbish != NULL, wait, &lockfd, e);
+	if (r > 0)
+		return r;
 	if (r >= 0)
 		r = mark_images(s, &marks, rubbish != NULL, e);
 	if (r >= 0)
@@ -315,10 +318,10 @@ static int mark_and_sweep(const struct store *s, struct store_work *rubbish, str
 	if (r >= 0 && rubbish)
 		r = store_remove_temporaries(s, e);
 	marks_free(&marks);
-	return r;
+	return r < 0 ? r : 0;
 }
 
-int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e)
+static int collect(const struct store *s, bool wait, struct store_gc_result *ret_result, struct err *e)
 {
 	struct store_work rubbish = {0};
 	struct store_gc_result result = {0};
@@ -326,7 +329,7 @@ int store_gc(const struct store *s, struct store_gc_result *ret_result, struct e
 	if (r < 0)
 		return err_ctx(e, "collect garbage");
 	autofree char *path = xasprintf("tmp/%s", rubbish.name);
-	r = mark_and_sweep(s, &rubbish, &result, e);
+	r = mark_and_sweep(s, wait, &rubbish, &result, e);
 	store_work_end(&rubbish);
 	if (faccessat(s->rootfd, path, F_OK, 0) == 0)
 		result.kept++;
@@ -335,14 +338,26 @@ int store_gc(const struct store *s, struct store_gc_result *ret_result, struct e
 		return err_ctx(e, "collect garbage");
 	}
 	*ret_result = result;
+	if (r > 0)
+		return r;
 	r = store_sweep(s, e);
 	return r < 0 ? r : 0;
+}
+
+int store_gc(const struct store *s, struct store_gc_result *ret_result, struct err *e)
+{
+	return collect(s, true, ret_result, e);
+}
+
+int store_gc_try(const struct store *s, struct store_gc_result *ret_result, struct err *e)
+{
+	return collect(s, false, ret_result, e);
 }
 
 int store_gc_look(const struct store *s, struct store_gc_result *ret_result, struct err *e)
 {
 	struct store_gc_result result = {0};
-	int r = mark_and_sweep(s, NULL, &result, e);
+	int r = mark_and_sweep(s, true, NULL, &result, e);
 	if (r < 0)
 		store_gc_result_free(&result);
 	else
