@@ -2,7 +2,7 @@
 /*
  * race-pack.c - a payload that swaps names of a volume while the packer (`rl volume export`, commit) reads it.
  *
- * Usage: race-pack [ITERATIONS]      (100000)
+ * Usage: race-pack [ITERATIONS]      (20000)
  *
  * The swapper exchanges, as fast as it can, a directory for a symlink to a directory outside, and a file for a symlink to a file
  * outside. The other side packs the tree. What lies outside must never be in an archive; errors are allowed. Both kinds of an
@@ -86,7 +86,7 @@ static void pack_once(const struct idmap *map, int rootfd, int outfd, struct see
 
 int main(int argc, char **argv)
 {
-	unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 100000;
+	unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000;
 	struct idmap map;
 	struct seen s = {0};
 	tap_plan_later();
