@@ -96,7 +96,7 @@ static int open_log(const struct global_opts *g, struct err *e)
 static const struct verb *find_verb(const char *name, struct err *e)
 {
 	const char *names[OCI_VERBS_MAX + 1] = {NULL};
-	for (size_t i = 0; oci_verb_table[i] && i < OCI_VERBS_MAX; i++) {
+	for (size_t i = 0; i < OCI_VERBS_MAX && oci_verb_table[i]; i++) {
 		names[i] = oci_verb_table[i]->name;
 		if (str_eq(names[i], name))
 			return oci_verb_table[i];

@@ -396,7 +396,7 @@ int container_remove(const char *root, const char *name, bool force, bool volume
 	else if (force && r != -EEXIST) {
 		struct err broken = ERR_INIT;
 		int removed = remove_broken(&s, name, volumes, &broken);
-		if (removed == 0 || removed != -ENOENT) {
+		if (removed != -ENOENT) {
 			r = removed;
 			why = broken;
 		}

@@ -49,7 +49,8 @@ static void run(int blobfd, int root, struct idmap *map)
 	autofree struct place *p = xcalloc(1, sizeof(*p));
 	struct tar *t = NULL;
 	ring_init(&ring, 1);
-	struct source source = {.blobfd = blobfd, .teefd = -1, .max_tar = MAX_TAR, .max_ratio = 4000, .ring = &ring};
+	struct source source = {
+		.blobfd = blobfd, .teefd = -1, .feedfd = -1, .max_tar = MAX_TAR, .max_ratio = 4000, .ring = &ring};
 	*p = (struct place){.sidecarfd = -1, .map = map};
 	if (source_start(&source, &e) < 0)
 		abort();

@@ -389,6 +389,13 @@ def query(server, name, *how):
     print("id-ok" if got == ident else "id-wrong", f"rcode={flags & 15}", f"tc={flags >> 9 & 1}", f"answers={count}", address)
 
 
+def name(text):
+    try:
+        print(socket.gethostbyname(text))
+    except OSError as e:
+        print(e.strerror)
+
+
 def fetch(address, port):
     s = socket.socket(family(address), socket.SOCK_STREAM)
     s.settimeout(20)
