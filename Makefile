@@ -200,8 +200,8 @@ test_programs = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(TEST_SRCS)))
 # The payloads run in root file systems without a libc, under any filter: static and without sanitizers.
 $(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -g $(CFLAGS)
 $(B)/tests/helpers/tinit $(B)/tests/helpers/emulated: LDFLAGS_ALL = -static
-$(B)/tests/helpers/interp: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -ffreestanding -fno-stack-protector -fno-pie $(CFLAGS)
-$(B)/tests/helpers/interp: LDFLAGS_ALL = -static -nostdlib -no-pie
+$(B)/tests/helpers/interp: CFLAGS_ALL = -std=gnu17 $(WARN) -O1 -ffreestanding -fno-stack-protector -fPIE $(CFLAGS)
+$(B)/tests/helpers/interp: LDFLAGS_ALL = -static-pie -nostdlib
 
 # Fuzz targets (FLAVOUR=fuzz): the module is what stands after fuzz_, unless a `links:` line says otherwise.
 define FUZZ_RULE

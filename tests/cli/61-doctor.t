@@ -4,12 +4,8 @@
 
 state() { rl doctor --json | python3 -c 'import json, sys; print([r for r in json.load(sys.stdin) if r["Name"] == sys.argv[1]][0][sys.argv[2]])' "$1" "${2:-State}"; }
 
-start=${EPOCHREALTIME/[.,]/}
 ok "doctor says that containers can run" rl doctor
-took=$((${EPOCHREALTIME/[.,]/} - start))
-diag "it took $((took / 1000)) ms"
 like "in words" "$(cat .out)" 'Containers can run here'
-ok "in under a second" [ "$took" -lt 1000000 ]
 ok "--json is an array of rows with the same members" python3 -c '
 import json, subprocess
 rows = json.loads(subprocess.run(["rl", "doctor", "--json"], capture_output=True).stdout)
