@@ -148,6 +148,12 @@ static int parse_six(struct network_rec *n, struct network_addrs *a, struct err 
 	return 0;
 }
 
+/* Not "this network", loopback, link-local (where clouds have their metadata) or multicast. */
+bool network_has_hosts(uint32_t network)
+{
+	return network >> 24 != 0 && network >> 24 != 127 && network >> 16 != 0xa9fe && network >> 28 < 14;
+}
+
 int network_rec_addrs(struct network_rec *n, struct network_addrs *ret, struct err *e)
 {
 	struct network_addrs a = {0};
@@ -155,7 +161,7 @@ int network_rec_addrs(struct network_rec *n, struct network_addrs *ret, struct e
 	if (r < 0)
 		return err_ctx(e, "subnet");
 	uint32_t last = a.network | (uint32_t)(0xffffffffull >> a.prefix);
-	if (a.prefix > 29 || a.network >> 24 == 0 || a.network >> 24 == 127 || a.network >> 28 >= 14)
+	if (a.prefix > 29 || !network_has_hosts(a.network))
 		return err_set(e, EINVAL, "subnet %s: not a subnet containers can use", n->subnet);
 	a.first = a.network + 1;
 	a.last = last - 1;

@@ -277,12 +277,19 @@ void run_opts_free_named(struct named_opt *n)
 	strv_free(&n->aliases);
 }
 
+/* One that a container can ask for: "any" would mean none. */
+static bool is_host_address(int family, const char *text)
+{
+	static const unsigned char any[sizeof(struct in6_addr)];
+	unsigned char buf[sizeof(struct in6_addr)];
+	return inet_pton(family, text, buf) == 1 && memcmp(buf, any, family == AF_INET ? 4 : 16) != 0;
+}
+
 static int named_value(struct named_opt *n, const char *text, const char *key, const char *value, struct err *e)
 {
-	unsigned char buf[sizeof(struct in6_addr)];
-	if (str_eq(key, "ip") && inet_pton(AF_INET, value, buf) == 1) {
+	if (str_eq(key, "ip") && is_host_address(AF_INET, value)) {
 		run_opts_set_str(&n->ip, value);
-	} else if (str_eq(key, "ip6") && inet_pton(AF_INET6, value, buf) == 1) {
+	} else if (str_eq(key, "ip6") && is_host_address(AF_INET6, value)) {
 		run_opts_set_str(&n->ip6, value);
 	} else if (str_eq(key, "mac")) {
 		struct run_opts o;
@@ -398,18 +405,16 @@ int run_opts_fold_first(struct run_opts *o, struct err *e)
 
 int run_opts_ip(struct run_opts *o, const char *value, struct err *e)
 {
-	unsigned char buf[sizeof(struct in_addr)];
-	if (inet_pton(AF_INET, value, buf) != 1)
-		return err_set(e, EINVAL, "--ip '%s': not an IPv4 address", value);
+	if (!is_host_address(AF_INET, value))
+		return err_set(e, EINVAL, "--ip '%s': not an IPv4 address of a host", value);
 	run_opts_set_str(&o->ip, value);
 	return 0;
 }
 
 int run_opts_ip6(struct run_opts *o, const char *value, struct err *e)
 {
-	unsigned char buf[sizeof(struct in6_addr)];
-	if (inet_pton(AF_INET6, value, buf) != 1)
-		return err_set(e, EINVAL, "--ip6 '%s': not an IPv6 address", value);
+	if (!is_host_address(AF_INET6, value))
+		return err_set(e, EINVAL, "--ip6 '%s': not an IPv6 address of a host", value);
 	run_opts_set_str(&o->ip6, value);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "rl/base/mem.h"
 #include "rl/base/str.h"
+#include "rl/model/network_rec.h"
 
 static int parse_bool(const char *key, const char *value, int *ret, struct err *e)
 {
@@ -52,7 +53,7 @@ static int parse_cidr(struct slirp_opt *o, const char *key, const char *value, s
 	if (prefix < 8 || prefix > 29)
 		return err_set(e, EINVAL, "cidr=%s: the prefix must be between 8 and 29", value);
 	uint32_t network = ntohl(a.s_addr) & (uint32_t)(0xffffffffu << (32 - prefix));
-	if (network >> 24 == 0 || network >> 24 == 127 || network >> 28 >= 14)
+	if (!network_has_hosts(network))
 		return err_set(e, EINVAL, "cidr=%s: not a subnet hosts can use", value);
 	o->network = network;
 	o->prefix = (unsigned)prefix;

@@ -29,25 +29,28 @@ enum { STEP_MADE = 1, STEP_NAME };
 
 static const struct {
 	int type;
-	const char *what;
+	const char *what, *file;
 } kinds[RT_NS_COUNT] = {
-	[RT_NS_PID] = {CLONE_NEWPID, "process"},
-	[RT_NS_IPC] = {CLONE_NEWIPC, "ipc"},
-	[RT_NS_UTS] = {CLONE_NEWUTS, "uts"},
-	[RT_NS_NET] = {CLONE_NEWNET, "network"},
+	[RT_NS_PID] = {CLONE_NEWPID, "process", "/proc/self/ns/pid"},
+	[RT_NS_IPC] = {CLONE_NEWIPC, "ipc", "/proc/self/ns/ipc"},
+	[RT_NS_UTS] = {CLONE_NEWUTS, "uts", "/proc/self/ns/uts"},
+	[RT_NS_NET] = {CLONE_NEWNET, "network", "/proc/self/ns/net"},
 };
+
+static bool is_own(int fd, enum rt_ns_kind kind)
+{
+	struct stat own;
+	struct stat other;
+	return stat(kinds[kind].file, &own) == 0 && fstat(fd, &other) == 0 && own.st_dev == other.st_dev &&
+	       own.st_ino == other.st_ino;
+}
 
 /* Only the namespace that our processes are in and those made below it can be entered; of others even root is told
  * nothing but "invalid argument". */
 static int check_below(int fd, struct err *e)
 {
-	struct stat own;
-	struct stat other;
 	autofd int parent = ioctl(fd, NS_GET_PARENT);
-	if (parent >= 0)
-		return 0;
-	if (stat("/proc/self/ns/pid", &own) == 0 && fstat(fd, &other) == 0 && own.st_dev == other.st_dev &&
-	    own.st_ino == other.st_ino)
+	if (parent >= 0 || is_own(fd, RT_NS_PID))
 		return 0;
 	return err_set(e, EPERM, "it is not below the process namespace that rl runs in");
 }
@@ -65,7 +68,11 @@ int container_ns_open(const char *path, enum rt_ns_kind kind, struct err *e)
 	autofd int owner = ioctl(fd, NS_GET_USERNS);
 	if (owner < 0 || caps_effective(&caps, NULL) < 0 || !(caps & 1ull << CAP_SYS_ADMIN)) {
 		err_set(e, EPERM, "only root of the user namespace it belongs to may enter it");
-		return err_hint(e, "that of a container is shared with container:NAME");
+		if (is_own(fd, kind))
+			return err_hint(e, "the one rl runs in is shared with \"host\" in the place of ns:PATH");
+		return err_hint(e,
+				"that of a container is shared with container:NAME; another's with rl run from within "
+				"its user namespace: nsenter -t PID -U --preserve-credentials rl run ...");
 	}
 	int r = kind == RT_NS_PID ? check_below(fd, e) : 0;
 	return r < 0 ? r : take_fd(&fd);

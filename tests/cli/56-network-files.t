@@ -40,6 +40,19 @@ must_fail "a relative path" --status 125 --stderr "absolute path" rl run --rm --
 must_fail "a fifo does not hang it" --status 125 --stderr "no network namespace" sh -c "mkfifo $T/fifo; exec timeout 20 rl run --rm --network ns:$T/fifo busybox true"
 must_fail "-p with it is refused: the ports are not the container's" --status 125 --stderr "somebody else's" rl run --rm -p 80 --network "ns:$T/netns" busybox true
 
+# An ordinary user in a user namespace without rights, and the namespace of a sibling.
+unshare -Urn sleep 1000 &
+SIBLING=$!
+on_finish eval 'kill $SIBLING'
+wait_for "the sibling" 10 sh -c "[ \"\$(readlink /proc/$SIBLING/ns/user)\" != \"\$(readlink /proc/self/ns/user)\" ] && grep -q ' 0 ' /proc/$SIBLING/uid_map"
+plain() { setpriv --bounding-set=-all --inh-caps=-all --no-new-privs rl run --rm "$@" busybox true; }
+must_fail "one of somebody else's is refused with the reason and what helps" --status 125 --stderr "only root of the user namespace" \
+	--stderr "nsenter -t PID -U" plain --network "ns:$T/netns"
+must_fail "the host's own with the word for it" --status 125 --stderr '"host" in the place' plain --network ns:/proc/self/ns/net
+ok "what the hint says works" nsenter -t $SIBLING -U --preserve-credentials rl run --rm -q --network ns:/proc/$SIBLING/ns/net busybox true
+like "a sibling's may not be entered even by root of another user namespace" \
+	"$(unshare -Ur rl run --rm -q --network ns:/proc/$SIBLING/ns/net busybox true 2>&1)" 'Permission denied|only root of the user namespace'
+
 # --- another container's
 rl network create net >/dev/null
 rl run -q -d --name lead --network net --add-host given:192.0.2.4 "${PYTHON[@]}" busybox python3 /lab/portlab.py serve 80 >/dev/null

@@ -55,6 +55,7 @@ must_fail "two gateways of one family" --stderr "of this family already" rl netw
 must_fail "a gateway of IPv6 without a subnet of it" --stderr "needs a --subnet of IPv6" rl network create --gateway fd00::1 x
 must_fail "a range that is elsewhere" --stderr "not in the subnet" rl network create --subnet 10.78.0.0/24 --ip-range 10.79.0.0/25 x
 must_fail "a subnet that is none" --stderr "ADDRESS/PREFIX" rl network create --subnet 10.78.0/24 x
+must_fail "the link-local subnet, where clouds have their metadata" --stderr "not a subnet" rl network create --subnet 169.254.0.0/16 x
 must_fail "another driver" --stderr "bridge, macvlan and ipvlan exist" rl network create -d overlay x
 must_fail "a network that does not exist" --stderr "there is no network 'x'" rl run --rm --network x busybox true
 ip route add 10.89.0.0/16 dev lo
@@ -83,6 +84,8 @@ like "names are answered over TCP too" "$(on two -- python3 /lab/netlab.py query
 like "the MTU is the network's" "$(on two -- cat /sys/class/net/eth0/mtu)" 9000
 must_fail "an address in use is refused" --stderr "in use" rl run --rm -q --network two --ip 10.77.0.20 busybox true
 must_fail "an address of another subnet" --stderr "not in the subnet" rl run --rm -q --network two --ip 10.78.0.20 busybox true
+must_fail "no address at all is none to ask for" --stderr "not an IPv4 address of a host" rl run --rm -q --network two --ip 0.0.0.0 busybox true
+must_fail "in the other spelling and family neither" --stderr "ip6=" rl run --rm -q --network two:ip6=:: busybox true
 must_fail "the gateway's" --stderr "in use" rl run --rm -q --network two --ip 10.77.0.9 busybox true
 must_fail "a MAC address in use" --stderr "MAC address is in use" rl run --rm -q --network two --mac-address 02:11:22:33:44:55 busybox true
 must_fail "--ip without a named network" --stderr "networks with a name" rl run --rm -q --ip 10.77.0.20 busybox true

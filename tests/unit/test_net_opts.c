@@ -68,6 +68,7 @@ static void test_text(void)
 		"mtu=1500,,",
 		"mtu=-1",
 		"cidr=0.0.0.0/8",
+		"cidr=169.254.0.0/16",
 		"mtu=4294968816",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

@@ -37,6 +37,7 @@ static void test_addrs(void)
 		{"10.0.0.0/30", NULL, NULL, NULL},
 		{"10.0.0.0/33", NULL, NULL, NULL},
 		{"127.0.0.0/8", NULL, NULL, NULL},
+		{"169.254.1.0/24", NULL, NULL, NULL},
 		{"0.0.0.0/8", NULL, NULL, NULL},
 		{"224.0.0.0/8", NULL, NULL, NULL},
 		{"10.0.0.0/24", "10.0.1.1", NULL, NULL},

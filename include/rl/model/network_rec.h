@@ -41,6 +41,8 @@ int network_rec_from_json(const json_t *doc, struct network_rec *ret, struct err
 int network_rec_check_name(const char *name, struct err *e) RL_CHECK;
 /* Reads the texts; fills in the gateways (first address) where they are missing. -EINVAL names what is wrong. */
 int network_rec_addrs(struct network_rec *n, struct network_addrs *ret, struct err *e) RL_CHECK;
+/* May this be the first address of a subnet that hosts are in? In host order. */
+bool network_has_hosts(uint32_t network);
 /* "NET/PREFIX" of IPv4, host bits cleared. */
 int network_parse_cidr(const char *text, uint32_t *ret_network, unsigned *ret_prefix, struct err *e) RL_CHECK;
 
