@@ -13,6 +13,9 @@
 #include "rl/base/str.h"
 #include "rl/kern/idmap.h"
 
+/* The copy, in the container's directory. */
+#define CONTAINER_COPIED_ROOT "work/root"
+
 bool container_is_copied(int dirfd);
 /* Put what it has changed into its writable layer, if it is one of these. map: NULL for none. */
 int container_copied_settle(int dirfd, const struct strv *layers, const struct idmap *map, struct err *e) RL_CHECK;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "container_copied.h"
 #include "container_snapshot.h"
 #include "container_stack.h"
 #include "host_changes.h"
@@ -101,24 +102,45 @@ int container_stack_diff(const struct container_stack *k, bool compares, size_t 
 	return container_changes_read(&in, ends, ret_changes, e);
 }
 
+/* Without a layer of it, where the store cannot hold one: what the copy shows and the layers below do not. */
+static int diff_copied(const struct container_stack *k, int *fds, json_t **ret_changes, struct err *e)
+{
+	autofree char *path = xasprintf("%s/" CONTAINER_COPIED_ROOT, k->rec.dir);
+	int copy = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (copy < 0)
+		return err_sys(e, errno, "%s", path);
+	close(fds[0]);
+	fds[0] = copy;
+	return container_stack_diff(k, true, 1, fds, k->mine.count + k->image.count, ret_changes, e);
+}
+
+static int diff_stack(const struct container_stack *k, json_t **ret_changes, struct err *e)
+{
+	int *fds = NULL;
+	struct err why = ERR_INIT;
+	int settled = container_stack_need_layers(k, "diff", &why);
+	bool compare = settled == -EOPNOTSUPP && container_is_copied(k->rec.dirfd);
+	if (settled < 0 && !compare) {
+		if (e)
+			*e = why;
+		return settled;
+	}
+	int r = container_stack_open_fds(k, &fds, e);
+	if (r >= 0)
+		r = compare ? diff_copied(k, fds, ret_changes, e)
+			    : container_stack_diff(k, false, k->mine.count, fds, k->mine.count + k->image.count,
+						   ret_changes, e);
+	container_stack_close_fds(k, fds);
+	return r;
+}
+
 int container_diff(const char *root, const char *name, json_t **ret_changes, struct err *e)
 {
 	struct container_stack k;
-	int *fds = NULL;
 	int r = container_stack_open(root, name, STACK_READ, &k, e);
 	if (r < 0)
 		return r;
-	if (host_image_is(&k.rec.config.o)) {
-		r = host_diff(&k, ret_changes, e);
-		container_stack_close(&k);
-		return r;
-	}
-	r = container_stack_need_layers(&k, "diff", e);
-	if (r >= 0)
-		r = container_stack_open_fds(&k, &fds, e);
-	if (r >= 0)
-		r = container_stack_diff(&k, false, k.mine.count, fds, k.mine.count + k.image.count, ret_changes, e);
-	container_stack_close_fds(&k, fds);
+	r = host_image_is(&k.rec.config.o) ? host_diff(&k, ret_changes, e) : diff_stack(&k, ret_changes, e);
 	container_stack_close(&k);
 	return r < 0 ? r : 0;
 }

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "container_copied.h"
 #include "container_stack.h"
 #include "image_int.h"
 #include "rl/base/io.h"
@@ -115,12 +116,15 @@ static int open_source(struct export *x, const struct container_export_opts *o, 
 	int r = container_stack_open(o->root, o->name, STACK_READ, &x->k, &why);
 	if (r >= 0) {
 		x->is_container = true;
-		r = container_stack_need_layers(&x->k, "export", e);
 		x->map = x->k.map;
 		x->has_map = x->k.has_map;
+		if (container_is_copied(x->k.rec.dirfd)) {
+			strv_addf(&x->dirs, "%s/" CONTAINER_COPIED_ROOT, x->k.rec.dir);
+			return 0;
+		}
 		strv_add_all(&x->dirs, &x->k.mine);
 		strv_add_all(&x->dirs, &x->k.image);
-		return r;
+		return container_stack_need_layers(&x->k, "export", e);
 	}
 	x->k = (struct container_stack)CONTAINER_STACK_INIT;
 	if (r != -ENOENT) {

@@ -73,5 +73,12 @@ owner='mkdir /o; echo 1 >/o/f; chown 5:6 /o/f; chown 7 /bin/ed; ln -s x /o/l; ch
 both "with one user id owners of before are shown" "rl create --name c --network none --emulate=full busybox sh -c '$owner' >/dev/null; rl start -a c; rl commit c owned >/dev/null; rl diff c
 	rl run --rm --network none --emulate=full owned sh -c 'stat -c \"%u:%g %n\" /o/f /o/l /bin/ed /srv'"
 both "kept by commit" "layers owned 1; rl rm c >/dev/null"
+# What was removed needs marks, which this store cannot hold.
+both "what was removed is listed where the store cannot hold it" "rl create --name c --network none busybox sh -c 'rm /bin/vi; rm -r /usr; echo 1 >/one' >/dev/null; rl start -a c; rl diff c"
+both "and is not in an export" "rl export c | members | grep -c ."
+like "a commit there is refused, and says what to do" "$(play nested 'rl commit c image 2>&1')" 'cannot hold that .* was removed.*hint: keep the store on'
+play overlay 'rl rm c; printf "FROM busybox\nRUN rm /bin/vi\n" >context/Dockerfile; rl build -q --network none -t marked context >/dev/null; rl save -o marked.tar marked' >/dev/null
+cp "$base/overlay/marked.tar" "$base/u/marked.tar"
+like "nor can an image be unpacked that removes files of its lower layers" "$(play nested 'rl load -i marked.tar 2>&1')" 'whiteout.*hint:.*--root DIR'
 both "and by the layers of RUN" "printf 'FROM owned\nRUN chown 10:10 /o/f /o; chmod 600 /bin/ed\n' >context/Dockerfile; rl build -q --network none -t owned2 context >/dev/null && layers owned2 1"
 done_testing

@@ -195,6 +195,17 @@ int place_set_opaque(struct place *p, struct dir *dir, struct err *e)
 	return 0;
 }
 
+/* An overlay lets nobody make what would be a mark of its own. */
+static int cannot_mark(const char *path, int errnum, struct err *e)
+{
+	int r = err_sys(e, errnum, "make whiteout %s", path);
+	return errnum != EPERM
+		       ? r
+		       : err_hint(e, "the image removes files of its lower layers, and the store's file system cannot "
+				     "hold that (is this a container?): keep the store on another one, a volume or "
+				     "a tmpfs, with --root DIR or RL_ROOT");
+}
+
 static int place_whiteout(struct place *p, struct dir *parent, const char *name, const char *path, struct err *e)
 {
 	if (mknodat(parent->fd, name, S_IFCHR, makedev(0, 0)) == 0) {
@@ -202,7 +213,7 @@ static int place_whiteout(struct place *p, struct dir *parent, const char *name,
 		return 0;
 	}
 	if (errno != EEXIST)
-		return err_sys(e, errno, "make whiteout %s", path);
+		return cannot_mark(path, errno, e);
 	struct stat st;
 	if (fstatat(parent->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(e, errno, "look up %s", path);

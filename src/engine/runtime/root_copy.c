@@ -176,7 +176,10 @@ static int put_whiteout(int out, const char *name, struct err *e)
 {
 	if (mknodat(out, name, S_IFCHR, makedev(0, 0)) == 0)
 		return 0;
-	return err_set(e, EOPNOTSUPP, "the store's file system cannot hold that %s was removed", name);
+	err_set(e, EOPNOTSUPP, "the store's file system cannot hold that %s was removed", name);
+	return err_hint(e,
+			"keep the store on another file system (is this a container? on a volume: rl run -v NAME:DIR), "
+			"and --root DIR; rl export needs no such marks");
 }
 
 static int put_file(int root, const char *name, int out, const struct stat *st, struct err *e)
