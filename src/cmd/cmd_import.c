@@ -34,21 +34,19 @@ static int import_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 	const char *source = args->operands.items[0];
 	if (str_eq(source, "-") && isatty(STDIN_FILENO))
 		return err_set(e, EINVAL, "import: standard input is a terminal; give a file or a pipe");
-	struct image_import_opts import = {
+	const struct image_import_opts import = {
 		.root = ctx->store_root,
 		.source = source,
 		.name = args->operands.count > 1 ? args->operands.items[1] : NULL,
 		.message = o->message,
 		.changes = o->changes,
+		.registry = registry_cli_get(&o->registry, NULL),
 	};
-	int r = registry_cli_get(&o->registry, NULL, &import.registry, e);
-	if (r < 0)
-		return r;
 	struct image_progress_line line;
 	struct image_ui ui;
 	image_progress_begin(&line, o->quiet, &ui);
 	struct image_added added;
-	r = image_import(&import, &ui, &added, e);
+	int r = image_import(&import, &ui, &added, e);
 	image_progress_end(&line);
 	if (r < 0)
 		return r;

@@ -39,9 +39,8 @@ static const struct opt_def inspect_defs[] = {
 static int inspect_remote(const struct cmd_ctx *ctx, const struct inspect_opts *o, const char *name, json_t **ret_doc,
 			  struct err *e)
 {
-	struct image_registry registry;
-	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
-	return r < 0 ? r : image_inspect_remote(ctx->store_root, name, &registry, ret_doc, e);
+	const struct image_registry registry = registry_cli_get(&o->registry, o->creds);
+	return image_inspect_remote(ctx->store_root, name, &registry, ret_doc, e);
 }
 
 /* A container of that name, else an image, as docker looks. */
@@ -58,8 +57,11 @@ static int inspect_one(const struct cmd_ctx *ctx, const struct inspect_opts *o, 
 	if (r == -ENOENT && (any || str_eq(o->type, "image"))) {
 		err_clear(&why);
 		r = image_inspect(ctx->store_root, name, ret_doc, &why);
-		if (r == -ENOENT && any)
+		if (r == -ENOENT && any) {
 			err_set(&why, ENOENT, "there is no container and no image '%s'", name);
+			err_hint(&why,
+				 "rl ps -a and rl images list what is here; docker://NAME is an image of a registry");
+		}
 	}
 	if (r < 0)
 		*e = why;

@@ -140,10 +140,8 @@ static int login_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 {
 	struct login_opts *o = opts;
 	const char *key = args->operands.count ? args->operands.items[0] : hub;
-	struct image_registry registry;
-	int r = registry_cli_get(&o->registry, NULL, &registry, e);
-	if (r < 0)
-		return r;
+	struct image_registry registry = registry_cli_get(&o->registry, NULL);
+	int r;
 	if (!o->user && !o->password) {
 		struct err stored = ERR_INIT;
 		r = login_stored(ctx, o, key, &registry, &stored);
@@ -209,7 +207,8 @@ static int logout_run(const struct cmd_ctx *ctx, void *opts, const struct opt_ar
 		return err_set(e, EINVAL, "logout: --all and '%s': give one of them", args->operands.items[0]);
 	const char *key = o->all ? NULL : args->operands.count ? args->operands.items[0] : hub;
 	int r = image_logout(ctx->store_root, key, &registry, e);
-	if (r < 0)
+	/* There was nothing: that has been said. */
+	if (r <= 0)
 		return r;
 	autostr struct str out = STR_INIT;
 	str_addf(&out, "Removed login credentials for %s\n", key ? key : "all registries");

@@ -128,15 +128,12 @@ static int add_image(const struct cmd_ctx *ctx, const struct manifest_opts *o, c
 		     struct str *out, struct err *e)
 {
 	const struct manifest_entry entry = entry_of(o);
-	struct image_registry registry;
+	const struct image_registry registry = registry_cli_get(&o->registry, o->creds);
 	struct image_progress_line line;
 	struct image_ui ui;
 	char digest[STORE_DIGEST_SIZE];
-	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
-	if (r < 0)
-		return r;
 	image_progress_begin(&line, o->quiet, &ui);
-	r = manifest_add(ctx->store_root, list, image, &entry, &registry, &ui, digest, e);
+	int r = manifest_add(ctx->store_root, list, image, &entry, &registry, &ui, digest, e);
 	image_progress_end(&line);
 	if (r >= 0 && out)
 		str_addf(out, "%s\n", digest);
@@ -176,12 +173,10 @@ static int annotate_run(const struct cmd_ctx *ctx, void *opts, const struct opt_
 static int inspect_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	const struct manifest_opts *o = opts;
-	struct image_registry registry;
+	const struct image_registry registry = registry_cli_get(&o->registry, o->creds);
 	autojson json_t *doc = NULL;
 	autostr struct str out = STR_INIT;
-	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
-	if (r >= 0)
-		r = manifest_inspect(ctx->store_root, args->operands.items[0], &registry, &doc, e);
+	int r = manifest_inspect(ctx->store_root, args->operands.items[0], &registry, &doc, e);
 	if (r < 0)
 		return r;
 	json_print(doc, true, &out);
@@ -193,18 +188,15 @@ static int push_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 {
 	const struct manifest_opts *o = opts;
 	const char *list = args->operands.items[0];
-	struct image_registry registry;
+	const struct image_registry registry = registry_cli_get(&o->registry, o->creds);
 	struct image_progress_line line;
 	struct image_ui ui;
 	char digest[STORE_DIGEST_SIZE];
 	if (o->format && !str_eq(o->format, "oci") && !str_eq(o->format, "v2s2"))
 		return err_set(e, EINVAL, "--format: '%s' is neither oci nor v2s2", o->format);
-	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
-	if (r < 0)
-		return r;
 	image_progress_begin(&line, o->quiet, &ui);
-	r = manifest_push(ctx->store_root, list, args->operands.count > 1 ? args->operands.items[1] : NULL,
-			  o->format && str_eq(o->format, "v2s2"), &registry, &ui, digest, e);
+	int r = manifest_push(ctx->store_root, list, args->operands.count > 1 ? args->operands.items[1] : NULL,
+			      o->format && str_eq(o->format, "v2s2"), &registry, &ui, digest, e);
 	image_progress_end(&line);
 	if (r >= 0 && o->digestfile)
 		r = io_write_file(AT_FDCWD, o->digestfile, digest, strlen(digest), 0666, e);

@@ -75,14 +75,13 @@ static int pull_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		.root = ctx->store_root,
 		.policy = PULL_ALWAYS,
 		.all_tags = o->all_tags,
+		.registry = registry_cli_get(&o->registry, o->creds),
 	};
 	autofree char *platform = NULL;
 	int r = join_platform(o, &platform, e);
 	p.platform = platform;
 	if (r >= 0 && o->policy)
 		r = parse_policy(o->policy, &p.policy, e);
-	if (r >= 0)
-		r = registry_cli_get(&o->registry, o->creds, &p.registry, e);
 	autostr struct str out = STR_INIT;
 	for (size_t i = 0; i < args->operands.count && r >= 0; i++) {
 		struct image_progress_line line;

@@ -111,15 +111,16 @@ static int push_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 		.compression = o->compression,
 		.level = RL_MIN(o->level, 1000U),
 		.force = o->force,
+		.registry = registry_cli_get(&o->registry, o->creds),
 	};
 	autostrv struct strv from = STRV_INIT;
 	autostrv struct strv dest = STRV_INIT;
 	autostr struct str out = STR_INIT;
 	autostr struct str digests = STR_INIT;
-	int r = registry_cli_get(&o->registry, o->creds, &p.registry, e);
-	if (r >= 0 && o->all)
+	int r = 0;
+	if (o->all)
 		r = list_tags(ctx->store_root, args->operands.items[0], to, &from, &dest, e);
-	else if (r >= 0)
+	else
 		strv_add(&from, args->operands.items[0]);
 	for (size_t i = 0; i < from.count && r >= 0; i++) {
 		p.name = from.items[i];

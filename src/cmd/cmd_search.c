@@ -39,16 +39,14 @@ static const struct out_column columns[] = {{"Name", "NAME", false}, {"Tag", "TA
 static int search_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	const struct search_opts *o = opts;
-	struct image_registry registry;
+	const struct image_registry registry = registry_cli_get(&o->registry, o->creds);
 	autofree char *name = NULL;
 	autostrv struct strv tags = STRV_INIT;
 	if (!o->list_tags) {
 		err_set(e, EOPNOTSUPP, "search: registries cannot be searched by words");
 		return err_hint(e, "rl search --list-tags REPOSITORY lists the tags of a repository");
 	}
-	int r = registry_cli_get(&o->registry, o->creds, &registry, e);
-	if (r >= 0)
-		r = image_remote_tags(ctx->store_root, args->operands.items[0], &registry, &name, &tags, e);
+	int r = image_remote_tags(ctx->store_root, args->operands.items[0], &registry, &name, &tags, e);
 	if (r < 0)
 		return r;
 	autojson json_t *rows = json_array();

@@ -67,11 +67,9 @@ static int check_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	struct image_ui ui;
 	json_t *report = NULL;
 	(void)args;
-	int broken = registry_cli_get(&o->registry, NULL, &c.registry, e);
-	if (broken < 0)
-		return broken;
+	c.registry = registry_cli_get(&o->registry, NULL);
 	image_progress_begin(&line, o->json || !isatty(STDERR_FILENO), &ui);
-	broken = system_check(&c, &ui, &report, e);
+	int broken = system_check(&c, &ui, &report, e);
 	image_progress_end(&line);
 	autojson json_t *owned = report;
 	if (broken < 0)

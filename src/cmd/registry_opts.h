@@ -11,7 +11,8 @@
 #include "rl/svc/image.h"
 
 struct registry_cli {
-	char *authfile, *cert_dir, *tls_verify;
+	char *authfile, *cert_dir;
+	char *tls_verify; /* a boolean: "true", "false", or NULL: as registries.conf says */
 	unsigned retries;
 };
 
@@ -29,13 +30,13 @@ struct registry_cli {
 		{"tls-verify",                                                                                         \
 		 NULL,                                                                                                 \
 		 0,                                                                                                    \
-		 "BOOL",                                                                                               \
+		 NULL,                                                                                                 \
 		 OPT_GENERIC(opt_set_string, type, registry.tls_verify),                                               \
 		 OPT_ONCE,                                                                                             \
 		 "Registry",                                                                                           \
-		 "false: accept any certificate, and http",                                                            \
-		 COMPLETE_CHOICES,                                                                                     \
-		 "true false"},                                                                                        \
+		 "=false: accept any certificate, and http",                                                           \
+		 0,                                                                                                    \
+		 NULL},                                                                                                \
 	{                                                                                                              \
 		"retry", NULL, 0, "N", OPT_GENERIC(opt_set_uint, type, registry.retries), OPT_ONCE, "Registry",        \
 			"attempts after a failure of the network (default 3)", 0, NULL                                 \
@@ -55,8 +56,7 @@ struct registry_cli {
 		SERVER_OPT_ROWS(type)
 
 /* What they say, borrowed; creds NULL or as --creds. */
-int registry_cli_get(const struct registry_cli *c, const char *creds, struct image_registry *ret,
-		     struct err *e) RL_CHECK;
+struct image_registry registry_cli_get(const struct registry_cli *c, const char *creds);
 void registry_cli_free(struct registry_cli *c);
 
 #endif

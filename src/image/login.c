@@ -60,7 +60,9 @@ int logout_verb(struct image_ctx *c, struct err *e)
 	if (r < 0)
 		return r;
 	r = registry_logout(reg, *key ? key : NULL, e);
-	if (r == 0 && *key)
+	if (r > 0 || !*key)
+		image_tell_text(c, "removed");
+	else if (r == 0)
 		image_note(c, "there were no credentials for %s", key);
 	registry_close(reg);
 	return r < 0 ? err_ctx(e, "logout %s", key) : 0;

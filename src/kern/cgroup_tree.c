@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cgroup_int.h"
@@ -18,7 +19,11 @@
 #include "rl/base/mem.h"
 #include "rl/base/path.h"
 
-enum { TREE_MOUNTINFO_MAX = 16 << 20, DEPTH_MAX = 64, REMOVE_TRIES = 1000 };
+enum { TREE_MOUNTINFO_MAX = 16 << 20, DEPTH_MAX = 64, REMOVE_TRIES = 1000, MAKE_TRIES = 100 };
+
+/* A directory that was made here. The mark is in the directory, and not in a record of the container that made it, because
+ * it goes with the last one below it, which may be another. */
+static const char made_mark[] = "user.rl.made";
 
 /* Words of a v1 mount's options that are no controllers. */
 static bool is_controller(const char *word)
@@ -102,6 +107,16 @@ static void enable_all(const char *dir)
 	}
 }
 
+static int make_one(const char *dir, struct strv *made, struct err *e)
+{
+	if (mkdir(dir, 0755) < 0)
+		return errno == EEXIST ? 0 : err_sys(e, errno, "make cgroup %s", dir);
+	strv_add(made, dir);
+	/* Linux before 5.7 has no place for it: parents stay there. */
+	(void)!setxattr(dir, made_mark, "1", 1, 0);
+	return 0;
+}
+
 /* mkdir -p. `made`: directories made here, outermost first. Only what lies in a cgroup file system has cgroup.procs: above
  * it nothing is made or changed. */
 static int make_path(const char *controller, const char *path, struct strv *made, struct err *e)
@@ -114,16 +129,15 @@ static int make_path(const char *controller, const char *path, struct strv *made
 			continue;
 		if (!*controller)
 			enable_all(parent);
-		if (mkdir(child, 0755) == 0)
-			strv_add(made, child);
-		else if (errno != EEXIST)
-			return err_sys(e, errno, "make cgroup %s", child);
+		int r = make_one(child, made, e);
+		if (r < 0)
+			return r;
 		if (str_eq(controller, "cpuset")) {
 			inherit(parent, child, "cpuset.cpus");
 			inherit(parent, child, "cpuset.mems");
 		}
 	}
-	return 0;
+	return faccessat(AT_FDCWD, path, F_OK, 0) < 0 ? err_sys(e, errno, "make cgroup %s", path) : 0;
 }
 
 int cgroup_tree_plan(const struct strv *mounts, const char *path, struct strv *ret_dirs, struct err *e)
@@ -143,7 +157,14 @@ int cgroup_tree_make(const struct strv *dirs, struct err *e)
 	for (size_t i = 0; i < dirs->count && r == 0; i++) {
 		const char *colon = strchr(dirs->items[i], ':');
 		autofree char *controller = xstrndup(dirs->items[i], (size_t)(colon - dirs->items[i]));
-		r = make_path(controller, colon + 1, &made, e);
+		struct err why = ERR_INIT;
+		/* A parent may go meanwhile with the last of somebody else's containers. */
+		for (int try = 0; try == 0 || (r == -ENOENT && try < MAKE_TRIES); try++) {
+			err_clear(&why);
+			r = make_path(controller, colon + 1, &made, &why);
+		}
+		if (r < 0 && e)
+			*e = why;
 	}
 	for (size_t i = made.count; r < 0 && i > 0; i--)
 		rmdir(made.items[i - 1]);
@@ -222,6 +243,17 @@ static int remove_one(void *arg, const char *dir)
 	return -errno;
 }
 
+/* Those above, as far as they were made here and nobody else has anything in them. */
+static void remove_made_parents(const char *dir)
+{
+	autofree char *path = xstrdup(dir);
+	for (char *slash; (slash = strrchr(path, '/')) && slash != path;) {
+		*slash = '\0';
+		if ((getxattr(path, made_mark, NULL, 0) < 0 || rmdir(path) < 0) && errno != ENOENT)
+			return;
+	}
+}
+
 int cgroup_tree_remove(const struct strv *dirs, struct err *e)
 {
 	const struct walk w = {.fn = remove_one};
@@ -229,7 +261,9 @@ int cgroup_tree_remove(const struct strv *dirs, struct err *e)
 	for (size_t i = 0; i < dirs->count; i++) {
 		const char *dir = strchr(dirs->items[i], ':') + 1;
 		int r = walk(dir, 0, &w);
-		if (r < 0 && failed == 0)
+		if (r == 0)
+			remove_made_parents(dir);
+		else if (failed == 0)
 			failed = err_sys(e, -r, "remove cgroup %s", dir);
 	}
 	return failed;

@@ -143,12 +143,13 @@ int image_login(const char *root, const char *key, const struct image_registry *
 int image_logout(const char *root, const char *key, const struct image_registry *registry, struct err *e)
 {
 	autostrv struct strv verb = STRV_INIT;
-	autostr struct str nothing = STR_INIT;
+	autostr struct str removed = STR_INIT;
 	strv_add(&verb, "logout");
 	image_add_registry(&verb, registry);
 	strv_add(&verb, "--");
 	strv_add(&verb, key ? key : "");
-	return ask(root, &verb, NULL, NULL, &nothing, e);
+	int r = ask(root, &verb, NULL, NULL, &removed, e);
+	return r < 0 ? r : removed.len > 0;
 }
 
 static int inspect(const char *root, const char *name, const struct image_registry *registry, bool raw,

@@ -396,6 +396,16 @@ int manifest_remove(const char *root, const char *name, const char *which, struc
 
 /* ---- out of the store ---- */
 
+static bool names_registry(const char *name)
+{
+	struct imgref ref;
+	if (imgref_parse(name, &ref, NULL) < 0)
+		return false;
+	bool is_named = !ref.short_name;
+	imgref_free(&ref);
+	return is_named;
+}
+
 int manifest_inspect(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,
 		     struct err *e)
 {
@@ -403,9 +413,17 @@ int manifest_inspect(const char *root, const char *name, const struct image_regi
 	const char *remote = str_after(name, "docker://");
 	if (remote)
 		return image_raw_remote(root, remote, registry, ret_doc, e);
-	int r = open_existing(root, name, &l, e);
+	int r = list_open(root, name, false, &l, e);
 	if (r < 0)
 		return r;
+	if (!l.doc) {
+		list_close(&l);
+		/* As docker and podman do; but nobody is asked who was not named. */
+		if (names_registry(name))
+			return image_raw_remote(root, name, registry, ret_doc, e);
+		err_set(e, ENOENT, "there is no index called %s", name);
+		return err_hint(e, "rl manifest inspect docker://%s asks the registry", name);
+	}
 	*ret_doc = json_incref(l.doc);
 	list_close(&l);
 	return 0;

@@ -20,15 +20,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "oci_int.h"
@@ -36,7 +32,6 @@
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
-#include "rl/base/path.h"
 #include "rl/base/sync.h"
 #include "rl/kern/cgroup.h"
 #include "rl/kern/cgroup_tree.h"
@@ -54,76 +49,6 @@ struct create {
 	bool has_container; /* the directory is ours */
 	bool meets;
 };
-
-/* ---- reading the bundle ---- */
-
-static int read_bundle(struct create *x, struct str *text, struct err *e)
-{
-	autofree char *bundle = realpath(x->o->bundle ? x->o->bundle : ".", NULL);
-	if (!bundle)
-		return err_sys(e, errno, "bundle %s", x->o->bundle ? x->o->bundle : ".");
-	autofd int dir = open(bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_sys(e, errno, "bundle %s", bundle);
-	/* Never a fifo or a device that would hold us. */
-	struct stat st;
-	if (fstatat(dir, OCI_CONFIG_FILE, &st, 0) < 0)
-		return err_sys(e, errno, "%s/%s", bundle, OCI_CONFIG_FILE);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, EINVAL, "%s/%s is no regular file", bundle, OCI_CONFIG_FILE);
-	int r = io_read_file(dir, OCI_CONFIG_FILE, OCI_CONFIG_MAX, text, e);
-	if (r == 0)
-		r = oci_config_parse(text->buf, text->len, &x->config, e);
-	if (r < 0)
-		return err_ctx(e, "bundle %s", bundle);
-	if (!x->config.root.given)
-		return err_set(e, EINVAL, "config.json: root is missing");
-	const char *root = x->config.root.path;
-	autofree char *joined = *root == '/' ? xstrdup(root) : path_join(bundle, root);
-	x->c.rec.rootfs = realpath(joined, NULL);
-	if (!x->c.rec.rootfs)
-		return err_sys(e, errno, "root.path %s", joined);
-	/* What is mounted over everything must not be what everything else hangs from. */
-	static const char *const never[] = {"/", "/proc", "/sys", "/dev"};
-	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		if (str_eq(x->c.rec.rootfs, never[i]))
-			return err_set(e, EINVAL, "root.path %s is %s of the host", root, never[i]);
-	if (stat(x->c.rec.rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
-		return err_set(e, ENOTDIR, "root.path %s is not a directory", joined);
-	x->c.rec.bundle = take_ptr(&bundle);
-	return 0;
-}
-
-static char *now_text(void)
-{
-	struct timespec ts;
-	struct tm tm;
-	char text[40];
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return xasprintf("%s.%09ldZ", text, ts.tv_nsec);
-}
-
-static char *owner_text(void)
-{
-	/* Not getpwuid: it would load the name service's modules. */
-	const char *user = getenv("USER");
-	return xstrdup(geteuid() == 0 ? "root" : user ? user : "");
-}
-
-static void fill_record(struct create *x)
-{
-	struct oci_record *r = &x->c.rec;
-	char boot[37];
-	r->id = xstrdup(x->o->id);
-	r->oci_version = xstrdup(x->config.oci_version);
-	r->owner = owner_text();
-	r->created = now_text();
-	r->rootless = oci_is_rootless(x->rt);
-	r->boot_id = proc_boot_id(boot, NULL) == 0 ? xstrdup(boot) : NULL;
-	r->annotations = json_incref(x->config.annotations);
-}
 
 /* What exec has to enter. */
 static void note_namespaces(struct create *x)
@@ -344,7 +269,7 @@ static int make_directory(struct create *x, const struct str *text, struct err *
 /* The record names them before they are there. */
 static int make_cgroups(struct create *x, struct err *e)
 {
-	fill_record(x);
+	oci_record_begin(&x->c.rec, x->rt, x->o->id, &x->config);
 	int r = oci_cgroup_plan(x->rt, &x->config, &x->c.rec, e);
 	if (r == 0 && x->c.rec.cgroups.count)
 		r = oci_container_save(&x->c, e);
@@ -356,7 +281,7 @@ static int create(struct create *x, struct err *e)
 	autostr struct str text = STR_INIT;
 	int r = oci_check_id(x->o->id, e);
 	if (r == 0)
-		r = read_bundle(x, &text, e);
+		r = oci_bundle_read(x->o->bundle, &text, &x->config, &x->c.rec, e);
 	const struct oci_context ctx = {
 		.config = &x->config,
 		.bundle = x->c.rec.bundle,

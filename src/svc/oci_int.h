@@ -80,6 +80,15 @@ int oci_container_config(const struct oci_container *c, struct oci_config *ret_c
 /* The specification's state document. */
 json_t *oci_record_state(const struct oci_record *r, enum oci_status status);
 
+/* ---- oci_bundle.c ---- */
+
+/* The bundle (NULL: where we are), its config.json as text and parsed, and its root: fills rec->bundle and rec->rootfs. */
+int oci_bundle_read(const char *path, struct str *text, struct oci_config *config, struct oci_record *rec,
+		    struct err *e) RL_CHECK;
+/* What is known of a container before anything of it is made. */
+void oci_record_begin(struct oci_record *rec, const struct oci_runtime *rt, const char *id,
+		      const struct oci_config *config);
+
 /* ---- oci_spec.c ---- */
 
 /* Everything that a start needs and rtspec has no room for. */

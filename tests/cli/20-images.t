@@ -39,6 +39,8 @@ head -c 300000 root.tar.gz >short.tar.gz
 must_fail "a truncated archive is refused" rl import short.tar.gz x
 head -c 100000 /dev/urandom >noise
 must_fail "noise is refused" rl import noise x
+printf '\3757zXZ\0 and more' >other.xz
+must_fail "another compression is refused with the way around it" --stderr 'xz -dc FILE . rl import' rl import other.xz x
 : >empty
 must_fail "an empty file is refused" rl import empty x
 not_ok "what was refused has no name" rl image exists x

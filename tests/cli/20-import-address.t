@@ -111,9 +111,9 @@ S=https://127.0.0.1:$PORT
 must_fail "a certificate nobody vouches for is refused" --status 125 --stderr 'certificate.*' rl import "$S/root.tar.gz" x
 ok "unless that is said to be right" rl import --tls-verify=false "$S/root.tar.gz" web/tls
 mkdir certs && cp tls.crt certs/ca.crt
-ok "or --cert-dir has the authority" rl import --cert-dir certs "$S/root.tar.gz" web/tls
+ok "or --cert-dir has the authority" rl import --cert-dir certs --tls-verify "$S/root.tar.gz" web/tls
 must_fail "https does not lead to http" --status 125 --stderr 'redirect to http' rl import --cert-dir certs "$S/plain" x
 must_fail "https spoken to a server of http is said to be that" --status 125 --stderr 'http://' rl import "https://127.0.0.1:$P/root.tar" x
-must_fail "an option value that is none" --status 125 --stderr 'neither true nor false' rl import --tls-verify=maybe "$S/root.tar.gz" x
+must_fail "an option value that is none" --status 125 --stderr 'true or false is expected' rl import --tls-verify=maybe "$S/root.tar.gz" x
 
 done_testing

@@ -123,6 +123,7 @@ must_fail "inspect of something missing fails" --status 125 --stderr 'nosuch' rl
 like "and still prints what was found" "$(rl inspect -f '{{.Id}}' busybox nosuch 2>/dev/null)" '^sha256:'
 must_fail "a full disk is noticed" --status 125 --stderr 'standard output.*No space' bash -c 'rl images >/dev/full'
 like "info knows where the store is" "$(rl images >/dev/null; rl tag busybox t:1; rl info -f '{{.DockerRootDir}}')" "^$RL_ROOT$"
+must_fail "inspect of nothing says where to look" --status 125 --stderr 'docker://NAME' rl inspect nosuch
 must_fail "image prune does not ask without a terminal" --status 125 --stderr '-f removes' rl image prune </dev/null
 ok "image exists" rl image exists busybox
 status_is "image exists says no by its status" 1 rl image exists nosuch

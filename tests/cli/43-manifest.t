@@ -47,6 +47,10 @@ is "skopeo sees both platforms" "$(skopeo inspect --raw --tls-verify=false "dock
 ok "skopeo copies all of it" skopeo copy -q --all --insecure-policy --src-tls-verify=false "docker://$R/multi:1" dir:all
 ok "every layer is compressed there" sh -c '! grep -l "layer.v1.tar\"" all/*manifest*.json'
 ok "rl reads what the registry has" rl manifest inspect --tls-verify=false "docker://$R/multi:1"
+is "also without the transport, where the name has a registry" "$(rl manifest inspect --tls-verify=false "$R/multi:1")" \
+	"$(rl manifest inspect --tls-verify=false "docker://$R/multi:1")"
+must_fail "what the registry has not either" --status 125 --stderr '404 not found' rl manifest inspect --tls-verify=false "$R/nosuch:1"
+must_fail "a name without a registry is looked for here only" --status 125 --stderr 'docker://nosuch:1 asks the registry' rl manifest inspect nosuch:1
 export RL_ROOT=$T/puller
 ok "it is pulled" rl pull -q --tls-verify=false "$R/multi:1"
 output_is "and the image for this machine runs" here rl run --rm --network none --pull never "$R/multi:1" /tinit args here

@@ -25,6 +25,31 @@ oci_config b "$(oci_args sh -c 'grep -h . /proc/self/cgroup | sed "s/.*://" | so
 output_is "an absolute cgroupsPath is below the hierarchy's root" /rl-test-oci/a oci run -b b rlt
 oci_config b "$(oci_args sh -c 'sed "s/.*://" /proc/self/cgroup | sort -u')" 'l["cgroupsPath"] = "/rl-test-oci/a"'
 output_is "with a cgroup namespace it is the root of what is seen" / oci run -b b rlt
+# Parents: made for the first one below them, and gone with the last.
+at() { oci_config b "$(oci_args sleep 1000)" "l['cgroupsPath'] = '/rl-test-oci/$1'" && oci run -d -b b "$2" </dev/null >/dev/null 2>&1; }
+is "parents that were made for it went with it" "$(cgroups rl-test-oci)" 0
+mkdir "/sys/fs/cgroup/$(v1 && echo pids)/rl-test-oci"
+at p/q/a one && at p/q/b two && at p/c three
+oci delete -f one
+ok "parents others are below stay" test "$(cgroups rl-test-oci/p/q)" -ge 2
+oci delete -f two
+is "and go with the last, whoever it was made for" "$(cgroups rl-test-oci/p/q)" 0
+ok "as far as they are empty" test "$(cgroups rl-test-oci/p)" -ge 2
+oci delete -f three
+is "all the way up" "$(cgroups rl-test-oci/p)" 0
+is "one that was there before stays" "$(cgroups rl-test-oci)" 1
+rmdir /sys/fs/cgroup/*/rl-test-oci /sys/fs/cgroup/rl-test-oci 2>/dev/null
+at p/q/a one
+sleep 1000 &
+echo $! | tee /sys/fs/cgroup/*/rl-test-oci/p/cgroup.procs /sys/fs/cgroup/rl-test-oci/p/cgroup.procs >/dev/null 2>&1
+ok "delete works with somebody else's process in a parent" oci delete -f one
+ok "which then stays" test "$(cgroups rl-test-oci/p)" -ge 1
+kill $! && wait $! 2>/dev/null
+rmdir /sys/fs/cgroup/*/rl-test-oci/p /sys/fs/cgroup/*/rl-test-oci /sys/fs/cgroup/rl-test-oci/p /sys/fs/cgroup/rl-test-oci 2>/dev/null
+lives() { for _ in 1 2 3 4; do oci_life=$(oci create -b "b$1" "near-$1" </dev/null 2>&1 && oci delete -f "near-$1" 2>&1) || echo "$oci_life"; done; }
+for i in 1 2 3; do mkdir "b$i" && oci_config "b$i" "$(oci_args true)" "l['cgroupsPath'] = '/rl-test-oci/near/$i'" 'c["root"]["path"] = "../b/rootfs"'; done
+is "three that come and go below one parent do not take it from each other" "$(for i in 1 2 3; do lives $i & done; wait)" ""
+is "and leave nothing" "$(cgroups rl-test-oci)" 0
 refused "a .. in it" 'has a \.\.' 'l["cgroupsPath"] = "/a/../../b-rlt"'
 refused "systemd's form needs --systemd-cgroup" 'is a systemd path' 'l["cgroupsPath"] = "a.slice:b:rlt"'
 

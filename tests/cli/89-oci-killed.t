@@ -4,4 +4,6 @@
 # deadline: 240
 . "${RL_TEST_HELPERS:-$(dirname "$0")/../helpers}/tap.sh"
 . "$HELPERS/oci-killed.sh"
+kill_verbs
+many_at_once
 done_testing

@@ -42,7 +42,8 @@ int cgroup_tree_get(const char *dir, const char *file, struct str *out) RL_CHECK
 /* Processes in the cgroup and in those below it. */
 int cgroup_tree_pids(const struct strv *dirs, struct strv *ret_pids, struct err *e) RL_CHECK;
 
-/* Remove with what was made inside of it (by an init system in the container). Must be empty of processes. */
+/* Remove with what was made inside of it (by an init system in the container), and with parents that cgroup_tree_make has
+ * made and nobody uses any more. Must be empty of processes. */
 int cgroup_tree_remove(const struct strv *dirs, struct err *e) RL_CHECK;
 
 #endif

@@ -145,7 +145,7 @@ int image_push(const struct image_push_opts *o, const struct image_ui *ui, struc
  * where; without creds those stored are verified, the text is the user's name (-ENOENT there are none). */
 int image_login(const char *root, const char *key, const struct image_registry *registry, struct str *ret_text,
 		struct err *e) RL_CHECK;
-/* key NULL: forget all. */
+/* key NULL: forget all. 1: there were some; 0: there were none, which has been said. */
 int image_logout(const char *root, const char *key, const struct image_registry *registry, struct err *e) RL_CHECK;
 /* What a registry says of an image, verified, as `skopeo inspect` does (an object). Nothing is stored. */
 int image_inspect_remote(const char *root, const char *name, const struct image_registry *registry, json_t **ret_doc,

@@ -154,7 +154,9 @@ static int detect(struct source *s, struct err *e)
 	const char *refused = refused_compression(s->in, s->in_len);
 	if (refused) {
 		err_set(e, EOPNOTSUPP, "the archive is compressed with %s, which is not supported", refused);
-		return err_hint(e, "compress it with gzip or zstd, or not at all");
+		/* A zip is no compressed tar. */
+		return str_eq(refused, "zip") ? -EOPNOTSUPP
+					      : err_hint(e, "%s -dc FILE | rl import - NAME (or | rl load)", refused);
 	}
 	if (s->in_len >= 2 && s->in[0] == 0x1f && s->in[1] == 0x8b)
 		return 0;
