@@ -89,6 +89,18 @@ int io_read_rest(int fd, size_t max, const char *what, struct str *out, struct e
 	}
 }
 
+/* As long as the file was when it was opened: its end is not asked for. Less is there in /sys. */
+static int read_sized(int fd, size_t size, const char *what, struct str *out, struct err *e)
+{
+	str_reserve(out, size + 1);
+	ssize_t n = io_read_full(fd, out->buf + out->len, size, e);
+	if (n < 0)
+		return err_ctx(e, "%s", what), (int)n;
+	out->len += (size_t)n;
+	out->buf[out->len] = '\0';
+	return 0;
+}
+
 int io_read_file(int dirfd, const char *path, size_t max, struct str *out, struct err *e)
 {
 	/* O_NONBLOCK: a fifo in a place we read configuration from must not hang us. */
@@ -102,9 +114,9 @@ int io_read_file(int dirfd, const char *path, size_t max, struct str *out, struc
 		return err_sys(e, EISDIR, "read %s", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, EINVAL, "%s is not a regular file", path);
-	if (st.st_size > 0 && (size_t)st.st_size <= max)
-		str_reserve(out, (size_t)st.st_size + 1);
-	return io_read_rest(fd, max, path, out, e);
+	if (st.st_size <= 0 || (size_t)st.st_size > max)
+		return io_read_rest(fd, max, path, out, e);
+	return read_sized(fd, (size_t)st.st_size, path, out, e);
 }
 
 int io_write_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode, struct err *e)

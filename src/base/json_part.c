@@ -61,11 +61,16 @@ static bool skip_string(struct cursor *c, const char **ret_text, size_t *ret_len
 
 static bool skip_value(struct cursor *c, unsigned depth);
 
+static bool is_word_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'E';
+}
+
 /* Numbers, true, false, null: anything else that consists of such characters is jansson's to refuse, if it is kept. */
 static bool skip_word(struct cursor *c)
 {
 	const char *start = c->p;
-	while (c->p < c->end && *c->p && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", *c->p))
+	while (c->p < c->end && is_word_character(*c->p))
 		c->p++;
 	return c->p > start || fail(c, "a value is missing");
 }

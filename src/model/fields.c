@@ -16,6 +16,8 @@
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 
+enum { FEW = 8 };
+
 json_t *field_exact_string(const char *text)
 {
 	json_t *v = json_string(text);
@@ -203,11 +205,35 @@ static int read_field(const struct field *f, const json_t *v, char *at, struct e
 	return 0;
 }
 
+/* Into every field of that name. */
+static int read_member(const struct field *fields, size_t n, const char *key, const json_t *v, void *obj, struct err *e)
+{
+	for (size_t i = 0; i < n && !json_is_null(v); i++) {
+		if (fields[i].name[0] != key[0] || !str_eq(fields[i].name, key))
+			continue;
+		int r = read_field(&fields[i], v, (char *)obj + fields[i].offset, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int fields_from_json(const struct field *fields, size_t n, const json_t *doc, void *obj, struct err *e)
 {
 	if (!json_is_object(doc))
 		return err_set(e, EBADMSG, "not an object");
-	for (size_t i = 0; i < n; i++) {
+	/* Of the hundred options a list asks for five: they are looked for in the table then, not the table in them. */
+	bool few = json_object_size(doc) < n / FEW;
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)(uintptr_t)doc, key, value) {
+		if (!few)
+			break;
+		int r = read_member(fields, n, key, value, obj, e);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < n && !few; i++) {
 		const json_t *v = json_object_get(doc, fields[i].name);
 		if (!v || json_is_null(v))
 			continue;

@@ -589,14 +589,13 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	if (r == 0)
 		r = start(m, &e);
 	if (r == 0)
-		container_rec_reserve(&c->rec);
-	if (r == 0)
 		r = container_write_id_files(c, is_new, &e);
 	if (r < 0)
 		give_up(m, &e);
 	int pid = (int)c->run.pid;
 	monitor_send(m, ATTACH_STARTER, ATTACH_STARTED, &pid, sizeof(pid));
 	let_go_of_starter(m);
+	container_rec_reserve(&c->rec);
 	after_start(m);
 	container_sweep(&c->store);
 	mem_drop_tables();

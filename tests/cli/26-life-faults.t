@@ -52,7 +52,7 @@ faults() {
 	rl run -dit $N --name t busybox sh -c "$flood" >/dev/null
 	unread 0123 stop rl attach t
 	ok "$how: while an attached client is stopped ps answers" timeout 20 rl ps
-	ok "$how: logs too" sh -c 'timeout 20 rl logs -n 1 t | grep -q 0123'
+	ok "$how: logs too" sh -c 'timeout 20 rl logs -n 5 t | grep -q 0123'
 	ok "$how: exec too" timeout 20 rl exec t true
 	ok "$how: another container is none the wiser" timeout 20 rl run --rm $N busybox true
 	ok "$how: and stop ends it" timeout 30 rl stop -t 1 t
