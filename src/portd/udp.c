@@ -170,7 +170,8 @@ static const struct port *victim(const struct port *p)
 		if (q->p.proto == NET_PORT_UDP && q->files > most->files)
 			most = q;
 	}
-	return p->files >= FLOWS_MAX / RL_MAX(count, (size_t)1) ? p : most;
+	size_t part = RL_MAX(FLOWS_MAX / RL_MAX(count, (size_t)1), (size_t)1);
+	return p->files >= part ? p : most;
 }
 
 static bool make_room(struct port *p)
