@@ -85,11 +85,13 @@ static void one_fills(const char *root, const struct store *s)
 	struct err e = ERR_INIT;
 	struct volume_lease a = VOLUME_LEASE_NONE;
 	static const struct strv no_layers = STRV_INIT;
+	struct idmap map;
 	tap_ok(volume_ensure(s, "fresh", VOLUME_FILL, &a, &e) == 0 && a.fillfd >= 0, "one that is to be filled");
 	autofree char *record = xasprintf("%s/volumes/fresh/volume.json", root);
 	autofd int other = open(record, O_RDONLY | O_CLOEXEC);
 	tap_is_int(io_try_lock(other, true, &e), 0, "lets nobody else begin to fill it");
-	tap_is_int(volume_fill(s, &a, NULL, &no_layers, "/nothing", &e), 0, "no layers, no content");
+	tap_ok(idmap_detect(false, &map, &e) == 0, "there are ids");
+	tap_is_int(volume_fill(s, &a, &map, &no_layers, "/nothing", &e), 0, "no layers, no content");
 	tap_is_int(io_try_lock(other, true, &e), 1, "after that others may");
 	volume_release(&a);
 }
