@@ -89,6 +89,9 @@ static int set_pull(const struct opt_def *def, void *target, const char *value, 
 #define RESULT		       "Result"
 #define STEPS		       "Every RUN"
 
+/* podman's. What a build fetches is reached as rl login, certs.d and registries.conf say. */
+#define PULL_FIRST "'rl pull' has it: bring the base image first"
+
 static const struct opt_def build_defs[] = {
 	{"file", NULL, 'f', "FILE", MEMBER(opt_set_string, file), OPT_COMMON, WHAT,
 	 "the Dockerfile; '-' is standard input", COMPLETE_FILE, NULL},
@@ -179,6 +182,10 @@ static const struct opt_def build_defs[] = {
 	 NULL},
 	{"metadata-file", NULL, 0, "FILE", MEMBER(opt_set_string, metadata_file), 0, RESULT,
 	 "write ids and names as JSON", COMPLETE_FILE, NULL},
+	{.name = "authfile", .flags = OPT_REFUSED, .help = PULL_FIRST},
+	{.name = "cert-dir", .flags = OPT_REFUSED, .help = PULL_FIRST},
+	{.name = "creds", .flags = OPT_REFUSED, .help = PULL_FIRST},
+	{.name = "tls-verify", .flags = OPT_REFUSED, .help = PULL_FIRST},
 	OPT_END,
 };
 

@@ -15,7 +15,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls
 	-addext 'subjectAltName=IP:127.0.0.1' 2>/dev/null
 cat >server.py <<'END_OF_SERVER'
 """PORT [CERT KEY]: the files of www; /break/FILE gives half of it the first time, /half/FILE always, /moved/FILE redirects,
-/away and /plain lead elsewhere, /loop to itself, /private wants a password. Each request is a line of PORT.log: path, Range."""
+/away and /plain lead elsewhere, /loop to itself, /slow never ends, /private wants a password. Each request is a line of PORT.log: path, Range."""
 import http.server, os, ssl, sys, threading
 port = int(sys.argv[1])
 log, broken = open(f"{port}.log", "a", 1), set()
@@ -44,6 +44,9 @@ class H(http.server.SimpleHTTPRequestHandler):
         elif path[0] == "moved": self.redirect("/" + path[1])
         elif path[0] == "away": self.redirect("file:///etc/passwd")
         elif path[0] == "plain": self.redirect("http://127.0.0.1:1/root.tar")
+        elif path[0] == "slow":
+            self.send_response(200); self.send_header("Content-Length", "100000000"); self.end_headers()
+            self.wfile.write(open("www/root.tar", "rb").read()[:100000]); threading.Event().wait(60)
         elif path[0] == "loop": self.redirect("/loop")
         elif path[0] == "private":
             self.send_response(401); self.send_header("WWW-Authenticate", 'Basic realm="x"'); self.send_header("Content-Length", "0"); self.end_headers()
@@ -84,6 +87,14 @@ ok "a redirect is followed" rl import "$U/moved/root.tar.gz" web/moved
 ok "a transfer that breaks off is gone on with" rl import "$U/break/root.tar.gz" web/broken
 like "where it broke off" "$(grep break "$P.log" | tail -1)" 'bytes=[1-9][0-9]*- '
 output_is "and the image is whole" data run web/broken cat /etc/data
+env --default-signal=INT rl import "$U/slow" x >/dev/null 2>&1 &
+pid=$!
+wait_for "the beginning of it" 20 grep -q slow "$P.log"
+kill -INT $pid
+wait $pid 2>/dev/null
+isnt "one that is interrupted is no success" $? 0
+swept() { rl import -q "$U/root.tar" web/next >/dev/null && tmp_is_empty; }
+ok "and the next import sweeps what it has left" wait_for "an empty tmp/" 20 swept
 images=$(rl images -aq | sort)
 must_fail "one that cannot be gone on with is an error" --status 125 --stderr 'cannot go on' rl import --retry 1 "$U/half/root.tar" x
 

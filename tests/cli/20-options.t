@@ -123,6 +123,8 @@ must_fail "inspect of something missing fails" --status 125 --stderr 'nosuch' rl
 like "and still prints what was found" "$(rl inspect -f '{{.Id}}' busybox nosuch 2>/dev/null)" '^sha256:'
 must_fail "a full disk is noticed" --status 125 --stderr 'standard output.*No space' bash -c 'rl images >/dev/full'
 like "info knows where the store is" "$(rl images >/dev/null; rl tag busybox t:1; rl info -f '{{.DockerRootDir}}')" "^$RL_ROOT$"
+must_fail "podman's flags for registries say where they are at a build" --status 125 --stderr "'rl pull' has it" rl build --tls-verify=false .
+must_fail "and those of its save why they are not needed" --status 125 --stderr 'as they are here' rl save --uncompressed -o x.tar busybox
 must_fail "inspect of nothing says where to look" --status 125 --stderr 'docker://NAME' rl inspect nosuch
 must_fail "image prune does not ask without a terminal" --status 125 --stderr '-f removes' rl image prune </dev/null
 ok "image exists" rl image exists busybox

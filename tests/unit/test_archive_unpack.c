@@ -71,6 +71,7 @@ static void test_failures(struct fixture *f)
 	struct err e = ERR_INIT;
 	autofd int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	tap_is_int(unpack(f, &f->tar, "full", full, &u, &e), -ENOSPC, "a copy that cannot be written is an error");
+	tap_has(e.hint, "rl system df", "that says what takes the space");
 	err_clear(&e);
 	autofd int target = role_test_dir(f->top, "none");
 	autofd int blobfd = role_test_blob(&f->tar);

@@ -57,6 +57,9 @@ enum {
 	ARCHIVE_NAME_MAX = 1024,  /* longest member name archive_extract accepts */
 };
 
+/* For people, where the store is full. */
+#define ARCHIVE_NO_SPACE_HINT "`rl system df` shows what uses it, `rl system prune` frees what nothing needs"
+
 enum archive_compression {
 	ARCHIVE_PLAIN,
 	ARCHIVE_GZIP,

@@ -23,7 +23,7 @@ int place_no_space(struct place *p, struct err *e)
 	}
 	err_set(e, ENOSPC, "no space left in the store after %llu MiB of this layer (%llu MiB free%s)",
 		(unsigned long long)p->result.unpacked_size >> 20, free_mib, inodes ? ", no inodes" : "");
-	return err_hint(e, "`rl system df` shows what uses it, `rl system prune` frees what nothing needs");
+	return err_hint(e, ARCHIVE_NO_SPACE_HINT);
 }
 
 static int check_space(struct place *p, struct err *e)

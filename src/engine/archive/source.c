@@ -85,8 +85,10 @@ static ssize_t read_blob(struct source *s, unsigned char *to, size_t size, struc
 		digest_add(&s->digest, to, (size_t)n);
 	if (s->teefd >= 0) {
 		int r = io_write_all(s->teefd, to, (size_t)n, e);
-		if (r < 0)
-			return err_ctx(e, "keep a copy of the blob");
+		if (r < 0) {
+			err_ctx(e, "keep a copy of the blob");
+			return r != -ENOSPC ? r : err_hint(e, ARCHIVE_NO_SPACE_HINT);
+		}
 	}
 	return n;
 }
