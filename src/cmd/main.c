@@ -107,6 +107,15 @@ static void fill_stdio(void)
 			(void)!open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_NOCTTY);
 }
 
+/* Any write may be the one that finds no room. */
+static void explain_full(struct err *e)
+{
+	if ((e->code == ENOSPC || e->code == EDQUOT) && !*e->hint)
+		err_hint(e, "if it is the store that is full: rl system df shows what takes room, rl system prune "
+			    "frees it, "
+			    "and --root DIR keeps the store elsewhere");
+}
+
 int main(int argc, char **argv)
 {
 	fill_stdio();
@@ -117,6 +126,7 @@ int main(int argc, char **argv)
 	int r = dispatch(argv, &e);
 	if (r >= 0)
 		return r;
+	explain_full(&e);
 	err_print(&e);
 	return err_exit_status(&e);
 }

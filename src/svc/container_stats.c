@@ -71,6 +71,9 @@ static void measure(const struct container_rec *rec, struct container_stats_row 
 	uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 	row->at_ns = now_ns();
 	row->limit = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	/* Where no control group holds it, sampling does. */
+	if (rec->config.o.limits.memory > 0)
+		row->limit = RL_MIN(row->limit, (uint64_t)rec->config.o.limits.memory);
 	if (!container_rec_is_running(rec) || procs_of(rec->state.init.pid, &l, NULL) < 0)
 		return;
 	row->running = true;

@@ -218,7 +218,7 @@ static int apply_stack(const struct container_stack *k, const struct host_apply_
 	int r = host_layers_open(k, &layers, e);
 	if (r < 0)
 		return r;
-	container_stack_mount_points(k, &hidden);
+	host_hidden(k, &hidden);
 	struct work w = {.o = o,
 			 .layers = &layers,
 			 .hidden = &hidden,

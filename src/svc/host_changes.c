@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "container_snapshot.h"
@@ -66,6 +67,16 @@ void host_layers_close(struct host_layers *l)
 	*l = (struct host_layers){.items = NULL};
 }
 
+void host_hidden(const struct container_stack *k, struct strv *out)
+{
+	autostr struct str text = STR_INIT;
+	container_stack_mount_points(k, out);
+	if (io_read_file(k->rec.dirfd, HOST_IMAGE_PLACES, HOST_IMAGE_PLACES_MAX, &text, NULL) < 0)
+		return;
+	for (size_t at = 0; at < text.len; at += strlen(text.buf + at) + 1)
+		strv_add(out, text.buf + at);
+}
+
 int host_layer_changes(const struct host_layer *l, const struct strv *hidden, struct change_list *ret, struct err *e)
 {
 	const struct changes_req req = {
@@ -115,7 +126,7 @@ int host_diff(const struct container_stack *k, json_t **ret_changes, struct err 
 	int r = host_layers_open(k, &layers, e);
 	if (r < 0)
 		return r;
-	container_stack_mount_points(k, &hidden);
+	host_hidden(k, &hidden);
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		host_layers_close(&layers);
 		return err_sys(e, errno, "pipe");

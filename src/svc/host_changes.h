@@ -22,6 +22,8 @@ struct host_layers {
 /* A part whose directory has gone from the machine is left out with a warning. */
 int host_layers_open(const struct container_stack *k, struct host_layers *ret, struct err *e) RL_CHECK;
 void host_layers_close(struct host_layers *l);
+/* Paths at which an empty file or directory, or a link, is not what the container wrote. */
+void host_hidden(const struct container_stack *k, struct strv *out);
 /* Changes of one part; as root of the container's map. */
 int host_layer_changes(const struct host_layer *l, const struct strv *hidden, struct change_list *ret,
 		       struct err *e) RL_CHECK;

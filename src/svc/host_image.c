@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,6 +117,9 @@ int host_image_measure(int dirfd, struct tree_stats *ret_stats, struct err *e)
 	for (size_t i = 0; i < names.count && r == 0; i++) {
 		autofree char *upper = path_join(names.items[i], "upper");
 		autofd int fd = openat(host, upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		/* A directory that the machine closes to the caller was closed to him inside. */
+		if (fd < 0 && errno == EACCES)
+			continue;
 		r = fd < 0 ? err_sys(e, errno, "open %s", upper) : tree_measure(fd, 0, &one, e);
 		if (r < 0)
 			return r;
@@ -164,6 +168,7 @@ static int make_upper(int host, const char *name, bool overlay, const struct hos
 struct build {
 	struct container *c;
 	int host;	     /* `host` of the container's directory; -1 with --explain */
+	struct str places;   /* what stands in written directories for what the machine has there, each with a NUL */
 	struct strv written; /* directories of ours that the caller may write to */
 };
 
@@ -246,8 +251,11 @@ static int add_link(struct build *b, const struct host_part *p, struct err *e)
 static int add_part(struct build *b, const struct host_part *p, struct err *e)
 {
 	struct rt_mount *m;
+	autofree char *parent = path_dir(p->path);
 	if (is_covered(b->c, p->path))
 		return 0;
+	if (strv_has(&b->written, parent))
+		str_add(&b->places, p->path, strlen(p->path) + 1);
 	switch (p->kind) {
 	case HOST_OVERLAY:
 		return add_overlay(b, p, e);
@@ -346,9 +354,23 @@ void host_image_hide_store(struct container *c)
 	free(real);
 }
 
+/* Mount points and links are made in the directories that are written to. They are nobody's changes, also when what they
+ * stood for has gone from the machine; those of earlier starts are there still. */
+static int note_places(const struct build *b, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	if (b->host < 0 || !b->places.len)
+		return 0;
+	int r = io_read_file(b->c->dirfd, HOST_IMAGE_PLACES, HOST_IMAGE_PLACES_MAX, &text, NULL);
+	if (r == 0 && text.len == b->places.len && memcmp(text.buf, b->places.buf, text.len) == 0)
+		return 0;
+	str_add(&text, b->places.buf, b->places.len);
+	return io_replace_file(b->c->dirfd, HOST_IMAGE_PLACES, text.buf, text.len, 0600, false, e);
+}
+
 int host_image_build(struct container *c, struct err *e)
 {
-	struct build b = {.c = c, .host = -1};
+	struct build b = {.c = c, .host = -1, .places = STR_INIT};
 	struct host_parts parts = {.items = NULL};
 	autostrv struct strv own = STRV_INIT;
 	c->spec.root_memory = true;
@@ -360,11 +382,14 @@ int host_image_build(struct container *c, struct err *e)
 		if (!is_hidden(c, parts.items[i].path))
 			r = add_part(&b, &parts.items[i], e);
 	if (r == 0)
+		r = note_places(&b, e);
+	if (r == 0)
 		add_run(&b);
 	if (r == 0 && c->o->hide_home)
 		r = hide_home(&b, e);
 	host_parts_free(&parts);
 	strv_free(&b.written);
+	str_free(&b.places);
 	close_fd(&b.host);
 	return r < 0 ? err_ctx(e, "this machine as an image") : 0;
 }

@@ -26,6 +26,11 @@ int host_image_build(struct container *c, struct err *e) RL_CHECK;
 /* Once the masked paths of the spec are known: the store is one of them, whatever was unmasked. */
 void host_image_hide_store(struct container *c);
 
+/* File of the container's directory: absolute paths, each with a NUL, at which something of ours stands for what the machine
+ * had there when the container was started. */
+#define HOST_IMAGE_PLACES "host-places"
+enum { HOST_IMAGE_PLACES_MAX = 16 << 20 };
+
 /* Name of the part's directory below `host`; NULL if the path is too long for one. And back: a path with its slash. */
 char *host_image_part_name(const char *path);
 char *host_image_part_path(const char *name);

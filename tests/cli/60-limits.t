@@ -28,6 +28,7 @@ output_is "which the record has then" $((64 << 20)) rl inspect -f '{{.HostConfig
 ok "and the container is removed" rl rm eater
 ok "a container without a limit runs" rl run -d --name later --network none busybox sh -c "sleep 1000 & wait"
 ok "a limit is given to it while it runs" rl update -m 80m later
+like "stats shows it, though no control group has it" "$(rl stats --no-stream later)" ' / 80MiB '
 ok "the watch of a running container follows" rl update -m 1m later
 output_is "so that one below what it uses ends it" 137 rl wait later
 rl rm -f later >/dev/null 2>&1

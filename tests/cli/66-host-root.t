@@ -27,6 +27,12 @@ is "new files beside it and in it are changes, which are applied" "$(machine 'mk
 	"$run sh -c \"echo 1 >new; echo 2 >m/new\"; rl diff | grep -c new; rl apply -q && cat new m/new")" "2
 1
 2"
+is "what the machine has lost meanwhile is no change of the container's" "$(machine 'mkdir $d/m $d/dir; mount -t tmpfs none $d/m; echo 1 >$d/f; ln -s f $d/l; chown -R $uid:$gid $d/m $d/f $d/dir' \
+	"$run sh -c \"echo 1 >new\"; rm f l; rmdir dir; rl diff; rl apply -q; ls" | sed 's/.*\///')" "new
+m
+new"
+is "the report counts what was written beside directories that are closed to the caller" "$(machine 'mkdir $d/m; mount -t tmpfs none $d/m; chown $uid:$gid $d/m; mkdir -m 711 $d/shut' \
+	"rl run --rm --report json --network none host sh -c \"echo 12345 >x\" 2>&1 | jq .WrittenBytes")" 6
 is "files of such a directory are read-only" "$(machine 'mkdir $d/m; mount -t tmpfs none $d/m; echo 1 >$d/f; chown $uid:$gid $d/f' "$run sh -c \"echo 2 >f\"; cat f")" 1
 is "a pseudo file system in an odd place is not shown" "$(machine 'mkdir $d/p; mount -t proc proc $d/p' "$run ls p")" ""
 is "a mount point with blanks" "$(machine 'mkdir "$d/a b"; mount -t tmpfs none "$d/a b"; chown $uid:$gid "$d/a b"' "$run sh -c \"echo 1 >a\ b/x\"; rl apply -q; cat a\ b/x")" 1

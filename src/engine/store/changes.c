@@ -55,6 +55,12 @@ static bool is_hidden(const struct walk *w, const char *path)
 	return w->req->hidden && strv_has(w->req->hidden, path);
 }
 
+/* What is made where something is going to be shown; a link only in a directory that was taken apart. */
+static bool is_place(const struct walk *w, const struct stat *st)
+{
+	return (S_ISREG(st->st_mode) && st->st_size == 0) || (S_ISLNK(st->st_mode) && w->req->new_only);
+}
+
 static bool differs(const struct stat *a, const struct stat *b)
 {
 	return a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid;
@@ -173,7 +179,7 @@ static int visit(struct walk *w, const struct ovl_dirs *top, const struct ovl_di
 	if (ovl_is_whiteout(&st)) {
 		if (is_below)
 			add(w, CHANGE_DELETED, path);
-	} else if (!is_below && S_ISREG(st.st_mode) && st.st_size == 0 && is_hidden(w, path)) {
+	} else if (!is_below && is_place(w, &st) && is_hidden(w, path)) {
 		*ret_placed = true;
 	} else if (is_below && w->req->by_content && is_same_object(w, top, below, name, &st, &old)) {
 		return 0;
