@@ -148,10 +148,11 @@ int container_rights_fast_join(const struct container_rec *rec, struct rt_connec
 	if (r < 0 || !(s.fast || name))
 		return r;
 	s.ipv6 = false;
+	const char *wanted = s.fast ? "slirp" : name;
 	for (size_t i = 0; i < rec->state.networks.count && !found; i++) {
 		struct endpoint p;
-		found = endpoint_parse(rec->state.networks.items[i], &p) &&
-			str_eq(p.network, s.fast ? "slirp" : name) && inet_pton(AF_INET, p.gateway, &s.gateway) == 1;
+		found = endpoint_parse(rec->state.networks.items[i], &p) && str_eq(p.network, wanted) &&
+			inet_pton(AF_INET, p.gateway, &s.gateway) == 1;
 		if (found)
 			s.ipv6 = inet_pton(AF_INET6, p.gateway6, &s.gateway6) == 1;
 	}
