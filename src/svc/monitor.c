@@ -163,9 +163,10 @@ static void follow_resolver(struct monitor *m)
 		log_debug(LOG_NET, "the resolver is not followed: %s", why.text);
 }
 
-static int start(struct monitor *m, struct err *e)
+static int start(struct monitor *m, bool again, struct err *e)
 {
 	struct container *c = m->c;
+	struct err why = ERR_INIT;
 	m->killed_by = 0;
 	m->timed_out = false;
 	int r = launch(m, e);
@@ -178,7 +179,12 @@ static int start(struct monitor *m, struct err *e)
 	if (r < 0)
 		return r;
 	container_note_started(c, false);
-	monitor_write_state(m);
+	r = container_rec_write_state(&c->rec, &why);
+	if (r < 0 && !again) {
+		/* Nobody could stop what runs without a record. One that runs again has the last one. */
+		*e = why;
+		return r;
+	}
 	events_container(&c->rec, "start", NULL);
 	if (c->o->timeout)
 		event_timer_set(&m->loop, &m->limit_timer, c->o->timeout * SECOND, on_limit, m);
@@ -392,7 +398,7 @@ static int start_again(void *arg, struct err *e)
 	c->uses_slirp = false;
 	int r = container_build_spec(c, &why);
 	if (r == 0)
-		r = start(m, &why);
+		r = start(m, true, &why);
 	if (r == 0) {
 		after_start(m);
 		return 0;
@@ -554,7 +560,7 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	if (r == 0)
 		r = open_in_dir(m, &e);
 	if (r == 0)
-		r = start(m, &e);
+		r = start(m, false, &e);
 	if (r == 0)
 		r = container_write_id_files(c, is_new, &e);
 	if (r < 0)
