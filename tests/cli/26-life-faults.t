@@ -202,13 +202,31 @@ P
 faults subordinate
 RL_IDMAP=single faults single
 
+# --- a record that cannot be written. The leak checker cannot be traced.
+if have strace && [ "${RL_TEST_FLAVOUR:-}" != asan ]; then
+	export RL_IDMAP=single # strace takes newuidmap's privileges away
+	rl create --name unwritten $N busybox sleep 1000 >/dev/null
+	must_fail "a container does not start of which nothing can be written" --stderr "record of container" timeout -k 5 60 \
+		strace -D -f -qq -e trace=renameat -e inject=renameat:error=EIO:when=1 -o unwritten.trace rl start unwritten
+	ok "(its record was what failed)" grep -q 'state.json.*INJECTED' unwritten.trace
+	like "it is not running" "$(rl ps -a --filter name=unwritten --format '{{.Status}}')" '^(Exited|Created)'
+	ok "and starts when it can" rl start unwritten
+	ok "and goes" rl rm -f unwritten
+	unset RL_IDMAP
+else
+	skip "a container does not start of which nothing can be written" "strace is not installed"
+fi
+
 # --- a full disk: a small one of its own
 cat >full.sh <<'P'
 mount -t tmpfs -o size=8m none "$1" || exit 77
 export RL_ROOT=$1/store RL_IDMAP=single
 quiet() { "$@" >/dev/null 2>&1; }
-rl run -d --network none --name full busybox sh -c 'trap "exit 9" TERM; while :; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; done' >/dev/null
+rl run -d --network none --name full busybox sh -c 'trap "exit 9" TERM; until [ -e /go ]; do sleep 0.1; done; while :; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; done' >/dev/null
 rl run -d --network none --name beside busybox sh -c 'trap "exit 4" TERM; while :; do sleep 0.1; done' >/dev/null
+# What is set aside for their ends is there only a moment after they run.
+i=0; until [ "$(find "$1/store/containers" -name reserve -size +0 | wc -l)" = 2 ] || [ $((i += 1)) -ge 600 ]; do sleep 0.1; done
+rl exec full touch /go
 full() { ! head -c 4096 /dev/zero >"$1/probe" 2>/dev/null; }
 i=0; while ! full "$1" && [ $((i += 1)) -lt 600 ]; do sleep 0.1; done
 cat /dev/zero >"$1/rest" 2>/dev/null

@@ -12,7 +12,6 @@ export RL_IDMAP=single
 prepare_scenarios
 ok "an image that nothing below touches runs" whole
 places=${RL_INJECT_PLACES:-3}
-FAULTS_MIN=10
 FAULTS=(
 	openat:EMFILE openat:ENOSPC openat:EIO mkdirat:ENOSPC write:ENOSPC write:EIO write:EINTR read:EIO read:EINTR
 	fsync:EIO renameat:EIO renameat2:ENOSPC linkat:ENOSPC symlinkat:ENOSPC ftruncate:ENOSPC mmap:ENOMEM clone3:ENOMEM
@@ -78,12 +77,13 @@ for scenario in "${SCENARIOS[@]}"; do
 		done
 	done
 	is "$name: every fault ends cleanly" "$bad" ""
-	ok "$name: there were some" test $((injected - before_this)) -ge $FAULTS_MIN || diag "$((injected - before_this)) faults"
+	diag "$name: $((injected - before_this)) faults"
 	bash -c "$before" >.before 2>&1
 	ok "$name: works again" bash -c "$command" || diag "$(tail -3 .before)"
 	ok "$name: what it did not touch runs" whole
 done
 diag "$injected faults"
+ok "faults were injected" test $injected -ge $((20 * ${#SCENARIOS[@]}))
 remove_all
 is "every container can be removed" "$(rl ps -aq)" ""
 ok "the deep look agrees" rl system check
