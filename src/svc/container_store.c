@@ -120,7 +120,7 @@ static int read_document(const struct container_rec *c, const struct source *fro
 	return r < 0 ? r : json_parse_parts(text.buf, text.len, name, listed, ret_doc, e);
 }
 
-enum { NO_STATE = 1 };
+enum { NO_STATE = 1, STATE_ATTEMPTS = 20 };
 
 static bool has_file(const struct container_rec *c, const struct source *from, const char *name)
 {
@@ -140,17 +140,29 @@ static int load_no_state(const struct container_rec *c, const struct source *fro
 	return err_set(e, EBADMSG, "it is gone");
 }
 
+/* Whether it is gone is looked at again: the first one may come between the two looks, and on FUSE a name that is being
+ * renamed over is missing for a moment. */
+static int read_state(const struct container_rec *c, const struct source *from, json_t **ret_doc, struct err *e)
+{
+	int r = -EBADMSG;
+	for (int i = 0; r == -EBADMSG && i < STATE_ATTEMPTS; i++) {
+		r = read_document(c, from, state_name, record_state_listed, ret_doc, e);
+		if (r != -ENOENT)
+			return r;
+		r = load_no_state(c, from, e);
+	}
+	return r;
+}
+
 /* The state: what is stored, then what is true. A missing state.json is a container that was never started. */
 static int load_state(struct container_rec *c, const struct source *from, struct err *e)
 {
 	json_t *doc = NULL;
 	struct err why = ERR_INIT;
-	int r = read_document(c, from, state_name, record_state_listed, &doc, &why);
+	int r = read_state(c, from, &doc, &why);
 	autojson json_t *owned = doc;
 	record_state_free(&c->state);
-	if (r == -ENOENT)
-		r = load_no_state(c, from, &why);
-	else if (r == 0)
+	if (r == 0)
 		r = record_state_from_json(owned, &c->state, &why);
 	if (r == NO_STATE) {
 		c->status = RECORD_CREATED;
