@@ -24,7 +24,7 @@ TAP_DONE=0
 TAP_FINISH=()
 TAP_STDERR=
 # A refusal that takes longer than this is a hang.
-TAP_TIMEOUT=${TAP_TIMEOUT:-60}
+TAP_TIMEOUT=$((60 * ${RL_TEST_SLOW:-1}))
 HELPERS=$RL_TEST_HELPERS
 T=$(mktemp -d "${TMPDIR:-/tmp}/XXXXXX") || { echo "Bail out! no temporary directory"; exit 1; }
 export RL_ROOT=$T/store
