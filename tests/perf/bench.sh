@@ -35,7 +35,7 @@ make -s --no-print-directory -C "$top" install-files DESTDIR= PREFIX="$STAGE/pre
 if [ "$(id -u)" = 0 ]; then
 	mkdir "$STAGE/dev"
 	mount -t tmpfs -o mode=755 bench "$STAGE/dev" && mknod "$STAGE/dev/tun" c 10 200 && chmod 666 "$STAGE/dev/tun" &&
-		mount --bind "$STAGE/dev/tun" /dev/net/tun
+		mount --bind "$STAGE/dev/tun" /dev/net/tun && umount "$STAGE/dev" # a mount below /var would split `run host`
 	[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ||
 		{ umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup; }
 fi

@@ -60,8 +60,9 @@ compare() {
 	local what=$1 bar=$2 file=$3 context=$4
 	shift 4
 	rm -f a b
+	# rl writes its layers out before it names them: not what the other has left to be written.
 	for _ in $(seq "$rounds"); do
-		timed a ours "$file" "$context" "$@" && timed b theirs "$file" "$context" "$@" || return
+		sync -f . && timed a ours "$file" "$context" "$@" && sync -f . && timed b theirs "$file" "$context" "$@" || return
 	done
 	paste a b | awk '{ print $2 / $1 }' >ratios
 	printf '%-34s rl %9.1f ms   buildah %9.1f ms   ratio %6.1f   (bar %s)\n' "$what" "$(median a)" "$(median b)" \

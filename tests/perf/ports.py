@@ -278,7 +278,9 @@ def section_idle():
     if not bench.IS_ROOT:
         note("idle connections: the memory of rl-portd, which hides from its user, is read as root")
         return
-    most = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 64) // 2
+    # What rl-portd keeps back (src/portd/share.c): for control messages, for its pipes, and the port's own socket.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = (limit - 64 - 2 * 256 - 1) // 2
     want = min(200 if QUICK else 10000, most)
     must(["rl", "run", "-d", "--name", "bench-idle", "-p", "127.0.0.1:18080:80", *LEND, "busybox", "python3", "/lab/hold.py"])
     end = time.monotonic() + PATIENCE
@@ -291,7 +293,7 @@ def section_idle():
     if lost:
         note(f"idle connections: number {int(count) + 1} failed: {lost}")
     if want < 10000 and not QUICK:
-        note(f"idle connections: this machine lets a process have {2 * most + 64} descriptors, so that rl-portd forwards "
+        note(f"idle connections: this machine lets a process have {limit} descriptors, so that rl-portd forwards "
              f"{most} connections at most")
     whole = empty + (kB - empty) * 10000 / max(int(count), 1)
     row("PSS of rl-portd with 10,000 idle connections", f"{kB} kB with {count}", f"{empty} kB with none",
