@@ -290,7 +290,7 @@ DEPS_BUILD := make gcc libc6-dev pkg-config libcap-ng-dev libseccomp-dev libjans
 	libcurl4-openssl-dev libarchive-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libmnl-dev libsystemd-dev \
 	libsubid-dev busybox-static python3
 DEPS_RUN := uidmap iproute2 nftables ca-certificates
-DEPS_TEST := perl util-linux procps passwd python3 git openssh-client tmux tar gzip xz-utils bzip2 zstd attr libcap2-bin \
+DEPS_TEST := perl util-linux procps passwd python3 jq git openssh-client tmux tar gzip xz-utils bzip2 zstd attr libcap2-bin \
 	nftables iputils-ping netcat-openbsd iperf3 curl nodejs strace bindfs skopeo umoci podman buildah crun runc mmdebstrap \
 	docker-registry apache2-utils openssl bubblewrap containerd docker.io conmon \
 	golang-github-opencontainers-specs-dev golang-github-opencontainers-runtime-tools-dev
