@@ -135,3 +135,15 @@ int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_
 		return err_set(e, EPROTO, "%s sent step %u where %u was due", peer, msg->step, step);
 	return 0;
 }
+
+int sync_expect_fd(int sock, const char *peer, uint32_t step, struct err *e)
+{
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_expect(sock, peer, step, m, e);
+	if (r < 0)
+		return r;
+	if (m->nfds == 1)
+		return m->fds[0];
+	sync_close_fds(m);
+	return err_set(e, EPROTO, "%s sent no descriptor", peer);
+}

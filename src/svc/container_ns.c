@@ -130,8 +130,10 @@ static int visit(void *arg, struct err *e)
 	return v->kind == RT_NS_IPC ? send_mount(v, "mqueue", 0, e) : send_name(v, e);
 }
 
-/* What a child has to say of the namespace; the message is the caller's to free. */
-static int ask(int ns, enum rt_ns_kind kind, int step, struct sync_msg *ret, struct err *e)
+static const char looker[] = "the look at the namespace";
+
+/* A child says what it finds there; what it has sent can be read from the socket then. */
+static int look(int ns, enum rt_ns_kind kind, struct err *e)
 {
 	int pair[2];
 	int r = sync_pair(pair, e);
@@ -140,21 +142,14 @@ static int ask(int ns, enum rt_ns_kind kind, int step, struct sync_msg *ret, str
 	autofd int ours = pair[0];
 	autofd int theirs = pair[1];
 	struct visit v = {.ns = ns, .kind = kind, .sock = theirs};
-	r = inside_run(&(struct inside){.fn = visit, .arg = &v, .what = "the look at the namespace"}, e);
-	close_fd(&theirs);
-	return r < 0 ? r : sync_expect(ours, "the look at the namespace", step, ret, e);
+	r = inside_run(&(struct inside){.fn = visit, .arg = &v, .what = looker}, e);
+	return r < 0 ? r : take_fd(&ours);
 }
 
 int container_ns_mount(int ns, enum rt_ns_kind kind, struct err *e)
 {
-	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	int r = ask(ns, kind, STEP_MADE, m, e);
-	if (r < 0)
-		return r;
-	if (m->nfds == 1)
-		return m->fds[0];
-	sync_close_fds(m);
-	return err_set(e, EPROTO, "no descriptor came");
+	autofd int sock = look(ns, kind, e);
+	return sock < 0 ? sock : sync_expect_fd(sock, looker, STEP_MADE, e);
 }
 
 char *container_ns_hostname(const char *path)
@@ -162,7 +157,8 @@ char *container_ns_hostname(const char *path)
 	struct err why = ERR_INIT;
 	autofree struct sync_msg *m = xmalloc(sizeof(*m));
 	autofd int ns = container_ns_open(path, RT_NS_UTS, &why);
-	if (ns < 0 || ask(ns, RT_NS_UTS, STEP_NAME, m, &why) < 0)
+	autofd int sock = ns < 0 ? ns : look(ns, RT_NS_UTS, &why);
+	if (sock < 0 || sync_expect(sock, looker, STEP_NAME, m, &why) < 0)
 		return NULL; /* the start says why */
 	return xstrndup((const char *)m->data, m->len);
 }

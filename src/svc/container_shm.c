@@ -38,18 +38,6 @@ static int send_copy(void *arg, struct err *e)
 	return copy < 0 ? copy : sync_send(*sock, STEP_SHM, NULL, 0, &copy, 1, e);
 }
 
-static int receive(int sock, struct err *e)
-{
-	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	int r = sync_expect(sock, "the other container", STEP_SHM, m, e);
-	if (r < 0)
-		return r;
-	if (m->nfds == 1)
-		return m->fds[0];
-	sync_close_fds(m);
-	return err_set(e, EPROTO, "no descriptor came");
-}
-
 int container_shm_open(int pidfd, bool join_user, struct err *e)
 {
 	int pair[2];
@@ -67,5 +55,5 @@ int container_shm_open(int pidfd, bool join_user, struct err *e)
 	};
 	r = inside_run(&in, e);
 	close_fd(&theirs);
-	return r < 0 ? r : receive(ours, e);
+	return r < 0 ? r : sync_expect_fd(ours, "the other container", STEP_SHM, e);
 }

@@ -87,6 +87,13 @@ static void test_fds(struct sync_msg *m)
 	tap_must(sync_send(s[0], STEP_ONE, NULL, 0, fds, 3, &e) == 0);
 	tap_is_int(sync_expect(s[1], "peer", STEP_ONE, NULL, &e), 0, "descriptors nobody wants");
 	tap_is_int(open_fds(), before, "are closed too");
+	tap_must(sync_send(s[0], STEP_ONE, NULL, 0, fds, 1, &e) == 0);
+	int one = sync_expect_fd(s[1], "peer", STEP_ONE, &e);
+	tap_ok(one >= 0 && open_fds() == before + 1, "the one that was due is given");
+	close(one);
+	tap_must(sync_send(s[0], STEP_ONE, NULL, 0, fds, 2, &e) == 0);
+	tap_is_int(sync_expect_fd(s[1], "peer", STEP_ONE, &e), -EPROTO, "two where one was due are an error");
+	tap_is_int(open_fds(), before, "and closed");
 	close(s[0]);
 	close(s[1]);
 }

@@ -43,6 +43,8 @@ int sync_recv(int sock, const char *peer, struct sync_msg *ret_msg, struct err *
 int sync_next(int sock, const char *peer, struct sync_msg *ret_msg, struct err *e) RL_CHECK;
 /* sync_recv, and anything but `step` is -EPROTO. `ret_msg` may be NULL when nothing but the step matters. */
 int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_msg, struct err *e) RL_CHECK;
+/* sync_expect where one descriptor is what matters of the message: that descriptor. */
+int sync_expect_fd(int sock, const char *peer, uint32_t step, struct err *e) RL_CHECK;
 void sync_close_fds(struct sync_msg *msg);
 
 #endif

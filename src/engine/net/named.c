@@ -387,20 +387,15 @@ int net_live_open(int pidfd, struct nl *ret, struct err *e)
 		opener(pidfd, pair[1]);
 	int errnum = errno;
 	close(pair[1]);
-	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	r = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect(pair[0], "who enters the network", STEP_MADE, m, e);
+	int fd = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect_fd(pair[0], "who enters the network", STEP_MADE, e);
 	close(pair[0]);
 	if (pid > 0)
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
-	if (r < 0)
-		return r;
-	if (m->nfds != 1) {
-		sync_close_fds(m);
-		return err_set(e, EPROTO, "malformed message");
-	}
+	if (fd < 0)
+		return fd;
 	*ret = (struct nl)NL_NONE;
-	ret->fd = m->fds[0];
+	ret->fd = fd;
 	return 0;
 }
 
