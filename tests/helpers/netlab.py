@@ -100,13 +100,18 @@ def dns_answer(query, mode, tcp):
     return query[:2] + struct.pack("!HHHHH", flags, 1, len(records), 0, 0) + question + b"".join(records)
 
 
-def dns(log, address, mode):
+def dns_sockets(address):
     udp = socket.socket(family(address), socket.SOCK_DGRAM)
     udp.bind((address, 53))
     tcp = socket.socket(family(address), socket.SOCK_STREAM)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     tcp.bind((address, 53))
     tcp.listen(16)
+    return udp, tcp
+
+
+def dns(log, address, mode):
+    udp, tcp = dns_sockets(address)
     ready()
     while True:
         for s in select.select([udp, tcp], [], [])[0]:
@@ -183,12 +188,7 @@ def names(log, address, *records):
     table = {}
     for name, value in (r.split("=", 1) for r in records):
         table.setdefault(name, []).append(value)
-    udp = socket.socket(family(address), socket.SOCK_DGRAM)
-    udp.bind((address, 53))
-    tcp = socket.socket(family(address), socket.SOCK_STREAM)
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    tcp.bind((address, 53))
-    tcp.listen(16)
+    udp, tcp = dns_sockets(address)
     ready()
     while True:
         for s in select.select([udp, tcp], [], [])[0]:
@@ -218,12 +218,7 @@ def ask_upstream(query, server, tcp):
 
 def split(log, address, *routes):
     routes = [r.split("=", 1) for r in routes]
-    udp = socket.socket(family(address), socket.SOCK_DGRAM)
-    udp.bind((address, 53))
-    tcp = socket.socket(family(address), socket.SOCK_STREAM)
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    tcp.bind((address, 53))
-    tcp.listen(16)
+    udp, tcp = dns_sockets(address)
 
     def answer(query, proto):
         name = name_of(query)[0]
