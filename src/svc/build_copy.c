@@ -325,8 +325,8 @@ static int mount_target(struct copy *c, struct err *e)
 	}
 	if (c->rootfd < 0 && mnt_overlay_is_refused(first.code)) {
 		/* The container's root is a copy then; working_settle takes the layer from it. */
-		int r = root_copy_make(work, upper, c->lowers, nlower, e);
-		return r < 0 ? r : (c->rootfd = root_copy_open(work, e)) < 0 ? c->rootfd : 0;
+		c->rootfd = root_copy_make(work, upper, c->lowers, nlower, e);
+		return RL_MIN(c->rootfd, 0);
 	}
 	if (c->rootfd < 0 && e)
 		*e = first;

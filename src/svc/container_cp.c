@@ -131,11 +131,8 @@ static int open_side(const struct cp *c, struct side *s, struct err *e)
 /* Where an overlay was refused to the container or is to us, its root is a copy (rl/engine/root_copy.h). */
 static int copied_root(int workfd, int upperfd, const int *lower, size_t n, struct err *e)
 {
-	int r = root_copy_make(workfd, upperfd, lower, n, e);
-	autofd int root = r < 0 ? -1 : root_copy_open(workfd, e);
-	if (root < 0)
-		return r < 0 ? r : root;
-	return mnt_bind(root, "", false, MNT_NODEV | MNT_NOSUID, 0, upperfd, e);
+	autofd int root = root_copy_make(workfd, upperfd, lower, n, e);
+	return root < 0 ? root : mnt_bind(root, "", false, MNT_NODEV | MNT_NOSUID, 0, upperfd, e);
 }
 
 static int stack_layers(const struct container_stack *k, struct err *e)

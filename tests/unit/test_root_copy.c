@@ -46,9 +46,9 @@ int main(void)
 	put(layer, "gone", "1");
 	put(upper, "kept", "1");
 	tap_ok(!root_copy_is_there(work), "there is no copy before one is made");
-	tap_is_int(root_copy_make(work, upper, &layer, 1, &e), 0, "a copy is made");
+	int root = root_copy_make(work, upper, &layer, 1, &e);
+	tap_ok(root >= 0, "a copy is made");
 	tap_ok(root_copy_is_there(work), "and is there then");
-	int root = root_copy_open(work, &e);
 	tap_ok(has(root, "same") && has(root, "kept"), "it has what the layers have, and what the writable layer has");
 	put(root, "changed", "2");
 	put(root, "new", "1");

@@ -23,9 +23,8 @@
 #include "rl/base/err.h"
 
 bool root_copy_is_there(int workfd);
-/* Make it unless it is there. */
+/* The copy, made unless it is there: a descriptor of its root. */
 int root_copy_make(int workfd, int upperfd, const int *layers, size_t n, struct err *e) RL_CHECK;
-int root_copy_open(int workfd, struct err *e) RL_CHECK;
 int root_copy_settle(int workfd, int upperfd, const int *layers, size_t n, struct err *e) RL_CHECK;
 /* The next start copies anew. */
 int root_copy_remove(int workfd, struct err *e) RL_CHECK;

@@ -62,11 +62,8 @@ int apply_overlay_in_memory(const struct mnt_overlay *o, unsigned attrs, int pla
 
 static int mount_copy(struct apply *a, struct err *e)
 {
-	int r = root_copy_make(a->workfd, a->upperfd, a->layerfds, a->plan->spec->layers.count, e);
-	autofd int root = r < 0 ? -1 : root_copy_open(a->workfd, e);
-	if (root < 0)
-		return r < 0 ? r : root;
-	return mnt_bind(root, "", false, MNT_NODEV, 0, a->mountfd, e);
+	autofd int root = root_copy_make(a->workfd, a->upperfd, a->layerfds, a->plan->spec->layers.count, e);
+	return root < 0 ? root : mnt_bind(root, "", false, MNT_NODEV, 0, a->mountfd, e);
 }
 
 /* ---- the rungs ---- */

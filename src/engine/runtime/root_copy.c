@@ -37,7 +37,7 @@ bool root_copy_is_there(int workfd)
 	return workfd >= 0 && faccessat(workfd, mark_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int root_copy_open(int workfd, struct err *e)
+static int open_root(int workfd, struct err *e)
 {
 	int fd = open_dir(workfd, root_name);
 	return fd < 0 ? err_sys(e, errno, "open the copy of the image") : fd;
@@ -140,15 +140,13 @@ static int write_mark(int workfd, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-int root_copy_make(int workfd, int upperfd, const int *layers, size_t n, struct err *e)
+static int copy_layers(int workfd, int upperfd, const int *layers, size_t n, struct err *e)
 {
-	if (root_copy_is_there(workfd))
-		return 0;
 	/* What a copy that was interrupted has left is not of this image only. */
 	int r = io_remove_tree(workfd, root_name, e);
 	if (r >= 0 && mkdirat(workfd, root_name, 0755) < 0)
 		r = err_sys(e, errno, "make a directory for the copy");
-	autofd int to = r < 0 ? -1 : root_copy_open(workfd, e);
+	autofd int to = r < 0 ? -1 : open_root(workfd, e);
 	if (to < 0)
 		return r < 0 ? r : to;
 	for (size_t i = n; i-- > 0 && r >= 0;)
@@ -158,6 +156,12 @@ int root_copy_make(int workfd, int upperfd, const int *layers, size_t n, struct 
 	if (r < 0)
 		return err_ctx(e, "copy the image");
 	return write_mark(workfd, e);
+}
+
+int root_copy_make(int workfd, int upperfd, const int *layers, size_t n, struct err *e)
+{
+	int r = root_copy_is_there(workfd) ? 0 : copy_layers(workfd, upperfd, layers, n, e);
+	return r < 0 ? r : open_root(workfd, e);
 }
 
 /* ---- settling ---- */
@@ -268,7 +272,7 @@ int root_copy_settle(int workfd, int upperfd, const int *layers, size_t n, struc
 {
 	autoovldirs struct ovl_dirs below = {.n = 0};
 	struct settle s;
-	autofd int root = root_copy_open(workfd, e);
+	autofd int root = open_root(workfd, e);
 	if (root < 0)
 		return root;
 	autofd int out = open_dir(upperfd, ".");
