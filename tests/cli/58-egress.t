@@ -14,12 +14,8 @@ ip address add 169.254.169.254/32 dev lo
 PYTHON=(-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$HELPERS:/lab:ro")
 # what OPTIONS... -- COMMAND: in a new container
 what() {
-	local options=()
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
+	local options=() count
+	split_at_dashes "$@" && shift $count
 	timeout -k 5 60 rl run --rm -q "${options[@]}" "${PYTHON[@]}" busybox "$@" 2>&1
 }
 py() { echo python3 /lab/netlab.py "$@"; }

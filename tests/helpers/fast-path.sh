@@ -12,11 +12,7 @@ fi
 PYTHON=(-v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$HELPERS:/lab:ro" -v /etc/alternatives:/etc/alternatives:ro)
 FAST=()
 fast() {
-	local options=()
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
+	local options=() count
+	split_at_dashes "$@" && shift $count
 	timeout -k 5 60 rl run -i --rm -q "${FAST[@]}" "${options[@]}" "${PYTHON[@]}" busybox "$@" 2>&1
 }

@@ -25,14 +25,20 @@ stop_servers() { kill "${PIDS[@]}" 2>/dev/null; }
 on_finish stop_servers
 
 lab() { python3 "$LAB" "$@"; }
-# inside [netrun options] -- COMMAND: in the container
-inside() {
-	local options=()
+# split_at_dashes OPTION... -- COMMAND...: the caller's `options` get what is before the dashes, and `count` how many words
+# to shift to the command.
+split_at_dashes() {
+	options=()
 	while [ "$1" != -- ]; do
 		options+=("$1")
 		shift
 	done
-	shift
+	count=$((${#options[@]} + 1))
+}
+# inside [netrun options] -- COMMAND: in the container
+inside() {
+	local options=() count
+	split_at_dashes "$@" && shift $count
 	timeout -k 5 60 netrun "${RUNG[@]}" --resolv "$T/resolv.conf" "${options[@]}" "$@"
 }
 export LAB
