@@ -308,12 +308,7 @@ static void put_member(json_t **doc, const char *member, json_t *value)
 	*dot = '\0';
 	if (!*doc)
 		*doc = json_object();
-	json_t *at = json_object_get(*doc, object);
-	if (!at) {
-		at = json_object();
-		json_object_set_new(*doc, object, at);
-	}
-	json_put(at, dot + 1, value);
+	json_put(json_member(*doc, object, JSON_OBJECT), dot + 1, value);
 }
 
 static int set_number(const struct opt_def *def, void *target, const char *value, struct err *e)

@@ -385,8 +385,7 @@ static int commit_all(struct commit *k, const char *name, struct err *e)
 	size_t n = json_array_size(dirs);
 	int r = base && !k->squash ? take_base(k, base, e) : 0;
 	if (k->squash) {
-		json_t *rootfs = json_object_get(k->config, "rootfs");
-		json_put(rootfs, "diff_ids", json_array());
+		json_put(json_member(k->config, "rootfs", JSON_OBJECT), "diff_ids", json_array());
 		json_put(k->config, "history", json_array());
 	}
 	if (r >= 0)

@@ -278,12 +278,8 @@ bool authfile_remove(json_t *doc, const char *key)
 
 void authfile_set(json_t *doc, const char *key, const struct authfile_cred *cred)
 {
-	json_t *auths = json_object_get(doc, "auths");
+	json_t *auths = json_member(doc, "auths", JSON_OBJECT); /* null counts as not there */
 	json_t *entry = json_object();
-	if (!auths) {
-		auths = json_object();
-		json_put(doc, "auths", auths);
-	}
 	authfile_remove(doc, key);
 	if (cred->user && cred->password) {
 		autostr struct str plain = STR_INIT;

@@ -89,6 +89,9 @@ static void test_change(void)
 	authfile_set(empty, "quay.io/ns", &c);
 	finds(empty, "quay.io/ns/y", "ann:s:ecret:-:-", "an empty file becomes a document");
 	finds(empty, "quay.io/other", "none", "a namespace key is for the namespace");
+	autojson json_t *null = doc_of("{\"auths\":null}");
+	authfile_set(null, "a.org", &c);
+	finds(null, "a.org/x", "ann:s:ecret:-:-", "null in place of the credentials counts as none");
 	autostrv struct strv keys = STRV_INIT;
 	authfile_keys(empty, &keys);
 	tap_is_str(keys.items[0], "quay.io/ns", "keys are listed");
