@@ -154,22 +154,29 @@ static int read_state(const struct container_rec *c, const struct source *from, 
 	return r;
 }
 
-/* The state: what is stored, then what is true. A missing state.json is a container that was never started. */
-static int load_state(struct container_rec *c, const struct source *from, struct err *e)
+static int take_state(struct container_rec *c, const struct source *from, struct err *e)
 {
 	json_t *doc = NULL;
-	struct err why = ERR_INIT;
-	int r = read_state(c, from, &doc, &why);
+	int r = read_state(c, from, &doc, e);
 	autojson json_t *owned = doc;
 	record_state_free(&c->state);
 	if (r == 0)
-		r = record_state_from_json(owned, &c->state, &why);
-	if (r == NO_STATE) {
-		c->status = RECORD_CREATED;
+		r = record_state_from_json(owned, &c->state, e);
+	c->status = r == 0 ? true_status(c) : RECORD_CREATED;
+	return r;
+}
+
+/* The state: what is stored, then what is true. A missing state.json is a container that was never started. */
+static int load_state(struct container_rec *c, const struct source *from, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r = take_state(c, from, &why);
+	/* The monitor may have written the end, and gone, after we had read: what it left is final. */
+	if (r == 0 && c->status == RECORD_EXITED && c->state.status != RECORD_EXITED)
+		r = take_state(c, from, &why);
+	if (r == NO_STATE)
 		return 0;
-	}
 	if (r == 0) {
-		c->status = true_status(c);
 		container_network_reread(c);
 		return 0;
 	}

@@ -108,6 +108,23 @@ faults() {
 	is "$how: with all it forked" "$(for p in /proc/[0-9]*; do [ "$(readlink "$p/ns/pid" 2>/dev/null)" = "$ns" ] && echo "$p"; done)" ""
 	rl rm -f closed >/dev/null
 
+	# --- it ends between the two looks of who asks: at its record, at its process
+	if have strace; then
+		rl run -d $N --name ends busybox sleep 1000 >/dev/null
+		id=$(rl inspect -f '{{.State.Pid}}' ends)
+		ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 strace -D -qq -o looks -P "/proc/$id/stat" -e trace=openat \
+			-e inject=openat:signal=STOP:when=1 rl inspect -f '{{.State.ExitCode}}' ends >said & pid=$!
+		wait_for "the second look" 60 grep -q 'stopped by SIGSTOP' looks
+		rl kill ends >/dev/null
+		is "$how: one that ends while somebody looks is recorded" "$(rl wait ends)" 137
+		kill -CONT $pid
+		wait $pid
+		is "$how: and who looked tells what the monitor wrote, not that nobody knows" "$(cat said)" 137
+		rl rm ends >/dev/null
+	else
+		skip "strace is not installed" "$how: one that ends while somebody looks"
+	fi
+
 	# --- the number of its process is another's
 	rl run -d $N --name old busybox sleep 1000 >/dev/null
 	rl run -d $N --name other busybox sleep 1000 >/dev/null
