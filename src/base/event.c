@@ -15,7 +15,7 @@
 
 #include "rl/base/mem.h"
 
-enum { NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000, QUIET_MS = 1000 };
 #define NS_PER_S 1000000000ull
 
 int event_open(struct event_loop *loop, struct err *e)
@@ -234,15 +234,21 @@ static int wait_ms(const struct event_loop *loop)
 
 int event_run(struct event_loop *loop, struct err *e)
 {
+	bool used = true; /* since memory was last given back */
 	loop->quit = false;
 	loop->status = 0;
 	while (!loop->quit) {
-		int n = epoll_wait(loop->epollfd, loop->batch, EVENT_BATCH, wait_ms(loop));
+		int wait = wait_ms(loop);
+		bool settles = loop->gives_back && used && (wait < 0 || wait > QUIET_MS);
+		int n = epoll_wait(loop->epollfd, loop->batch, EVENT_BATCH, settles ? QUIET_MS : wait);
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
 			return err_sys(e, errno, "epoll_wait");
 		}
+		used = n > 0 || !settles;
+		if (!used)
+			mem_give_back();
 		int r = run_batch(loop, n, e);
 		if (r >= 0)
 			r = run_always(loop, e);

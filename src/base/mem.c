@@ -91,7 +91,7 @@ __attribute__((noinline)) void mem_give_back(void)
 {
 	enum { STACK_USED = 256 * 1024 };
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+	uintptr_t top = ((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - page;
 	(void)madvise((void *)(top - STACK_USED), STACK_USED, MADV_DONTNEED);
 	(void)malloc_trim(0);
 }

@@ -466,6 +466,7 @@ static int open_loop(struct monitor *m, struct err *e)
 	sigaddset(&handled, SIGINT);
 	sigaddset(&handled, SIGUSR1);
 	int r = event_open(&m->loop, e);
+	m->loop.gives_back = true;
 	if (r == 0)
 		r = event_signals(&m->loop, &handled, on_signal, m, e);
 	/* Nothing else may end or stop this process: it would take the container's exit status with it. */
@@ -569,8 +570,8 @@ void monitor_main(struct container *c, int conn, unsigned conn_flags, bool is_ne
 	monitor_send(m, ATTACH_STARTER, ATTACH_STARTED, &pid, sizeof(pid));
 	let_go_of_starter(m);
 	container_rec_reserve(&c->rec);
-	after_start(m);
 	container_sweep(&c->store);
+	after_start(m); /* last, because it gives memory back */
 	mem_drop_tables();
 	r = event_run(&m->loop, &e);
 	/* Where systemd was told that this is the main process, this is what it learns of the container's end. */

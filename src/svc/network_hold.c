@@ -475,6 +475,7 @@ int network_hold(const char *root, const char *name, struct err *e)
 	}
 	r = sync_send(STARTER_FD, NETWORK_STEP_READY, NULL, 0, NULL, 0, &why);
 	close(STARTER_FD);
+	h->loop.gives_back = true;
 	event_timer_set(&h->loop, &h->first, FIRST_WAIT_S * SECOND, maybe_end, h);
 	if (r >= 0)
 		r = event_run(&h->loop, &why);

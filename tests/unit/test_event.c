@@ -1,9 +1,11 @@
 #include "rl/base/event.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -213,9 +215,52 @@ static void test_signals(void)
 	tap_ok(!sigismember(&now, SIGUSR1) && !sigismember(&now, SIGTERM), "closing the loop restores the signal mask");
 }
 
+/* The page in the middle of what a deep call has used of the stack. */
+__attribute__((noinline)) static void *use_stack(void)
+{
+	enum { DEPTH = 128 * 1024 };
+	volatile char *low = alloca(DEPTH);
+	for (size_t i = 0; i < DEPTH; i += 1024)
+		low[i] = 1;
+	return (void *)((uintptr_t)(low + DEPTH / 2) & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1));
+}
+
+static bool is_resident(void *page)
+{
+	unsigned char there = 0;
+	return mincore(page, (size_t)sysconf(_SC_PAGESIZE), &there) == 0 && there & 1;
+}
+
+static int is_late(void *arg, struct err *e)
+{
+	struct state *s = arg;
+	(void)e;
+	event_quit(&s->loop, 1);
+	return 0;
+}
+
+static void test_gives_back(void)
+{
+	struct err e = ERR_INIT;
+	struct state s = {.loop = EVENT_LOOP_INIT};
+	for (int gives = 0; gives < 2; gives++) {
+		(void)!event_open(&s.loop, &e);
+		s.loop.gives_back = gives;
+		event_timer_set(&s.loop, &s.t1, 1500 * 1000000ull, is_late, &s);
+		void *page = use_stack();
+		bool before = is_resident(page);
+		int r = event_run(&s.loop, &e);
+		tap_ok(before && r == 1 && is_resident(page) == !gives,
+		       "a loop that %s its stack after a second without events",
+		       gives ? "is told to gives back" : "is not told to keeps");
+		event_close(&s.loop);
+	}
+}
+
 int main(void)
 {
 	tap_plan_later();
+	test_gives_back();
 	test_sources();
 	test_files();
 	test_timers();

@@ -53,6 +53,7 @@ enum { EVENT_BATCH = 32 };
 struct event_loop {
 	int epollfd;
 	bool quit;
+	bool gives_back; /* for a process that stays: mem_give_back when a second has passed without an event */
 	int status;
 	struct event_source *always; /* sources that are ready all the time */
 	struct event_timer *timers;  /* earliest first */
