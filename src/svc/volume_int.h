@@ -8,7 +8,7 @@
 
 #include "rl/svc/volume.h"
 
-#define VOLUME_DATA "_data"
+#define VOLUME_DATA    "_data"
 #define VOLUME_FILLING "_fill"
 
 /* Wait for the lock of who fills the volume whose directory that is; its descriptor. */

@@ -347,7 +347,7 @@ static void test_weak(void)
 	tap_ok(r == 0 && add(&f, &again, NULL) == 0, "weak: a directory's second entry changes its mode");
 	autofd int fd = openat(f.root, "shut/f", O_RDONLY | O_CLOEXEC);
 	tap_ok(fd >= 0 && file_mode_last(f.p, fd, 0000, "f", &e) == 0 && mode_at(&f, "shut/f") == 0,
-	   "weak: a mode without rights for its owner comes last");
+	       "weak: a mode without rights for its owner comes last");
 	tap_ok(place_finish(f.p, &e) == 0 && mode_at(&f, "shut") == 0555, "weak: at the end it has its mode");
 	tap_ok(mode_at(&f, "open") == 0755, "weak: and so has the other one");
 	end(&f);

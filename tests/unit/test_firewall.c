@@ -52,15 +52,14 @@ int main(void)
 												"{\"drop\":null}")),
 		 false, false, ""},
 		{"a chain that is jumped to drops",
-		 ALL(
-			 BASE("inet", "c", "forward", "accept") "," RULE(
-				 "inet", "c",
-				 "{\"jump\":{\"target\":\"d\"}}") "," CHAIN("inet", "d",
-									    "") "," RULE("inet", "d",
-											 "{\"goto\":{\"target\":\"e\"}"
-											 "}") "," RULE("inet", "e",
-												       "{\"drop\":"
-												       "null}")),
+		 ALL(BASE("inet", "c", "forward", "accept") "," RULE(
+			 "inet", "c",
+			 "{\"jump\":{\"target\":\"d\"}}") "," CHAIN("inet", "d",
+								    "") "," RULE("inet", "d",
+										 "{\"goto\":{\"target\":\"e\"}"
+										 "}") "," RULE("inet", "e",
+											       "{\"drop\":"
+											       "null}")),
 		 true, true, ""},
 		{"chains that go round",
 		 ALL(BASE("inet", "c", "forward", "accept") "," RULE(
