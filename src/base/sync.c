@@ -1,9 +1,17 @@
+/*
+ * sync.c - see sync.h.
+ *
+ * Theory: SOCK_SEQPACKET keeps messages whole and in order, and its end of file is the peer's death, as long as nobody
+ * else holds the peer's end: so ends are close-on-exec, and each side closes the other's. What comes is judged before it
+ * is believed, the descriptors too: a peer may be a process that hostile data has taken over.
+ */
 #include "rl/base/sync.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rl/base/mem.h"
@@ -146,4 +154,28 @@ int sync_expect_fd(int sock, const char *peer, uint32_t step, struct err *e)
 		return m->fds[0];
 	sync_close_fds(m);
 	return err_set(e, EPROTO, "%s sent no descriptor", peer);
+}
+
+int sync_ask_fork(int (*fn)(const void *arg, int sock, struct err *e), const void *arg, const char *peer, uint32_t step,
+		  struct sync_msg *ret_msg, struct err *e)
+{
+	int pair[2];
+	int r = sync_pair(pair, e);
+	if (r < 0)
+		return r;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct err why = ERR_INIT;
+		r = fn(arg, pair[1], &why);
+		if (r < 0)
+			sync_send_err(pair[1], &why);
+		_exit(r < 0);
+	}
+	int errnum = errno;
+	close(pair[1]); /* or a dead child would not be noticed */
+	r = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect(pair[0], peer, step, ret_msg, e);
+	close(pair[0]);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
 }

@@ -47,4 +47,9 @@ int sync_expect(int sock, const char *peer, uint32_t step, struct sync_msg *ret_
 int sync_expect_fd(int sock, const char *peer, uint32_t step, struct err *e) RL_CHECK;
 void sync_close_fds(struct sync_msg *msg);
 
+/* For what cannot be undone in this process (entering namespaces): a fork calls fn, which sends `step` on `sock` or
+ * fails, and is gone. peer: who that is, for the error text. ret_msg as for sync_expect. */
+int sync_ask_fork(int (*fn)(const void *arg, int sock, struct err *e), const void *arg, const char *peer, uint32_t step,
+		  struct sync_msg *ret_msg, struct err *e) RL_CHECK;
+
 #endif

@@ -14,7 +14,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rl/base/mem.h"
@@ -104,41 +103,24 @@ static int add(struct nl *nl, const struct net_place *p, const struct nl_stacked
 	return r < 0 ? err_ctx(e, "%s on %s", driver, p->parent) : 0;
 }
 
-RL_NORETURN static void prober(const struct net_place *p, int sock)
+static int probe(const void *arg, int sock, struct err *e)
 {
-	struct err e = ERR_INIT;
+	const struct net_place *p = arg;
 	struct nl host = NL_NONE;
 	struct nl own = NL_NONE;
-	int r = nl_open(&host, &e);
+	int r = nl_open(&host, e);
 	if (r >= 0 && unshare(CLONE_NEWNET) < 0)
-		r = err_sys(&e, errno, "make a network namespace");
+		r = err_sys(e, errno, "make a network namespace");
 	if (r >= 0)
-		r = nl_open(&own, &e);
-	int netns = r < 0 ? r : nl_netns_fd(&own, &e);
-	r = netns < 0 ? netns : add(&host, p, &(struct nl_stacked){.name = "probe", .netns_fd = netns}, &e);
-	if (r >= 0)
-		r = sync_send(sock, STEP_PROBED, NULL, 0, NULL, 0, &e);
-	if (r < 0)
-		sync_send_err(sock, &e);
-	_exit(r < 0);
+		r = nl_open(&own, e);
+	int netns = r < 0 ? r : nl_netns_fd(&own, e);
+	r = netns < 0 ? netns : add(&host, p, &(struct nl_stacked){.name = "probe", .netns_fd = netns}, e);
+	return r < 0 ? r : sync_send(sock, STEP_PROBED, NULL, 0, NULL, 0, e);
 }
 
 int net_direct_probe(const struct net_place *p, struct err *e)
 {
-	int pair[2];
-	int r = sync_pair(pair, e);
-	if (r < 0)
-		return r;
-	pid_t pid = fork();
-	if (pid == 0)
-		prober(p, pair[1]);
-	int errnum = errno;
-	close(pair[1]);
-	r = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect(pair[0], "who tries the link", STEP_PROBED, NULL, e);
-	close(pair[0]);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return r;
+	return sync_ask_fork(probe, p, "who tries the link", STEP_PROBED, NULL, e);
 }
 
 int net_direct_open(const struct net_place *p, struct net_named *ret, struct err *e)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net_int.h"
@@ -136,16 +135,23 @@ static int enter_own(struct err *e)
 	return caps_after_setid(&sets, e);
 }
 
-static int make_all(const struct net_slirp_opts *o, const struct net_place *p, int sock, struct err *e)
+struct wanted {
+	struct net_slirp_opts port;
+	const struct net_place *place;
+};
+
+/* In a process that makes the namespace, hands over what keeps it and is gone. */
+static int make_all(const void *arg, int sock, struct err *e)
 {
+	const struct wanted *w = arg;
 	struct nl nl = NL_NONE;
 	struct net_device dev = NET_DEVICE_NONE;
-	int r = p->on_host ? 0 : enter_own(e);
+	int r = w->place->on_host ? 0 : enter_own(e);
 	if (r >= 0)
-		r = make_bridge(o, p, &nl, &dev, e);
+		r = make_bridge(&w->port, w->place, &nl, &dev, e);
 	int nft = -1;
 	if (r >= 0)
-		r = make_rules(p, &nft, e);
+		r = make_rules(w->place, &nft, e);
 	if (r < 0)
 		return r;
 	uint32_t kind = (uint32_t)dev.kind;
@@ -153,39 +159,16 @@ static int make_all(const struct net_slirp_opts *o, const struct net_place *p, i
 	return sync_send(sock, STEP_MADE, &kind, sizeof(kind), fds, nft < 0 ? 2 : 3, e);
 }
 
-/* The process that makes the namespace: hands over what keeps it and is gone. */
-RL_NORETURN static void maker(const struct net_slirp_opts *o, const struct net_place *p, int sock)
-{
-	struct err e = ERR_INIT;
-	int r = make_all(o, p, sock, &e);
-	if (r < 0)
-		sync_send_err(sock, &e);
-	_exit(r < 0);
-}
-
 int net_named_make(const struct net_slirp_opts *o, const struct net_place *p, struct net_named *ret,
 		   struct net_device *ret_device, struct err *e)
 {
-	struct net_slirp_opts port = *o;
+	struct wanted w = {.port = *o, .place = p};
 	struct net_named n = NET_NAMED_NONE;
 	uint32_t kind;
-	int pair[2];
-	int r = sync_pair(pair, e);
-	if (r < 0)
-		return r;
 	n.place = *p;
-	snprintf(port.ifname, sizeof(port.ifname), "%sup", p->ports);
-	pid_t pid = fork();
-	if (pid == 0)
-		maker(&port, p, pair[1]);
-	int errnum = errno;
-	close(pair[1]);
+	snprintf(w.port.ifname, sizeof(w.port.ifname), "%sup", p->ports);
 	autofree struct sync_msg *m = xmalloc(sizeof(*m));
-	r = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect(pair[0], "the maker of the network", STEP_MADE, m, e);
-	close(pair[0]);
-	if (pid > 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	int r = sync_ask_fork(make_all, &w, "the maker of the network", STEP_MADE, m, e);
 	if (r < 0)
 		return err_ctx(e, "network");
 	if (m->nfds < 2 || m->nfds > 3 || m->len != sizeof(kind)) {
@@ -358,44 +341,32 @@ int net_named_child(const struct net_lease *leases, const int *conns, size_t n, 
 /* ---- from outside ---- */
 
 /* In a process of its own, because a user namespace cannot be left again: the socket is what stays. */
-RL_NORETURN static void opener(int pidfd, int sock)
+static int open_there(const void *arg, int sock, struct err *e)
 {
-	struct err e = ERR_INIT;
+	const int *pidfd = arg;
 	struct nl nl = NL_NONE;
-	int r = prctl(PR_SET_DUMPABLE, 0) < 0 ? err_sys(&e, errno, "hide from the container") : 0;
+	int r = prctl(PR_SET_DUMPABLE, 0) < 0 ? err_sys(e, errno, "hide from the container") : 0;
 	/* EINVAL: it has no user namespace of its own. */
-	if (r >= 0 && setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0 &&
-	    (errno != EINVAL || setns(pidfd, CLONE_NEWNET) < 0))
-		r = err_sys(&e, errno, "enter the container's network");
+	if (r >= 0 && setns(*pidfd, CLONE_NEWUSER | CLONE_NEWNET) < 0 &&
+	    (errno != EINVAL || setns(*pidfd, CLONE_NEWNET) < 0))
+		r = err_sys(e, errno, "enter the container's network");
 	if (r >= 0)
-		r = nl_open(&nl, &e);
-	if (r >= 0)
-		r = sync_send(sock, STEP_MADE, NULL, 0, &nl.fd, 1, &e);
-	if (r < 0)
-		sync_send_err(sock, &e);
-	_exit(r < 0);
+		r = nl_open(&nl, e);
+	return r < 0 ? r : sync_send(sock, STEP_MADE, NULL, 0, &nl.fd, 1, e);
 }
 
 int net_live_open(int pidfd, struct nl *ret, struct err *e)
 {
-	int pair[2];
-	int r = sync_pair(pair, e);
+	autofree struct sync_msg *m = xmalloc(sizeof(*m));
+	int r = sync_ask_fork(open_there, &pidfd, "who enters the network", STEP_MADE, m, e);
 	if (r < 0)
 		return r;
-	pid_t pid = fork();
-	if (pid == 0)
-		opener(pidfd, pair[1]);
-	int errnum = errno;
-	close(pair[1]);
-	int fd = pid < 0 ? err_sys(e, errnum, "fork") : sync_expect_fd(pair[0], "who enters the network", STEP_MADE, e);
-	close(pair[0]);
-	if (pid > 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	if (fd < 0)
-		return fd;
+	if (m->nfds != 1) {
+		sync_close_fds(m);
+		return err_set(e, EPROTO, "malformed message");
+	}
 	*ret = (struct nl)NL_NONE;
-	ret->fd = fd;
+	ret->fd = m->fds[0];
 	return 0;
 }
 
