@@ -13,7 +13,6 @@
 struct logs_opts {
 	struct container_targets t;
 	struct container_logs_opts l;
-	bool color;
 };
 
 #define S struct logs_opts
@@ -71,8 +70,8 @@ static const struct opt_def logs_defs[] = {
 	 "put the tag of --log-opt before each line", 0, NULL},
 	{"names", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, l.names), 0, options,
 	 "put the container's name before each line", 0, NULL},
-	{"color", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, color), OPT_HIDDEN, options, "accepted for scripts", 0,
-	 NULL},
+	{"color", NULL, 0, NULL, OPT_GENERIC(opt_set_bool, S, l.color), 0, options,
+	 "the same, in a color of its own for each container", 0, NULL},
 	{"latest", NULL, 'l', NULL, OPT_GENERIC(opt_set_bool, S, t.latest), 0, options, "the container made last", 0,
 	 NULL},
 	OPT_END,

@@ -76,7 +76,11 @@ static int flush(struct logs *l, struct err *e)
 
 static void add_prefix(struct logs *l, const struct source *s, const struct log_entry *entry)
 {
-	if (l->o->names)
+	/* The six colors that are readable on black and on white. */
+	if (l->o->color)
+		str_addf(&l->out, "\033[3%dm%-*s |\033[0m ", 1 + (int)((s - l->sources) % 6), (int)l->name_width,
+			 s->rec.config.name);
+	else if (l->o->names)
 		str_addf(&l->out, "%-*s | ", (int)l->name_width, s->rec.config.name);
 	if (l->o->timestamps) {
 		time_t seconds = (time_t)(entry->time / 1000000000);

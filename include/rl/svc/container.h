@@ -150,6 +150,7 @@ struct container_logs_opts {
 	bool timestamps;
 	bool details;
 	bool names;	      /* put the container's name before each line */
+	bool color;	      /* the same, in colors */
 	int64_t since, until; /* ns since 1970; 0: no limit */
 	uint64_t tail;	      /* entries, UINT64_MAX: all */
 };
