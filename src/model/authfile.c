@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/mem.h"
 
 static void wipe_free(char **s)
@@ -31,50 +32,6 @@ void authfile_cred_free(struct authfile_cred *c)
 	wipe_free(&c->password);
 	wipe_free(&c->identity_token);
 	wipe_free(&c->registry_token);
-}
-
-/* ---- base64 ---- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-void authfile_base64(const void *data, size_t len, struct str *out)
-{
-	const unsigned char *p = data;
-	for (size_t i = 0; i < len; i += 3) {
-		unsigned v = (unsigned)p[i] << 16;
-		if (i + 1 < len)
-			v |= (unsigned)p[i + 1] << 8;
-		if (i + 2 < len)
-			v |= p[i + 2];
-		str_addc(out, alphabet[v >> 18]);
-		str_addc(out, alphabet[v >> 12 & 63]);
-		str_addc(out, i + 1 < len ? alphabet[v >> 6 & 63] : '=');
-		str_addc(out, i + 2 < len ? alphabet[v & 63] : '=');
-	}
-}
-
-int authfile_unbase64(const char *text, size_t len, struct str *out, struct err *e)
-{
-	unsigned v = 0, bits = 0;
-	size_t pad = 0;
-	while (len && text[len - 1] == '=' && pad < 2) {
-		len--;
-		pad++;
-	}
-	if (len % 4 == 1 || (pad && (len + pad) % 4 != 0))
-		return err_set(e, EBADMSG, "base64 text of an impossible length");
-	for (size_t i = 0; i < len; i++) {
-		const char *at = text[i] ? strchr(alphabet, text[i]) : NULL;
-		if (!at)
-			return err_set(e, EBADMSG, "character outside of base64");
-		v = (v << 6 | (unsigned)(at - alphabet)) & 0xffffff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			str_addc(out, (char)(v >> bits & 0xff));
-		}
-	}
-	return 0;
 }
 
 /* ---- keys ---- */
@@ -178,7 +135,7 @@ static int read_entry(const json_t *entry, struct authfile_cred *c, struct err *
 		c->registry_token = xstrdup(token);
 	if (auth && *auth) {
 		autostr struct str text = STR_INIT;
-		int r = authfile_unbase64(auth, strlen(auth), &text, e);
+		int r = base64_decode(auth, strlen(auth), &text, e);
 		if (r == 0)
 			r = split_creds(&text, c, e);
 		explicit_bzero(text.buf, text.len);
@@ -285,7 +242,7 @@ void authfile_set(json_t *doc, const char *key, const struct authfile_cred *cred
 		autostr struct str plain = STR_INIT;
 		autostr struct str auth = STR_INIT;
 		str_addf(&plain, "%s:%s", cred->user, cred->password);
-		authfile_base64(plain.buf, plain.len, &auth);
+		base64_encode(plain.buf, plain.len, &auth);
 		json_put_str(entry, "auth", auth.buf);
 		explicit_bzero(plain.buf, plain.len);
 		explicit_bzero(auth.buf, auth.len);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/io.h"
 #include "rl/base/json.h"
 #include "rl/base/log.h"
@@ -40,7 +41,7 @@ static int link_name(int names, const char *name, const char *id)
 	autostr struct str text = STR_INIT;
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (unsigned char)(digit(id[2 * i]) << 4 | digit(id[2 * i + 1]));
-	authfile_base64(bytes, sizeof(bytes), &text);
+	base64_encode(bytes, sizeof(bytes), &text);
 	return symlinkat(text.buf, names, name);
 }
 
@@ -56,7 +57,7 @@ int container_name_read(int names, const char *name, char ret_id[RECORD_ID_SIZE]
 		memcpy(ret_id, text, RECORD_ID_SIZE);
 		return 0;
 	}
-	if (authfile_unbase64(text, (size_t)n, &bytes, NULL) < 0 || bytes.len != ID_BYTES)
+	if (base64_decode(text, (size_t)n, &bytes, NULL) < 0 || bytes.len != ID_BYTES)
 		return -ENOENT;
 	io_hex(bytes.buf, ID_BYTES, ret_id);
 	return 0;

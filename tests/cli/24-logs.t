@@ -40,6 +40,9 @@ is "the end of the output is kept" "$(rl logs -n 1 rot)" "line 4999"
 
 rl run -d $N --name f busybox sh -c 'for i in 1 2 3 4 5; do echo "n$i"; sleep 0.1; done' >/dev/null
 is "logs -f shows what comes and ends with the container" "$(timeout 20 rl logs -f f | tr '\n' ' ')" "n1 n2 n3 n4 n5 "
+rl run -d $N --name dots busybox sh -c 'echo first; for i in 1 2 3; do printf .; usleep 50000; done; echo done' >/dev/null
+rl wait dots >/dev/null
+is "a line that came in parts is one line of the tail" "$(rl logs -n 1 dots)" "...done"
 is "in a color of its own for each" "$(rl logs --color -n 1 f a 2>/dev/null | head -2 | sed -n 'l;q')" '\033[31mf |\033[0m n5$'
 is "several containers, with their names" "$(rl logs --names -n 1 f a 2>/dev/null)" "f | n5
 a |  line"

@@ -5,6 +5,7 @@
  */
 #include <stdint.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/mem.h"
 #include "rl/model/authfile.h"
 
@@ -17,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	autostr struct str plain = STR_INIT;
 	autostr struct str coded = STR_INIT;
 	(void)!authfile_helper_answer((const char *)data, size, &answer, &e);
-	if (authfile_unbase64((const char *)data, size, &plain, &e) == 0)
-		authfile_base64(plain.buf, plain.len, &coded);
+	if (base64_decode((const char *)data, size, &plain, &e) == 0)
+		base64_encode(plain.buf, plain.len, &coded);
 	if (authfile_parse((const char *)data, size, "fuzz", &doc, &e) < 0)
 		return 0;
 	static const char *const names[] = {"docker.io/library/x", "a.org", "a.org/b/c", "localhost:5000/x"};

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/io.h"
 #include "rl/base/mem.h"
 #include "src/engine/registry/registry_int.h"
@@ -73,7 +74,7 @@ static void put_auth(const char *file, const char *key, const char *user)
 {
 	autofree char *plain = xasprintf("%s:pw", user);
 	autostr struct str coded = STR_INIT;
-	authfile_base64(plain, strlen(plain), &coded);
+	base64_encode(plain, strlen(plain), &coded);
 	autofree char *text = xasprintf("{\"auths\":{\"%s\":{\"auth\":\"%s\"}}}", key, coded.buf);
 	put(file, text, 0600);
 }

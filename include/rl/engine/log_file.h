@@ -12,7 +12,7 @@
  *
  * Writer: log_writer_open, log_writer_add per read, log_writer_close. One writer. A full disk loses entries, not the
  * container: what was lost is counted and said in the log as soon as there is room again.
- * Reader: log_reader_open (at the beginning, or with the last `tail` entries), log_reader_next until 0; after more was
+ * Reader: log_reader_open (at the beginning, or with the last `tail` lines), log_reader_next until 0; after more was
  * written (inotify on the directory) log_reader_next goes on, across rotations.
  * Ownership: the structs own descriptors and buffers; an entry's data is valid until the next call.
  */
@@ -84,7 +84,8 @@ struct log_reader {
 
 #define LOG_READER_ALL UINT64_MAX
 
-/* -ENOENT: nothing was logged yet (the reader is usable: next looks again). tail: how many entries to begin with. */
+/* -ENOENT: nothing was logged yet (the reader is usable: next looks again). tail: how many lines to begin with, each with
+ * all its parts as long as the other stream does not break in. */
 int log_reader_open(struct log_reader *r, const struct log_place *place, enum log_driver driver, uint64_t tail,
 		    struct err *e) RL_CHECK;
 /* 1 an entry, 0 the end for now. Damaged lines are passed over. */

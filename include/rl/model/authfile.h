@@ -62,8 +62,4 @@ void authfile_helper_request(const char *server, const struct authfile_cred *cre
 /* "USER:PASSWORD" of --creds. Without a colon the password is missing (NULL). */
 int authfile_creds_parse(const char *text, struct authfile_cred *ret_cred, struct err *e) RL_CHECK;
 
-/* Standard base64 with padding; decoding is strict about the alphabet, lenient about missing padding. */
-void authfile_base64(const void *data, size_t len, struct str *out);
-int authfile_unbase64(const char *text, size_t len, struct str *out, struct err *e) RL_CHECK;
-
 #endif

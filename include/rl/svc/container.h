@@ -152,7 +152,7 @@ struct container_logs_opts {
 	bool names;	      /* put the container's name before each line */
 	bool color;	      /* the same, in colors */
 	int64_t since, until; /* ns since 1970; 0: no limit */
-	uint64_t tail;	      /* entries, UINT64_MAX: all */
+	uint64_t tail;	      /* lines, UINT64_MAX: all */
 };
 /* Writes to our standard output and error, as the container did. */
 int container_logs(const char *root, const struct strv *names, const struct container_logs_opts *o,

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/json.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -101,7 +102,7 @@ static int attach_basic(struct http_xfer *x)
 		return err_hint(&x->err, "rl login %s", x->ep->shown);
 	}
 	str_addf(&plain, "%s:%s", c->user, c->password);
-	authfile_base64(plain.buf, plain.len, &coded);
+	base64_encode(plain.buf, plain.len, &coded);
 	add_header(x, "Basic", coded.buf);
 	x->basic_used = true;
 	explicit_bzero(plain.buf, plain.len);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
 
@@ -331,7 +332,7 @@ static void setup_headers(struct http_xfer *x, CURL *c)
 	if (x->basic && x->same_origin) {
 		autostr struct str line = STR_INIT;
 		str_adds(&line, "Authorization: Basic ");
-		authfile_base64(x->basic, strlen(x->basic), &line);
+		base64_encode(x->basic, strlen(x->basic), &line);
 		x->attempt_headers = curl_slist_append(x->attempt_headers, line.buf);
 		explicit_bzero(line.buf, line.len);
 	}

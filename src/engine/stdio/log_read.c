@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/io.h"
 #include "rl/base/json.h"
 #include "rl/base/log.h"
@@ -38,79 +40,6 @@ static unsigned oldest(const struct log_reader *r)
 			break;
 	}
 	return i;
-}
-
-/* Offset of the last `want` lines of the file, and how many there are (at most `want`). */
-static int last_lines(int fd, uint64_t want, off_t *ret_offset, uint64_t *ret_found, struct err *e)
-{
-	autofree char *buf = xmalloc(CHUNK);
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, errno, "read the log");
-	off_t end = st.st_size;
-	uint64_t found = 0;
-	for (off_t at = end; at > 0;) {
-		size_t n = (size_t)RL_MIN((off_t)CHUNK, at);
-		at -= (off_t)n;
-		if (pread(fd, buf, n, at) != (ssize_t)n)
-			return err_sys(e, EIO, "read the log");
-		for (size_t i = n; i-- > 0;) {
-			/* The newline that ends the last line begins none. */
-			if (buf[i] != '\n' || at + (off_t)i == end - 1)
-				continue;
-			if (++found == want) {
-				*ret_offset = at + (off_t)i + 1;
-				*ret_found = want;
-				return 0;
-			}
-		}
-	}
-	*ret_offset = 0;
-	*ret_found = found + (end > 0);
-	return 0;
-}
-
-/* Go back file by file until `tail` lines are ahead. */
-static int seek_tail(struct log_reader *r, uint64_t tail, struct err *e)
-{
-	unsigned first = oldest(r);
-	for (unsigned index = 0; index <= first; index++) {
-		autofd int fd = open_file(r, index);
-		off_t offset = 0;
-		uint64_t found = 0;
-		if (fd < 0)
-			break;
-		if (tail == 0)
-			offset = lseek(fd, 0, SEEK_END);
-		else if (last_lines(fd, tail, &offset, &found, e) < 0)
-			return e ? -e->code : -EIO;
-		tail -= found;
-		if (lseek(fd, offset, SEEK_SET) < 0)
-			return err_sys(e, errno, "read the log");
-		close_fd(&r->fd);
-		r->fd = take_fd(&fd);
-		if (tail == 0)
-			break;
-	}
-	return 0;
-}
-
-int log_reader_open(struct log_reader *r, const struct log_place *place, enum log_driver driver, uint64_t tail,
-		    struct err *e)
-{
-	*r = (struct log_reader){
-		.dirfd = place->dirfd,
-		.driver = driver,
-		.fd = -1,
-		.buf = STR_INIT,
-		.decoded = STR_INIT,
-	};
-	snprintf(r->name, sizeof(r->name), "%s", place->name);
-	if (tail == LOG_READER_ALL)
-		r->fd = open_file(r, oldest(r));
-	else if (seek_tail(r, tail, e) < 0)
-		return e ? -e->code : -EIO;
-	return r->fd < 0 ? err_set(e, ENOENT, "nothing was logged") : 0;
 }
 
 /* At the end of a file: 1 if a newer one is now open, 0 if this is the newest. */
@@ -198,34 +127,6 @@ static int64_t parse_time(const char *text)
 	return (int64_t)timegm(&tm) * 1000000000 + ns;
 }
 
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static void decode_base64(const char *text, struct str *out)
-{
-	unsigned bits = 0;
-	int n = 0;
-	for (; *text && *text != '='; text++) {
-		int v = base64_value(*text);
-		if (v < 0)
-			return;
-		bits = bits << 6 | (unsigned)v;
-		n += 6;
-		if (n >= 8) {
-			n -= 8;
-			str_addc(out, (char)(bits >> n));
-		}
-	}
-}
-
 static bool decode_json(struct log_reader *r, const char *line, size_t len, struct log_entry *ret)
 {
 	/* A NUL is "\u0000" in here. */
@@ -240,7 +141,7 @@ static bool decode_json(struct log_reader *r, const char *line, size_t len, stru
 		return false;
 	str_cut(&r->decoded, 0);
 	if (exact)
-		decode_base64(exact, &r->decoded);
+		(void)!base64_decode(exact, strlen(exact), &r->decoded, NULL);
 	else
 		str_add(&r->decoded, json_string_value(text), json_string_length(text));
 	*ret = (struct log_entry){
@@ -272,6 +173,110 @@ static bool decode_k8s(struct log_reader *r, const char *line, size_t len, struc
 	return true;
 }
 
+/* An entry is a line, or a part of one: the search for the last lines goes back over entries. */
+struct tail {
+	struct log_reader *r;
+	uint64_t want;
+	uint64_t lines; /* that begin where the search has come to, or behind it */
+};
+
+static bool decode(struct log_reader *r, const char *line, size_t len, struct log_entry *ret)
+{
+	return r->driver == LOG_DRIVER_K8S ? decode_k8s(r, line, len, ret) : decode_json(r, line, len, ret);
+}
+
+/* What the reader passes over counts as whole. */
+static bool ends_line(struct log_reader *r, int fd, off_t begin, off_t end)
+{
+	size_t len = (size_t)(end - begin);
+	struct log_entry entry;
+	if (len > LINE_MAX_BYTES)
+		return true;
+	autofree char *text = xmalloc(len + 1);
+	if (pread(fd, text, len, begin) != (ssize_t)len || !decode(r, text, len, &entry))
+		return true;
+	return entry.len && entry.data[entry.len - 1] == '\n';
+}
+
+/* The next entry on the way back; true if all that is wanted comes after it. The last of all may be unfinished. */
+static bool is_enough(struct tail *t, int fd, off_t begin, off_t end)
+{
+	if (t->lines && !ends_line(t->r, fd, begin, end))
+		return false;
+	return ++t->lines > t->want;
+}
+
+/* 1: what is wanted begins at *ret_offset; 0: all of the file is wanted, and more of the one before. */
+static int search_file(struct tail *t, int fd, off_t *ret_offset, struct err *e)
+{
+	autofree char *buf = xmalloc(CHUNK);
+	struct stat st;
+	*ret_offset = 0;
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "read the log");
+	off_t end = st.st_size - 1; /* the newline that ends the last entry */
+	for (off_t at = st.st_size; at > 0;) {
+		size_t n = (size_t)RL_MIN((off_t)CHUNK, at);
+		at -= (off_t)n;
+		if (pread(fd, buf, n, at) != (ssize_t)n)
+			return err_sys(e, EIO, "read the log");
+		for (size_t i = n; i-- > 0;) {
+			off_t here = at + (off_t)i;
+			if (buf[i] != '\n' || here >= end)
+				continue;
+			*ret_offset = end + 1;
+			if (is_enough(t, fd, here + 1, end))
+				return 1;
+			end = here;
+		}
+	}
+	*ret_offset = end + 1;
+	if (end > 0 && is_enough(t, fd, 0, end))
+		return 1;
+	*ret_offset = 0;
+	return 0;
+}
+
+/* Go back file by file until `want` lines are ahead. */
+static int seek_tail(struct log_reader *r, uint64_t want, struct err *e)
+{
+	struct tail t = {.r = r, .want = want};
+	unsigned first = oldest(r);
+	int done = 0;
+	for (unsigned index = 0; index <= first && !done; index++) {
+		autofd int fd = open_file(r, index);
+		off_t offset = 0;
+		if (fd < 0)
+			break;
+		done = search_file(&t, fd, &offset, e);
+		if (done < 0)
+			return done;
+		if (lseek(fd, offset, SEEK_SET) < 0)
+			return err_sys(e, errno, "read the log");
+		close_fd(&r->fd);
+		r->fd = take_fd(&fd);
+	}
+	return 0;
+}
+
+int log_reader_open(struct log_reader *r, const struct log_place *place, enum log_driver driver, uint64_t tail,
+		    struct err *e)
+{
+	*r = (struct log_reader){
+		.dirfd = place->dirfd,
+		.driver = driver,
+		.fd = -1,
+		.buf = STR_INIT,
+		.decoded = STR_INIT,
+	};
+	snprintf(r->name, sizeof(r->name), "%s", place->name);
+	if (tail == LOG_READER_ALL)
+		r->fd = open_file(r, oldest(r));
+	else if (seek_tail(r, tail, e) < 0)
+		return e ? -e->code : -EIO;
+	return r->fd < 0 ? err_set(e, ENOENT, "nothing was logged") : 0;
+}
+
 int log_reader_next(struct log_reader *r, struct log_entry *ret_entry, struct err *e)
 {
 	for (;;) {
@@ -287,9 +292,7 @@ int log_reader_next(struct log_reader *r, struct log_entry *ret_entry, struct er
 		}
 		size_t len = (size_t)(newline - line);
 		r->at += len + 1;
-		bool good = r->driver == LOG_DRIVER_K8S ? decode_k8s(r, line, len, ret_entry)
-							: decode_json(r, line, len, ret_entry);
-		if (good)
+		if (decode(r, line, len, ret_entry))
 			return 1;
 		if (len)
 			log_debug(LOG_STDIO, "a damaged line of the log was passed over");

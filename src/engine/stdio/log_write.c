@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rl/base/base64.h"
 #include "rl/base/io.h"
 #include "rl/base/log.h"
 #include "rl/base/mem.h"
@@ -134,18 +135,6 @@ static struct stamp stamp_now(const struct log_writer *w, enum log_stream stream
 	return s;
 }
 
-static void add_base64(struct str *out, const unsigned char *p, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < n; i += 3) {
-		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0u) |
-			     (i + 2 < n ? p[i + 2] : 0u);
-		char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
-				i + 2 < n ? digits[v & 63] : '='};
-		str_add(out, four, 4);
-	}
-}
-
 /* Escape one character that cannot stand for itself; returns how many bytes were used, *exact false if not UTF-8. */
 static size_t add_special(struct str *out, const char *p, size_t left, bool *exact)
 {
@@ -220,7 +209,7 @@ static void add_json(struct str *out, const struct stamp *stamp, const char *p, 
 	str_add(out, stamp->text, stamp->len);
 	if (!exact) {
 		str_adds(out, ",\"b64\":\"");
-		add_base64(out, (const unsigned char *)p, n);
+		base64_encode(p, n, out);
 		str_addc(out, '"');
 	}
 	str_adds(out, "}\n");
