@@ -242,7 +242,8 @@ size_t str_utf8_len(const char *text, size_t len)
 	return n;
 }
 
-/* Levenshtein distance, with the row on the stack: names longer than the row are near only to themselves. */
+/* How many letters have to be put in, left out, exchanged or swapped with their neighbour. The rows are on the stack: names
+ * longer than these are near only to themselves. */
 static size_t edit_distance(const char *a, const char *b)
 {
 	enum { ROW = 64 };
@@ -250,20 +251,22 @@ static size_t edit_distance(const char *a, const char *b)
 	size_t m = strlen(b);
 	if (n >= ROW || m >= ROW)
 		return str_eq(a, b) ? 0 : SIZE_MAX;
-	size_t row[ROW];
+	size_t rows[3][ROW];
 	for (size_t j = 0; j <= m; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3];
+		const size_t *above = rows[(i + 2) % 3];
+		const size_t *two_above = rows[(i + 1) % 3];
 		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
-			size_t above = row[j];
-			size_t best = RL_MIN(above, row[j - 1]) + 1;
-			row[j] = RL_MIN(best, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
+			size_t best = RL_MIN(above[j], row[j - 1]) + 1;
+			row[j] = RL_MIN(best, above[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = RL_MIN(row[j], two_above[j - 2] + 1);
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }
 
 const char *str_nearest(const char *text, const char *const *candidates)

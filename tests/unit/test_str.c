@@ -148,6 +148,8 @@ static void test_nearest(void)
 	static const char *const none[] = {NULL};
 	tap_is_str(str_nearest("imprt", verbs), "import", "a missing letter is guessed");
 	tap_is_str(str_nearest("imagse", verbs), "images", "two swapped letters are guessed");
+	tap_is_str(str_nearest("RNU", (const char *const[]){"ENV", "RUN", NULL}), "RUN",
+		   "letters that are swapped are nearer than letters that are others");
 	tap_is_str(str_nearest("run", verbs), "run", "an exact match is nearest");
 	tap_is_str(str_nearest("zzzzzz", verbs), NULL, "nothing near gives no suggestion");
 	tap_is_str(str_nearest("x", none), NULL, "no candidates give no suggestion");
