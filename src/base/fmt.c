@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include "rl/base/mem.h"
 
@@ -225,6 +226,61 @@ int fmt_parse_time(const char *text, const char *what, int64_t *ret_seconds, str
 	if (!ok || !take_offset(&p, &offset) || *p)
 		return err_set(e, EINVAL, "%s: '%s' is not a time (example: 2026-11-22T18:01:07Z)", what, text);
 	*ret_seconds = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+	return 0;
+}
+
+static bool take_local_time(const char *text, int64_t *ret_seconds)
+{
+	const char *p = text;
+	int year;
+	struct tm tm = {.tm_isdst = -1};
+	if (!take_number(&p, 4, 1900, 9999, &year) || !take_char(&p, '-') || !take_number(&p, 2, 1, 12, &tm.tm_mon) ||
+	    !take_char(&p, '-') || !take_number(&p, 2, 1, 31, &tm.tm_mday))
+		return false;
+	tm.tm_year = year - 1900;
+	tm.tm_mon--;
+	if (*p && ((!take_char(&p, 't') && !take_char(&p, ' ')) || !take_number(&p, 2, 0, 23, &tm.tm_hour) ||
+		   !take_char(&p, ':') || !take_number(&p, 2, 0, 59, &tm.tm_min)))
+		return false;
+	if (*p && (!take_char(&p, ':') || !take_number(&p, 2, 0, 60, &tm.tm_sec)))
+		return false;
+	if (*p == '.')
+		p += 1 + strspn(p + 1, "0123456789");
+	*ret_seconds = mktime(&tm);
+	return !*p;
+}
+
+/* The nanoseconds behind the only '.' of a time. */
+static int64_t fraction_of(const char *time)
+{
+	const char *dot = strchr(time, '.');
+	int64_t ns = 0;
+	for (int64_t unit = 100000000; dot && is_digit(*++dot) && unit; unit /= 10)
+		ns += unit * (*dot - '0');
+	return ns;
+}
+
+int fmt_parse_when(const char *text, const char *what, int64_t now_ns, int64_t *ret_ns, struct err *e)
+{
+	static const int64_t second = 1000000000;
+	const uint64_t lifetime = UINT64_C(100000000) * UINT64_C(1000000000);
+	int64_t seconds;
+	uint64_t ns;
+	if (fmt_parse_time(text, what, &seconds, NULL) == 0 || take_local_time(text, &seconds)) {
+		int64_t most = INT64_MAX / second - 1;
+		*ret_ns = RL_MIN(RL_MAX(seconds, -most), most) * second + fraction_of(text);
+		return 0;
+	}
+	int r = fmt_parse_duration(text, what, &ns, e);
+	if (r == -EINVAL)
+		err_set(e, EINVAL,
+			"%s: '%s' is neither a duration nor a time (examples: 10m, 2026-11-22, 2026-11-22T18:01:07Z)",
+			what, text);
+	if (r < 0)
+		return r;
+	ns = RL_MIN(ns, (uint64_t)INT64_MAX);
+	bool is_time = text[strspn(text, "0123456789.")] == '\0' && ns > lifetime;
+	*ret_ns = is_time ? (int64_t)ns : now_ns - RL_MIN((int64_t)ns, now_ns);
 	return 0;
 }
 

@@ -56,7 +56,6 @@ static int parse_time(const char *text, const char *what, int64_t *ret_ns, struc
 {
 	struct timespec now;
 	uint64_t n;
-	int64_t seconds;
 	if (!text)
 		return 0;
 	bool ahead = *text == '+';
@@ -67,14 +66,14 @@ static int parse_time(const char *text, const char *what, int64_t *ret_ns, struc
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (fmt_parse_duration(text + ahead, what, &n, NULL) == 0) {
-		int64_t by = (int64_t)RL_MIN(n, (uint64_t)ns - 1);
-		*ret_ns = ahead ? ns + by : ns - by;
+	if (ahead && fmt_parse_duration(text + 1, what, &n, NULL) == 0) {
+		*ret_ns = ns + (int64_t)RL_MIN(n, (uint64_t)ns - 1);
 		return 0;
 	}
-	int r = fmt_parse_time(text, what, &seconds, e);
+	int r = fmt_parse_when(text, what, ns, ret_ns, e);
+	/* 0 is no time at all. */
 	if (r == 0)
-		*ret_ns = RL_MAX(seconds, (int64_t)0) * 1000000000 + 1;
+		*ret_ns = RL_MAX(*ret_ns, (int64_t)1);
 	return r;
 }
 

@@ -71,15 +71,13 @@ static int created_of(const char *root, const char *ref, int64_t *ret, struct er
 	return fmt_parse_time(created ? created : "", "created", ret, e);
 }
 
-/* "until=24h" or "until=2026-11-22T18:00:00Z". */
 static int time_of(const char *text, int64_t now, int64_t *ret, struct err *e)
 {
-	uint64_t ns;
-	if (fmt_parse_duration(text, "--filter until", &ns, NULL) == 0) {
-		*ret = now - (int64_t)(ns / 1000000000);
-		return 0;
-	}
-	return fmt_parse_time(text, "--filter until", ret, e);
+	int64_t ns;
+	int r = fmt_parse_when(text, "--filter until", now * 1000000000, &ns, e);
+	if (r == 0)
+		*ret = ns / 1000000000;
+	return r;
 }
 
 static int read_filter(const char *root, const char *text, int64_t now, struct image_filter *f, struct err *e)

@@ -18,24 +18,11 @@ struct logs_opts {
 #define S struct logs_opts
 static const char options[] = "Options";
 
-/* "10m" ago, seconds since 1970 with an optional fraction, or a time; as docker takes them. */
 static int parse_when(const char *text, const char *what, int64_t *ret, struct err *e)
 {
-	uint64_t ns;
-	int64_t seconds;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (fmt_parse_time(text, what, &seconds, NULL) == 0) {
-		*ret = seconds * 1000000000;
-		return 0;
-	}
-	if (fmt_parse_duration(text, what, &ns, e) < 0)
-		return -EINVAL;
-	int64_t here = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	/* A bare number is a time, not a duration, once it is longer than people live. */
-	bool bare = strspn(text, "0123456789.") == strlen(text) && ns > UINT64_C(100000000) * 1000000000;
-	*ret = bare ? (int64_t)ns : here - (int64_t)RL_MIN(ns, (uint64_t)here);
-	return 0;
+	return fmt_parse_when(text, what, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, ret, e);
 }
 
 static int set_since(const struct opt_def *def, void *target, const char *value, struct err *e)

@@ -411,11 +411,8 @@ static bool has_label(const struct network_rec *rec, const char *want)
 /* Made before a time, or longer ago than a duration. */
 static bool is_older(const struct network_rec *rec, const char *when)
 {
-	uint64_t ns;
-	int64_t seconds;
-	if (fmt_parse_duration(when, "until", &ns, NULL) == 0)
-		return rec->created < container_now() - (int64_t)RL_MIN(ns, (uint64_t)INT64_MAX / 2);
-	return fmt_parse_time(when, "until", &seconds, NULL) == 0 && rec->created < seconds * 1000000000;
+	int64_t ns;
+	return fmt_parse_when(when, "until", container_now(), &ns, NULL) == 0 && rec->created < ns;
 }
 
 static int passes(const struct network_rec *rec, const struct strv *filters, struct err *e)

@@ -353,13 +353,13 @@ struct prune_filter {
 
 static int read_until(const char *text, int64_t *ret, struct err *e)
 {
-	uint64_t ns;
+	int64_t ns;
 	struct timespec now;
-	if (fmt_parse_duration(text, "--filter until", &ns, NULL) < 0)
-		return fmt_parse_time(text, "--filter until", ret, e);
 	clock_gettime(CLOCK_REALTIME, &now);
-	*ret = now.tv_sec - (int64_t)(ns / 1000000000);
-	return 0;
+	int r = fmt_parse_when(text, "--filter until", (int64_t)now.tv_sec * 1000000000, &ns, e);
+	if (r == 0)
+		*ret = ns / 1000000000;
+	return r;
 }
 
 static int read_filters(const struct strv *filters, struct prune_filter *f, struct err *e)

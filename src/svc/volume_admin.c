@@ -202,22 +202,13 @@ static bool has_pair(const struct strv *pairs, const char *want)
 static int read_moment(const struct store *s, const char *name, const char *text, int64_t *ret, struct err *e)
 {
 	struct volume_record other = VOLUME_RECORD_INIT;
-	uint64_t ns;
-	int64_t seconds;
 	if (volume_read(s, text, &other, NULL) == 0) {
 		*ret = other.created;
 		volume_record_free(&other);
 		return 0;
 	}
 	autofree char *what = xasprintf("--filter %s", name);
-	if (fmt_parse_duration(text, what, &ns, NULL) == 0) {
-		*ret = container_now() - (int64_t)ns;
-		return 0;
-	}
-	int r = fmt_parse_time(text, what, &seconds, e);
-	if (r == 0)
-		*ret = seconds * 1000000000;
-	return r;
+	return fmt_parse_when(text, what, container_now(), ret, e);
 }
 
 static int match_one(const struct store *s, const struct volume_record *v, const char *name, const char *value,

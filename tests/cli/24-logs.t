@@ -14,6 +14,11 @@ is "standard error to standard error" "$(rl logs a 2>&1 >/dev/null)" err
 is "the last line" "$(rl logs -n 1 a 2>/dev/null)" " line"
 like "times" "$(rl logs -t a 2>/dev/null | head -1)" '^20[0-9-]*T[0-9:]*\.[0-9]{9}Z out$'
 is "nothing is older than now" "$(rl logs --since 0s a 2>&1)" ""
+is "a day is a time" "$(rl logs --since 2020-01-02 a 2>&1)" "$(rl logs a 2>&1)"
+is "so is one of the clock on the wall" "$(rl logs --until 2020-01-02T03:04:05 a 2>&1)" ""
+last=$(rl logs -t --tail 1 a 2>&1 | cut -d' ' -f1)
+is "the time that logs -t printed is one to go on from, with its fraction" "$(rl logs -t --since "$last" a 2>&1 | cut -d' ' -f1 | sort -u)" "$last"
+must_fail "what is no time is refused, and both forms are shown" --status 125 --stderr "'soon' is neither a duration nor a time.*10m.*2026" rl logs --since soon a
 is "everything is older than in an hour" "$(rl logs --until 2100-01-01T00:00:00Z a 2>/dev/null | wc -l)" 2
 file=$(rl inspect -f '{{.LogPath}}' a)
 is "the file is what docker writes" "$(python3 -c '

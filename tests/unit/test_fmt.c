@@ -2,6 +2,8 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
@@ -193,6 +195,51 @@ static void test_table(void)
 	tap_is_str(out.buf, "averyverylongword\n  x", "a word wider than the line stands alone");
 }
 
+static void test_when(void)
+{
+	static const int64_t now = 1795370467 * INT64_C(1000000000);
+	static const struct {
+		const char *text;
+		int result;
+		int64_t ns;
+	} cases[] = {
+		{"10s", 0, 1795370457000000000},
+		{"0s", 0, 1795370467000000000},
+		{"90", 0, 1795370377000000000},
+		{"100y", -EINVAL, 0},
+		{"900000h", 0, 0},
+		{"1795370000", 0, 1795370000000000000},
+		{"1795370000.5", 0, 1795370000500000000},
+		{"2026-11-22T18:01:07Z", 0, 1795370467000000000},
+		{"2026-11-22T18:01:07.123456789Z", 0, 1795370467123456789},
+		{"2026-11-22T18:01:07.5+02:00", 0, 1795363267500000000},
+		{"2026-11-22", 0, 1795302000000000000},
+		{"2026-11-22T18:01", 0, 1795366860000000000},
+		{"2026-11-22 18:01:07", 0, 1795366867000000000},
+		{"2026-07-22T18:01:07.25", 0, 1784736067250000000},
+		{"2026-11-22T", -EINVAL, 0},
+		{"2026-11-22T18", -EINVAL, 0},
+		{"2026-11-22T18:01:", -EINVAL, 0},
+		{"2026-11-22x", -EINVAL, 0},
+		{"yesterday", -EINVAL, 0},
+		{"9999-12-31T23:59:59Z", 0, 9223372035000000000},
+		{"0001-01-01T00:00:00Z", 0, -9223372035000000000},
+		{"", -EINVAL, 0},
+	};
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+		int64_t v = 0;
+		int r = fmt_parse_when(cases[i].text, "--since", now, &v, &e);
+		tap_ok(r == cases[i].result && v == cases[i].ns, "'%s' is the moment %lld", cases[i].text,
+		       (long long)v);
+		if (r < 0 && !strstr(e.text, "neither a duration nor a time"))
+			tap_ok(false, "'%s': the error says what is expected: %s", cases[i].text, e.text);
+	}
+	unsetenv("TZ");
+}
+
 int main(void)
 {
 	tap_plan_later();
@@ -201,5 +248,6 @@ int main(void)
 	test_times();
 	test_human();
 	test_table();
+	test_when();
 	return tap_done();
 }

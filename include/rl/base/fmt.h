@@ -30,6 +30,10 @@ int fmt_parse_size(const char *text, const char *what, uint64_t *ret_bytes, stru
 int fmt_parse_duration(const char *text, const char *what, uint64_t *ret_ns, struct err *e) RL_CHECK;
 /* Times of documents: RFC 3339 with any offset, fraction ignored. Seconds since 1970, may be negative. */
 int fmt_parse_time(const char *text, const char *what, int64_t *ret_seconds, struct err *e) RL_CHECK;
+/* Times that people type, in nanoseconds since 1970: a duration before `now_ns`, a time of the above kind with its fraction,
+ * "2026-11-22", "2026-11-22T18:01" and "2026-11-22T18:01:07" where the caller lives, or seconds since 1970, which a bare
+ * number is once it is a longer duration than people live. */
+int fmt_parse_when(const char *text, const char *what, int64_t now_ns, int64_t *ret_ns, struct err *e) RL_CHECK;
 
 /* "0B", "987kB", "7.42MB": powers of 1000, three significant digits, as in docker's tables. */
 void fmt_size(uint64_t bytes, char ret[FMT_SIZE]);
