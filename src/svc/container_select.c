@@ -34,15 +34,43 @@ static const char *const filter_names[] = {"name",
 					   "should-start-on-boot",
 					   NULL};
 
+static bool one_of(const char *text, const char *const *words)
+{
+	for (; *words; words++)
+		if (str_eq(text, *words))
+			return true;
+	return false;
+}
+
+/* Values that nothing can ever have are typing errors. */
+static int check_value(const char *name, const char *text, const char *value, struct err *e)
+{
+	static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
+	/* docker's and podman's, of states that are not known here or have another name */
+	static const char *const states[] = {"stopped", "removing", "configured", "initialized", "unknown", NULL};
+	enum record_status status;
+	uint64_t code;
+	int64_t when;
+	int r = 0;
+	if (str_eq(name, "status") && !one_of(value, states))
+		r = record_status_parse(value, &status, e);
+	else if (str_eq(name, "exited"))
+		r = str_to_u64(value, 255, "the exit status", &code, e);
+	else if (str_eq(name, "until"))
+		return fmt_parse_when(value, "--filter until", container_now(), &when, e);
+	else if (str_eq(name, "health") && !one_of(value, healths))
+		r = err_set(e, EINVAL, "'%s' is not a health (none, starting, healthy, unhealthy)", value);
+	return r < 0 ? err_ctx(e, "--filter '%s'", text) : 0;
+}
+
 static int check_filter(const char *text, struct err *e)
 {
 	const char *eq = strchr(text, '=');
 	if (!eq || eq == text)
 		return err_set(e, EINVAL, "--filter '%s': NAME=VALUE is expected", text);
 	autofree char *name = xstrndup(text, (size_t)(eq - text));
-	for (size_t i = 0; filter_names[i]; i++)
-		if (str_eq(name, filter_names[i]))
-			return 0;
+	if (one_of(name, filter_names))
+		return check_value(name, text, eq + 1, e);
 	const char *near = str_nearest(name, filter_names);
 	err_set(e, EINVAL, "--filter '%s': there is no filter '%s'", text, name);
 	return near ? err_hint(e, "did you mean '%s'?", near) : -EINVAL;
@@ -140,11 +168,8 @@ static bool in_pod(const struct selecting *s, const struct container_rec *c, con
 /* "24h" ago, or a time. */
 static int64_t time_limit(const struct selecting *s, const char *text)
 {
-	uint64_t ns;
-	int64_t seconds;
-	if (fmt_parse_duration(text, "--filter until", &ns, NULL) == 0)
-		return s->now - (int64_t)RL_MIN(ns, (uint64_t)INT64_MAX);
-	return fmt_parse_time(text, "--filter until", &seconds, NULL) == 0 ? seconds * 1000000000 : 0;
+	int64_t ns;
+	return fmt_parse_when(text, "--filter until", s->now, &ns, NULL) == 0 ? ns : 0;
 }
 
 static bool is_true(const char *value)

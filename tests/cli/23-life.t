@@ -77,6 +77,10 @@ is "variables are those of the creation" "$(FOO=later rl start -a c)" "env outer
 is "labels can be asked for" "$(rl ps -aq --filter label=tier=web | wc -l) $(rl ps -aq --filter label=tier=db | wc -l)" "1 0"
 is "so can names, states and exit codes" "$(rl ps -aq --filter name=^c$ --filter status=exited --filter exited=0 | wc -l)" 1
 must_fail "an unknown filter" --status 125 --stderr 'no filter' rl ps --filter nmae=c
+for wrong in status=runing exited=never health=ill until=tomorrow; do
+	must_fail "a value that a container cannot have, $wrong" --status 125 --stderr "'?${wrong#*=}'? is " rl ps -a --filter $wrong
+done
+is "a state of docker's that is not known here is none" "$(rl ps -aq --filter status=removing)" ""
 is "--latest" "$(rl inspect -l -f '{{.Name}}')" /c
 is "-q prints ids only" "$(rl ps -aq --no-trunc)" "$(rl inspect -f '{{.Id}}' c)"
 is "--sort size is by what was written" "$(rl create --name big $N busybox true >/dev/null; echo 12345 >f; rl cp f big:/f; rl ps -a --sort size --format '{{.Names}}' | tr '\n' ' '; rl rm big >/dev/null)" "c big "
