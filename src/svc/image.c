@@ -281,8 +281,12 @@ static int find_or_fetch(const struct store *s, const struct wanted *want, const
 	if (fetch(s, want, map, ui, &why) < 0) {
 		char hint[ERR_HINT_SIZE];
 		memcpy(hint, e->hint, sizeof(hint));
-		err_set(e, ENOENT, "image %s: not in the store, and %s", ref, why.text);
-		return err_hint(e, "%s", strstr(hint, "did you mean") || !why.hint[0] ? hint : why.hint);
+		bool near = strstr(hint, "did you mean") != NULL;
+		err_set(e, ENOENT, "image %s: not in the store%s%s, and %s", ref, want->platform ? " for " : "",
+			want->platform ? want->platform : "", why.text);
+		if (near && why.hint[0])
+			return err_hint(e, "%s; else: %s", hint, why.hint);
+		return err_hint(e, "%s", near || !why.hint[0] ? hint : why.hint);
 	}
 	err_clear(e);
 	return look_for(s, want, map, run, e);

@@ -51,6 +51,12 @@ skopeo_to --dest-creds user:secret "oci:$T/store/images:docker.io/library/payloa
 must_fail "without credentials the registry's refusal is explained" --status 125 --stderr 'login' rl pull -q --tls-verify=false "$A/p:1"
 ok "--creds are used" rl pull -q --tls-verify=false --creds user:secret "$A/p:1"
 must_fail "wrong ones are refused" --status 125 rl pull -q --tls-verify=false --creds user:wrong "$A/p:2"
+ok "a name that is nearly the wanted one is in the store" rl tag "$A/p:1" "$A/p:1a"
+printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$A" >auth.conf
+export CONTAINERS_REGISTRIES_CONF=$T/auth.conf
+must_fail "run names that one, and how to log in as well" --stderr 'did you mean .*/p:1.*else: rl login' rl run --rm "$A/p:1b" /tinit exit 0
+must_fail "a run for another platform says which one is not there" --stderr 'not in the store for linux/s390x, and' rl run --rm --platform linux/s390x "$A/p:1" /tinit exit 0
+export CONTAINERS_REGISTRIES_CONF=$T/registries.conf
 
 # several at once, and killed ones
 export RL_ROOT=$T/fourth
