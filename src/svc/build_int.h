@@ -285,6 +285,8 @@ void build_stage_env(const struct build_stage *s, struct strv *ret);
 int build_step_run(struct build *b, struct build_stage *s, const struct dockerfile_instr *i, struct err *e) RL_CHECK;
 int build_step_copy(struct build *b, struct build_stage *s, const struct dockerfile_instr *i, struct err *e) RL_CHECK;
 void build_step_free(struct build_step *st);
+/* A build argument that every RUN gets, without an ARG. */
+bool build_arg_is_proxy(const char *name);
 
 /* build_tree.c: digest of everything a COPY takes; fills sources[].found. */
 int build_tree_digest(struct build *b, struct build_stage *s, struct build_step *st, struct build_hash *h,

@@ -379,6 +379,34 @@ int build_need_stage(struct build *b, size_t index, struct err *e)
 	return plan_stage(b, s, e);
 }
 
+static bool declares(const struct dockerfile *file, const char *name)
+{
+	for (size_t i = 0; i < file->count; i++) {
+		const struct dockerfile_instr *arg = &file->items[i];
+		for (size_t k = 0; arg->kind == DOCKERFILE_ARG && k < arg->nwords; k++) {
+			const char *rest = str_after(arg->words[k].text, name);
+			if (rest && (!*rest || *rest == '='))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A mistyped --build-arg changes nothing, so it is named. One that a stage beside the target's would take is not, nor are
+ * docker's switches for its own builder. Files of arguments may serve several Dockerfiles. */
+static void warn_of_unused_args(const struct build *b)
+{
+	for (size_t i = 0; i < b->o->build_args.count; i++) {
+		const char *text = b->o->build_args.items[i];
+		autofree char *name = xstrndup(text, strcspn(text, "="));
+		bool used = build_arg_is_proxy(name) || str_after(name, "BUILDKIT_") || declares(&b->file, name);
+		for (size_t k = 0; k < b->ntriggers && !used; k++)
+			used = declares(b->triggers[k], name);
+		if (!used)
+			log_warn("--build-arg %s: no ARG of the Dockerfile takes it", name);
+	}
+}
+
 int build_plan(struct build *b, struct err *e)
 {
 	int r = b->o->platform ? check_platform(b, b->o->platform, e) : 0;
@@ -386,7 +414,11 @@ int build_plan(struct build *b, struct err *e)
 		r = find_stages(b, e);
 	if (r >= 0)
 		r = find_target(b, e);
-	return r < 0 ? r : build_need_stage(b, b->target, e);
+	if (r >= 0)
+		r = build_need_stage(b, b->target, e);
+	if (r >= 0)
+		warn_of_unused_args(b);
+	return r;
 }
 
 void build_plan_free(struct build *b)

@@ -259,7 +259,7 @@ static int add_mounts(struct build *b, struct build_stage *s, struct build_step 
 
 /* ---- RUN ---- */
 
-static bool is_proxy(const char *name)
+bool build_arg_is_proxy(const char *name)
 {
 	static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"};
 	for (size_t k = 0; k < ARRAY_SIZE(names); k++)
@@ -281,7 +281,7 @@ static void fill_env(struct build *b, const struct build_stage *s, struct build_
 	for (size_t k = 0; k < b->build_args.count; k++) {
 		autofree char *key = NULL;
 		const char *value = NULL;
-		if (dockerfile_split_pair(b->build_args.items[k], &key, &value) && is_proxy(key) &&
+		if (dockerfile_split_pair(b->build_args.items[k], &key, &value) && build_arg_is_proxy(key) &&
 		    !strv_env_get(&st->env, key) && !strv_env_get(&st->arg_env, key))
 			strv_add(&st->secret_env, b->build_args.items[k]);
 	}

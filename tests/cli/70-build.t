@@ -69,6 +69,8 @@ like "--explain says which step" "$(rl build --network none --explain ctx)" 'cac
 isnt "--no-cache does every step" "$(build --no-cache ctx)" "$second"
 ok "a build argument changes what uses it" build --build-arg WHO=you -t you ctx
 output_is "and only that" "hello you you" run --entrypoint cat you /app/dir/out
+build --build-arg WOH=you --build-arg BUILDKIT_INLINE_CACHE=1 --build-arg http_proxy= --build-arg WHO ctx >/dev/null 2>args.log
+is "one that no ARG takes is warned of, and no other" "$(grep -c 'warning.*--build-arg' args.log) $(grep -c -e '--build-arg WOH: ' args.log)" "1 1"
 is "times given make all bytes the same" "$(build --no-cache --timestamp 1000000000 ctx)" "$(build --no-cache --timestamp 1000000000 ctx)"
 ok "--verify says so" build --verify ctx
 ok "the cache is forgotten on demand" rl builder prune
