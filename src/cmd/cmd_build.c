@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "limit_rows.h"
+#include "registry_opts.h"
 #include "rl/base/fmt.h"
 #include "rl/base/mem.h"
 #include "rl/cmd/out.h"
@@ -89,8 +90,12 @@ static int set_pull(const struct opt_def *def, void *target, const char *value, 
 #define RESULT		       "Result"
 #define STEPS		       "Every RUN"
 
-/* podman's. What a build fetches is reached as rl login, certs.d and registries.conf say. */
-#define PULL_FIRST "'rl pull' has it: bring the base image first"
+/* build_opts first, so that rows and setters for it take the same pointer. */
+struct build_cli {
+	struct build_opts build;
+	struct registry_cli registry;
+	char *creds;
+};
 
 static const struct opt_def build_defs[] = {
 	{"file", NULL, 'f', "FILE", MEMBER(opt_set_string, file), OPT_COMMON, WHAT,
@@ -182,21 +187,24 @@ static const struct opt_def build_defs[] = {
 	 NULL},
 	{"metadata-file", NULL, 0, "FILE", MEMBER(opt_set_string, metadata_file), 0, RESULT,
 	 "write ids and names as JSON", COMPLETE_FILE, NULL},
-	{.name = "authfile", .flags = OPT_REFUSED, .help = PULL_FIRST},
-	{.name = "cert-dir", .flags = OPT_REFUSED, .help = PULL_FIRST},
-	{.name = "creds", .flags = OPT_REFUSED, .help = PULL_FIRST},
-	{.name = "tls-verify", .flags = OPT_REFUSED, .help = PULL_FIRST},
+	{"creds", NULL, 0, "USER[:PASSWORD]", OPT_GENERIC(opt_set_string, struct build_cli, creds), OPT_ONCE,
+	 "Registry", "credentials, instead of those of rl login", 0, NULL},
+	REGISTRY_OPT_ROWS(struct build_cli),
 	OPT_END,
 };
 
 static void build_init(void *opts)
 {
-	build_opts_init(opts);
+	struct build_cli *cli = opts;
+	build_opts_init(&cli->build);
 }
 
 static void build_release(void *opts)
 {
-	build_opts_free(opts);
+	struct build_cli *cli = opts;
+	build_opts_free(&cli->build);
+	registry_cli_free(&cli->registry);
+	free(cli->creds);
 }
 
 static bool to_stdout(const struct build_opts *o)
@@ -209,8 +217,10 @@ static bool to_stdout(const struct build_opts *o)
 
 static int build_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
+	const struct build_cli *cli = opts;
 	struct build_opts *o = opts;
 	autostr struct str id = STR_INIT;
+	o->registry = registry_cli_get(&cli->registry, cli->creds);
 	o->context = xstrdup(args->operands.count ? args->operands.items[0] : ".");
 	int r = build_image(o, ctx->store_root, &id, e);
 	if (r < 0)
@@ -234,7 +244,7 @@ const struct verb verb_build = {
 	.max_operands = 1,
 	.starts_containers = true,
 	.complete = COMPLETE_DIR,
-	.opts_size = sizeof(struct build_opts),
+	.opts_size = sizeof(struct build_cli),
 	.init = build_init,
 	.release = build_release,
 	.run = build_run,

@@ -30,7 +30,7 @@
 
 void build_opts_init(struct build_opts *o)
 {
-	*o = (struct build_opts){.pull = PULL_MISSING, .rewrite_timestamp = UNSET};
+	*o = (struct build_opts){.pull = PULL_MISSING, .rewrite_timestamp = UNSET, .registry = {.tls_verify = UNSET}};
 	run_opts_init(&o->run);
 }
 

@@ -230,7 +230,8 @@ int build_take_image(struct build *b, const char *ref, size_t **ret_layers, size
 		     char **ret_digest, struct err *e)
 {
 	struct image_run run = IMAGE_RUN_INIT;
-	int r = image_ensure(&b->store, ref, b->o->pull, &b->map, NULL, &run, e);
+	const struct image_want want = {.ref = ref, .policy = b->o->pull, .registry = b->o->registry};
+	int r = image_ensure_wanted(&b->store, &want, &b->map, NULL, &run, e);
 	if (r < 0)
 		return r;
 	r = add_image_layers(b, &run, ret_layers, ret_n, e);

@@ -166,7 +166,9 @@ static int import_from(struct build *b, const char *ref, struct err *e)
 	struct image_run run = IMAGE_RUN_INIT;
 	/* Ask again: what a name stood for when it was last looked at may be old. */
 	bool is_local = str_after(ref, "oci:") != NULL;
-	int r = image_ensure(&b->store, ref, is_local ? PULL_MISSING : PULL_NEWER, map, NULL, &run, e);
+	const struct image_want want = {
+		.ref = ref, .policy = is_local ? PULL_MISSING : PULL_NEWER, .registry = b->o->registry};
+	int r = image_ensure_wanted(&b->store, &want, map, NULL, &run, e);
 	char id[STORE_DIGEST_SIZE] = "";
 	if (r >= 0)
 		memcpy(id, run.image.manifest_digest, sizeof(id));
@@ -331,8 +333,10 @@ static int export_to(struct build *b, const struct place *p, struct err *e)
 	struct image_added pushed;
 	int r = build_publish(b, doc, layers, n, &rec, e);
 	if (r >= 0)
-		r = image_push(&(struct image_push_opts){.root = b->store.root, .name = rec.config, .dest = p->ref},
-			       NULL, &pushed, e);
+		r = image_push(
+			&(struct image_push_opts){
+				.root = b->store.root, .name = rec.config, .dest = p->ref, .registry = b->o->registry},
+			NULL, &pushed, e);
 	if (*rec.manifest)
 		remove_carrier(b, doc, rec.manifest);
 	store_record_free(&rec);

@@ -205,7 +205,9 @@ static int have_image(struct container *c, struct err *e)
 		c->is_working = true;
 		return err_set(e, EREMCHG, "%s is a working container", o->image);
 	}
-	int r = image_ensure_platform(&c->store, o->image, o->pull, o->platform, map, &ui, &c->image, e);
+	const struct image_want want = {
+		.ref = o->image, .policy = o->pull, .platform = o->platform, .registry = {.tls_verify = UNSET}};
+	int r = image_ensure_wanted(&c->store, &want, map, &ui, &c->image, e);
 	if (o->progress)
 		o->progress(NULL, o->progress_arg);
 	o->progress = NULL;

@@ -165,12 +165,6 @@ void image_list_free(struct image_list *l)
 
 /* ---- ready for a run ---- */
 
-struct wanted {
-	const char *ref;
-	enum pull_policy policy;
-	const char *platform; /* or NULL: what the store has, or this machine's */
-};
-
 /* The map layers are unpacked with: that of the run, but for keep-id (and nomap), whose layers have container id n on
  * subordinate id n whatever id is the caller's. */
 static int unpack_map(const struct idmap *map, struct idmap *ret_map, struct err *e)
@@ -226,21 +220,19 @@ static int look(const struct store *s, const char *ref, const struct idmap *map,
 }
 
 /* Fetch it for a run. Unpacking is for the run's map, or for the one its layers are unpacked with. */
-static int fetch(const struct store *s, const struct wanted *want, const struct idmap *map, const struct image_ui *ui,
-		 struct err *e)
+static int fetch(const struct store *s, const struct image_want *want, const struct idmap *map,
+		 const struct image_ui *ui, struct err *e)
 {
 	struct idmap with;
-	const struct image_pull_opts o = {.name = want->ref,
-					  .policy = want->policy,
-					  .platform = want->platform,
-					  .registry = {.tls_verify = UNSET}};
+	const struct image_pull_opts o = {
+		.name = want->ref, .policy = want->policy, .platform = want->platform, .registry = want->registry};
 	int r = unpack_map(map, &with, e);
 	return r < 0 ? r : image_pull_into(s, &with, &o, ui, NULL, e);
 }
 
 /* Look for it in the store; an image of another platform is not it. */
-static int look_for(const struct store *s, const struct wanted *want, const struct idmap *map, struct image_run *run,
-		    struct err *e)
+static int look_for(const struct store *s, const struct image_want *want, const struct idmap *map,
+		    struct image_run *run, struct err *e)
 {
 	int r = look(s, want->ref, map, run, e);
 	if (r < 0 || image_platform_matches(run->image.config, want->platform))
@@ -263,8 +255,8 @@ static bool is_fetchable(const char *ref)
 
 /* docker's rule of --pull: always and newer ask first (and newer is content with what is here when it cannot ask);
  * missing asks only for what is not here. A name of the store that is nearly what was typed is worth more than the
- * registry's "not found", so the store's error stays the one reported, with the registry's beside it. */
-static int find_or_fetch(const struct store *s, const struct wanted *want, const struct idmap *map,
+ * registry's "not found", so the store's error stays the one reported, with the registry's and its remedy beside it. */
+static int find_or_fetch(const struct store *s, const struct image_want *want, const struct idmap *map,
 			 const struct image_ui *ui, struct image_run *run, struct err *e)
 {
 	struct err why = ERR_INIT;
@@ -307,7 +299,7 @@ static int load_for_run(const struct store *s, const char *source, const struct 
 	return r;
 }
 
-static int resolve_transport(const struct store *s, struct wanted *want, const struct idmap *map,
+static int resolve_transport(const struct store *s, struct image_want *want, const struct idmap *map,
 			     const struct image_ui *ui, char id[STORE_DIGEST_SIZE], struct err *e)
 {
 	struct imgref_location at;
@@ -353,14 +345,15 @@ static int mend(const struct store *s, const char *ref, enum pull_policy policy,
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
-	return image_ensure_platform(s, ref, policy, NULL, map, ui, ret_run, e);
+	const struct image_want want = {.ref = ref, .policy = policy, .registry = {.tls_verify = UNSET}};
+	return image_ensure_wanted(s, &want, map, ui, ret_run, e);
 }
 
-int image_ensure_platform(const struct store *s, const char *ref, enum pull_policy policy, const char *platform,
-			  const struct idmap *map, const struct image_ui *ui, struct image_run *ret_run, struct err *e)
+int image_ensure_wanted(const struct store *s, const struct image_want *wanted, const struct idmap *map,
+			const struct image_ui *ui, struct image_run *ret_run, struct err *e)
 {
 	struct image_run run = IMAGE_RUN_INIT;
-	struct wanted want = {.ref = ref, .policy = policy, .platform = platform};
+	struct image_want want = *wanted;
 	char id[STORE_DIGEST_SIZE] = "";
 	bool mended = false;
 	int r = resolve_transport(s, &want, map, ui, id, e);
@@ -383,7 +376,7 @@ int image_ensure_platform(const struct store *s, const char *ref, enum pull_poli
 		r = err_set(e, EAGAIN, "its layers are removed as fast as they are unpacked");
 	if (r < 0) {
 		image_run_free(&run);
-		return r == -ENOENT || r == -EINVAL ? r : err_ctx(e, "image %s", ref);
+		return r == -ENOENT || r == -EINVAL ? r : err_ctx(e, "image %s", want.ref);
 	}
 	*ret_run = run;
 	return 0;

@@ -58,6 +58,17 @@ must_fail "run names that one, and how to log in as well" --stderr 'did you mean
 must_fail "a run for another platform says which one is not there" --stderr 'not in the store for linux/s390x, and' rl run --rm --platform linux/s390x "$A/p:1" /tinit exit 0
 export CONTAINERS_REGISTRIES_CONF=$T/registries.conf
 
+# build reaches registries by the same options
+based() { echo "FROM $A/p:1" | rl build -q --network none --pull --tls-verify=false "$@" -; }
+printf '{"auths": {"%s": {"auth": "%s"}}}' "$A" "$(printf user:secret | base64)" >auth.json
+must_fail "build without credentials is refused" --status 125 --stderr 'login' based
+ok "build has --creds" based --creds user:secret
+ok "and --authfile" based --authfile auth.json
+must_fail "wrong ones are refused by build, too" --status 125 --stderr 'refused' based --creds user:wrong
+must_fail "http is used by build only if it is told so" --stderr 'tls-verify=false' sh -c "echo FROM $A/p:1 | rl build -q --pull --creds user:secret -"
+must_fail "and so it is for shared steps that are pushed" --stderr 'cache-to.*(TLS|tls)' sh -c "echo FROM $A/p:1 | rl build -q --creds user:secret --cache-to $A/steps -"
+ok "which then are" sh -c "echo FROM $A/p:1 | rl build -q --creds user:secret --tls-verify=false --cache-to $A/steps -"
+
 # several at once, and killed ones
 export RL_ROOT=$T/fourth
 for i in 1 2 3 4; do pull "$R/team/payload:1" >"p$i" 2>&1 & pids[i]=$!; done

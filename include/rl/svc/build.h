@@ -29,6 +29,7 @@
 #include "rl/base/err.h"
 #include "rl/base/str.h"
 #include "rl/model/run_opts.h"
+#include "rl/svc/image.h"
 
 enum build_progress { BUILD_PROGRESS_AUTO, BUILD_PROGRESS_PLAIN, BUILD_PROGRESS_TTY, BUILD_PROGRESS_QUIET };
 
@@ -58,7 +59,8 @@ struct build_opts {
 	char *timestamp;	 /* seconds since 1970: every time in new layers is this */
 	char *source_date_epoch; /* times later than this become it; default: SOURCE_DATE_EPOCH of the environment */
 	enum pull_policy pull;
-	unsigned jobs; /* 0: as many as there are CPUs, at least 2 */
+	struct image_registry registry; /* how those of base images and of the shared cache are reached; borrowed */
+	unsigned jobs;			/* 0: as many as there are CPUs, at least 2 */
 	bool no_cache;
 	bool quiet;
 	bool keep_failed;

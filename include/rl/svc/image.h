@@ -65,11 +65,17 @@ struct image_registry {
 /* Find the image, have missing layers unpacked for `map`, return the lower directories. */
 int image_ensure(const struct store *s, const char *ref, enum pull_policy policy, const struct idmap *map,
 		 const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
-/* The same for the image of one platform ("linux/arm64", or NULL): if the store's image of this name is another one, it
- * counts as not being there. `ref` may have a transport in front of it; what is behind one of a file is loaded. */
-int image_ensure_platform(const struct store *s, const char *ref, enum pull_policy policy, const char *platform,
-			  const struct idmap *map, const struct image_ui *ui, struct image_run *ret_run,
-			  struct err *e) RL_CHECK;
+/* What is wanted in more words. All borrowed. */
+struct image_want {
+	const char *ref; /* may have a transport in front of it; what is behind one of a file is loaded */
+	enum pull_policy policy;
+	const char *
+		platform; /* "linux/arm64": an image of another one counts as not being there; NULL: what the store has */
+	struct image_registry registry;
+};
+
+int image_ensure_wanted(const struct store *s, const struct image_want *want, const struct idmap *map,
+			const struct image_ui *ui, struct image_run *ret_run, struct err *e) RL_CHECK;
 void image_run_release_lease(struct image_run *run);
 void image_run_free(struct image_run *run);
 
