@@ -25,6 +25,8 @@ static int help_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args
 	}
 	size_t used = 0;
 	const struct verb *v = verb_find(args->operands.items, &used);
+	if (!v && args->operands.count == 1 && verb_help_family(args->operands.items[0], &out))
+		return out_flush(&out, e);
 	if (!v)
 		return verb_unknown(args->operands.items, e);
 	verb_help(v, o->all, &out);

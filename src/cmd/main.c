@@ -85,6 +85,9 @@ static int dispatch(char **main_argv, struct err *e)
 	};
 	size_t used = 0;
 	ctx.verb = verb_find(words.items, &used);
+	const char *after = ctx.verb || words.count < 2 ? NULL : words.items[1];
+	if (after && (str_eq(after, "--help") || str_eq(after, "-h")) && verb_help_family(words.items[0], &out))
+		return out_flush(&out, e);
 	if (!ctx.verb)
 		return verb_unknown(words.items, e);
 	log_debug(LOG_CMD, "verb %s", ctx.verb->name);

@@ -192,25 +192,35 @@ static void all_names(struct strv *out)
 	}
 }
 
+/* "image" alone, or "image foo". */
+static int unknown_member(char *const *argv, struct strv *members, struct err *e)
+{
+	const char *near = NULL;
+	if (argv[1] && *argv[1] != '-') {
+		err_set(e, EINVAL, "there is no verb '%s %s'", argv[0], argv[1]);
+		near = str_nearest(argv[1], (const char *const *)strv_argv(members));
+	} else {
+		err_set(e, EINVAL, "'%s' needs another word", argv[0]);
+	}
+	if (near)
+		return err_hint(e, "did you mean 'rl %s %s'?", argv[0], near);
+	autostr struct str known = STR_INIT;
+	for (size_t i = 0; i < members->count; i++)
+		str_addf(&known, "%s%s", i ? ", " : "", members->items[i]);
+	return err_hint(e, "known: rl %s %s", argv[0], known.buf);
+}
+
 int verb_unknown(char *const *argv, struct err *e)
 {
 	autostrv struct strv names = STRV_INIT;
 	all_names(&names);
-	/* "image" alone, or "image foo": the first word is a family. */
 	autofree char *family = xasprintf("%s ", argv[0]);
-	autostr struct str members = STR_INIT;
-	for (size_t i = 0; i < names.count; i++) {
-		const char *member = str_after(names.items[i], family);
-		if (member)
-			str_addf(&members, "%s%s", members.len ? ", " : "", member);
-	}
-	if (members.len) {
-		if (argv[1] && *argv[1] != '-')
-			err_set(e, EINVAL, "there is no verb '%s %s'", argv[0], argv[1]);
-		else
-			err_set(e, EINVAL, "'%s' needs another word", argv[0]);
-		return err_hint(e, "known: rl %s %s", argv[0], members.buf);
-	}
+	autostrv struct strv members = STRV_INIT;
+	for (size_t i = 0; i < names.count; i++)
+		if (str_after(names.items[i], family))
+			strv_add(&members, str_after(names.items[i], family));
+	if (members.count)
+		return unknown_member(argv, &members, e);
 	err_set(e, EINVAL, "there is no verb '%s'", argv[0]);
 	const char *near = str_nearest(argv[0], (const char *const *)strv_argv(&names));
 	return near ? err_hint(e, "did you mean 'rl %s'?", near) : err_hint(e, "'rl help' lists the verbs");
@@ -249,6 +259,42 @@ void verb_help(const struct verb *v, bool all, struct str *out)
 		str_addf(out, "\n'rl help --all %s' describes every option; so does 'man rl-%s'.\n", v->name, page);
 }
 
+static void summary_row(const char *name, const char *summary, struct str *out)
+{
+	str_addf(out, "  %-*s ", SUMMARY_COLUMN - 1, name);
+	fmt_wrap(out, summary, SUMMARY_COLUMN + 2, SUMMARY_COLUMN + 2, HELP_WIDTH);
+	str_addc(out, '\n');
+}
+
+/* "image ls" for "images" and the family "image"; NULL when it is not of it. */
+static char *name_in_family(const struct verb *v, const char *family)
+{
+	autostrv struct strv names = STRV_INIT;
+	strv_add(&names, v->name);
+	if (v->aliases)
+		strv_split(&names, v->aliases, ',');
+	for (size_t i = 0; !v->hidden && i < names.count; i++) {
+		const char *member = str_after(names.items[i], family);
+		if (member && *member == ' ')
+			return xstrdup(names.items[i]);
+	}
+	return NULL;
+}
+
+bool verb_help_family(const char *family, struct str *out)
+{
+	autostr struct str rows = STR_INIT;
+	for (size_t i = 0; verb_table[i]; i++) {
+		autofree char *name = name_in_family(verb_table[i], family);
+		if (name)
+			summary_row(name, verb_table[i]->summary, &rows);
+	}
+	if (!rows.len)
+		return false;
+	str_addf(out, "Usage: rl %s VERB ...\n\n%s\n'rl %s VERB --help' describes a verb.\n", family, rows.buf, family);
+	return true;
+}
+
 /* The visible verbs of one heading, in the order of the table. */
 static void overview_group(const char *group, struct str *out)
 {
@@ -257,9 +303,7 @@ static void overview_group(const char *group, struct str *out)
 		const struct verb *v = verb_table[i];
 		if (v->hidden || !str_eq(v->group, group))
 			continue;
-		str_addf(out, "  %-*s ", SUMMARY_COLUMN - 1, v->name);
-		fmt_wrap(out, v->summary, SUMMARY_COLUMN + 2, SUMMARY_COLUMN + 2, HELP_WIDTH);
-		str_addc(out, '\n');
+		summary_row(v->name, v->summary, out);
 	}
 }
 

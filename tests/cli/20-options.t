@@ -45,6 +45,10 @@ must_fail "a verb after -- is still looked for" --status 125 --stderr "no verb '
 # --- names of verbs
 must_fail "a mistyped verb suggests the nearest" --status 125 --stderr "no verb 'imges'.*did you mean 'rl images'" rl imges
 must_fail "a family without a member says what there is" --status 125 --stderr "needs another word.*rl image .*ls" rl image
+ok "--help of a family shows its verbs" sh -c "rl image --help | grep -q '^  image ls  *list images'"
+ok "so does help with it" sh -c 'rl help volume | grep -q "^  volume create "'
+is "and no other verb" "$(rl help pod | grep '^  ' | grep -vc '^  \(pod \|    \)')" 0
+must_fail "a mistyped member suggests the nearest" --status 125 --stderr "no verb 'container lss'.*did you mean 'rl container ls'" rl container lss
 must_fail "a family with a wrong member says what there is" --status 125 --stderr "no verb 'image nosuch'.*prune" rl image nosuch
 is "an error is said once" "$(rl imges 2>&1 | grep -c 'there is no verb')" 1
 is "and nothing of it goes to standard output" "$(rl imges 2>/dev/null)" ""
@@ -123,8 +127,7 @@ must_fail "inspect of something missing fails" --status 125 --stderr 'nosuch' rl
 like "and still prints what was found" "$(rl inspect -f '{{.Id}}' busybox nosuch 2>/dev/null)" '^sha256:'
 must_fail "a full disk is noticed" --status 125 --stderr 'standard output.*No space' bash -c 'rl images >/dev/full'
 like "info knows where the store is" "$(rl images >/dev/null; rl tag busybox t:1; rl info -f '{{.DockerRootDir}}')" "^$RL_ROOT$"
-must_fail "podman's flags for registries say where they are at a build" --status 125 --stderr "'rl pull' has it" rl build --tls-verify=false .
-must_fail "and those of its save why they are not needed" --status 125 --stderr 'as they are here' rl save --uncompressed -o x.tar busybox
+must_fail "podman's flags of save say why they are not needed" --status 125 --stderr 'as they are here' rl save --uncompressed -o x.tar busybox
 must_fail "inspect of nothing says where to look" --status 125 --stderr 'docker://NAME' rl inspect nosuch
 must_fail "image prune does not ask without a terminal" --status 125 --stderr '-f removes' rl image prune </dev/null
 ok "image exists" rl image exists busybox

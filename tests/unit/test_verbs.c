@@ -106,6 +106,7 @@ static void test_unknown(void)
 		{"imags", "did you mean 'rl images'?"},
 		{"image", "prune"},
 		{"image nosuch", "prune"},
+		{"container lss", "did you mean 'rl container ls'?"},
 		{"zzzzzzzzzz", "rl help"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {

@@ -68,6 +68,8 @@ int verb_run_parsed(const struct cmd_ctx *ctx, char *const *argv, struct err *e)
 void verb_usage(const struct verb *v, struct str *out);
 void verb_help(const struct verb *v, bool all, struct str *out);
 void verb_help_overview(struct str *out);
+/* The verbs that begin with a word such as "image"; false, and nothing, if there are none. */
+bool verb_help_family(const char *family, struct str *out);
 /* "verb_table" as text for a shell; shell is bash, zsh or fish. */
 int verb_completion(const char *shell, struct str *out, struct err *e) RL_CHECK;
 
