@@ -26,27 +26,13 @@ static const struct opt_def prune_defs[] = {
 	OPT_END,
 };
 
-static int confirm(const struct prune_opts *o, struct err *e)
-{
-	char answer[8] = "";
-	if (o->force)
-		return 1;
-	if (!isatty(STDIN_FILENO)) {
-		err_set(e, EINVAL, "image prune: there is no terminal to ask on");
-		return err_hint(e, "-f removes without asking");
-	}
-	fprintf(stderr, "Remove %s? [y/N] ",
-		o->all ? "all images that no container uses" : "all images without a name");
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 0;
-	return answer[0] == 'y' || answer[0] == 'Y';
-}
-
 static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	(void)args;
 	const struct prune_opts *o = opts;
-	int r = confirm(o, e);
+	int r = out_confirm("image prune",
+			    o->all ? "Remove all images that no container uses?" : "Remove all images without a name?",
+			    o->force, e);
 	if (r <= 0)
 		return r;
 	struct image_removed removed = {.bytes = 0};

@@ -197,26 +197,13 @@ static int rm_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *
 	return container_verb_each(ctx, &args->operands, false, false, rm_one, &o->force, e);
 }
 
-static int confirm(const struct network_opts *o, struct err *e)
-{
-	char answer[8] = "";
-	if (o->force)
-		return 1;
-	if (!isatty(STDIN_FILENO)) {
-		err_set(e, EINVAL, "network prune: there is no terminal to ask on");
-		return err_hint(e, "-f removes without asking");
-	}
-	fprintf(stderr, "Remove all networks that no container wants? [y/N] ");
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	struct network_opts *o = opts;
 	autostrv struct strv removed = STRV_INIT;
 	autostr struct str out = STR_INIT;
 	(void)args;
-	int r = confirm(o, e);
+	int r = out_confirm("network prune", "Remove all networks that no container wants?", o->force, e);
 	if (r > 0)
 		r = network_prune(ctx->store_root, &o->filters, &removed, e);
 	for (size_t i = 0; i < removed.count; i++)

@@ -342,8 +342,7 @@ static const struct opt_def rm_defs[] = {
 	OPT_END,
 };
 static const struct opt_def prune_defs[] = {
-	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options,
-	 "accepted for scripts: nothing is asked", 0, NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "do not ask", 0, NULL},
 	OPT_END,
 };
 
@@ -425,9 +424,12 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 {
 	autostrv struct strv removed = STRV_INIT;
 	autostr struct str out = STR_INIT;
-	(void)opts;
+	const S *o = opts;
 	(void)args;
-	int r = pod_prune(ctx->store_root, &removed, e);
+	int r = out_confirm("pod prune", "Remove all pods in which nothing runs, with their containers?", o->force, e);
+	if (r <= 0)
+		return r;
+	r = pod_prune(ctx->store_root, &removed, e);
 	for (size_t i = 0; i < removed.count; i++)
 		str_addf(&out, "%s\n", removed.items[i]);
 	int flushed = out_flush(&out, r < 0 ? NULL : e);

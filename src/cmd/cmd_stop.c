@@ -104,8 +104,7 @@ static const struct opt_def rm_defs[] = {
 };
 
 static const struct opt_def prune_defs[] = {
-	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options,
-	 "accepted for scripts: nothing is asked", 0, NULL},
+	{"force", NULL, 'f', NULL, OPT_GENERIC(opt_set_bool, S, force), 0, options, "do not ask", 0, NULL},
 	{"filter", NULL, 0, "NAME=VALUE", OPT_GENERIC(opt_set_list, S, t.filters), OPT_REPEAT, options,
 	 "label=, until=, as in ps", 0, NULL},
 	OPT_END,
@@ -183,7 +182,10 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	autostrv struct strv removed = STRV_INIT;
 	autostr struct str out = STR_INIT;
 	(void)args;
-	int r = container_prune(ctx->store_root, &o->t.filters, &removed, e);
+	int r = out_confirm("container prune", "Remove all containers that do not run?", o->force, e);
+	if (r <= 0)
+		return r;
+	r = container_prune(ctx->store_root, &o->t.filters, &removed, e);
 	for (size_t i = 0; i < removed.count; i++)
 		str_addf(&out, "%s\n", removed.items[i]);
 	int flushed = out_flush(&out, r < 0 ? NULL : e);

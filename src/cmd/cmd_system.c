@@ -14,21 +14,6 @@
 #include "rl/svc/system.h"
 #include "verbs_int.h"
 
-static int confirm(const char *verb, const char *question, bool force, struct err *e)
-{
-	char answer[8] = "";
-	if (force)
-		return 1;
-	if (!isatty(STDIN_FILENO)) {
-		err_set(e, EINVAL, "%s: there is no terminal to ask on", verb);
-		return err_hint(e, "-f does it without asking");
-	}
-	fprintf(stderr, "%s [y/N] ", question);
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 0;
-	return answer[0] == 'y' || answer[0] == 'Y';
-}
-
 /* ---- df ---- */
 
 struct df_opts {
@@ -207,7 +192,7 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	const struct prune_opts *o = opts;
 	struct system_pruned pruned = {.bytes = 0};
 	(void)args;
-	int r = confirm(
+	int r = out_confirm(
 		"system prune",
 		o->all ? "Remove all stopped containers, all networks without one, and all images without one?"
 		       : "Remove all stopped containers, all networks without one, and all images without a name?",
@@ -260,7 +245,7 @@ static int reset_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	const struct reset_opts *o = opts;
 	char *root = NULL;
 	(void)args;
-	int r = confirm("system reset", "Remove ALL images, containers and volumes?", o->force, e);
+	int r = out_confirm("system reset", "Remove ALL images, containers and volumes?", o->force, e);
 	if (r <= 0)
 		return r;
 	r = system_reset(ctx->store_root, o->force, &root, e);

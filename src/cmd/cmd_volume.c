@@ -295,21 +295,6 @@ static const struct opt_def prune_defs[] = {
 	OPT_END,
 };
 
-static int confirm(const S *o, struct err *e)
-{
-	char answer[8] = "";
-	if (o->force)
-		return 1;
-	if (!isatty(STDIN_FILENO)) {
-		err_set(e, EINVAL, "volume prune: there is no terminal to ask on");
-		return err_hint(e, "-f removes without asking");
-	}
-	fprintf(stderr, "Remove all %svolumes that no container uses? [y/N] ", o->all ? "" : "nameless ");
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 0;
-	return answer[0] == 'y' || answer[0] == 'Y';
-}
-
 static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_args *args, struct err *e)
 {
 	const S *o = opts;
@@ -317,7 +302,10 @@ static int prune_run(const struct cmd_ctx *ctx, void *opts, const struct opt_arg
 	uint64_t bytes = 0;
 	char size[FMT_SIZE];
 	(void)args;
-	int r = confirm(o, e);
+	int r = out_confirm("volume prune",
+			    o->all ? "Remove all volumes that no container uses?"
+				   : "Remove all nameless volumes that no container uses?",
+			    o->force, e);
 	if (r <= 0)
 		return r;
 	r = volume_prune(ctx->store_root, o->all || ctx->flavour == CMD_PODMAN, &o->filters, &removed, &bytes, e);

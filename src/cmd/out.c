@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "rl/base/fmt.h"
@@ -186,4 +187,19 @@ int out_flush(const struct str *out, struct err *e)
 {
 	int r = io_write_all(STDOUT_FILENO, out->buf, out->len, e);
 	return r < 0 ? err_ctx(e, "standard output") : 0;
+}
+
+int out_confirm(const char *verb, const char *question, bool force, struct err *e)
+{
+	char answer[8] = "";
+	if (force)
+		return 1;
+	if (!isatty(STDIN_FILENO)) {
+		err_set(e, EINVAL, "%s: there is no terminal to ask on", verb);
+		return err_hint(e, "-f does it without asking");
+	}
+	fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return 0;
+	return answer[0] == 'y' || answer[0] == 'Y';
 }

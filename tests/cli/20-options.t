@@ -129,7 +129,7 @@ must_fail "a full disk is noticed" --status 125 --stderr 'standard output.*No sp
 like "info knows where the store is" "$(rl images >/dev/null; rl tag busybox t:1; rl info -f '{{.DockerRootDir}}')" "^$RL_ROOT$"
 must_fail "podman's flags of save say why they are not needed" --status 125 --stderr 'as they are here' rl save --uncompressed -o x.tar busybox
 must_fail "inspect of nothing says where to look" --status 125 --stderr 'docker://NAME' rl inspect nosuch
-must_fail "image prune does not ask without a terminal" --status 125 --stderr '-f removes' rl image prune </dev/null
+must_fail "image prune does not ask without a terminal" --status 125 --stderr '-f does it' rl image prune </dev/null
 ok "image exists" rl image exists busybox
 status_is "image exists says no by its status" 1 rl image exists nosuch
 must_fail "a closed standard output is an error" --status 125 --stderr 'standard output' bash -c 'exec rl version >&-'

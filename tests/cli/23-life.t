@@ -119,7 +119,9 @@ ok "stop holds against the policy" rl stop -t 1 alw
 is "it stays stopped" "$(rl inspect -f '{{.State.Status}}' alw)" exited
 ok "update changes the policy" rl update --restart no alw
 is "and says so" "$(rl inspect -f '{{.HostConfig.RestartPolicy.Name}}' alw)" no
-is "prune removes it" "$(rl container prune | wc -l)" 1
+must_fail "prune asks, and needs a terminal for that" --status 125 --stderr 'container prune: there is no terminal.*-f' rl container prune
+is "a no leaves it" "$(script -qec 'rl container prune' /dev/null <<<n | grep -c 'do not run?') $(rl ps -aq -f name=alw | wc -l)" "1 1"
+is "prune -f removes it" "$(rl container prune -f | wc -l)" 1
 rl run -d $N --name lim --timeout 1 busybox sleep 1000 >/dev/null
 is "--timeout ends it" "$(rl wait lim)" 137
 rl rm lim >/dev/null

@@ -70,7 +70,7 @@ isnt "the host name is not then" "$(ns s1 uts)" "$(ns s2 uts)"
 is "exists" "$(rl pod exists shared; echo $?) $(rl pod exists nope; echo $?)" "0 1"
 is "kill ends all" "$(rl pod kill shared)" shared
 is "nothing of it runs" "$(rl ps -q --filter name=^s | wc -l)" 0
-is "prune takes it, and leaves what runs" "$(rl pod prune | wc -l) $(rl pod ps --format '{{.Name}}')" "1 fresh"
+is "prune takes it, and leaves what runs" "$(rl pod prune -f | wc -l) $(rl pod ps --format '{{.Name}}')" "1 fresh"
 monitor=$(python3 -c 'import json,glob,sys
 for f in glob.glob(sys.argv[1] + "/containers/*/state.json"):
     d = json.load(open(f))

@@ -46,4 +46,8 @@ int out_docs(const json_t *docs, const char *format, struct str *out, struct err
 /* Write to standard output. */
 int out_flush(const struct str *out, struct err *e) RL_CHECK;
 
+/* Ask on the terminal before something is destroyed: 1 to go on (`force`, or "y"), 0 not to. Without a terminal that is
+ * -EINVAL, with "`verb`: " in front. */
+int out_confirm(const char *verb, const char *question, bool force, struct err *e) RL_CHECK;
+
 #endif
