@@ -72,6 +72,13 @@ int(err_ctx)(struct err *e, const char *fmt, ...)
 	return -normal_code(e->code);
 }
 
+void err_drop(struct err *e, const char *subject)
+{
+	size_t n = strlen(subject);
+	if (e && n && strncmp(e->text, subject, n) == 0 && strncmp(e->text + n, ": ", 2) == 0)
+		memmove(e->text, e->text + n + 2, strlen(e->text + n + 2) + 1);
+}
+
 int(err_hint)(struct err *e, const char *fmt, ...)
 {
 	if (!e)

@@ -48,6 +48,8 @@ int login_verb(struct image_ctx *c, struct err *e)
 	if (r >= 0)
 		image_tell_text(c, user ? where ? where : "" : stored);
 	registry_close(reg);
+	if (r < 0)
+		err_drop(e, key);
 	return r < 0 ? err_ctx(e, "login %s", key) : 0;
 }
 

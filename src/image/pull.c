@@ -381,6 +381,8 @@ static int pull_one(struct image_ctx *c, struct registry_repo *repo, const struc
 		r = pull_documents(c, repo, &img, name, e);
 	registry_image_free(&img);
 	imgspec_platform_free(&platform);
+	if (r < 0)
+		err_drop(e, name);
 	return r < 0 ? err_ctx(e, "pull %s", imgref_familiar(name)) : r;
 }
 

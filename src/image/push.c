@@ -388,6 +388,9 @@ int push_verb(struct image_ctx *c, struct err *e)
 		return r;
 	r = push_image(&p, c->args.items[0], c->args.items[1], e);
 	push_close(&p);
+	autofree char *repository = imgref_repository(c->args.items[0]);
+	if (r < 0)
+		err_drop(e, repository);
 	return r < 0 ? err_ctx(e, "push %s", c->args.items[0]) : 0;
 }
 

@@ -156,6 +156,8 @@ static int raw_at(struct image_ctx *c, struct registry_repo *repo, const struct 
 int inspect_verb(struct image_ctx *c, struct err *e)
 {
 	int r = at_repository(c, c->raw ? raw_at : inspect_at, e);
+	if (r < 0)
+		err_drop(e, c->args.items[0]);
 	return r < 0 ? err_ctx(e, "inspect %s", c->args.items[0]) : 0;
 }
 
@@ -182,5 +184,7 @@ static int tags_at(struct image_ctx *c, struct registry_repo *repo, const struct
 int tags_verb(struct image_ctx *c, struct err *e)
 {
 	int r = at_repository(c, tags_at, e);
+	if (r < 0)
+		err_drop(e, c->args.items[0]);
 	return r < 0 ? err_ctx(e, "tags of %s", c->args.items[0]) : 0;
 }

@@ -51,6 +51,11 @@ skopeo_to --dest-creds user:secret "oci:$T/store/images:docker.io/library/payloa
 must_fail "without credentials the registry's refusal is explained" --status 125 --stderr 'login' rl pull -q --tls-verify=false "$A/p:1"
 ok "--creds are used" rl pull -q --tls-verify=false --creds user:secret "$A/p:1"
 must_fail "wrong ones are refused" --status 125 rl pull -q --tls-verify=false --creds user:wrong "$A/p:2"
+must_fail "pull says the image once" --status 125 --stderr "^rl: pull $A/p:2: $A: " rl pull -q "$A/p:2"
+must_fail "so does push" --status 125 --stderr "^rl: push $A/p:1: $A: " rl push -q "$A/p:1"
+must_fail "so does inspect" --status 125 --stderr "inspect $A/p:2: $A: " rl inspect "docker://$A/p:2"
+must_fail "so does search" --status 125 --stderr "^rl: tags of $A/p: $A: " rl search --list-tags "$A/p"
+must_fail "and login the registry" --status 125 --stderr "^rl: login $A: TLS" sh -c "echo secret | rl login -u user --password-stdin $A"
 ok "a name that is nearly the wanted one is in the store" rl tag "$A/p:1" "$A/p:1a"
 printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$A" >auth.conf
 export CONTAINERS_REGISTRIES_CONF=$T/auth.conf

@@ -28,6 +28,12 @@ static void test_context(void)
 	struct err e = ERR_INIT;
 	err_set(&e, ENOENT, "cause");
 	tap_is_int(err_ctx(&e, "import %s", "a.tar"), -ENOENT, "err_ctx returns the code of the cause");
+	err_drop(&e, "import a.tar.gz");
+	err_drop(&e, "import");
+	tap_ok(strncmp(e.text, "import a.tar: ", 14) == 0, "another subject than the text's is not taken away");
+	err_drop(&e, "import a.tar");
+	tap_ok(strncmp(e.text, "import", 6) != 0 && *e.text, "the text's is: %s", e.text);
+	err_ctx(&e, "import %s", "a.tar");
 	err_ctx(&e, "outer");
 	tap_is_str(e.text, "outer: import a.tar: cause", "contexts are put in front, outermost first");
 

@@ -60,6 +60,8 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...) RL_PRINTF(3, 4);
 
 /* Put "prefix: " before the text. Returns -e->code, so that `return err_ctx(...)` keeps the cause. */
 int err_ctx(struct err *e, const char *fmt, ...) RL_PRINTF(2, 3);
+/* Take "subject: " from the front of the text, for a caller whose own prefix names the subject. */
+void err_drop(struct err *e, const char *subject);
 
 /* Attach the remedy; the first one given stays, because the innermost place knows best. Returns -e->code. */
 int err_hint(struct err *e, const char *fmt, ...) RL_PRINTF(2, 3);
