@@ -69,8 +69,8 @@ int image_ensure(const struct store *s, const char *ref, enum pull_policy policy
 struct image_want {
 	const char *ref; /* may have a transport in front of it; what is behind one of a file is loaded */
 	enum pull_policy policy;
-	const char *
-		platform; /* "linux/arm64": an image of another one counts as not being there; NULL: what the store has */
+	/* "linux/arm64": an image of another one counts as not being there. NULL: what the store has. */
+	const char *platform;
 	struct image_registry registry;
 };
 
