@@ -6,12 +6,12 @@ both_id_modes
 N="--network none"
 done_with() { rl wait "$1" >/dev/null; }
 
-rl run -d $N --name a busybox sh -c 'echo out; echo err >&2; printf partial; sleep 0.1; echo " line"' >/dev/null
+rl run -d $N --name a busybox sh -c 'echo out; echo err >&2; sleep 0.1; printf partial; sleep 0.1; echo " line"' >/dev/null
 done_with a
 is "standard output goes to standard output" "$(rl logs a 2>/dev/null)" "out
 partial line"
 is "standard error to standard error" "$(rl logs a 2>&1 >/dev/null)" err
-is "the last line" "$(rl logs -n 1 a 2>/dev/null)" " line"
+is "the last line" "$(rl logs -n 1 a 2>/dev/null)" "partial line"
 like "times" "$(rl logs -t a 2>/dev/null | head -1)" '^20[0-9-]*T[0-9:]*\.[0-9]{9}Z out$'
 is "nothing is older than now" "$(rl logs --since 0s a 2>&1)" ""
 is "a day is a time" "$(rl logs --since 2020-01-02 a 2>&1)" "$(rl logs a 2>&1)"
@@ -50,7 +50,7 @@ rl wait dots >/dev/null
 is "a line that came in parts is one line of the tail" "$(rl logs -n 1 dots)" "...done"
 is "in a color of its own for each" "$(rl logs --color -n 1 f a 2>/dev/null | head -2 | sed -n 'l;q')" '\033[31mf |\033[0m n5$'
 is "several containers, with their names" "$(rl logs --names -n 1 f a 2>/dev/null)" "f | n5
-a |  line"
+a | partial line"
 rl run -d $N --name slow busybox sh -c 'sleep 0.3; echo late; sleep 1000' >/dev/null
 is "a follower of a quiet container is served, and ends when nobody reads it any more" "$( (timeout 60 rl logs -f slow; echo $? >.status) | head -1; cat .status)" "late
 141"
