@@ -193,7 +193,10 @@ static bool ends_line(struct log_reader *r, int fd, off_t begin, off_t end)
 	if (len > LINE_MAX_BYTES)
 		return true;
 	autofree char *text = xmalloc(len + 1);
-	if (pread(fd, text, len, begin) != (ssize_t)len || !decode(r, text, len, &entry))
+	if (pread(fd, text, len, begin) != (ssize_t)len)
+		return true;
+	text[len] = '\0';
+	if (!decode(r, text, len, &entry))
 		return true;
 	return entry.len && entry.data[entry.len - 1] == '\n';
 }
