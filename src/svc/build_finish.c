@@ -136,16 +136,12 @@ static int make_config(struct build *b, struct build_stage *s, struct err *e)
 	json_object_del(doc, BUILD_SHARED_KEY); /* of a base image: it tells of that one's layers */
 	json_object_del(doc, "container");
 	json_object_del(doc, "container_config");
-	if (b->o->labels.count) {
-		if (!json_is_object(json_object_get(config, "Labels")))
-			json_put(config, "Labels", json_object());
-		put_pairs(json_object_get(config, "Labels"), &b->o->labels);
-	}
+	if (b->o->labels.count)
+		put_pairs(json_member(config, "Labels", JSON_OBJECT), &b->o->labels);
 	unset_env(s, &b->o->unset_env);
-	if (!json_is_object(json_object_get(doc, "rootfs")))
-		json_put(doc, "rootfs", json_object());
-	json_put_str(json_object_get(doc, "rootfs"), "type", "layers");
-	json_put(json_object_get(doc, "rootfs"), "diff_ids", diff_ids_of(b, s));
+	json_t *rootfs = json_member(doc, "rootfs", JSON_OBJECT);
+	json_put_str(rootfs, "type", "layers");
+	json_put(rootfs, "diff_ids", diff_ids_of(b, s));
 	int r = find_created(b, doc, created, e);
 	if (r < 0)
 		return r;

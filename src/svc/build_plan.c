@@ -310,10 +310,8 @@ static int take_base(struct build *b, struct build_stage *s, struct err *e)
 	}
 	/* Always set, as docker and buildah do: what RUN finds and what the container finds are the same. */
 	if (!stage_has_path(s)) {
-		json_t *config = build_config_of(s);
-		if (!json_is_array(json_object_get(config, "Env")))
-			json_put(config, "Env", json_array());
-		json_array_append_new(json_object_get(config, "Env"), json_string(BUILD_PATH));
+		json_t *env = json_member(build_config_of(s), "Env", JSON_ARRAY);
+		json_array_append_new(env, json_string(BUILD_PATH));
 	}
 	s->base_name = xstrdup(s->scratch ? "" : s->base);
 	if (!s->base_digest)

@@ -310,7 +310,7 @@ static json_t *carrier_config(struct build *b, bool only_target, const size_t *l
 	json_t *list = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(ids, json_string(b->layers[layers[i]].diff_id));
-	json_put(json_object_get(doc, "rootfs"), "diff_ids", ids);
+	json_put(json_member(doc, "rootfs", JSON_OBJECT), "diff_ids", ids);
 	for (size_t k = 0; k < b->nstages; k++)
 		if (!only_target || is_under_target(b, &b->stages[k]))
 			add_steps(b, &b->stages[k], layers, n, list);

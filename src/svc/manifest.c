@@ -219,7 +219,7 @@ static void put_or_drop(json_t *to, const char *key, const char *value)
 
 static int describe(json_t *entry, const struct manifest_entry *m, struct err *e)
 {
-	json_t *platform = json_object_get(entry, "platform");
+	json_t *platform = json_member(entry, "platform", JSON_OBJECT);
 	put_or_drop(platform, "os", m->os);
 	put_or_drop(platform, "architecture", m->architecture);
 	put_or_drop(platform, "variant", m->variant);
@@ -229,10 +229,8 @@ static int describe(json_t *entry, const struct manifest_entry *m, struct err *e
 		const char *equals = strchr(text, '=');
 		if (!equals || equals == text)
 			return err_set(e, EINVAL, "--annotation %s: KEY=VALUE is expected", text);
-		if (!json_object_get(entry, "annotations"))
-			json_put(entry, "annotations", json_object());
 		autofree char *key = xstrndup(text, (size_t)(equals - text));
-		json_put_str(json_object_get(entry, "annotations"), key, equals + 1);
+		json_put_str(json_member(entry, "annotations", JSON_OBJECT), key, equals + 1);
 	}
 	return 0;
 }

@@ -50,12 +50,7 @@ int working_write(const struct container_rec *rec, const json_t *doc, struct err
 
 void working_note(json_t *doc, const char *what)
 {
-	json_t *done = json_object_get(doc, DONE_KEY);
-	if (!json_is_array(done)) {
-		json_put(doc, DONE_KEY, json_array());
-		done = json_object_get(doc, DONE_KEY);
-	}
-	json_array_append_new(done, json_string_lossy(what, strlen(what)));
+	json_array_append_new(json_member(doc, DONE_KEY, JSON_ARRAY), json_string_lossy(what, strlen(what)));
 }
 
 int working_document(const struct container_rec *rec, json_t **ret_doc, struct str *ret_history, struct err *e)
