@@ -514,9 +514,9 @@ SECTIONS = {"start": section_start, "oci": section_oci, "network": section_netwo
             "import": section_import, "throughput": section_throughput, "ports": section_ports,
             "containers": section_containers, "images": section_images, "build": section_build,
             "restricted": section_restricted, "emulate": section_emulate}
-# First the builds, then what makes few files: ext4 without a journal remembers deleted inodes for minutes, and every file
-# made meanwhile costs more (build.sh).
-FIRST = ["build", "throughput", "ports", "memory"]
+# The order they run in. ext4 without a journal remembers deleted inodes for five minutes, and every file made meanwhile
+# costs more (build.sh): the many short runs come before the builds, what makes few files between them.
+ORDER = ["start", "oci", "network", "podman", "memory", "throughput", "ports", "build"]
 
 
 def table():
@@ -565,7 +565,7 @@ def save():
 
 def main():
     names = sys.argv[1:] or list(SECTIONS)
-    for name in sorted(names, key=lambda n: FIRST.index(n) if n in FIRST else len(FIRST)):
+    for name in sorted(names, key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER)):
         print(f"# {name}", file=sys.stderr)
         current.append(name)
         SECTIONS[name]()
